@@ -1,0 +1,23 @@
+"""Pre-training on HowTo100M with the original's sizes: TX_FAC MBS, 32 x 224 x 224 at 10 fps.
+
+    python -m vatt_gh.main --config=configs/howto100m.py --workdir=gs://bucket/run1 \\
+        --config.data.manual_dir=/data/howto100m --config.data.data_dir=/data/records
+
+Hardware: the original ran 500,000 steps of batch 2048 on 256 TPUv3 cores in under 3 days. A
+smaller run sets train.batch_size, train.steps and harmonize.curriculum_steps.
+"""
+
+from ml_collections import ConfigDict
+
+from vatt_gh.config import default
+
+
+def get_config() -> ConfigDict:
+    """Returns the configuration; what it does not set has the original's value by default."""
+    config = default()
+    medium = {"layers": 12, "d_model": 1024, "d_ff": 4096, "heads": 16, "d_kv": 64}
+    config.model.video.update(medium)
+    config.model.dtype = "bfloat16"
+    config.model.remat = True
+    config.harmonize.microbatch = 1
+    return config

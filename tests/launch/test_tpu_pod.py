@@ -1,0 +1,185 @@
+"""The TPU launcher: the commands it prints, their quoting, its refusals, what it does with gcloud.
+
+No test can reach a cloud: a gcloud of a few lines, which notes its calls, hides any real one.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "launch" / "tpu_pod.sh"
+BASH = shutil.which("bash")
+REQUIRED = {
+    "name": "my 'pod",
+    "zone": "us-central2-b",
+    "type": "v4-32",
+    "version": "tpu-ubuntu2204-base",
+    "config": "configs/demo.py",
+    "workdir": "gs://bucket/a run",
+}
+URL = "--repo=https://example.org/vatt_gh.git"
+EXTRA = ["--config.title=it's $HOME", ""]
+
+# Answers "describe" with $STATE, and with success only where that is READY.
+GCLOUD = """#!/bin/sh
+printf '%s\\n' "$4" >>"$CALLS"
+if [ "$4" = describe ]; then printf '%s\\n' "$STATE"; [ "$STATE" = READY ]; fi
+"""
+
+
+@pytest.fixture(autouse=True)
+def calls(tmp_path, monkeypatch) -> Path:
+    """Puts the stand-in before any real gcloud; returns the file that lists its calls."""
+    gcloud = tmp_path / "bin" / "gcloud"
+    gcloud.parent.mkdir()
+    gcloud.write_text(GCLOUD)
+    gcloud.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{gcloud.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("STATE", "ERROR: not to be called")
+    return tmp_path / "calls"
+
+
+def flags(**changes: str | None) -> list[str]:
+    values = REQUIRED | changes
+    return [f"--{name}={value}" for name, value in values.items() if value is not None]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BASH, str(SCRIPT), *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+def printed(*arguments: str) -> list[list[str]]:
+    """The printed commands, each read back as a shell would."""
+    answer = run("--dry-run", *arguments)
+    assert answer.returncode == 0, answer.stderr
+    return [shlex.split(line) for line in answer.stdout.splitlines()]
+
+
+def remote(command: list[str]) -> str:
+    """The shell line that a printed command has the workers run."""
+    assert command[:6] == ["gcloud", "compute", "tpus", "tpu-vm", "ssh", REQUIRED["name"]]
+    assert {"--zone=us-central2-b", "--worker=all"} <= set(command)
+    (line,) = (word for word in command if word.startswith("--command="))
+    return line.removeprefix("--command=")
+
+
+def test_syntax():
+    assert subprocess.run([BASH, "-n", str(SCRIPT)], check=False).returncode == 0
+
+
+def test_dry_run_prints_each_step_for_a_checkout(calls):
+    describe, create, archive, copy, unpack, install, train = printed(*flags())
+    tpu = ["gcloud", "compute", "tpus", "tpu-vm"]
+    assert describe == [
+        *tpu,
+        "describe",
+        "my 'pod",
+        "--zone=us-central2-b",
+        "--format=value(state)",
+    ]
+    assert create[4:6] == ["create", "my 'pod"]
+    assert {"--accelerator-type=v4-32", "--version=tpu-ubuntu2204-base"} <= set(create)
+    assert archive[:4] == ["git", "-C", str(SCRIPT.parents[1]), "archive"]
+    assert archive[-1] == "HEAD"
+    packed = archive[-2].removeprefix("--output=")
+    assert copy[:7] == [*tpu, "scp", packed, "my 'pod:"]
+    assert "--worker=all" in copy
+    assert f"tar -xzf ~/{Path(packed).name}" in remote(unpack)
+    assert "-c constraints.txt 'jax[tpu]' ." in remote(install)
+    assert "-m vatt_gh.main --distributed --config=configs/demo.py" in remote(train)
+    assert not calls.exists()
+
+
+def test_dry_run_clones_a_url_at_its_ref():
+    clone = remote(printed(*flags(), URL, "--ref=a branch")[2])
+    assert "git clone --quiet https://example.org/vatt_gh.git ~/vatt_gh" in clone
+    assert clone.endswith("checkout --quiet 'a branch'")
+
+
+def test_values_may_follow_their_flags():
+    apart = [word for flag in flags() for word in flag.split("=", 1)]
+    assert printed(*apart, URL) == printed(*flags(), URL)
+
+
+def test_workers_start_main_with_the_flags_as_given(tmp_path):
+    # Runs what a worker is told, in this machine's shell; the program prints its arguments.
+    (tmp_path / "vatt_gh").mkdir()
+    python = tmp_path / "vatt_gh_env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c 'import sys; print(sys.argv); sys.exit(3)' \"$@\"\n"
+    )
+    python.chmod(0o755)
+    line = remote(printed(*flags(), "--", *EXTRA)[-1])
+    answer = subprocess.run(
+        [BASH, "-c", line],
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    main = ["-m", "vatt_gh.main", "--distributed", "--config=configs/demo.py"]
+    expected = ["-c", *main, "--workdir=gs://bucket/a run", *EXTRA]
+    assert answer.stdout == f"{expected}\n"
+    assert (tmp_path / "vatt_gh.log").read_text() == answer.stdout
+    assert answer.returncode == 3
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_missing_flags_are_named(missing):
+    answer = run(*flags(**{missing: None}), "--dry-run")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert f"missing: --{missing} " in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*flags(workdir="/tmp/work")], "must start with gs://, found /tmp/work"),
+        ([*flags(), "--nmae=x"], "unknown option --nmae"),
+        ([*flags(), "two words"], "unexpected argument 'two words'"),
+        ([*flags(), "--ref"], "--ref needs a value"),
+        ([*flags(), "--ref", "--dry-run"], "--ref needs a value"),
+        ([*flags(), "--repo=nowhere"], "neither a folder nor a git URL: nowhere"),
+    ],
+)
+def test_wrong_flags_are_refused(calls, arguments, message):
+    answer = run(*arguments)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert message in answer.stderr
+    assert not calls.exists()
+
+
+def test_help_and_missing_gcloud(tmp_path):
+    answer = run("--help")
+    assert answer.returncode == 0
+    assert all(f"--{name}" in answer.stdout for name in REQUIRED)
+    answer = run(*flags(), URL, PATH=str(tmp_path / "empty"))
+    assert answer.returncode == 2
+    assert "gcloud is not installed" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "expected"),
+    [
+        ("READY", 0, ["describe", "ssh", "ssh", "ssh"]),
+        ("ERROR: NOT_FOUND: no such node", 0, ["describe", "create", "ssh", "ssh", "ssh"]),
+        ("ERROR: not logged in", 2, ["describe"]),
+    ],
+)
+def test_creates_the_slice_only_where_it_does_not_exist(calls, state, status, expected):
+    answer = run(*flags(), URL, STATE=state)
+    assert answer.returncode == status, answer.stderr
+    assert calls.read_text().split() == expected

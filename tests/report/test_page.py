@@ -1,0 +1,122 @@
+"""The page: what it shows, what it escapes, where its links lead, what it refuses."""
+
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pytest
+from made_up_runs import make_rows
+
+from vatt_gh.errors import UserError
+from vatt_gh.report import Score, flatten_scores, loss_curves, write_index
+
+RESULTS = {
+    "retrieval": {
+        "r1": {"value": 0.25, "chance": 0.0625},
+        "median_rank": {"value": 4.0, "chance": 8.5},
+    },
+    "probe": {"video": {"accuracy": {"value": float("nan"), "chance": 0.125}}},
+    "steps": 2000,
+    "seconds": None,
+    "finished": True,
+    "device": "2 CPU devices",
+}
+
+
+class Page(HTMLParser):
+    """Collects a page's tags, the targets of its links, its text and its table rows."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.targets: list[str] = []
+        self.words: list[str] = []
+        self.rows: list[list[str]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.targets += [value for name, value in attrs if name in ("href", "src")]
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data.strip()
+
+
+def write(workdir, **changes) -> Page:
+    arguments = {"title": "a run", "summary": [], "pictures": [], "results": {}} | changes
+    path = write_index(workdir, **arguments)
+    assert path == workdir / "index.html"
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_scores_are_flattened():
+    assert flatten_scores(RESULTS) == [
+        Score("retrieval", "r1", 0.25, 0.0625),
+        Score("retrieval", "median_rank", 4.0, 8.5),
+        Score("probe / video", "accuracy", None, 0.125),
+        Score("", "steps", 2000.0, None),
+        Score("", "seconds", None, None),
+    ]
+
+
+def test_ratio_and_direction():
+    assert Score("", "r1", 0.25, 0.0625).ratio == 4.0
+    assert Score("", "r1", 0.25, 0.0).ratio is None
+    assert Score("", "r1", None, 0.5).ratio is None
+    assert [Score("", name, 1, 1).better for name in ("r1", "median_rank")] == ["more", "less"]
+
+
+def test_table_shows_value_beside_chance(tmp_path):
+    rows = write(tmp_path, results=RESULTS).rows
+    assert ["retrieval", "r1", "0.25", "0.0625", "4.00 \N{MULTIPLICATION SIGN}", "more"] in rows
+    assert ["retrieval", "median_rank", "4", "8.5", "0.47 \N{MULTIPLICATION SIGN}", "less"] in rows
+    assert ["probe / video", "accuracy", "not measured", "0.125", "", ""] in rows
+    assert ["", "steps", "2000", "", "", ""] in rows
+
+
+def test_without_scores_the_page_says_so(tmp_path):
+    assert "This run measured no scores." in write(tmp_path).words
+
+
+def test_everything_is_escaped(tmp_path):
+    evil = '<script>alert("&amp;")</script>'
+    loss_curves(make_rows(3), tmp_path / "a.png")
+    page = write(
+        tmp_path,
+        title=evil,
+        summary=[(evil, evil)],
+        pictures=[("a.png", evil, evil)],
+        results={evil: {evil: {"value": 1.0, "chance": 0.5}}},
+    )
+    assert "script" not in page.tags
+    assert sum(evil in words for words in page.words) == 8
+    assert 'alt="&lt;script&gt;alert(&quot;' in (tmp_path / "index.html").read_text()
+
+
+def test_links_lead_to_the_pictures_and_nowhere_else(tmp_path):
+    names = ["pictures/loss.png", "pictures/50% of #1?.png"]
+    for name in names:
+        loss_curves(make_rows(3), tmp_path / name)
+    page = write(tmp_path, pictures=[(name, "Losses", "All of them.") for name in names])
+    assert [unquote(target) for target in page.targets] == [name for name in names for _ in "ab"]
+    for target in page.targets:
+        assert not {"#", "?", ":"} & set(target)
+        assert (tmp_path / unquote(target)).is_file()
+    assert not {"script", "link", "iframe"} & set(page.tags)
+
+
+@pytest.mark.parametrize("name", ["pictures/nothing.png", "pictures", "../a.png", "/etc/hostname"])
+def test_refuses_a_picture_that_would_be_a_broken_link(tmp_path, name):
+    workdir = tmp_path / "work"
+    (workdir / "pictures").mkdir(parents=True)
+    loss_curves(make_rows(3), tmp_path / "a.png")
+    with pytest.raises(UserError) as caught:
+        write(workdir, pictures=[(name, "A", "B")])
+    assert name in caught.value.where
+    assert not (workdir / "index.html").exists()

@@ -1,0 +1,55 @@
+"""A small model and synthetic batches, shared by the tests of models and training."""
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vatt_gh import config as configuration
+
+WORDS = 50
+RATE = 16_000
+
+
+def small_config(kind: str = "three_tower", **overrides: object) -> ConfigDict:
+    """The smallest configuration that has every part; overrides are {"a.b": value}."""
+    config = configuration.default()
+    size = {"layers": 2, "d_model": 24, "d_ff": 32, "heads": 2, "d_kv": 8}
+    model = config.model
+    for tower in (model.video, model.audio, model.text):
+        tower.update(size)
+    model.audio.layers = model.text.layers = 1
+    model.kind = kind
+    model.video.patch, model.video.buckets = (2, 8, 8), (2, 2, 2)
+    model.audio.patch, model.audio.buckets = 128, 8
+    model.text.d_embedding, model.text.buckets = 12, 6
+    model.head.d_video_audio, model.head.d_video_text, model.d_post_proj = 16, 12, 20
+    data = config.data
+    data.frames, data.size, data.audio_samples = 4, 16, 1024
+    data.candidates, data.words = 3, 6
+    config.train.batch_size = 8
+    config.train.steps = 20
+    config.train.warmup_steps = 2
+    config.train.learning_rates = (1e-2, 1e-3)
+    config.harmonize.curriculum_steps = 20
+    config.harmonize.microbatch = 2
+    config.update_from_flattened_dict(overrides)
+    return config
+
+
+def small_batch(config: ConfigDict, size: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
+    """A random batch; sample 1 has no sound, sample 2 no text."""
+    rng = np.random.default_rng(seed)
+    data = config.data
+    audio_mask, text_mask = np.ones(size, bool), np.ones(size, bool)
+    if size > 2:
+        audio_mask[1], text_mask[2] = False, False
+    text = rng.integers(1, WORDS, (size, data.candidates, data.words)).astype(np.int32)
+    text[:, -1, data.words // 2 :] = 0
+    video = rng.uniform(-1, 1, (size, data.frames, data.size, data.size, 3))
+    return {
+        "video": video.astype(np.float32),
+        "audio": rng.uniform(-1, 1, (size, data.audio_samples)).astype(np.float32),
+        "text": text,
+        "audio_mask": audio_mask,
+        "text_mask": text_mask,
+        "index": np.arange(size, dtype=np.int32),
+    }

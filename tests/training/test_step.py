@@ -1,0 +1,289 @@
+"""The training step against slow, obvious ways to compute the same."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import RATE, WORDS, small_batch, small_config
+
+from vatt_gh.harmonize import Method, inner_products
+from vatt_gh.losses import alignment_losses
+from vatt_gh.models.vatt import build
+from vatt_gh.training.optimizer import keras_adam, stepped_cosine
+from vatt_gh.training.parallel import (
+    AXIS,
+    assert_same_on_all_devices,
+    parallel_step,
+    replicate,
+    split,
+)
+from vatt_gh.training.step import (
+    LOSSES,
+    create_state,
+    harmonized_gradients,
+    loss_shares,
+    train_step,
+)
+
+KINDS = ("three_tower", "shared")
+FIELDS = ("video", "audio", "text")
+
+
+def optimizer_of(config):
+    steps = (config.train.warmup_steps, config.train.steps)
+    rate = stepped_cosine(config.train.learning_rates, steps, config.train.steps)
+    return keras_adam(rate, **config.train.adam)
+
+
+@functools.cache
+def setup(kind):
+    config = small_config(kind)
+    model = build(config, words=WORDS, audio_rate=RATE)
+    batch = small_batch(config)
+    sample = {m: batch[m][0] for m in FIELDS}
+    state = create_state(model, optimizer_of(config), sample, seed=3)
+    keys = jax.random.split(jax.random.key(5), 8)
+    keep = model.draw_keep(jax.random.key(6))
+    return config, model, batch, state, keys, keep
+
+
+def gradients_of(kind, gamma=-0.3, **harmonize):
+    config, model, batch, state, keys, keep = setup(kind)
+    config = config.copy_and_resolve_references()
+    config.harmonize.update(harmonize)
+    compute = jax.jit(
+        lambda s, b, k, g: harmonized_gradients(model, s, b, k, keep, g, config, None)
+    )
+    return compute(state, batch, keys, jnp.float32(gamma))
+
+
+def loss_of(params, kind, feature_hook=lambda features: features):
+    """The plain loss of VATT, written down once more without any of the machinery."""
+    config, model, batch, state, keys, keep = setup(kind)
+    features = model.encode(params["towers"], {m: batch[m] for m in FIELDS}, keys, keep)
+    embeddings, _ = model.project(params["heads"], state.statistics, feature_hook(features))
+    masks = {"audio": batch["audio_mask"], "text": batch["text_mask"]}
+    losses = alignment_losses(
+        embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
+    )
+    means = {n: jnp.sum(losses[n]) / jnp.sum(masks[n]) for n in losses}
+    return (means["audio"] + means["text"]) / 2, means
+
+
+@functools.cache
+def plain_gradient(kind):
+    params = setup(kind)[3].params
+    return jax.jit(jax.grad(lambda p: loss_of(p, kind)[0]))(params)
+
+
+def assert_close(actual, expected, tolerance):
+    difference = jax.tree.map(jnp.subtract, actual, expected)
+    norm = lambda tree: np.sqrt(sum(float(jnp.sum(x * x)) for x in jax.tree.leaves(tree)))
+    assert norm(difference) <= tolerance * norm(expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_harmonization_it_is_the_gradient_of_the_plain_loss(kind):
+    gradients, _, decided, _ = gradients_of(kind, realign=False, curriculum=False)
+    assert_close(gradients, plain_gradient(kind), 1e-6)
+    assert not decided.defined.any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_engine_with_nothing_to_change_is_the_gradient_of_the_plain_loss(kind):
+    """The per-sample gradients of both losses sum to the ordinary gradient."""
+    gradients, _, decided, _ = gradients_of(kind, gamma=-2.0, realign=False, curriculum=True)
+    assert decided.defined.sum() == 6 and (decided.weight == 1).all()
+    assert_close(gradients, plain_gradient(kind), 1e-5)
+
+
+@functools.cache
+def slow_per_sample(kind):
+    """Each sample's two gradients of the shared parameters, one vjp at a time."""
+    _, model, batch, state, keys, keep = setup(kind)
+    params = state.params
+    inputs = {m: batch[m] for m in FIELDS}
+    features = jax.jit(lambda p: model.encode(p, inputs, keys, keep))(params["towers"])
+
+    def loss(h, name):
+        return loss_of(params, kind, lambda _: h)[1][name] / 2
+
+    def one(towers, sample, key, cotangent):
+        _, pull = jax.vjp(lambda p: model.encode_one(p, sample, key, keep), towers)
+        return pull(cotangent)[0]
+
+    one = jax.jit(one)
+    result = []
+    cotangents = {n: jax.jit(jax.grad(lambda h, n=n: loss(h, n)))(features) for n in LOSSES}
+    for i in range(8):
+        sample = {m: batch[m][i] for m in model.shared}
+        own = [{m: cotangents[n][m][i] for m in model.shared} for n in LOSSES]
+        result.append([one(params["towers"], sample, keys[i], cotangent) for cotangent in own])
+    return result
+
+
+def shared_part(kind, tree):
+    return tree["encoder" if kind == "shared" else "video"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cosines_and_update_equal_one_sample_at_a_time(kind):
+    model = setup(kind)[1]
+    batch = setup(kind)[2]
+    gradients, _, decided, _ = gradients_of(kind, gamma=-0.2)
+    pairs = slow_per_sample(kind)
+    grams = jnp.stack([inner_products([shared_part(kind, g) for g in pair]) for pair in pairs])
+    complete = jnp.asarray(batch["audio_mask"] & batch["text_mask"])
+    expected = Method(realign=True, curriculum=True)(grams, complete, jnp.float32(-0.2))
+    np.testing.assert_allclose(decided.cosine, expected.cosine, atol=2e-5)
+    np.testing.assert_array_equal(decided.weight, expected.weight)
+    assert 0 < float(expected.weight.mean()) < 1, "the case must have samples of both kinds"
+    total = jax.tree.map(jnp.zeros_like, pairs[0][0])
+    for i, pair in enumerate(pairs):
+        for loss in (0, 1):
+            factor = expected.scale[i, loss]
+            total = jax.tree.map(lambda t, g, f=factor: t + f * g, total, pair[loss])
+    for modality in model.shared if kind == "shared" else ("video",):
+        assert_close(gradients["towers"][modality], total[modality], 1e-4)
+    if kind == "shared":
+        assert_close(gradients["towers"]["encoder"], total["encoder"], 1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_realigned_gradients_oppose_neither_loss(kind):
+    pairs = slow_per_sample(kind)
+    conflicts = 0
+    for pair in pairs:
+        parts = [shared_part(kind, g) for g in pair]
+        gram = inner_products(parts)[None]
+        decided = Method(realign=True, curriculum=False)(gram, jnp.array([True]), jnp.float32(0))
+        conflicts += int(gram[0, 0, 1] < 0)
+        realigned = jax.tree.map(
+            lambda a, b, s=decided.scale[0]: s[0] * a + s[1] * b, parts[0], parts[1]
+        )
+        for own in parts:
+            products = inner_products([realigned, own])
+            bound = float(jnp.sqrt(products[0, 0] * products[1, 1]))
+            assert float(products[0, 1]) >= -1e-5 * bound
+    assert conflicts, "the case must have conflicts"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("microbatch", [1, 8])
+def test_microbatches_of_any_divisor_agree(kind, microbatch):
+    expected, _, decided, _ = gradients_of(kind)
+    actual, _, other, _ = gradients_of(kind, microbatch=microbatch)
+    np.testing.assert_allclose(other.cosine, decided.cosine, atol=1e-5)
+    assert_close(actual, expected, 1e-5)
+
+
+def test_unshared_towers_and_heads_take_the_weights():
+    """Their gradient is that of the loss with weighted terms and weighted feature cotangents."""
+    config, model, batch, state, keys, keep = setup("three_tower")
+    gradients, _, decided, _ = gradients_of("three_tower", gamma=-0.2)
+    weight = decided.weight
+    shares = loss_shares(batch, config, None)
+    inputs = {m: batch[m] for m in FIELDS}
+    features = jax.jit(lambda p: model.encode(p, inputs, keys, keep))(state.params["towers"])
+
+    def weighted_loss(heads, h, factor):
+        embeddings, _ = model.project(heads, state.statistics, h)
+        masks = {"audio": batch["audio_mask"], "text": batch["text_mask"]}
+        losses = alignment_losses(
+            embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
+        )
+        return sum(jnp.sum(factor * shares[n] * losses[n]) for n in losses)
+
+    heads = jax.jit(jax.grad(weighted_loss))(state.params["heads"], features, weight)
+    assert_close(gradients["heads"], heads, 1e-5)
+    ones = jnp.ones_like(weight)
+    by_features = jax.jit(jax.grad(weighted_loss, argnums=1))
+    cotangent = by_features(state.params["heads"], features, ones)
+
+    def audio(towers):
+        h = model.encode(towers, {"audio": batch["audio"]}, keys, keep)["audio"]
+        return jnp.sum(h * weight[:, None] * cotangent["audio"])
+
+    expected = jax.jit(jax.grad(audio))(state.params["towers"])["audio"]
+    assert_close(gradients["towers"]["audio"], expected, 1e-5)
+
+
+def run_steps(config, devices, steps, seed=3):
+    batch = small_batch(config)
+    sample = {m: batch[m][0] for m in FIELDS}
+    optimizer = optimizer_of(config)
+    if devices == 1:
+        model = build(config, words=WORDS, audio_rate=RATE)
+        state = create_state(model, optimizer, sample, seed)
+        step = jax.jit(
+            lambda s, b: train_step(
+                s, b, model=model, optimizer=optimizer, config=config, axis_name=None
+            )
+        )
+    else:
+        model = build(config, words=WORDS, audio_rate=RATE, axis_name=AXIS)
+        state = replicate(create_state(model, optimizer, sample, seed))
+        step = parallel_step(model, optimizer, config)
+    outputs = []
+    for number in range(steps):
+        batch = small_batch(config, seed=number)
+        state, output = step(state, batch if devices == 1 else split(batch))
+        outputs.append(jax.device_get(output))
+    return state, outputs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_and_four_devices_give_the_same_update(kind):
+    config = small_config(kind, **{"harmonize.gamma_start": -0.2})
+    one, single = run_steps(config, 1, 1)
+    four, several = run_steps(config, 4, 1)
+    assert_same_on_all_devices(four)
+    for name, value in single[0].metrics.items():
+        np.testing.assert_allclose(several[0].metrics[name], value, rtol=2e-4, atol=1e-5)
+    cosines = several[0].samples["cosine"].reshape(-1)
+    np.testing.assert_allclose(cosines, single[0].samples["cosine"], atol=2e-5)
+    assert_close(four.opt_state.first, one.opt_state.first, 1e-4)
+    assert_close(four.statistics, one.statistics, 1e-5)
+
+
+def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted():
+    config = small_config(**{"harmonize.gamma_start": 1.0, "harmonize.gamma_end": 1.0})
+    model = build(config, words=WORDS, audio_rate=RATE)
+    batch = small_batch(config)
+    batch["audio_mask"][:] = batch["text_mask"][:] = True
+    optimizer = optimizer_of(config)
+    state = create_state(model, optimizer, {m: batch[m][0] for m in FIELDS}, 0)
+    step = functools.partial(
+        train_step, model=model, optimizer=optimizer, config=config, axis_name=None
+    )
+    after, output = jax.jit(step)(state, batch)
+    assert float(output.metrics["kept_share"]) == 0 and int(after.empty_steps) == 1
+    assert int(after.step) == 1
+    for old, new in zip(
+        jax.tree.leaves((state.params, state.statistics, state.opt_state)),
+        jax.tree.leaves((after.params, after.statistics, after.opt_state)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_numbers_that_are_not_finite_reach_the_metrics():
+    config, model, batch, state, _, _ = setup("three_tower")
+    broken = {**batch, "video": batch["video"].copy()}
+    broken["video"][5, 0, 0, 0, 0] = np.nan
+    step = functools.partial(
+        train_step, model=model, optimizer=optimizer_of(config), config=config, axis_name=None
+    )
+    _, output = jax.jit(step)(state, broken)
+    assert not np.isfinite(output.metrics["loss"])
+
+
+def test_histogram_counts_the_samples_that_have_a_cosine():
+    _, outputs = run_steps(small_config(), 1, 1)
+    metrics, samples = outputs[0]
+    histogram = metrics["cosine_histogram"]
+    expected, _ = np.histogram(samples["cosine"][samples["defined"]], bins=40, range=(-1, 1))
+    np.testing.assert_array_equal(histogram, expected)
+    assert histogram.sum() == 6

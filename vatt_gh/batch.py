@@ -1,0 +1,56 @@
+"""The arrays of a batch: names, shapes, dtypes and units. Nothing else defines them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+# B samples, T frames, H x W pixels, S sound samples, K caption candidates, W words.
+VIDEO = "video"  # [B, T, H, W, 3] float32 in [-1, 1], RGB
+AUDIO = "audio"  # [B, S] float32 in [-1, 1], mono at the records' rate; zeros where it is missing
+TEXT = "text"  # [B, K, W] int32 word ids, 0 = padding
+AUDIO_MASK = "audio_mask"  # [B] bool, False where a sample has no sound
+TEXT_MASK = "text_mask"  # [B] bool, False where a sample has no caption
+INDEX = "index"  # [B] int32, place of the sample in the global batch
+
+MODALITIES = (VIDEO, AUDIO, TEXT)
+DEVICE_KEYS = (*MODALITIES, AUDIO_MASK, TEXT_MASK, INDEX)  # what the training step takes
+
+# Known to the host alone: they name a sample in messages and reports.
+VIDEO_ID = "video_id"  # [B] bytes
+START = "start"  # [B] float32, seconds in the source video
+END = "end"  # [B] float32, seconds in the source video
+
+RANKS = {VIDEO: 5, AUDIO: 2, TEXT: 3, AUDIO_MASK: 1, TEXT_MASK: 1, INDEX: 1}
+DTYPES = {
+    VIDEO: np.float32,
+    AUDIO: np.float32,
+    TEXT: np.int32,
+    AUDIO_MASK: np.bool_,
+    TEXT_MASK: np.bool_,
+    INDEX: np.int32,
+}
+
+
+def check(batch: Mapping[str, np.ndarray]) -> None:
+    """Checks that a batch has the arrays above.
+
+    Args:
+        batch: arrays by name; the arrays of DEVICE_KEYS are looked at.
+
+    Raises:
+        ValueError: names the array that is missing or of another rank, dtype or length.
+    """
+    for name in DEVICE_KEYS:
+        if name not in batch:
+            raise ValueError(f"the batch lacks {name!r}; it holds {sorted(batch)}")
+        array = batch[name]
+        if array.ndim != RANKS[name] or array.dtype != DTYPES[name]:
+            raise ValueError(
+                f"batch[{name!r}] is {array.dtype} {array.shape}, expected "
+                f"{np.dtype(DTYPES[name])} of rank {RANKS[name]}"
+            )
+        if array.shape[0] != batch[VIDEO].shape[0]:
+            raise ValueError(
+                f"batch[{name!r}] holds {array.shape[0]} samples, batch['video'] "
+                f"{batch[VIDEO].shape[0]}"
+            )

@@ -1,0 +1,319 @@
+"""Every configuration key with its default, and the checks of a whole configuration.
+
+An experiment file in `configs/` starts from `default()` and overrides what it needs; the command
+line overrides single keys with `--config.a.b=value`. No key exists anywhere else, and no code
+falls back to a default of its own.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vatt_gh.errors import UserError
+
+MODES = ("pretrain", "evaluate", "demo")
+VIDEO_AUGMENTATIONS = ("none", "crop", "inception")
+
+
+def default() -> ConfigDict:
+    """Returns the configuration with every key at its default (original VATT where it has one)."""
+    config = ConfigDict()
+    config.mode = "pretrain"  # pretrain | evaluate | demo (renders a corpus, then does all of it)
+    config.seed = 0  # parameters, dropout, DropToken, window sampling and augmentation
+    config.short = False  # apply `short_overrides`: a quick run that visits every station
+    config.short_overrides = ConfigDict()  # {"a.b": value}, written as {"a__b": value}
+    config.model = _model()
+    config.loss = _loss()
+    config.harmonize = _harmonize()
+    config.train = _train()
+    config.data = _data()
+    config.eval = _eval()
+    config.demo = _demo()
+    return config.lock()
+
+
+def _model() -> ConfigDict:
+    transformer = {
+        "layers": 12,
+        "d_model": 768,
+        "d_ff": 3072,
+        "heads": 12,
+        "d_kv": 64,  # width of one head; heads * d_kv need not be d_model
+    }
+    return ConfigDict(
+        {
+            "kind": "three_tower",  # three_tower (TX_FAC) | shared (UT_FAC: one encoder)
+            "dtype": "float32",  # activations; parameters, softmax and losses stay float32
+            "remat": False,  # recompute each block's activations in the backward pass
+            "dropout_rate": 0.1,
+            "attention_dropout_rate": 0.1,  # 0 permits the fused attention kernel
+            "position_dropout_rate": 0.1,  # the original hard-wires 0.1 here
+            "keep_tokens": 0.5,  # DropToken: share of video and waveform tokens kept in training
+            "d_post_proj": 1024,  # shared encoder only: width of the pooled features
+            "video": {
+                **transformer,
+                "patch": (4, 16, 16),  # frames, rows, columns
+                # rows of the temporal, vertical and horizontal position tables
+                "buckets": (8, 14, 14),
+            },
+            "audio": {
+                **transformer,
+                "input": "waveform",  # waveform (WaT) | spectrogram (SpT)
+                "patch": 128,  # samples of a waveform patch
+                "buckets": 1200,  # rows of the waveform's position table
+                "spectrogram": {
+                    "frame": 2048,  # samples of one STFT frame
+                    "hop": 1024,  # samples
+                    "mel_bins": 80,
+                    "mel_low_hz": 80.0,
+                    "mel_high_hz": 7600.0,
+                    "patch": (16, 5),  # frames, mel bins
+                    "buckets": (9, 16),  # rows of the temporal and spectral position tables
+                },
+            },
+            "text": {
+                **transformer,
+                "layers": 6,
+                "d_model": 512,
+                "d_ff": 2048,
+                "heads": 8,
+                "kind": "t5",  # t5 | bert | linear
+                "d_embedding": 300,
+                # The original freezes word2vec vectors. Without them the table must be learnt.
+                "train_embeddings": True,
+                "relative_buckets": 32,
+                "relative_max_distance": 64,
+                "buckets": 16,  # bert, shared: rows of the position table
+            },
+            "head": {"kind": "fac", "d_video_audio": 512, "d_video_text": 256},  # fac | joint
+        }
+    )
+
+
+def _loss() -> ConfigDict:
+    return ConfigDict(
+        {
+            "kind": "asymmetric_nce",  # asymmetric_nce (default of the original) | symmetric_nce
+            "temperature": 0.07,
+            "video_audio_weight": 1.0,
+            "video_text_weight": 1.0,
+        }
+    )
+
+
+def _harmonize() -> ConfigDict:
+    return ConfigDict(
+        {
+            "realign": True,  # project out what conflicts
+            "curriculum": True,  # weigh or drop samples by their cosine
+            # The schedule is our reading of the paper, whose code was never released.
+            "gamma_start": -0.3,
+            "gamma_end": 0.0,
+            "curriculum_steps": 500_000,  # gamma is linear from start to end over these steps
+            "soft_temperature": 0.0,  # 0: weight 0 or 1; > 0: sigmoid((cosine - gamma) / it)
+            "microbatch": 1,  # samples whose own gradients are held at a time, a device
+        }
+    )
+
+
+def _train() -> ConfigDict:
+    return ConfigDict(
+        {
+            "steps": 500_000,
+            "batch_size": 2048,  # samples of all devices of all hosts together
+            "adam": {"b1": 0.9, "b2": 0.999, "epsilon": 1e-7},
+            "warmup_steps": 5_000,
+            "learning_rates": (1e-4, 5e-5),  # stepped cosine: falls from the first to the second
+            "log_every": 50,  # steps between rows of metrics.jsonl
+            "log_samples_every": 0,  # steps between rows of samples.jsonl; 0: none
+            "checkpoint_every": 10_000,
+            "keep_checkpoints": 3,
+        }
+    )
+
+
+def _data() -> ConfigDict:
+    return ConfigDict(
+        {
+            "builder": "howto100m",  # a package of tfds_builders
+            "manual_dir": "",  # videos and captions; needed only where no records exist yet
+            "data_dir": "",  # where records are, or are built to
+            "build_workers": 2,  # processes that decode while records are built
+            "build_fps": 10.0,
+            "build_short_side": 256,  # pixels
+            "build_audio_rate": 48_000,  # Hz
+            "build_segment_seconds": 30.0,
+            "frames": 32,  # of one window, at the fps of the records
+            "size": 224,  # pixels, height and width of a frame
+            "audio_samples": 153_600,  # of one window, at the sound rate of the records
+            "candidates": 5,  # captions a window, the nearest in time (K of MIL-NCE)
+            "words": 16,  # of one caption
+            "vocabulary": "",  # a file, one word a line; "": built from the captions
+            "vocabulary_size": 65_536,
+            "caption_reach": 10.0,  # s; a window further than this from any caption has no text
+            "augmentation": "inception",  # none | crop | inception
+            "min_area": 0.08,  # inception: smallest share of the frame kept
+            "flip": True,
+            "colour_jitter": 0.8,  # probability
+            "hue": 0.2,
+            "saturation": 0.4,
+            "contrast": 0.4,
+            "brightness": 32 / 255,
+            "audio_noise": 0.01,  # Gaussian, as a share of the window's peak
+            "windows_per_segment": 1,  # an epoch visits each segment this many times
+            "parallel_reads": 16,  # windows decoded at a time
+            "prefetch": 2,  # batches ready on the devices
+        }
+    )
+
+
+def _eval() -> ConfigDict:
+    return ConfigDict(
+        {
+            "data_dir": "",  # records of the held-out corpus; "": data.data_dir
+            "batch_size": 32,
+            "max_clips": 1_000,  # captions taken as queries, the first in the records' order
+            "truth": "",  # alignment.jsonl with the classes of the held-out clips, for the probes
+        }
+    )
+
+
+def _demo() -> ConfigDict:
+    return ConfigDict(
+        {
+            "videos": 160,
+            "heldout_videos": 60,
+            "caption_noise": 0.25,  # share of captions that describe another scene
+            "sound_noise": 0.25,  # share of scenes with the sound of another
+            "width": 96,
+            "height": 72,
+            "fps": 10,
+            "audio_rate": 16_000,
+            "min_seconds": 20.0,
+            "max_seconds": 40.0,
+        }
+    )
+
+
+def apply_short(config: ConfigDict, explicit: dict[str, Any]) -> ConfigDict:
+    """Applies `short_overrides` where `short` is set, below what the command line says.
+
+    Args:
+        config: a configuration made by `default()` and an experiment file.
+        explicit: {"a.b": value} of the command line; these win.
+
+    Returns:
+        A copy with the overrides applied.
+    """
+    result = config.copy_and_resolve_references()
+    if config.short:
+        overrides = {key.replace("__", "."): value for key, value in config.short_overrides.items()}
+        result.update_from_flattened_dict({**overrides, **explicit})
+    return result
+
+
+def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
+    """Checks a whole configuration before any work is done.
+
+    Args:
+        config: the configuration.
+        devices: number of devices of all hosts.
+        hosts: number of hosts.
+
+    Raises:
+        UserError: names the first key that does not fit.
+    """
+    _one_of(config, "mode", MODES)
+    _one_of(config, "model.kind", ("three_tower", "shared"))
+    _one_of(config, "model.dtype", ("float32", "bfloat16"))
+    _one_of(config, "model.audio.input", ("waveform", "spectrogram"))
+    _one_of(config, "model.text.kind", ("t5", "bert", "linear"))
+    _one_of(config, "model.head.kind", ("fac", "joint"))
+    _one_of(config, "loss.kind", ("asymmetric_nce", "symmetric_nce"))
+    _one_of(config, "data.augmentation", VIDEO_AUGMENTATIONS)
+    _divides(config, "train.batch_size", devices, f"the {devices} devices of {hosts} host(s)")
+    local = config.train.batch_size // devices
+    _check(
+        config.harmonize.microbatch > 0 and local % config.harmonize.microbatch == 0,
+        "harmonize.microbatch",
+        config.harmonize.microbatch,
+        f"a divisor of {local}, the samples of one device",
+        f"set --config.harmonize.microbatch to a divisor of {local}",
+    )
+    for key in ("train.steps", "train.batch_size", "data.frames", "data.candidates", "data.words"):
+        _check(get(config, key) > 0, key, get(config, key), "a positive number", f"set {key} > 0")
+    _check(
+        0 < config.model.keep_tokens <= 1,
+        "model.keep_tokens",
+        config.model.keep_tokens,
+        "a share in (0, 1]",
+        "set 0.5 to keep half of the tokens, 1.0 to keep all",
+    )
+    _check(
+        config.loss.temperature > 0,
+        "loss.temperature",
+        config.loss.temperature,
+        "a positive number",
+        "set --config.loss.temperature=0.07",
+    )
+    _patches_fit(config)
+
+
+def get(config: ConfigDict, key: str) -> Any:
+    """Returns the value of a dotted key, e.g. get(config, "train.steps")."""
+    value: Any = config
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def _patches_fit(config: ConfigDict) -> None:
+    frames, rows, columns = config.model.video.patch
+    for key, length, patch in (
+        ("data.frames", config.data.frames, frames),
+        ("data.size", config.data.size, rows),
+        ("data.size", config.data.size, columns),
+    ):
+        _check(
+            length % patch == 0 and length > 0,
+            key,
+            length,
+            f"a multiple of model.video.patch = {tuple(config.model.video.patch)}",
+            f"set --config.{key} to a multiple of {patch}",
+        )
+    if config.model.audio.input == "waveform":
+        samples, patch = config.data.audio_samples, config.model.audio.patch
+        _check(
+            samples % patch == 0,
+            "data.audio_samples",
+            samples,
+            f"a multiple of model.audio.patch = {patch}",
+            f"set --config.data.audio_samples to a multiple of {patch}",
+        )
+
+
+def _one_of(config: ConfigDict, key: str, choices: tuple[str, ...]) -> None:
+    value = get(config, key)
+    _check(value in choices, key, value, f"one of {', '.join(choices)}", f"set --config.{key}=...")
+
+
+def _divides(config: ConfigDict, key: str, parts: int, of_what: str) -> None:
+    value = get(config, key)
+    nearest = max(parts, value // parts * parts)
+    _check(
+        value % parts == 0,
+        key,
+        value,
+        f"a multiple of {parts}: {of_what} take equal parts",
+        f"set --config.{key}={nearest}",
+    )
+
+
+def _check(good: bool, key: str, value: Any, expected: str, todo: str) -> None:
+    if not good:
+        raise UserError(
+            f"config.{key} = {value!r} does not fit.",
+            where=f"config.{key}",
+            expected=expected,
+            todo=todo,
+        )

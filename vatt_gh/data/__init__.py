@@ -1,0 +1,1 @@
+"""Input: TFDS records to batches, through tf.data."""

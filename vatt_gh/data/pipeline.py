@@ -1,0 +1,202 @@
+"""tf.data pipelines: endless training batches, and the clips of an evaluation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from vatt_gh import batch as names
+from vatt_gh.data.audio import add_noise
+from vatt_gh.data.records import Source
+from vatt_gh.data.sampling import (
+    NOISE,
+    nearest_captions,
+    random_window,
+    shuffled,
+    stream,
+    take_audio,
+    take_frames,
+)
+from vatt_gh.data.text import Tokenizer
+from vatt_gh.data.video import decode_window
+
+HOST_KEYS = (names.VIDEO_ID, names.START, names.END)
+
+
+def training_batches(
+    source: Source,
+    tokenizer: Tokenizer,
+    config: ConfigDict,
+    *,
+    position: int,
+    host: int,
+    hosts: int,
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """Endless batches. What stands at a position depends on the seed and the position alone.
+
+    Args:
+        source: the records.
+        tokenizer: of the captions.
+        config: the whole configuration.
+        position: samples already given out, all hosts together; a multiple of the batch size.
+        host: number of this host.
+        hosts: how many there are; each gets its share of every global batch.
+
+    Yields:
+        The arrays of `batch.DEVICE_KEYS` and, for the host, of `HOST_KEYS`.
+    """
+    global_batch = config.train.batch_size
+    local = global_batch // hosts
+    steps = tf.data.Dataset.range(position // global_batch, np.iinfo(np.int64).max // global_batch)
+    places = steps.flat_map(
+        lambda step: tf.data.Dataset.range(
+            step * global_batch + host * local, step * global_batch + (host + 1) * local
+        )
+    )
+
+    def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
+        record = shuffled(
+            place,
+            records=source.count,
+            windows=config.data.windows_per_segment,
+            seed=config.seed,
+        )
+        seed = tf.stack([tf.constant(config.seed, tf.int64), place])
+        example = source.read(record)
+        first = random_window(tf.size(example["frames"]), config.data.frames, seed)
+        result = window(example, first, source, tokenizer, config.data, seed, train=True)
+        result[names.INDEX] = tf.cast(place % global_batch, tf.int32)
+        return result
+
+    samples = places.map(sample, num_parallel_calls=config.data.parallel_reads, deterministic=True)
+    batches = samples.batch(local, drop_remainder=True).prefetch(2)
+    for arrays in batches.as_numpy_iterator():
+        yield split_host(arrays)
+
+
+def window(
+    example: dict[str, Any],
+    first: tf.Tensor,
+    source: Source,
+    tokenizer: Tokenizer,
+    data: ConfigDict,
+    seed: tf.Tensor,
+    *,
+    train: bool,
+) -> dict[str, tf.Tensor]:
+    """One window of a segment: picture, sound and captions of the same time.
+
+    Args:
+        example: a record, its frames still JPEG.
+        first: [] int32, the window's first frame.
+        source: where the record is from.
+        tokenizer: of the captions.
+        data: config.data.
+        seed: [2], of the sample.
+        train: whether to augment.
+
+    Returns:
+        One sample's arrays of a batch (without 'index').
+    """
+    start = example["start"] + tf.cast(first, tf.float32) / source.fps
+    end = start + data.frames / source.fps
+    frames = take_frames(example["frames"], first, data.frames)
+    audio = take_audio(
+        example["audio"], first, data.audio_samples, fps=source.fps, rate=source.audio_rate
+    )
+    if train and data.audio_noise:
+        audio = add_noise(audio, data.audio_noise, stream(seed, NOISE))
+    captions, has_text = nearest_captions(
+        example["captions"],
+        start,
+        end,
+        candidates=data.candidates,
+        reach=data.caption_reach,
+    )
+    return {
+        names.VIDEO: decode_window(frames, data, seed, train=train),
+        names.AUDIO: audio,
+        names.TEXT: tokenizer(captions),
+        names.AUDIO_MASK: example["has_audio"],
+        names.TEXT_MASK: has_text,
+        names.VIDEO_ID: example["video_id"],
+        names.START: start,
+        names.END: end,
+    }
+
+
+def split_host(
+    arrays: dict[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Splits a batch into what goes to the devices and what stays on the host."""
+    host = {name: arrays[name] for name in HOST_KEYS}
+    return {name: x for name, x in arrays.items() if name not in host}, host
+
+
+def captioned_clips(
+    source: Source, tokenizer: Tokenizer, config: ConfigDict
+) -> Iterator[dict[str, np.ndarray]]:
+    """Clips for evaluation: for each caption the window around its middle.
+
+    Of captions whose windows overlap, the first is taken. A clip near a border of its segment is
+    moved inside.
+
+    Args:
+        source: the records.
+        tokenizer: of the captions.
+        config: the whole configuration.
+
+    Yields:
+        Batches of at most eval.batch_size clips, eval.max_clips in all: 'video', 'audio', 'text'
+        [B, 1, W] (the caption alone), 'audio_mask', 'caption' [B] bytes, and HOST_KEYS.
+    """
+    data = config.data.copy_and_resolve_references()
+    data.candidates = 1
+
+    def clips_of(record: tf.Tensor) -> tf.data.Dataset:
+        example = source.read(record)
+        captions = example["captions"]
+        firsts, chosen = tf.numpy_function(
+            lambda s, e, begin, count: _windows(s, e, begin, count, data.frames, source.fps),
+            [captions["start"], captions["end"], example["start"], tf.size(example["frames"])],
+            [tf.int32, tf.int32],
+            stateful=False,
+        )
+        pairs = tf.data.Dataset.from_tensor_slices((firsts, chosen))
+
+        def clip(first: tf.Tensor, caption: tf.Tensor) -> dict[str, tf.Tensor]:
+            only = {name: values[caption : caption + 1] for name, values in captions.items()}
+            result = window(
+                {**example, "captions": only},
+                first,
+                source,
+                tokenizer,
+                data,
+                tf.zeros([2], tf.int64),
+                train=False,
+            )
+            result["caption"] = only["text"][0]
+            return result
+
+        return pairs.map(clip)
+
+    clips = tf.data.Dataset.range(source.count).flat_map(clips_of).take(config.eval.max_clips)
+    yield from clips.batch(config.eval.batch_size).prefetch(2).as_numpy_iterator()
+
+
+def _windows(
+    starts: np.ndarray, ends: np.ndarray, begin: float, count: int, length: int, fps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """First frames [n] int32 and captions [n] int32 of windows that do not overlap."""
+    firsts, chosen = [], []
+    free_from = 0
+    for caption in np.argsort(starts + ends, kind="stable"):
+        middle = ((starts[caption] + ends[caption]) / 2 - begin) * fps
+        first = int(np.clip(round(middle - length / 2), 0, max(count - length, 0)))
+        if 0 <= middle <= count and first >= free_from:
+            firsts.append(first)
+            chosen.append(caption)
+            free_from = first + length
+    return np.array(firsts, np.int32), np.array(chosen, np.int32)

@@ -1,0 +1,118 @@
+"""Which window of a segment, and which captions go with it. tf.data graph functions."""
+
+import tensorflow as tf
+
+# Every random choice about a sample has its own number: adding one never shifts the others.
+WINDOW, CROP, FLIP, COLOUR, NOISE = range(5)
+
+
+def stream(seed: tf.Tensor, choice: int) -> tf.Tensor:
+    """A sample's random seed [2] for one choice, from the sample's own seed [2]."""
+    return tf.random.experimental.stateless_fold_in(seed, choice)
+
+
+def shuffled(position: tf.Tensor, *, records: int, windows: int, seed: int) -> tf.Tensor:
+    """The record that stands at a position of the endless stream of samples.
+
+    An epoch visits every record `windows` times, in an order of its own; the order is a
+    permutation computed element by element, so that any position can be resumed at.
+
+    Args:
+        position: [] int64, from 0.
+        records: number of records.
+        windows: visits to a record an epoch.
+        seed: of the run.
+
+    Returns:
+        [] int64, number of the record.
+    """
+    epoch_length = records * windows
+    epoch = position // epoch_length
+    place = tf.random.experimental.index_shuffle(
+        position % epoch_length,
+        seed=tf.stack([tf.constant(seed, tf.int64), epoch, tf.constant(0, tf.int64)]),
+        max_index=tf.constant(epoch_length - 1, tf.int64),
+    )
+    return place % records
+
+
+def random_window(count: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
+    """First frame of a random window.
+
+    Args:
+        count: [] int32, frames of the segment.
+        length: frames of the window.
+        seed: [2], of the sample.
+
+    Returns:
+        [] int32 in 0 .. max(count - length, 0).
+    """
+    choices = tf.maximum(count - length, 0) + 1
+    return tf.random.stateless_uniform(
+        [], stream(seed, WINDOW), minval=0, maxval=choices, dtype=tf.int32
+    )
+
+
+def take_frames(frames: tf.Tensor, first: tf.Tensor, length: int) -> tf.Tensor:
+    """`length` frames [length] string from `first` on; a shorter segment starts again."""
+    return tf.gather(frames, (first + tf.range(length)) % tf.size(frames))
+
+
+def take_audio(
+    audio: tf.Tensor, first: tf.Tensor, length: int, *, fps: float, rate: int
+) -> tf.Tensor:
+    """The sound of a window.
+
+    Args:
+        audio: [n] int16 of the segment; may be empty.
+        first: [] int32, the window's first frame.
+        length: samples wanted.
+        fps: frames a second.
+        rate: samples a second.
+
+    Returns:
+        [length] float32 in [-1, 1]; a shorter segment starts again, one without sound is zeros.
+    """
+    count = tf.size(audio)
+    start = tf.cast(tf.round(tf.cast(first, tf.float64) * (rate / fps)), tf.int32)
+    index = (start + tf.range(length)) % tf.maximum(count, 1)
+    sound = tf.cond(count > 0, lambda: tf.gather(audio, index), lambda: tf.zeros(length, tf.int16))
+    return tf.cast(sound, tf.float32) / 32768.0
+
+
+def nearest_captions(
+    captions: dict[str, tf.Tensor],
+    start: tf.Tensor,
+    end: tf.Tensor,
+    *,
+    candidates: int,
+    reach: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The captions nearest in time to a window: its candidates for MIL-NCE.
+
+    Args:
+        captions: 'text' [n] string, 'start' and 'end' [n] float32 in seconds of the video.
+        start: [] float32, of the window, in seconds of the video.
+        end: [] float32.
+        candidates: how many are wanted.
+        reach: seconds; a caption further than this from the window is never taken.
+
+    Returns:
+        [candidates] string, nearest to the window's centre first, and whether there is any
+        ([] bool). Where fewer than wanted are in reach, they are repeated in turn: an empty
+        caption would count as a positive.
+    """
+    gap = tf.maximum(tf.maximum(captions["start"] - end, start - captions["end"]), 0.0)
+    near = {name: tf.boolean_mask(values, gap <= reach) for name, values in captions.items()}
+    centre = (start + end) / 2
+    distance = tf.maximum(tf.maximum(near["start"] - centre, centre - near["end"]), 0.0)
+    middle = tf.abs((near["start"] + near["end"]) / 2 - centre)
+    # Distances are at most minutes: a thousandth of the middle's distance only breaks ties.
+    order = tf.argsort(distance + 1e-3 * middle, stable=True)
+    count = tf.size(order)
+    chosen = tf.gather(order, tf.range(candidates) % tf.maximum(count, 1))
+    some = count > 0
+    text = tf.cond(
+        some, lambda: tf.gather(near["text"], chosen), lambda: tf.fill([candidates], "")
+    )
+    return text, some

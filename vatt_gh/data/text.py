@@ -1,0 +1,121 @@
+"""Words: the vocabulary, and captions to word ids."""
+
+import json
+from pathlib import Path
+
+import tensorflow as tf
+
+from vatt_gh.errors import UserError
+
+SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
+UNKNOWN = SPECIAL.index("<unk>")
+
+
+def build_vocabulary(counts: dict[str, int], size: int) -> list[str]:
+    """The most frequent words, after the special ones.
+
+    Args:
+        counts: occurrences of each word.
+        size: words at the most, special ones included.
+
+    Returns:
+        Words by id; ties in the alphabet's order, so that the result depends on counts alone.
+    """
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    return [*SPECIAL, *ranked[: size - len(SPECIAL)]]
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """Reads a vocabulary.
+
+    Args:
+        path: one word a line, UTF-8, the first line `<pad>`.
+
+    Returns:
+        Words by id.
+
+    Raises:
+        UserError: there is no such file, or it is no vocabulary.
+    """
+    todo = "give a file with one word a line, <pad> first and <unk> among them, or leave "
+    todo += "--config.data.vocabulary empty to build one from the captions"
+    try:
+        words = Path(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"The vocabulary cannot be read: {error}",
+            where=path,
+            expected="a UTF-8 text file",
+            todo=todo,
+        ) from error
+    words = words[:-1] if words and not words[-1] else words
+    if not words or words[0] != "<pad>" or "<unk>" not in words or len(set(words)) != len(words):
+        raise UserError(
+            "The file is no vocabulary.",
+            where=path,
+            expected="distinct words, one a line, <pad> first and <unk> among them",
+            todo=todo,
+        )
+    return words
+
+
+def vocabulary_of(workdir: Path, given: str, counts_file: Path, size: int) -> list[str]:
+    """The vocabulary of a run, kept in its work directory so that word ids never change.
+
+    Args:
+        workdir: of the run; holds vocabulary.txt from the first call on.
+        given: path of a vocabulary, or "" to build one.
+        counts_file: {word: count} of the captions, written when the records were built.
+        size: words at the most.
+
+    Returns:
+        Words by id.
+
+    Raises:
+        UserError: a file is missing or cannot be used.
+    """
+    kept = Path(workdir) / "vocabulary.txt"
+    if kept.exists():
+        return read_vocabulary(kept)
+    if given:
+        words = read_vocabulary(Path(given))
+    else:
+        try:
+            counts = json.loads(Path(counts_file).read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise UserError(
+                f"The word counts of the captions cannot be read: {error}",
+                where=counts_file,
+                expected="the file that the build writes beside the records",
+                todo="build the records again, or give --config.data.vocabulary=FILE",
+            ) from error
+        words = build_vocabulary(counts, size)
+    partial = kept.with_suffix(".partial")
+    partial.write_text("\n".join(words) + "\n", encoding="utf-8")
+    partial.rename(kept)
+    return words
+
+
+class Tokenizer:
+    """Captions to word ids, in a tf.data graph: no punctuation, lower case, split at spaces.
+
+    Args:
+        words: by id; must hold `<unk>`.
+        length: word ids a caption; longer ones are cut, shorter ones padded with 0.
+    """
+
+    def __init__(self, words: list[str], length: int):
+        keys = tf.constant(words)
+        values = tf.range(len(words), dtype=tf.int64)
+        self._table = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(keys, values), words.index("<unk>")
+        )
+        self._length = length
+
+    def __call__(self, captions: tf.Tensor) -> tf.Tensor:
+        """[K] string -> [K, length] int32."""
+        clean = tf.strings.regex_replace(captions, "[[:punct:]]", "")
+        pieces = tf.strings.split(tf.strings.lower(clean, encoding="utf-8"))
+        ids = pieces.with_flat_values(self._table.lookup(pieces.flat_values))
+        dense = ids.to_tensor(0, shape=[None, self._length])
+        return tf.cast(tf.ensure_shape(dense, [captions.shape[0], self._length]), tf.int32)

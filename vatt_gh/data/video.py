@@ -1,0 +1,102 @@
+"""From JPEG frames to a window of pixels: crop, resize, flip, colour. tf.data graph functions.
+
+All frames of a window are cropped, flipped and coloured alike. Only the part of a JPEG that the
+crop needs is decoded.
+"""
+
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from vatt_gh.data.sampling import COLOUR, CROP, FLIP, stream
+
+
+def decode_window(
+    frames: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool
+) -> tf.Tensor:
+    """Decodes and augments a window.
+
+    Args:
+        frames: [T] string, JPEG.
+        data: config.data.
+        seed: [2], of the sample.
+        train: augments as data.augmentation says; otherwise takes the central square.
+
+    Returns:
+        [T, size, size, 3] float32 in [-1, 1].
+    """
+    style = data.augmentation if train else "none"
+    shape = tf.image.extract_jpeg_shape(frames[0])[:2]
+    box = crop_box(shape, style, data.min_area, stream(seed, CROP))
+    images = tf.stack(
+        [tf.image.decode_and_crop_jpeg(frames[t], box, channels=3) for t in range(data.frames)]
+    )
+    video = tf.image.resize(tf.cast(images, tf.float32), [data.size, data.size]) / 255.0
+    if train and style != "none":
+        if data.flip:
+            coin = tf.random.stateless_uniform([], stream(seed, FLIP))
+            video = tf.cond(coin < 0.5, lambda: tf.reverse(video, [2]), lambda: video)
+        video = jitter_colour(video, data, stream(seed, COLOUR))
+    video.set_shape([data.frames, data.size, data.size, 3])
+    return video * 2.0 - 1.0
+
+
+def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> tf.Tensor:
+    """The part of the frames that is kept.
+
+    Args:
+        shape: [2] int32, height and width.
+        style: 'none': central square; 'crop': a random square as large as the short side;
+            'inception': a random box of random area and shape, aspect ratio 0.5 to 2.
+        min_area: inception: smallest share of the frame.
+        seed: [2].
+
+    Returns:
+        [4] int32: top, left, height, width.
+    """
+    if style == "inception":
+        begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+            tf.concat([shape, [3]], 0),
+            tf.zeros([1, 0, 4]),
+            seed,
+            min_object_covered=0.1,
+            aspect_ratio_range=(0.5, 2.0),
+            area_range=(min_area, 1.0),
+            max_attempts=100,
+            use_image_if_no_bounding_boxes=True,
+        )
+        return tf.concat([begin[:2], size[:2]], 0)
+    side = tf.reduce_min(shape)
+    room = shape - side
+    if style == "none":
+        corner = room // 2
+    else:
+        place = tf.random.stateless_uniform([2], seed)
+        corner = tf.cast(place * tf.cast(room + 1, tf.float32), tf.int32)
+    return tf.concat([corner, [side, side]], 0)
+
+
+def jitter_colour(video: tf.Tensor, data: ConfigDict, seed: tf.Tensor) -> tf.Tensor:
+    """Brightness, saturation, contrast and hue, one draw for all frames.
+
+    Args:
+        video: [T, H, W, 3] float32 in [0, 1].
+        data: config.data: colour_jitter (probability), brightness (added, at most), saturation
+            and contrast (factor 1 +- this), hue (turns, at most).
+        seed: [2].
+
+    Returns:
+        Same shape, in [0, 1].
+    """
+    draws = tf.random.stateless_uniform([5], seed, minval=-1.0, maxval=1.0)
+
+    def jitter() -> tf.Tensor:
+        x = tf.image.adjust_brightness(video, draws[0] * data.brightness)
+        if data.saturation:
+            x = tf.image.adjust_saturation(x, 1.0 + draws[1] * data.saturation)
+        if data.contrast:
+            x = tf.image.adjust_contrast(x, 1.0 + draws[2] * data.contrast)
+        if data.hue:
+            x = tf.image.adjust_hue(x, draws[3] * data.hue)
+        return tf.clip_by_value(x, 0.0, 1.0)
+
+    return tf.cond((draws[4] + 1.0) / 2.0 < data.colour_jitter, jitter, lambda: video)

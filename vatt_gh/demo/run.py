@@ -1,0 +1,82 @@
+"""The demo, station by station: corpus, records, pre-training, evaluation, report."""
+
+import time
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from vatt_gh.data.records import find_or_build
+from vatt_gh.demo.corpus import render_corpus
+from vatt_gh.demo.truth import Truth
+from vatt_gh.training.scoring import evaluate_workdir
+from vatt_gh.training.loop import pretrain
+
+HELDOUT_SEED = 1_000_003  # far from the seeds that people choose
+
+
+def run_demo(config: ConfigDict, workdir: Path) -> None:
+    """Runs every station; what an interrupted demo has finished is not done again.
+
+    Args:
+        config: the whole configuration; its data directories are set here.
+        workdir: takes everything.
+
+    Raises:
+        UserError: see the stations.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    config = config.copy_and_resolve_references()
+    parts = {
+        "train": (config.demo.videos, config.seed, config.demo.caption_noise, config.demo.sound_noise),
+        "heldout": (config.demo.heldout_videos, config.seed + HELDOUT_SEED, 0.0, 0.0),
+    }
+    for name, (videos, seed, caption_noise, sound_noise) in parts.items():
+        corpus = workdir / "corpus" / name
+        with _Station(f"rendering {videos} videos ({name})"):
+            render_corpus(
+                corpus,
+                seed=seed,
+                videos=videos,
+                caption_noise=caption_noise,
+                sound_noise=sound_noise,
+                width=config.demo.width,
+                height=config.demo.height,
+                fps=config.demo.fps,
+                audio_rate=config.demo.audio_rate,
+                min_seconds=config.demo.min_seconds,
+                max_seconds=config.demo.max_seconds,
+                workers=config.data.build_workers,
+            )
+        with _Station(f"building records ({name})"):
+            config.data.manual_dir = str(corpus)
+            config.data.data_dir = str(workdir / "records" / name)
+            find_or_build(config)
+    config.data.data_dir = str(workdir / "records" / "train")
+    config.data.manual_dir = str(workdir / "corpus" / "train")
+    config.eval.data_dir = str(workdir / "records" / "heldout")
+    config.eval.truth = str(workdir / "corpus" / "heldout" / "alignment.jsonl")
+    with _Station("pre-training"):
+        pretrain(config, workdir)
+    truth = Truth.load(workdir / "corpus" / "train" / "alignment.jsonl")
+
+    def aligned(video: str, start: float, end: float) -> tuple[bool, bool]:
+        window = truth.window(video, start, end)
+        return window.sound_aligned, window.caption_aligned
+
+    with _Station("evaluating"):
+        evaluate_workdir(config, workdir, aligned=aligned)
+
+
+class _Station:
+    """Says what is being done, and how long it took."""
+
+    def __init__(self, what: str):
+        self._what = what
+
+    def __enter__(self) -> None:
+        print(f"== {self._what}", flush=True)
+        self._start = time.perf_counter()
+
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
+            print(f"   {time.perf_counter() - self._start:.0f} s", flush=True)

@@ -1,0 +1,85 @@
+"""Features and embeddings of a stream of clips."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from vatt_gh.models.vatt import MODALITIES, Vatt
+
+
+@dataclasses.dataclass(frozen=True)
+class Clips:
+    """What a model makes of N clips, and what they are.
+
+    Attributes:
+        features: pooled, by modality: 'video' [N, d_v], 'audio' [N, d_a], 'text' [N, 1, d_t].
+        embeddings: of the heads, e.g. 'video_to_text' [N, D], 'text_to_video' [N, 1, D].
+        captions: [N] str.
+        video_ids: [N] str.
+        start, end: [N] float32, seconds in the source video.
+        audio_mask: [N] bool, False where a clip has no sound.
+        frames: [N, T, H, W, 3] uint8, for pictures.
+    """
+
+    features: dict[str, np.ndarray]
+    embeddings: dict[str, np.ndarray]
+    captions: np.ndarray
+    video_ids: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    audio_mask: np.ndarray
+    frames: np.ndarray
+
+
+def embed_clips(
+    model: Vatt, params: Any, statistics: Any, batches: Iterable[dict[str, np.ndarray]], size: int
+) -> Clips:
+    """Runs the model over clips: all tokens, no dropout.
+
+    Args:
+        model: built without an axis name.
+        params: parameters of towers and heads.
+        statistics: the heads' batch statistics.
+        batches: of `data.pipeline.captioned_clips`.
+        size: clips a batch; a smaller last one is padded, so that one compilation serves all.
+
+    Returns:
+        All clips in order.
+
+    Raises:
+        ValueError: there is no clip.
+    """
+    embed = jax.jit(model.embed)
+    parts = []
+    for batch in batches:
+        count = len(batch["video_id"])
+        inputs = {m: _pad(batch[m], size) for m in MODALITIES}
+        out = jax.tree.map(lambda x, n=count: np.asarray(x)[:n], embed(params, statistics, inputs))
+        frames = np.round((batch["video"] + 1.0) * 127.5).astype(np.uint8)
+        parts.append((*out, batch, frames))
+    if not parts:
+        raise ValueError("there is no clip to evaluate: the records hold no caption")
+
+    def join(pieces: list[Any]) -> Any:
+        return jax.tree.map(lambda *xs: np.concatenate(xs), *pieces)
+
+    host = join([{k: b[k] for k in ("start", "end", "audio_mask")} for _, _, b, _ in parts])
+    words = {
+        k: np.array([x.decode("utf-8") for _, _, b, _ in parts for x in b[k]])
+        for k in ("caption", "video_id")
+    }
+    return Clips(
+        features=join([features for features, _, _, _ in parts]),
+        embeddings=join([embeddings for _, embeddings, _, _ in parts]),
+        captions=words["caption"],
+        video_ids=words["video_id"],
+        frames=np.concatenate([frames for *_, frames in parts]),
+        **host,
+    )
+
+
+def _pad(x: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1))

@@ -1,0 +1,51 @@
+"""Linear probes: how much a linear classifier reads out of frozen features."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from vatt_gh.errors import UserError
+
+FOLDS = 4
+
+
+def probe_accuracy(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray
+) -> dict[str, float]:
+    """Accuracy of logistic regression on clips of videos that it was not fitted on.
+
+    Cross-validated over groups of videos: every clip is tested once.
+
+    Args:
+        features: [N, D] float32, frozen.
+        labels: [N] class of each clip, any type.
+        groups: [N] video of each clip; a video is never on both sides.
+
+    Returns:
+        {'value': share of clips classified rightly, 'chance': share of the largest class}.
+
+    Raises:
+        UserError: there are fewer videos than folds, or only one class.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(np.unique(groups)) < FOLDS or len(classes) < 2:
+        raise UserError(
+            f"{len(np.unique(groups))} videos with {len(classes)} class(es) are too few to probe.",
+            where="the held-out clips",
+            expected=f"at least {FOLDS} videos and 2 classes",
+            todo="evaluate on more videos",
+        )
+    right = 0
+    for train, test in GroupKFold(FOLDS).split(features, labels, groups):
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
+        with warnings.catch_warnings():
+            # The score is of the classifier as it stands after max_iter steps.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            probe.fit(features[train], labels[train])
+        right += int(np.sum(probe.predict(features[test]) == labels[test]))
+    return {"value": right / len(labels), "chance": float(counts.max() / len(labels))}

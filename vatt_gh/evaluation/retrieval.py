@@ -1,0 +1,62 @@
+"""Zero-shot text-to-video retrieval."""
+
+import numpy as np
+
+Score = dict[str, float]
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Scales vectors [..., D] to unit length; a zero vector stays zero."""
+    norm = np.linalg.norm(x, axis=-1, keepdims=True)
+    return x / np.where(norm > 0, norm, 1.0)
+
+
+def similarities(text: np.ndarray, video: np.ndarray) -> np.ndarray:
+    """Cosines of every query with every clip.
+
+    Args:
+        text: [N, D] float32 embeddings of the queries.
+        video: [M, D] float32 embeddings of the clips.
+
+    Returns:
+        [N, M] float32.
+    """
+    return unit(text) @ unit(video).T
+
+
+def ranks(similarity: np.ndarray) -> np.ndarray:
+    """Rank of each query's own clip.
+
+    Args:
+        similarity: [N, N] float32, query by clip; the clip of query i is i.
+
+    Returns:
+        [N] int64 from 1. Clips as similar as the right one count as before it, so that a model
+        that cannot tell clips apart scores nothing.
+    """
+    own = np.diagonal(similarity)[:, None]
+    return np.sum(similarity >= own, axis=1)
+
+
+def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
+    """Recall at 1, 5 and 10, and the median rank, each beside what guessing gives.
+
+    Args:
+        similarity: [N, N] float32, query by clip; the clip of query i is i.
+
+    Returns:
+        {'r1', 'r5', 'r10': share in [0, 1], 'median_rank': from 1}, each {'value', 'chance'}.
+
+    Raises:
+        ValueError: a similarity is not a number.
+    """
+    if not np.all(np.isfinite(similarity)):
+        raise ValueError("similarities must be finite; the embeddings are not")
+    rank = ranks(similarity)
+    count = len(rank)
+    scores = {
+        f"r{k}": {"value": float(np.mean(rank <= k)), "chance": min(1.0, k / count)}
+        for k in (1, 5, 10)
+    }
+    scores["median_rank"] = {"value": float(np.median(rank)), "chance": (count + 1) / 2}
+    return scores

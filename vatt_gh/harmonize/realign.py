@@ -1,0 +1,30 @@
+"""Cross-modality gradient realignment: what conflicts is projected out.
+
+Source: Wu et al., Scaling Multimodal Pre-Training via Cross-Modality Gradient Harmonization
+(NeurIPS 2022), Algorithm 1; the projections are PCGrad's, both taken from the original gradients.
+"""
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+def realignment(gram: Array) -> Array:
+    """Coefficients of the gradients in the sum of the realigned ones.
+
+    For two losses with c = <g_1, g_2> < 0,
+        g_1' = g_1 - c / |g_2|^2 g_2,    g_2' = g_2 - c / |g_1|^2 g_1,
+        g_1' + g_2' = (1 - c / |g_1|^2) g_1 + (1 - c / |g_2|^2) g_2.
+    With more losses each gradient loses its projections on all it conflicts with.
+
+    Args:
+        gram: [B, L, L] float32 inner products of each sample's gradients.
+
+    Returns:
+        [B, L] float32, at least 1; all 1 where nothing conflicts.
+    """
+    squares = jnp.diagonal(gram, axis1=1, axis2=2)
+    conflicts = jnp.minimum(gram, 0.0)  # the diagonal is never negative
+    # A zero gradient conflicts with nothing: its row of conflicts is zero.
+    return 1.0 - jnp.sum(conflicts, axis=2) / jnp.where(squares > 0, squares, 1.0)

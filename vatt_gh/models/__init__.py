@@ -1,0 +1,1 @@
+"""Flax modules of the VATT family; TensorFlow is never imported here."""

@@ -1,0 +1,175 @@
+"""From raw video, sound and word ids to tokens: patches, position tables, the aggregation token.
+
+Every module takes ONE sample (leading axes are batched by vmap), so that a sample's pass is the
+same alone or in a batch. DropToken comes as `keep`, the indices of the tokens that stay; tokens
+that are dropped are never embedded, which gives the same numbers as dropping them afterwards.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from vatt_gh.models.interpolate import spline_matrix
+from vatt_gh.models.layers import LayerNorm
+
+Array = jax.Array
+glorot_uniform = nn.initializers.glorot_uniform()
+
+
+def _conv_kernel_init(key: Array, shape: Sequence[int], dtype: jnp.dtype) -> Array:
+    """Glorot uniform with the receptive field in the fans, as Keras initialises a convolution."""
+    return glorot_uniform(key, shape, dtype)
+
+
+def _embedding_init(width: int):
+    return nn.initializers.truncated_normal(stddev=width**-0.5)
+
+
+def patches(x: Array, window: Sequence[int]) -> Array:
+    """Cuts a grid into non-overlapping patches; what does not fill a patch at the end is left out.
+
+    Args:
+        x: [*grid, channels], any number of grid axes.
+        window: patch size along each grid axis.
+
+    Returns:
+        [N, prod(window) * channels], row-major over the grid of patches.
+    """
+    counts = [length // size for length, size in zip(x.shape[:-1], window, strict=True)]
+    for axis, (count, size) in enumerate(zip(counts, window, strict=True)):
+        x = jax.lax.slice_in_dim(x, 0, count * size, axis=axis)
+    split = [n for pair in zip(counts, window, strict=True) for n in pair]
+    x = x.reshape(*split, x.shape[-1])
+    rank = len(window)
+    order = [2 * a for a in range(rank)] + [2 * a + 1 for a in range(rank)] + [2 * rank]
+    return x.transpose(order).reshape(int(np.prod(counts)), -1)
+
+
+class PatchEmbed(nn.Module):
+    """A convolution whose stride is its kernel, as one matrix product over patches.
+
+    Attributes:
+        width: number of output features d.
+        window: patch size along each grid axis.
+        dtype: of the computation.
+    """
+
+    width: int
+    window: tuple[int, ...]
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Embeds patches [N, prod(window) * channels] (see `patches`) to [N, width]."""
+        channels = x.shape[-1] // int(np.prod(self.window))
+        shape = (*self.window, channels, self.width)
+        kernel = self.param("kernel", _conv_kernel_init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.width,), jnp.float32)
+        kernel = kernel.reshape(-1, self.width).astype(self.dtype)
+        return x.astype(self.dtype) @ kernel + bias.astype(self.dtype)
+
+
+class PositionTable(nn.Module):
+    """A learnt table of positions, interpolated where the grid has another length than the table.
+
+    Attributes:
+        rows: number of positions in the table.
+        width: number of features d.
+    """
+
+    rows: int
+    width: int
+
+    @nn.compact
+    def __call__(self, index: Array, length: int) -> Array:
+        """Looks positions up.
+
+        Args:
+            index: [N] int32 positions on the grid axis.
+            length: number of positions on the grid axis; where it is not `rows`, the table is
+                stretched to it by a cubic polyharmonic spline.
+
+        Returns:
+            [N, width] float32.
+        """
+        shape = (self.rows, self.width)
+        table = self.param("embedding", _embedding_init(self.width), shape, jnp.float32)
+        if length != self.rows:
+            table = jnp.asarray(spline_matrix(self.rows, length), jnp.float32) @ table
+        return table[index]
+
+
+class Positions(nn.Module):
+    """Sum of the position tables of a grid, normalised: LayerNorm sees positions alone.
+
+    Attributes:
+        names: name of the table of each grid axis.
+        rows: number of rows of each table.
+        width: number of features d.
+        axis_major: the order in which tokens are numbered along the axes: a permutation of the
+            axes, outermost first. The original numbers a spectrogram's positions by mel bin first
+            although its tokens are laid out by time first, so (1, 0) there.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[int, ...]
+    width: int
+    axis_major: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, grid: tuple[int, ...], keep: Array | None) -> Array:
+        """Returns the positions [N or len(keep), width] float32 of the kept tokens of a grid."""
+        ids = np.indices([grid[axis] for axis in self.axis_major]).reshape(len(grid), -1)
+        total = 0.0
+        for place, axis in enumerate(self.axis_major):
+            index = jnp.asarray(ids[place], jnp.int32)
+            index = index if keep is None else index[keep]
+            table = PositionTable(self.rows[axis], self.width, name=self.names[axis])
+            total = total + table(index, grid[axis])
+        return LayerNorm(name="norm")(total)
+
+
+class AggregationToken(nn.Module):
+    """Prepends one learnt token, whose output is the pooled feature.
+
+    Attributes:
+        width: number of features d.
+    """
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[..., N, width] -> [..., 1 + N, width]."""
+        # Keras's glorot_normal on a vector: variance 1/d after truncation at two sigma.
+        init = nn.initializers.truncated_normal(stddev=self.width**-0.5 / 0.87962566103423978)
+        token = self.param("embedding", init, (self.width,), jnp.float32)
+        token = jnp.broadcast_to(token.astype(x.dtype), (*x.shape[:-2], 1, self.width))
+        return jnp.concatenate([token, x], axis=-2)
+
+
+class WordEmbed(nn.Module):
+    """Word vectors.
+
+    Attributes:
+        words: number of rows.
+        width: number of features of a word.
+        learn: whether the vectors are trained; the original freezes word2vec.
+        dtype: of the output.
+    """
+
+    words: int
+    width: int
+    learn: bool
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, ids: Array) -> Array:
+        """[..., W] int32 word ids -> [..., W, width]."""
+        shape = (self.words, self.width)
+        table = self.param("embedding", nn.initializers.normal(0.05), shape, jnp.float32)
+        table = table if self.learn else jax.lax.stop_gradient(table)
+        return table[ids].astype(self.dtype)

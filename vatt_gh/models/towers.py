@@ -1,0 +1,317 @@
+"""The towers: one sample's video, sound or captions to pooled features and token features."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from vatt_gh.models.layers import Dense, gelu
+from vatt_gh.models.spectrogram import log_mel
+from vatt_gh.models.tokenize import AggregationToken, PatchEmbed, Positions, WordEmbed, patches
+from vatt_gh.models.transformer import Encoder
+
+Array = jax.Array
+
+VIDEO_AXES = ("temporal", "vertical", "horizontal")
+
+
+class GridTokens(nn.Module):
+    """Tokens of a regular grid (video, waveform or spectrogram), aggregation token first.
+
+    Attributes:
+        width: number of features d.
+        window: patch size along each grid axis.
+        axes: name of each grid axis' position table.
+        rows: rows of each position table.
+        axis_major: see Positions.
+        pre_projection: a Dense with GELU between patches and positions.
+        dropout_rate: on tokens with their positions.
+        dtype: of the computation.
+    """
+
+    width: int
+    window: tuple[int, ...]
+    axes: tuple[str, ...]
+    rows: tuple[int, ...]
+    axis_major: tuple[int, ...]
+    pre_projection: bool
+    dropout_rate: float
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Array, keep: Array | None, train: bool) -> Array:
+        """[*grid, channels] float32, keep [n] int32 or None -> [1 + n, width]."""
+        grid = tuple(n // size for n, size in zip(x.shape[:-1], self.window, strict=True))
+        flat = patches(x, self.window)
+        flat = flat if keep is None else flat[keep]
+        y = PatchEmbed(self.width, self.window, self.dtype, name="embed")(flat)
+        if self.pre_projection:
+            y = gelu(Dense(self.width, dtype=self.dtype, name="pre_proj")(y))
+        positions = Positions(self.axes, self.rows, self.width, self.axis_major, name="positions")
+        y = y + positions(grid, keep).astype(self.dtype)
+        y = nn.Dropout(self.dropout_rate, deterministic=not train)(y)
+        return AggregationToken(self.width, name="aggregate")(y)
+
+
+class WordTokens(nn.Module):
+    """Tokens of a caption with learnt positions, aggregation token first (BERT, shared encoder).
+
+    Attributes:
+        words, d_embedding: size of the word table.
+        learn: whether word vectors are trained.
+        width: number of features d.
+        rows: rows of the position table.
+        use_bias: whether the projection from word vectors has a bias.
+        dropout_rate: on tokens with their positions.
+        dtype: of the computation.
+    """
+
+    words: int
+    d_embedding: int
+    learn: bool
+    width: int
+    rows: int
+    use_bias: bool
+    dropout_rate: float
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
+        """[K, W] int32 -> tokens [K, 1 + W, width] and mask [K, 1 + W] bool (True = a word)."""
+        y = WordEmbed(self.words, self.d_embedding, self.learn, self.dtype, name="embed")(ids)
+        y = gelu(Dense(self.width, self.use_bias, self.dtype, name="pre_proj")(y))
+        positions = Positions(("temporal",), (self.rows,), self.width, (0,), name="positions")
+        y = y + positions((ids.shape[-1],), None).astype(self.dtype)
+        y = nn.Dropout(self.dropout_rate, deterministic=not train)(y)
+        return AggregationToken(self.width, name="aggregate")(y), word_mask(ids)
+
+
+def word_mask(ids: Array) -> Array:
+    """[..., W] int32 -> [..., 1 + W] bool: the aggregation token, then every word not padding."""
+    first = jnp.ones((*ids.shape[:-1], 1), bool)
+    return jnp.concatenate([first, ids != 0], axis=-1)
+
+
+class T5Text(nn.Module):
+    """T5 text tower: the aggregation token is a word vector and takes part in all of it.
+
+    Attributes:
+        words, d_embedding: size of the word table.
+        learn: whether word vectors are trained.
+        width: number of features d.
+        encoder: an Encoder of T5's form, unbound.
+        dtype: of the computation.
+    """
+
+    words: int
+    d_embedding: int
+    learn: bool
+    width: int
+    encoder: Encoder
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
+        """[K, W] int32 -> pooled [K, width], words [K, W, width]."""
+        y = WordEmbed(self.words, self.d_embedding, self.learn, self.dtype, name="embed")(ids)
+        y = AggregationToken(self.d_embedding, name="aggregate")(y)
+        y = gelu(Dense(self.width, False, self.dtype, name="pre_proj")(y))
+        y = self.encoder(y, word_mask(ids), train)
+        return y[..., 0, :], y[..., 1:, :]
+
+
+class BertText(nn.Module):
+    """BERT text tower.
+
+    Attributes:
+        tokens: a WordTokens, unbound.
+        encoder: an Encoder, unbound.
+    """
+
+    tokens: WordTokens
+    encoder: Encoder
+
+    @nn.compact
+    def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
+        """[K, W] int32 -> pooled [K, width], words [K, W, width]."""
+        y = self.encoder(*self.tokens(ids, train), train)
+        return y[..., 0, :], y[..., 1:, :]
+
+
+class LinearText(nn.Module):
+    """Dense and ReLU on every word, maximum over all positions, padding included.
+
+    Attributes:
+        words, d_embedding: size of the word table.
+        learn: whether word vectors are trained.
+        width: number of features d.
+        dtype: of the computation.
+    """
+
+    words: int
+    d_embedding: int
+    learn: bool
+    width: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
+        """[K, W] int32 -> pooled [K, width], words [K, W, width]; has nothing random to train."""
+        del train
+        y = WordEmbed(self.words, self.d_embedding, self.learn, self.dtype, name="embed")(ids)
+        y = jax.nn.relu(Dense(self.width, dtype=self.dtype, name="dense")(y))
+        return y.max(axis=-2), y
+
+
+class GridTower(nn.Module):
+    """Video or audio tower: tokens, encoder, and a projection where fine-tuning needs one.
+
+    Attributes:
+        tokens: a GridTokens, unbound.
+        encoder: an Encoder, unbound.
+        d_post_proj: width of a Dense with GELU on all tokens after the encoder, or None.
+    """
+
+    tokens: GridTokens
+    encoder: Encoder
+    d_post_proj: int | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, keep: Array | None, train: bool) -> tuple[Array, Array]:
+        """[*grid, channels] -> pooled [d], tokens [n, d]."""
+        y = self.encoder(self.tokens(x, keep, train), None, train)
+        if self.d_post_proj is not None:
+            y = gelu(Dense(self.d_post_proj, dtype=self.tokens.dtype, name="post_proj")(y))
+        return y[0], y[1:]
+
+
+class Spectrogram(nn.Module):
+    """Sound as a log-mel image; has no parameters.
+
+    Attributes:
+        rate: samples a second.
+        frame, hop: of the STFT, in samples.
+        mel_bins, low_hz, high_hz: of the mel filters.
+    """
+
+    rate: int
+    frame: int
+    hop: int
+    mel_bins: int
+    low_hz: float
+    high_hz: float
+
+    def __call__(self, audio: Array) -> Array:
+        """[S] float32 -> [frames, mel_bins, 1] float32 in [0, 1]."""
+        return log_mel(
+            audio,
+            rate=self.rate,
+            frame=self.frame,
+            hop=self.hop,
+            mel_bins=self.mel_bins,
+            low_hz=self.low_hz,
+            high_hz=self.high_hz,
+        )[..., None]
+
+
+class ThreeTowers(nn.Module):
+    """A tower for each modality (TX_FAC).
+
+    Attributes:
+        video: GridTower on frames.
+        audio: GridTower on the waveform or the spectrogram.
+        text: T5Text, BertText or LinearText.
+        spectrogram: turns sound to an image for an audio tower that wants one, or None.
+    """
+
+    video: GridTower
+    audio: GridTower
+    text: nn.Module
+    spectrogram: Spectrogram | None
+
+    def __call__(
+        self, sample: dict[str, Array], keep: dict[str, Array], train: bool
+    ) -> dict[str, Array]:
+        """Pooled features of ONE sample.
+
+        Args:
+            sample: any of 'video' [T, H, W, 3], 'audio' [S] float32, 'text' [K, W] int32.
+            keep: token indices [n] int32 by modality; a modality without keeps all its tokens.
+            train: whether dropout is on (needs the 'dropout' random stream).
+
+        Returns:
+            The same modalities: 'video' [d_v], 'audio' [d_a], 'text' [K, d_t].
+        """
+        out = {}
+        if "video" in sample:
+            out["video"] = self.video(sample["video"], keep.get("video"), train)[0]
+        if "audio" in sample:
+            sound = as_grid(sample["audio"], self.spectrogram)
+            out["audio"] = self.audio(sound, keep.get("audio"), train)[0]
+        if "text" in sample:
+            out["text"] = self.text(sample["text"], train)[0]
+        return out
+
+
+class SharedEncoder(nn.Module):
+    """One encoder for all modalities behind a tokenizer for each (UT_FAC).
+
+    Attributes:
+        video, audio: GridTokens with pre-projection.
+        text: WordTokens.
+        encoder: the shared Encoder.
+        d_post_proj: width of the pooled features.
+        spectrogram: see ThreeTowers.
+    """
+
+    video: GridTokens
+    audio: GridTokens
+    text: WordTokens
+    encoder: Encoder
+    d_post_proj: int
+    spectrogram: Spectrogram | None
+
+    def setup(self) -> None:
+        dtype = self.encoder.dtype
+        self.video_post_proj = Dense(self.d_post_proj, dtype=dtype)
+        self.audio_post_proj = Dense(self.d_post_proj, dtype=dtype)
+        self.text_post_proj = Dense(self.d_post_proj, dtype=dtype)
+
+    def tokens(
+        self, sample: dict[str, Array], keep: dict[str, Array], train: bool
+    ) -> dict[str, Array]:
+        """Features of every token of ONE sample, aggregation token first.
+
+        Args, and the sample's modalities, as in `__call__`.
+
+        Returns:
+            'video' [1 + n_v, d], 'audio' [1 + n_a, d], 'text' [K, 1 + W, d].
+        """
+        out = {}
+        if "video" in sample:
+            y = self.video(sample["video"], keep.get("video"), train)
+            out["video"] = gelu(self.video_post_proj(self.encoder(y, None, train)))
+        if "audio" in sample:
+            sound = as_grid(sample["audio"], self.spectrogram)
+            y = self.audio(sound, keep.get("audio"), train)
+            out["audio"] = gelu(self.audio_post_proj(self.encoder(y, None, train)))
+        if "text" in sample:
+            y, mask = self.text(sample["text"], train)
+            out["text"] = gelu(self.text_post_proj(self.encoder(y, mask, train)))
+        return out
+
+    def __call__(
+        self, sample: dict[str, Array], keep: dict[str, Array], train: bool
+    ) -> dict[str, Array]:
+        """Pooled features of ONE sample; arguments and results as ThreeTowers'."""
+        return {m: y[..., 0, :] for m, y in self.tokens(sample, keep, train).items()}
+
+
+def as_grid(audio: Array, spectrogram: Spectrogram | None) -> Array:
+    """[S] -> [S, 1], or the spectrogram [frames, mel_bins, 1] where one is wanted."""
+    return audio[:, None] if spectrogram is None else spectrogram(audio)
+
+
+def token_count(length: tuple[int, ...], window: tuple[int, ...]) -> int:
+    """Number of patches of a grid."""
+    return int(np.prod([n // size for n, size in zip(length, window, strict=True)]))

@@ -1,0 +1,265 @@
+"""The whole model, built from a configuration: towers, heads, and which parameters are shared."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from vatt_gh.models.heads import FacHead, JointHead
+from vatt_gh.models.towers import (
+    VIDEO_AXES,
+    BertText,
+    GridTokens,
+    GridTower,
+    LinearText,
+    SharedEncoder,
+    Spectrogram,
+    T5Text,
+    ThreeTowers,
+    WordTokens,
+    token_count,
+)
+from vatt_gh.models.transformer import Encoder
+
+Array = jax.Array
+Params = dict[str, Any]
+MODALITIES = ("video", "audio", "text")
+
+
+@dataclasses.dataclass(frozen=True)
+class Vatt:
+    """Towers on single samples, heads on the batch.
+
+    Attributes:
+        towers: ThreeTowers or SharedEncoder.
+        heads: FacHead or JointHead.
+        shared: modalities whose pooled features pass through the shared parameters S.
+        tokens: number of tokens of the modalities that DropToken thins out.
+        kept: number of those that stay in training.
+    """
+
+    towers: nn.Module
+    heads: nn.Module
+    shared: tuple[str, ...]
+    tokens: dict[str, int]
+    kept: dict[str, int]
+
+    def init(self, key: Array, sample: dict[str, Array]) -> tuple[Params, Params]:
+        """Draws parameters.
+
+        Args:
+            key: random key.
+            sample: one sample's 'video' [T, H, W, 3], 'audio' [S], 'text' [K, W]; zeros will do.
+
+        Returns:
+            params {'towers', 'heads'} and batch statistics of the heads.
+        """
+        tower_key, head_key = jax.random.split(key)
+        towers = self.towers.init(tower_key, sample, {}, False)["params"]
+        pooled = self.towers.apply({"params": towers}, sample, {}, False)
+        batch = {m: x[None] for m, x in pooled.items()}
+        heads = self.heads.clone(axis_name=None).init(head_key, batch, False)
+        return {"towers": towers, "heads": heads["params"]}, heads.get("batch_stats", {})
+
+    def draw_keep(self, key: Array) -> dict[str, Array]:
+        """Draws the tokens that DropToken keeps, the same for every sample of a step.
+
+        Args:
+            key: random key of the step.
+
+        Returns:
+            {modality: [n] int32}, in random order as in the original; empty where all are kept.
+        """
+        keep = {}
+        for number, (modality, count) in enumerate(self.tokens.items()):
+            if self.kept[modality] < count:
+                order = jax.random.permutation(jax.random.fold_in(key, number), count)
+                keep[modality] = order[: self.kept[modality]].astype(jnp.int32)
+        return keep
+
+    def encode_one(
+        self,
+        towers: Params,
+        sample: dict[str, Array],
+        key: Array,
+        keep: dict[str, Array],
+        train: bool = True,
+    ) -> dict[str, Array]:
+        """Pooled features of one sample; see ThreeTowers for shapes. `key` drives dropout."""
+        return self.towers.apply({"params": towers}, sample, keep, train, rngs={"dropout": key})
+
+    def encode(
+        self, towers: Params, inputs: dict[str, Array], keys: Array, keep: dict[str, Array]
+    ) -> dict[str, Array]:
+        """Pooled features of a batch in training.
+
+        Args:
+            towers: parameters of the towers.
+            inputs: any of 'video' [B, T, H, W, 3], 'audio' [B, S], 'text' [B, K, W].
+            keys: [B] random keys, one a sample.
+            keep: token indices by modality.
+
+        Returns:
+            'video' [B, d_v], 'audio' [B, d_a], 'text' [B, K, d_t].
+        """
+        encode = jax.vmap(lambda sample, key: self.encode_one(towers, sample, key, keep))
+        return encode(inputs, keys)
+
+    def embed(
+        self, params: Params, statistics: Params, inputs: dict[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Features and embeddings of a batch at evaluation: all tokens, no dropout.
+
+        Args:
+            params: parameters of towers and heads.
+            statistics: the heads' batch statistics.
+            inputs: any of 'video' [B, T, H, W, 3], 'audio' [B, S], 'text' [B, K, W].
+
+        Returns:
+            Pooled features by modality, and the heads' embeddings (see FacHead).
+        """
+        towers = {"params": params["towers"]}
+        features = jax.vmap(lambda sample: self.towers.apply(towers, sample, {}, False))(inputs)
+        variables = {"params": params["heads"], "batch_stats": statistics}
+        return features, self.heads.apply(variables, features, False)
+
+    def project(
+        self, heads: Params, statistics: Params, features: dict[str, Array]
+    ) -> tuple[dict[str, Array], Params]:
+        """Embeddings of a batch in training, and the batch statistics after it."""
+        variables = {"params": heads, "batch_stats": statistics}
+        out, changed = self.heads.apply(variables, features, True, mutable=["batch_stats"])
+        return out, changed.get("batch_stats", statistics)
+
+    def is_shared(self, path: tuple[str, ...]) -> bool:
+        """Whether a towers' parameter (its path of names) is among S, which both losses reach."""
+        return path[0] == ("encoder" if isinstance(self.towers, SharedEncoder) else "video")
+
+
+def build(
+    config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | None = None
+) -> Vatt:
+    """Builds the model of a configuration.
+
+    Args:
+        config: the whole configuration.
+        words: number of rows of the word table.
+        audio_rate: of the sound, in Hz.
+        axis_name: named axis of the devices that share the heads' batch statistics.
+
+    Returns:
+        The model; it holds no parameters.
+    """
+    model = config.model
+    dtype = jnp.dtype(model.dtype)
+    spectrogram = _spectrogram(model, audio_rate) if model.audio.input == "spectrogram" else None
+    shared = model.kind == "shared"
+    # The shared encoder has the sizes of model.video; every modality enters at its width.
+    sizes = {m: model.video if shared else model[m] for m in MODALITIES}
+    video = _video_tokens(model, sizes["video"].d_model, shared, dtype)
+    audio = _audio_tokens(model, sizes["audio"].d_model, shared, dtype)
+    if shared:
+        text = _word_tokens(model, words, sizes["text"].d_model, True, dtype)
+        encoder = _encoder(model, model.video, True, dtype)
+        towers = SharedEncoder(video, audio, text, encoder, model.d_post_proj, spectrogram)
+    else:
+        # The original's spectrogram tower has no biases in attention and MLP.
+        towers = ThreeTowers(
+            GridTower(video, _encoder(model, model.video, True, dtype)),
+            GridTower(audio, _encoder(model, model.audio, spectrogram is None, dtype)),
+            _text_tower(model, words, dtype),
+            spectrogram,
+        )
+    tokens = _token_counts(config)
+    kept = {m: max(1, int(model.keep_tokens * count)) for m, count in tokens.items()}
+    features = MODALITIES if shared else ("video",)
+    return Vatt(towers, _head(model, axis_name), features, tokens, kept)
+
+
+def _token_counts(config: ConfigDict) -> dict[str, int]:
+    data, model = config.data, config.model
+    counts = {"video": token_count((data.frames, data.size, data.size), tuple(model.video.patch))}
+    if model.audio.input == "waveform":  # the original never thins out spectrograms
+        counts["audio"] = token_count((data.audio_samples,), (model.audio.patch,))
+    return counts
+
+
+def _encoder(model: ConfigDict, size: ConfigDict, use_bias: bool, dtype: jnp.dtype) -> Encoder:
+    return Encoder(
+        size.layers,
+        size.heads,
+        size.d_kv,
+        size.d_ff,
+        use_bias=use_bias,
+        dropout_rate=model.dropout_rate,
+        attention_dropout_rate=model.attention_dropout_rate,
+        remat=model.remat,
+        dtype=dtype,
+    )
+
+
+def _video_tokens(model: ConfigDict, width: int, shared: bool, dtype: jnp.dtype) -> GridTokens:
+    return GridTokens(
+        width,
+        tuple(model.video.patch),
+        VIDEO_AXES,
+        tuple(model.video.buckets),
+        (0, 1, 2),
+        shared,
+        model.position_dropout_rate,
+        dtype,
+    )
+
+
+def _audio_tokens(model: ConfigDict, width: int, shared: bool, dtype: jnp.dtype) -> GridTokens:
+    if model.audio.input == "waveform":
+        layout = ((model.audio.patch,), ("temporal",), (model.audio.buckets,), (0,))
+    else:
+        mel = model.audio.spectrogram
+        layout = (tuple(mel.patch), ("temporal", "spectral"), tuple(mel.buckets), (1, 0))
+    return GridTokens(width, *layout, shared, model.position_dropout_rate, dtype)
+
+
+def _word_tokens(
+    model: ConfigDict, words: int, width: int, use_bias: bool, dtype: jnp.dtype
+) -> WordTokens:
+    text = model.text
+    return WordTokens(
+        words,
+        text.d_embedding,
+        text.train_embeddings,
+        width,
+        text.buckets,
+        use_bias,
+        model.position_dropout_rate,
+        dtype,
+    )
+
+
+def _text_tower(model: ConfigDict, words: int, dtype: jnp.dtype) -> nn.Module:
+    text = model.text
+    if text.kind == "linear":
+        return LinearText(words, text.d_embedding, text.train_embeddings, text.d_model, dtype)
+    if text.kind == "bert":
+        tokens = _word_tokens(model, words, text.d_model, False, dtype)
+        return BertText(tokens, _encoder(model, text, True, dtype))
+    encoder = _encoder(model, text, False, dtype).clone(
+        t5=True,
+        relative_buckets=text.relative_buckets,
+        relative_max_distance=text.relative_max_distance,
+    )
+    return T5Text(words, text.d_embedding, text.train_embeddings, text.d_model, encoder, dtype)
+
+
+def _head(model: ConfigDict, axis_name: str | None) -> nn.Module:
+    if model.head.kind == "joint":
+        return JointHead(model.head.d_video_audio, axis_name)
+    return FacHead(model.head.d_video_audio, model.head.d_video_text, axis_name)
+
+
+def _spectrogram(model: ConfigDict, rate: int) -> Spectrogram:
+    mel = model.audio.spectrogram
+    return Spectrogram(rate, mel.frame, mel.hop, mel.mel_bins, mel.mel_low_hz, mel.mel_high_hz)

@@ -1,0 +1,229 @@
+"""The page of a run: index.html with its scores and pictures, to be opened from disk.
+
+One file of HTML and CSS, without scripts or outside links: it can be sent with its pictures as a
+folder, and shows the same years later.
+"""
+
+import html
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from vatt_gh.errors import UserError
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif;
+       color: #1c1c1c; background: #fff; max-width: 1000px; margin: 2em auto; padding: 0 1.5em; }
+h1 { font-size: 1.7em; margin: 0 0 0.6em; }
+h2 { font-size: 1.25em; margin: 2em 0 0.6em; padding-bottom: 0.2em;
+     border-bottom: 1px solid #d5d5d5; }
+h3 { font-size: 1.05em; margin: 0 0 0.2em; }
+table { border-collapse: collapse; }
+th, td { text-align: left; vertical-align: top; padding: 0.3em 1.6em 0.3em 0; }
+.scores th, .scores td { border-bottom: 1px solid #e6e6e6; }
+.scores thead th { border-bottom: 2px solid #999; font-weight: 600; }
+.scores .number { text-align: right; font-variant-numeric: tabular-nums; }
+.summary th { font-weight: 400; color: #666; white-space: nowrap; }
+.summary td { overflow-wrap: anywhere; }
+.note { color: #666; font-size: 0.9em; }
+figure { margin: 0 0 2.2em; }
+figcaption { margin: 0 0 0.5em; max-width: 46em; }
+figcaption p { margin: 0; color: #444; }
+img { width: 100%; height: auto; border: 1px solid #e0e0e0; box-sizing: border-box; }
+""".strip()
+
+# Measures of which less is better; of all others more is.
+_LESS_IS_BETTER = ("rank", "loss", "error")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of results.json.
+
+    Attributes:
+        group: where it stands, such as "retrieval"; empty at the top level.
+        measure: its name, such as "r1".
+        value: what was measured; None where it is null, not a number or infinite.
+        chance: what guessing would give; None where it is unknown.
+    """
+
+    group: str
+    measure: str
+    value: float | None
+    chance: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """The value as a multiple of chance; None where either is missing or chance is 0."""
+        if self.value is None or not self.chance:
+            return None
+        return self.value / self.chance
+
+    @property
+    def better(self) -> str:
+        """Which way is better: "less" or "more"."""
+        return "less" if any(word in self.measure for word in _LESS_IS_BETTER) else "more"
+
+
+def flatten_scores(results: Mapping[str, Any]) -> list[Score]:
+    """Lists the numbers of results.json in file order.
+
+    Args:
+        results: nested groups; a leaf is {"value": number, "chance": number} or a bare number.
+            What is neither a group nor a number (text, lists) is left out.
+
+    Returns:
+        One score a leaf; the names of nested groups are joined by " / ".
+    """
+    return _flatten(results, "")
+
+
+def write_index(
+    workdir: str | os.PathLike[str],
+    *,
+    title: str,
+    summary: Sequence[tuple[str, str]],
+    pictures: Sequence[tuple[str, str, str]],
+    results: Mapping[str, Any],
+) -> Path:
+    """Writes WORKDIR/index.html.
+
+    Args:
+        workdir: the folder of the run, on a local disk.
+        title: the page's heading.
+        summary: (name, text) facts about the run, shown at the top.
+        pictures: (file, heading, explanation), the file relative to `workdir`.
+        results: the contents of results.json, see `flatten_scores`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: a picture does not exist, or lies outside `workdir`.
+    """
+    workdir = Path(workdir)
+    for file, _, _ in pictures:
+        _check_picture(workdir, file)
+    sections = [f"<h1>{html.escape(title)}</h1>", _summary(summary), "<h2>Scores</h2>"]
+    sections.append(_scores(flatten_scores(results)))
+    if pictures:
+        sections.append("<h2>Pictures</h2>")
+        sections += [_figure(*picture) for picture in pictures]
+    page = "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(title)}</title>",
+            f"<style>\n{_STYLE}\n</style>",
+            "</head>",
+            "<body>",
+            *sections,
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+    path = workdir / "index.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _flatten(node: Mapping[str, Any], group: str) -> list[Score]:
+    """Lists the scores below one group."""
+    scores = []
+    for key, leaf in node.items():
+        if isinstance(leaf, Mapping) and "value" not in leaf:
+            scores += _flatten(leaf, f"{group} / {key}" if group else key)
+        elif isinstance(leaf, Mapping):
+            scores.append(Score(group, key, _number(leaf["value"]), _number(leaf.get("chance"))))
+        elif leaf is None or (isinstance(leaf, (int, float)) and not isinstance(leaf, bool)):
+            scores.append(Score(group, key, _number(leaf), None))
+    return scores
+
+
+def _number(value: float | None) -> float | None:
+    """Returns a finite number, or None."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _check_picture(workdir: Path, file: str) -> None:
+    """Refuses what would be a broken link, here or where the folder is copied to."""
+    relative = PurePosixPath(file)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise UserError(
+            "A picture of the page lies outside the work directory.",
+            where=file,
+            expected=f"a path relative to {workdir}",
+            todo="Write the picture below the work directory, for example in pictures/.",
+        )
+    if not (workdir / file).is_file():
+        raise UserError(
+            "A picture of the page does not exist.",
+            where=workdir / file,
+            expected="a picture written before the page",
+            todo="Draw the picture first, or leave it out of the page.",
+        )
+
+
+def _summary(summary: Sequence[tuple[str, str]]) -> str:
+    """Returns the table of facts about the run."""
+    rows = (
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+        for name, text in summary
+    )
+    return "\n".join(['<table class="summary">', *rows, "</table>"])
+
+
+def _scores(scores: Sequence[Score]) -> str:
+    """Returns the table of scores, or a sentence where there are none."""
+    if not scores:
+        return '<p class="note">This run measured no scores.</p>'
+    rows = []
+    for score in scores:
+        ratio = better = ""
+        if score.ratio is not None:
+            ratio, better = f"{score.ratio:.2f} \N{MULTIPLICATION SIGN}", score.better
+        rows.append(
+            f"<tr><td>{html.escape(score.group)}</td><td>{html.escape(score.measure)}</td>"
+            f'<td class="number">{_shown(score.value, "not measured")}</td>'
+            f'<td class="number">{_shown(score.chance, "")}</td>'
+            f'<td class="number">{ratio}</td><td>{better}</td></tr>'
+        )
+    head = (
+        "<thead><tr><th></th><th>measure</th>"
+        '<th class="number">value</th><th class="number">chance</th>'
+        '<th class="number">value / chance</th><th>better is</th></tr></thead>'
+    )
+    note = (
+        '<p class="note">Chance is what guessing would give on the same data; '
+        "a run that has learnt nothing scores 1 \N{MULTIPLICATION SIGN} chance.</p>"
+    )
+    return "\n".join(
+        ['<table class="scores">', head, "<tbody>", *rows, "</tbody>", "</table>", note]
+    )
+
+
+def _shown(value: float | None, missing: str) -> str:
+    """Returns a number with four digits, or the word for a missing one."""
+    return missing if value is None else f"{value:.4g}"
+
+
+def _figure(file: str, heading: str, explanation: str) -> str:
+    """Returns one picture with its caption; the picture links to its own file."""
+    link = html.escape(quote(file))
+    return "\n".join(
+        [
+            "<figure>",
+            f"<figcaption><h3>{html.escape(heading)}</h3>"
+            f"<p>{html.escape(explanation)}</p></figcaption>",
+            f'<a href="{link}"><img src="{link}" alt="{html.escape(heading)}"></a>',
+            "</figure>",
+        ]
+    )

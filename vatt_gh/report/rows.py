@@ -1,0 +1,64 @@
+"""Reading of the row files that a run writes: one JSON object a line."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from vatt_gh.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+def read_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Reads a JSONL file such as metrics.jsonl.
+
+    A run that is killed while it writes leaves half a row at the end of the file. That row is left
+    out and a warning is logged; a broken row anywhere else means that the file was damaged.
+
+    Args:
+        path: the file; UTF-8, one JSON object a line, blank lines are skipped.
+
+    Returns:
+        The rows in file order.
+
+    Raises:
+        UserError: the file is missing, or a row before its end is not a JSON object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            "A file of rows is missing.",
+            where=path,
+            expected="a JSONL file written by a run",
+            todo="Check the work directory; a run writes the file at its first logged step.",
+        )
+    rows = []
+    lines = path.read_bytes().split(b"\n")
+    # What follows the last newline is empty for a finished file, and half a row otherwise.
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        row = _parse(line)
+        if row is not None:
+            rows.append(row)
+        elif number == len(lines):
+            _log.warning("%s, line %d: unfinished last row left out", path, number)
+        else:
+            raise UserError(
+                "A row is not a JSON object.",
+                where=f"{path}, line {number}",
+                expected='one JSON object a line, for example {"step": 10, "loss": 4.2}',
+                todo="Mend or delete that line.",
+            )
+    return rows
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Returns the row, or None where the line is not one whole JSON object."""
+    try:
+        row = json.loads(line)
+    except ValueError:  # both broken JSON and broken UTF-8
+        return None
+    return row if isinstance(row, dict) else None

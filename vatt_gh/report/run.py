@@ -1,0 +1,114 @@
+"""The pictures and the page of one work directory."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vatt_gh.report.examples import RetrievalExample, retrieval_examples
+from vatt_gh.report.page import write_index
+from vatt_gh.report.plots import cosine_by_truth, cosine_over_time, curriculum, loss_curves
+from vatt_gh.report.rows import read_jsonl
+
+# (video_id, start s, end s) -> (sound belongs to the picture, caption belongs to it)
+Aligned = Callable[[str, float, float], tuple[bool, bool]]
+
+GROUPS = {
+    (True, True): "all aligned",
+    (True, False): "caption of another scene",
+    (False, True): "sound of another scene",
+    (False, False): "both of another scene",
+}
+
+
+def write_report(
+    workdir: Path, *, aligned: Aligned | None = None, examples: Sequence[RetrievalExample] = ()
+) -> Path:
+    """Draws what a run has written so far.
+
+    Args:
+        workdir: has metrics.jsonl, and samples.jsonl and results.json where there are any.
+        aligned: the truth about a window of a corpus, where it is known.
+        examples: retrieval examples, the first ones are drawn.
+
+    Returns:
+        Path of index.html.
+
+    Raises:
+        UserError: metrics.jsonl is missing or damaged.
+    """
+    workdir = Path(workdir)
+    folder = workdir / "pictures"
+    folder.mkdir(exist_ok=True)
+    rows = read_jsonl(workdir / "metrics.jsonl")
+    pictures = []
+
+    def add(name: str, draw: Callable[[Path], None], heading: str, explanation: str) -> None:
+        draw(folder / name)
+        pictures.append((f"pictures/{name}", heading, explanation))
+
+    add(
+        "cosines.png",
+        lambda path: cosine_over_time(rows, path),
+        "Do the two losses agree?",
+        "For every sample, the cosine between its video-audio and its video-text gradient in the "
+        "shared parameters. Below zero the two losses pull the shared weights apart.",
+    )
+    if aligned is not None:
+        groups = cosines_by_truth(read_jsonl(workdir / "samples.jsonl"), aligned)
+        add(
+            "cosines_by_truth.png",
+            lambda path: cosine_by_truth(groups, path),
+            "What do samples in conflict have in common?",
+            "The same cosines over the second half of training, split by what was planted in the "
+            "corpus. Training never saw this truth.",
+        )
+    add(
+        "curriculum.png",
+        lambda path: curriculum(rows, path),
+        "What is kept",
+        "Samples whose cosine is below the threshold gamma are dropped; gamma rises with time.",
+    )
+    add("losses.png", lambda path: loss_curves(rows, path), "Losses", "Of the training batches.")
+    if examples:
+        add(
+            "retrieval.png",
+            lambda path: retrieval_examples(list(examples), path),
+            "Text to video, without any training for it",
+            "Queries and the clips ranked first; the right clip has a green frame.",
+        )
+    results = workdir / "results.json"
+    scores = json.loads(results.read_text()) if results.exists() else {}
+    last = rows[-1]
+    summary = [
+        ("steps", str(last["step"])),
+        ("loss", f"{last['loss']:.3f}"),
+        ("samples a second", f"{last['samples_per_second']:.1f}"),
+        ("waiting for data", f"{last['data_wait_share']:.0%} of the time"),
+    ]
+    title = f"Pre-training report: {workdir.name}"
+    write_index(workdir, title=title, summary=summary, pictures=pictures, results=scores)
+    return workdir / "index.html"
+
+
+def cosines_by_truth(
+    rows: Sequence[dict[str, Any]], aligned: Aligned
+) -> dict[str, np.ndarray]:
+    """Splits the cosines of the second half of training by the truth.
+
+    Args:
+        rows: of samples.jsonl.
+        aligned: the truth about a window.
+
+    Returns:
+        {group: [N] float64 cosines, NaN where a sample has none}.
+    """
+    values: dict[str, list[float]] = {name: [] for name in GROUPS.values()}
+    for row in rows[len(rows) // 2 :]:
+        windows = zip(row["video_id"], row["start"], row["end"], row["cosine"], strict=True)
+        for video, start, end, cosine in windows:
+            group = GROUPS[aligned(video, start, end)]
+            values[group].append(np.nan if cosine is None else cosine)
+    return {name: np.array(cosines) for name, cosines in values.items()}

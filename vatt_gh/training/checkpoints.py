@@ -1,0 +1,179 @@
+"""Checkpoints with Orbax: the whole state, the input's position, and the configuration."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
+
+from vatt_gh.errors import UserError
+from vatt_gh.training.parallel import to_global, to_local
+from vatt_gh.training.step import TrainState
+
+# May differ between a run and its continuation: they change neither updates nor input.
+FREE_KEYS = (
+    "mode",
+    "short",
+    "short_overrides",
+    "train.log_every",
+    "train.log_samples_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "data.manual_dir",
+    "data.data_dir",
+    "data.build_workers",
+    "data.parallel_reads",
+    "data.prefetch",
+    "eval",
+    "demo",
+)
+
+
+class Checkpoints:
+    """The checkpoints of one work directory; use as a context manager.
+
+    Args:
+        workdir: the work directory; its folder `checkpoints` is used.
+        config: the whole configuration, stored beside every checkpoint.
+    """
+
+    def __init__(self, workdir: Path, config: ConfigDict):
+        # Orbax takes absolute paths only, and says so no earlier than in a background thread.
+        self._directory = (Path(workdir) / "checkpoints").absolute()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=config.train.keep_checkpoints, create=True
+        )
+        self._manager = ocp.CheckpointManager(self._directory, options=options)
+        self._config = config
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._manager.close()
+
+    def latest(self) -> int | None:
+        """The step of the newest checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState, position: int) -> None:
+        """Saves in the background; a checkpoint of the same step is left as it is.
+
+        Args:
+            state: replicated.
+            position: samples that the input pipeline has given out, all hosts together.
+        """
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(to_global(state)),
+                meta=ocp.args.JsonSave({"position": position}),
+            ),
+        )
+
+    def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, int]:
+        """Restores a checkpoint.
+
+        Args:
+            like: a replicated state with the shapes, dtypes and placement wanted.
+            step: which one; None: the newest.
+
+        Returns:
+            The state and the input position.
+
+        Raises:
+            UserError: there is none, or it does not fit the model.
+        """
+        step = self.latest() if step is None else step
+        if step is None:
+            raise UserError(
+                "There is no checkpoint to read.",
+                where=self._directory,
+                expected="a checkpoint written by pre-training",
+                todo="run pre-training with this --workdir first",
+            )
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, to_global(like))
+        try:
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
+                ),
+            )
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"The checkpoint of step {step} does not fit this model: {error}",
+                where=self._directory,
+                expected="parameters with the names and shapes of the configured model",
+                todo="use the configuration that the work directory was made with",
+            ) from error
+        return to_local(restored["state"]), restored["meta"]["position"]
+
+
+def claim_workdir(workdir: Path, config: ConfigDict) -> None:
+    """Stores the configuration in a new work directory, or checks it against the one there.
+
+    Args:
+        workdir: created where it does not exist.
+        config: the whole configuration.
+
+    Raises:
+        UserError: the directory belongs to a run whose configuration differs in a key that
+            matters; names these keys.
+    """
+    path = Path(workdir) / "config.json"
+    mine = flatten(config)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(mine, indent=1))
+        partial.rename(path)
+        return
+    try:
+        theirs = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"The configuration of the work directory cannot be read: {error}",
+            where=path,
+            expected="the JSON that an earlier run wrote",
+            todo="use another --workdir",
+        ) from error
+    changed = sorted(
+        key
+        for key in mine.keys() | theirs.keys()
+        if not _is_free(key) and mine.get(key) != theirs.get(key)
+    )
+    if changed:
+        lines = [f"{key}: there {theirs.get(key)!r}, now {mine.get(key)!r}" for key in changed]
+        raise UserError(
+            "The work directory belongs to a run with another configuration.",
+            where=path,
+            expected="the same values, to continue that run; they differ in\n    "
+            + "\n    ".join(lines),
+            todo="use another --workdir, or the values of that run",
+        )
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+
+
+def flatten(config: ConfigDict) -> dict[str, Any]:
+    """{"a.b": value} of a configuration, in values that JSON keeps."""
+    flat: dict[str, Any] = {}
+
+    def visit(prefix: str, node: ConfigDict) -> None:
+        for key, value in node.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, ConfigDict):
+                visit(f"{name}.", value)
+            else:
+                flat[name] = list(value) if isinstance(value, tuple) else value
+
+    visit("", config)
+    return flat

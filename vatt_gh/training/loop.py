@@ -1,0 +1,255 @@
+"""Pre-training from records to checkpoints: opens the input, resumes, steps, writes numbers."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from vatt_gh import batch as names
+from vatt_gh.data.pipeline import training_batches
+from vatt_gh.data.records import WORDS_FILE, Source, find_or_build, open_source
+from vatt_gh.data.text import Tokenizer, vocabulary_of
+from vatt_gh.models.vatt import Vatt, build
+from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.metrics import Clock, Display, JsonLines, TensorBoard, to_row
+from vatt_gh.training.optimizer import keras_adam, stepped_cosine
+from vatt_gh.training.parallel import AXIS, parallel_step, prefetch, replicate
+from vatt_gh.training.step import StepOutput, TrainState, create_state
+
+
+def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None) -> TrainState:
+    """Trains until train.steps; continues from the newest checkpoint of the work directory.
+
+    Args:
+        config: the whole configuration, checked.
+        workdir: takes checkpoints, metrics.jsonl, samples.jsonl, vocabulary.txt, TensorBoard.
+        stop_after: end at this step, with a checkpoint, as an interrupted run would.
+
+    Returns:
+        The last state, replicated on the devices of this host.
+
+    Raises:
+        UserError: something in the configuration, the data or the work directory does not fit.
+        FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
+    """
+    host = jax.process_index()
+    source, words = open_input(config, workdir)
+    model = build(config, words=len(words), audio_rate=source.audio_rate, axis_name=AXIS)
+    rate = stepped_cosine(
+        config.train.learning_rates,
+        (config.train.warmup_steps, config.train.steps),
+        config.train.steps,
+    )
+    optimizer = keras_adam(rate, **config.train.adam)
+    state = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
+    position = 0
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(Checkpoints(workdir, config))
+        if checkpoints.latest() is not None:
+            state, position = checkpoints.restore(state)
+        writer = _Writer(config, workdir, int(state.step), rate, host)
+        stack.callback(writer.close)
+        batches = prefetch(
+            training_batches(
+                source,
+                Tokenizer(words, config.data.words),
+                config,
+                position=position,
+                host=host,
+                hosts=jax.process_count(),
+            ),
+            config.data.prefetch,
+        )
+        step = parallel_step(model, optimizer, config)
+        end = config.train.steps if stop_after is None else min(stop_after, config.train.steps)
+        return _run(state, position, end, step, batches, checkpoints, writer, config)
+
+
+def _run(
+    state: TrainState,
+    position: int,
+    end: int,
+    step: Any,
+    batches: Iterator[tuple[dict[str, jax.Array], dict[str, np.ndarray]]],
+    checkpoints: Checkpoints,
+    writer: "_Writer",
+    config: ConfigDict,
+) -> TrainState:
+    number = int(state.step)
+    pending: tuple[int, StepOutput, dict[str, np.ndarray]] | None = None
+    while number < end:
+        waiting = time.perf_counter()
+        arrays, host = next(batches)
+        writer.clock.waited(time.perf_counter() - waiting)
+        state, output = step(state, arrays)
+        number += 1
+        position += config.train.batch_size
+        # The step before is looked at while the devices work on this one.
+        if pending is not None:
+            writer.take(*pending)
+        pending = (number, output, host)
+        if number % config.train.checkpoint_every == 0 or number == end:
+            writer.take(*pending)  # nothing unchecked is ever saved
+            pending = None
+            checkpoints.save(state, position)
+    return state
+
+
+class _Writer:
+    """Checks every step's numbers and writes the ones that are due."""
+
+    def __init__(self, config: ConfigDict, workdir: Path, done: int, rate: Any, host: int):
+        self._config = config
+        self._rate = rate
+        self._last = done
+        self.clock = Clock()
+        self._board = self._rows = self._display = self._samples = None
+        suffix = f".{host}" if host else ""
+        if config.train.log_samples_every:
+            self._samples = JsonLines(workdir / f"samples{suffix}.jsonl", done)
+        if host == 0:
+            self._rows = JsonLines(workdir / "metrics.jsonl", done)
+            self._board = TensorBoard(workdir / "tensorboard")
+            self._display = Display(config.train.steps, done)
+
+    def take(self, number: int, output: StepOutput, host: dict[str, np.ndarray]) -> None:
+        """Checks and writes the report of step `number` (counted from 1)."""
+        metrics, samples = jax.device_get(output)
+        check_finite(number, metrics, samples, host)
+        every = self._config.train.log_samples_every
+        if every and number % every == 0:
+            self._samples.write(_sample_row(number, samples, host))
+        due = number % self._config.train.log_every == 0 or number == self._config.train.steps
+        if not due:
+            return
+        row = to_row(number, metrics)
+        row["learning_rate"] = float(self._rate(jnp.asarray(number - 1)))
+        row |= self.clock.lap(number - self._last, self._config.train.batch_size)
+        self._last = number
+        if self._rows is not None:
+            self._rows.write(row)
+            self._board.write(row)
+            self._display.show(row)
+
+    def close(self) -> None:
+        """Closes all files."""
+        for sink in (self._samples, self._rows, self._board, self._display):
+            if sink is not None:
+                sink.close()
+
+
+def check_finite(
+    number: int,
+    metrics: dict[str, np.ndarray],
+    samples: dict[str, np.ndarray],
+    host: dict[str, np.ndarray],
+) -> None:
+    """Stops a run whose numbers are no numbers.
+
+    Args:
+        number: of the step, from 1.
+        metrics: scalars of the step.
+        samples: [devices, b] of this host's samples.
+        host: 'video_id' and 'start' [local batch] of the same samples.
+
+    Raises:
+        FloatingPointError: names the step, the metrics and the samples.
+    """
+    bad = sorted(name for name, value in metrics.items() if not np.all(np.isfinite(value)))
+    if not bad:
+        return
+    finite = np.all([np.isfinite(x).reshape(-1) for x in samples.values()], axis=0)
+    which = [
+        f"{host['video_id'][i].decode('utf-8', 'replace')} at {host['start'][i]:.2f} s"
+        for i in np.flatnonzero(~finite)
+    ]
+    raise FloatingPointError(
+        f"step {number}: {', '.join(bad)} not finite; samples of this host with numbers that are "
+        f"not finite: {', '.join(which) or 'none, the parameters or gradients are at fault'}. "
+        "Nothing of this step was saved."
+    )
+
+
+def _sample_row(
+    number: int, samples: dict[str, np.ndarray], host: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    flat = {name: np.asarray(x).reshape(-1) for name, x in samples.items()}
+    cosine = [
+        float(c) if d else None for c, d in zip(flat["cosine"], flat["defined"], strict=True)
+    ]
+    return {
+        "step": number,
+        "video_id": [x.decode("utf-8") for x in host["video_id"]],
+        "start": [round(float(x), 4) for x in host["start"]],
+        "end": [round(float(x), 4) for x in host["end"]],
+        "cosine": cosine,
+        "weight": flat["weight"].tolist(),
+    }
+
+
+def open_input(config: ConfigDict, workdir: Path) -> tuple[Source, list[str]]:
+    """The records and the vocabulary of a run; one host builds what is not there yet.
+
+    Args:
+        config: the whole configuration.
+        workdir: of the run; the configuration and the vocabulary are kept in it.
+
+    Returns:
+        The records and the words by id.
+
+    Raises:
+        UserError: see `find_or_build`, `claim_workdir` and `vocabulary_of`.
+    """
+    data = config.data
+
+    def prepare() -> tuple[Source, list[str]]:
+        claim_workdir(workdir, config)
+        source = open_source(find_or_build(config))
+        counts = source.directory / WORDS_FILE
+        return source, vocabulary_of(workdir, data.vocabulary, counts, data.vocabulary_size)
+
+    if jax.process_index() == 0:
+        opened = prepare()
+        _wait_for_all("input")
+        return opened
+    _wait_for_all("input")
+    return prepare()
+
+
+def _wait_for_all(name: str) -> None:
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def zero_sample(config: ConfigDict) -> dict[str, np.ndarray]:
+    """One sample of zeros with the configured shapes, to draw parameters for."""
+    data = config.data
+    shapes = {
+        names.VIDEO: (data.frames, data.size, data.size, 3),
+        names.AUDIO: (data.audio_samples,),
+        names.TEXT: (data.candidates, data.words),
+    }
+    return {name: np.zeros(shape, names.DTYPES[name]) for name, shape in shapes.items()}
+
+
+def load_for_evaluation(
+    config: ConfigDict, workdir: Path, source: Source, words: list[str]
+) -> tuple[Vatt, TrainState]:
+    """The model of a work directory with the parameters of its newest checkpoint.
+
+    Raises:
+        UserError: there is no checkpoint, or it does not fit the configuration.
+    """
+    model = build(config, words=len(words), audio_rate=source.audio_rate)
+    optimizer = keras_adam(lambda step: step * 0.0, **config.train.adam)
+    like = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
+    with Checkpoints(workdir, config) as checkpoints:
+        state, _ = checkpoints.restore(like)
+    return model, state

@@ -1,0 +1,113 @@
+"""The training step on all devices of all hosts: the one file that knows of pmap.
+
+The state is replicated without a leading device axis, the batch has one. In several processes
+pmap's outputs are arrays of this host's devices alone; what leaves for a checkpoint is made global
+first (`to_global`) and made local again after a restore (`to_local`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from vatt_gh.models.vatt import Vatt
+from vatt_gh.training.step import StepOutput, TrainState, train_step
+
+AXIS = "batch"
+
+
+def parallel_step(
+    model: Vatt, optimizer: optax.GradientTransformation, config: ConfigDict
+) -> Callable[[TrainState, dict[str, np.ndarray]], tuple[TrainState, StepOutput]]:
+    """Compiles the training step for all devices.
+
+    Args:
+        model: built with axis_name=AXIS.
+        optimizer: made for the model's parameters.
+        config: the whole configuration.
+
+    Returns:
+        (state, batch of [devices of this host, b, ...] arrays) -> (state, report). The state's
+        buffers are donated: the one passed in cannot be used again. The report's samples are
+        [devices of this host, b].
+    """
+
+    def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, StepOutput]:
+        return train_step(
+            state, batch, model=model, optimizer=optimizer, config=config, axis_name=AXIS
+        )
+
+    return jax.pmap(
+        step,
+        axis_name=AXIS,
+        in_axes=(None, 0),
+        out_axes=(None, StepOutput(metrics=None, samples=0)),
+        donate_argnums=(0,),
+    )
+
+
+def replicate(state: TrainState) -> TrainState:
+    """Places a state on all devices of this host, as the compiled step takes it."""
+    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+
+
+def split(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """[local batch, ...] -> [devices of this host, b, ...]."""
+    devices = jax.local_device_count()
+    return {name: x.reshape(devices, -1, *x.shape[1:]) for name, x in batch.items()}
+
+
+def prefetch(
+    batches: Iterable[tuple[dict[str, np.ndarray], Any]], size: int
+) -> Iterator[tuple[dict[str, jax.Array], Any]]:
+    """Moves batches to the devices ahead of their use.
+
+    Args:
+        batches: (arrays of this host's share, anything that stays on the host).
+        size: how many batches are on their way at a time.
+
+    Yields:
+        The same with each array [devices of this host, b, ...] on the devices.
+    """
+    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    waiting = []
+    for arrays, rest in batches:
+        waiting.append((jax.device_put(split(arrays), sharding), rest))
+        if len(waiting) > size:
+            yield waiting.pop(0)
+    yield from waiting
+
+
+def to_global(state: TrainState) -> TrainState:
+    """A replicated state as arrays of all hosts' devices, as checkpoints want it."""
+    if jax.process_count() == 1:
+        return state
+    mesh = Mesh(np.array(jax.devices()), (AXIS,))
+    return multihost_utils.host_local_array_to_global_array(state, mesh, PartitionSpec())
+
+
+def to_local(state: TrainState) -> TrainState:
+    """The inverse of `to_global`."""
+    if jax.process_count() == 1:
+        return state
+    mesh = Mesh(np.array(jax.devices()), (AXIS,))
+    return multihost_utils.global_array_to_host_local_array(state, mesh, PartitionSpec())
+
+
+def assert_same_on_all_devices(state: TrainState) -> None:
+    """Checks that every device of this host holds the same state; pmap itself does not.
+
+    Raises:
+        AssertionError: names the first array that differs.
+    """
+    for path, array in jax.tree_util.tree_leaves_with_path(state):
+        shards = [np.asarray(shard.data) for shard in array.addressable_shards]
+        for other in shards[1:]:
+            np.testing.assert_array_equal(shards[0], other, err_msg=jax.tree_util.keystr(path))
