@@ -164,6 +164,7 @@ def captioned_clips(
             [tf.int32, tf.int32],
             stateful=False,
         )
+        firsts, chosen = tf.ensure_shape(firsts, [None]), tf.ensure_shape(chosen, [None])
         pairs = tf.data.Dataset.from_tensor_slices((firsts, chosen))
 
         def clip(first: tf.Tensor, caption: tf.Tensor) -> dict[str, tf.Tensor]:

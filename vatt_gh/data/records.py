@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.data.record_index import load_index
 from vatt_gh.errors import UserError
+from vatt_gh.media.video import Form
 
 WORDS_FILE = "words.json"  # {word: count} of all captions, written when records are built
 
@@ -174,9 +175,11 @@ def find_or_build(config: ConfigDict) -> Path:
         data.builder,
         manual_dir=data.manual_dir,
         data_dir=data.data_dir,
-        fps=data.build_fps,
-        short_side=data.build_short_side,
-        audio_rate=data.build_audio_rate,
-        segment_seconds=data.build_segment_seconds,
+        form=Form(
+            fps=data.build_fps,
+            short_side=data.build_short_side,
+            audio_rate=data.build_audio_rate,
+            segment_seconds=data.build_segment_seconds,
+        ),
         workers=data.build_workers,
     )

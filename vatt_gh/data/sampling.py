@@ -30,7 +30,7 @@ def shuffled(position: tf.Tensor, *, records: int, windows: int, seed: int) -> t
     epoch = position // epoch_length
     place = tf.random.experimental.index_shuffle(
         position % epoch_length,
-        seed=tf.stack([tf.constant(seed, tf.int64), epoch, tf.constant(0, tf.int64)]),
+        seed=tf.stack([tf.constant(seed, tf.int64), epoch]),
         max_index=tf.constant(epoch_length - 1, tf.int64),
     )
     return place % records

@@ -6,7 +6,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from vatt_gh.data.records import find_or_build
-from vatt_gh.demo.corpus import render_corpus
+from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.demo.truth import Truth
 from vatt_gh.training.scoring import evaluate_workdir
 from vatt_gh.training.loop import pretrain
@@ -33,8 +33,7 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
     for name, (videos, seed, caption_noise, sound_noise) in parts.items():
         corpus = workdir / "corpus" / name
         with _Station(f"rendering {videos} videos ({name})"):
-            render_corpus(
-                corpus,
+            spec = CorpusSpec(
                 seed=seed,
                 videos=videos,
                 caption_noise=caption_noise,
@@ -45,8 +44,8 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
                 audio_rate=config.demo.audio_rate,
                 min_seconds=config.demo.min_seconds,
                 max_seconds=config.demo.max_seconds,
-                workers=config.data.build_workers,
             )
+            render_corpus(corpus, spec, workers=config.data.build_workers)
         with _Station(f"building records ({name})"):
             config.data.manual_dir = str(corpus)
             config.data.data_dir = str(workdir / "records" / name)

@@ -1,0 +1,1 @@
+"""TFDS builders; thin: reading is vatt_gh.media's."""

@@ -1,0 +1,62 @@
+"""Builds records from what users have on disk.
+
+    python -m tfds_builders.build howto100m --manual_dir=VIDEOS --data_dir=RECORDS
+
+Nothing is copied or renamed in manual_dir. What cannot be used is listed, with the reason, in
+DATA_DIR/skipped.jsonl.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+from vatt_gh.errors import UserError
+from vatt_gh.media.video import Form
+
+# TensorFlow is imported late: the processes that decode import this module, and do without it.
+
+
+def build(
+    name: str, *, manual_dir: str | Path, data_dir: str | Path, form: Form, workers: int
+) -> Path:
+    """Builds records; see `tfds_builders.preparing.build`."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from tfds_builders import preparing
+
+    return preparing.build(
+        name, manual_dir=manual_dir, data_dir=data_dir, form=form, workers=workers
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tfds_builders.build",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", help="howto100m")
+    parser.add_argument("--manual_dir", required=True, help="videos and captions")
+    parser.add_argument("--data_dir", required=True, help="where records go")
+    for field in dataclasses.fields(Form):
+        parser.add_argument(
+            f"--{field.name}",
+            type=type(field.default),
+            default=field.default,
+            help=f"{field.metadata['help']}; default {field.default}",
+        )
+    parser.add_argument("--workers", type=int, default=2, help="processes that decode; default 2")
+    options = vars(parser.parse_args(argv))
+    form = Form(**{field.name: options.pop(field.name) for field in dataclasses.fields(Form)})
+    try:
+        print(build(**options, form=form))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Where every record lies in its TFRecord shard, so that any one can be read at once.
+
+A TFRecord file is a row of records: uint64 length, uint32 checksum of it, the bytes, uint32
+checksum of the bytes; all little-endian.
+"""
+
+import dataclasses
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from vatt_gh.errors import UserError
+
+INDEX_FILE = "records.index.npz"
+_HEADER = struct.Struct("<QI")
+_FOOTER_BYTES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordIndex:
+    """Places of all records, shard by shard.
+
+    Attributes:
+        files: the shards.
+        shard: [N] int32, place of each record's shard in `files`.
+        offset: [N] int64, where the record's bytes begin.
+        length: [N] int64, bytes.
+    """
+
+    files: list[Path]
+    shard: np.ndarray
+    offset: np.ndarray
+    length: np.ndarray
+
+
+def write_index(version_dir: Path) -> RecordIndex:
+    """Indexes all shards of a data set and stores the result beside them.
+
+    Args:
+        version_dir: holds *.tfrecord-* shards.
+
+    Returns:
+        The index.
+
+    Raises:
+        UserError: a shard ends in the middle of a record.
+    """
+    files = sorted(Path(version_dir).glob("*.tfrecord*"))
+    rows = [(number, *place) for number, file in enumerate(files) for place in _places(file)]
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    partial = Path(version_dir) / "records.partial.npz"
+    np.savez(
+        partial,
+        names=np.array([file.name for file in files]),
+        sizes=np.array([file.stat().st_size for file in files], np.int64),
+        shard=table[:, 0].astype(np.int32),
+        offset=table[:, 1],
+        length=table[:, 2],
+    )
+    partial.rename(Path(version_dir) / INDEX_FILE)
+    return load_index(version_dir)
+
+
+def load_index(version_dir: Path) -> RecordIndex:
+    """Reads the index of a data set; makes it first where there is none yet.
+
+    Args:
+        version_dir: holds the shards.
+
+    Returns:
+        The index.
+
+    Raises:
+        UserError: a shard is missing or has another size than when it was indexed.
+    """
+    path = Path(version_dir) / INDEX_FILE
+    if not path.exists():
+        return write_index(version_dir)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    files = [Path(version_dir) / str(name) for name in arrays["names"]]
+    for file, size in zip(files, arrays["sizes"], strict=True):
+        actual = file.stat().st_size if file.exists() else None
+        if actual != size:
+            state = "is missing" if actual is None else f"has {actual} bytes"
+            raise UserError(
+                f"A shard {state}; it had {size} bytes when it was indexed.",
+                where=file,
+                expected="the shards as they were built",
+                todo=f"build the records again, or delete {INDEX_FILE} if the change is wanted",
+            )
+    return RecordIndex(files, arrays["shard"], arrays["offset"], arrays["length"])
+
+
+def _places(path: Path) -> list[tuple[int, int]]:
+    """(offset, length) of every record of a shard."""
+    places = []
+    size = path.stat().st_size
+    with path.open("rb", buffering=0) as file:
+        position = 0
+        while position < size:
+            header = os.pread(file.fileno(), _HEADER.size, position)
+            length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else size
+            begin = position + _HEADER.size
+            position = begin + length + _FOOTER_BYTES
+            if position > size:
+                raise UserError(
+                    f"A shard ends in the middle of record {len(places)}.",
+                    where=path,
+                    expected="whole records",
+                    todo="build the records again",
+                )
+            places.append((begin, length))
+    return places

@@ -1,0 +1,239 @@
+"""Renders a corpus in HowTo100M's own layout: real mp4 files, captions, and the planted truth."""
+
+import csv
+import dataclasses
+import errno
+import io
+import json
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from vatt_gh.demo.narration import Line, narrate
+from vatt_gh.demo.picture import draw_scene
+from vatt_gh.demo.scenes import Scene, draw_id, draw_scenes, video_generator
+from vatt_gh.demo.sound import synthesise
+from vatt_gh.errors import UserError
+
+_MARKER = "corpus.json"  # written last: the specification of a finished corpus
+_STARTED = "corpus.started.json"  # the same of one that is being rendered
+# For the check of free space; two to three times what is measured.
+_BYTES_A_PIXEL, _AUDIO_BYTES_A_SECOND = 0.2, 16_000
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusSpec:
+    """All that a corpus depends on.
+
+    Attributes:
+        seed: the same gives the same corpus.
+        videos: how many.
+        caption_noise: probability that a caption describes something else.
+        sound_noise: probability that a scene has the sound of another.
+        width, height: of the frames, in pixels, even.
+        fps: frames a second.
+        audio_rate: samples a second.
+        min_seconds, max_seconds: of a video.
+    """
+
+    seed: int
+    videos: int
+    caption_noise: float
+    sound_noise: float
+    width: int
+    height: int
+    fps: int
+    audio_rate: int
+    min_seconds: float
+    max_seconds: float
+
+
+def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
+    """Renders a corpus; what an interrupted call has finished is left as it is.
+
+    Args:
+        out_dir: gets videos/, HowTo100M_v1.csv, caption.json and alignment.jsonl.
+        spec: what to render.
+        workers: processes; the corpus does not depend on their number.
+
+    Raises:
+        UserError: something else is there already, or the disk has no room.
+    """
+    out_dir = Path(out_dir)
+    marker, started = out_dir / _MARKER, out_dir / _STARTED
+    if marker.exists():
+        _check_same(marker, spec)
+        return
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        if started.exists():
+            _check_same(started, spec)
+        else:
+            _check_empty(out_dir)
+            _check_room(out_dir, spec)
+            _write_whole(started, json.dumps(dataclasses.asdict(spec), indent=1))
+        (out_dir / "videos").mkdir(exist_ok=True)
+        jobs = [(index, spec, out_dir) for index in range(spec.videos)]
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            truths = list(pool.map(_render, jobs, chunksize=4))
+        _write_tables(out_dir, truths)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(
+            "The disk is full; what is finished of the corpus was kept.",
+            where=out_dir,
+            expected=f"about {bytes_needed(spec) / 1e6:.0f} MB for the whole corpus",
+            todo="free some space and run the same command again",
+        ) from error
+    started.rename(marker)
+
+
+def bytes_needed(spec: CorpusSpec) -> int:
+    """Estimates the room that a corpus takes on the disk.
+
+    Args:
+        spec: of the corpus.
+
+    Returns:
+        Bytes, rather too many.
+    """
+    pixels = spec.width * spec.height * spec.fps
+    a_second = pixels * _BYTES_A_PIXEL + _AUDIO_BYTES_A_SECOND
+    return round(spec.videos * spec.max_seconds * a_second)
+
+
+def _check_empty(out_dir: Path) -> None:
+    # Names with a dot are hidden, or a specification of which an interrupted call wrote half.
+    others = sorted(path.name for path in out_dir.iterdir() if not path.name.startswith("."))
+    if others:
+        raise UserError(
+            f"The directory for the corpus holds something else: {', '.join(others[:3])}.",
+            where=out_dir,
+            expected="an empty directory, or a corpus rendered before",
+            todo="give another work directory, or delete this one",
+        )
+
+
+def _check_same(marker: Path, spec: CorpusSpec) -> None:
+    mine, theirs = dataclasses.asdict(spec), json.loads(marker.read_text())
+    other = [f"{k}: there {theirs.get(k)}, now {v}" for k, v in mine.items() if theirs.get(k) != v]
+    if other:
+        raise UserError(
+            f"Another corpus is there already: {'; '.join(other)}.",
+            where=marker.parent,
+            expected="a corpus with the same settings, or an empty directory",
+            todo="give another work directory, or delete this one",
+        )
+
+
+def _check_room(out_dir: Path, spec: CorpusSpec) -> None:
+    needed = bytes_needed(spec)
+    free = shutil.disk_usage(out_dir).free
+    if free < needed:
+        raise UserError(
+            f"The disk has {free / 1e6:.0f} MB free; the corpus may take {needed / 1e6:.0f} MB.",
+            where=out_dir,
+            expected="room for the corpus",
+            todo="free some space, give another work directory, or render fewer videos",
+        )
+
+
+def _render(job: tuple[int, CorpusSpec, Path]) -> dict[str, Any]:
+    index, spec, out_dir = job
+    rng = video_generator(spec.seed, index)
+    name = draw_id(rng)
+    seconds = round(float(rng.uniform(spec.min_seconds, spec.max_seconds)), 1)
+    scenes = draw_scenes(rng, seconds, spec.sound_noise)
+    lines = narrate(rng, scenes, spec.caption_noise)
+    path = out_dir / "videos" / f"{name}.mp4"
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        try:
+            _write_video(partial, spec, scenes, rng, seconds)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        partial.rename(path)
+    return _truth_row(name, seconds, scenes, lines)
+
+
+def _truth_row(name: str, seconds: float, scenes: list[Scene], lines: list[Line]) -> dict[str, Any]:
+    """Makes a line of alignment.jsonl."""
+    shown = [dataclasses.asdict(s) | {"sound_aligned": s.sound_aligned} for s in scenes]
+    said = [dataclasses.asdict(line) for line in lines]
+    return {"video_id": name, "duration": seconds, "scenes": shown, "captions": said}
+
+
+def _write_tables(out_dir: Path, truths: list[dict[str, Any]]) -> None:
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["video_id", "category_1", "category_2", "rank", "task_id"])
+    for rank, truth in enumerate(truths, start=1):
+        writer.writerow([truth["video_id"], "Education", "Shapes", rank, 0])
+    _write_whole(out_dir / "HowTo100M_v1.csv", table.getvalue())
+    captions = {
+        t["video_id"]: {k: [c[k] for c in t["captions"]] for k in ("text", "start", "end")}
+        for t in truths
+    }
+    _write_whole(out_dir / "caption.json", json.dumps(captions))
+    rows = "".join(json.dumps(truth) + "\n" for truth in truths)
+    _write_whole(out_dir / "alignment.jsonl", rows)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes a file all or nothing."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.rename(path)
+
+
+def _write_video(
+    path: Path, spec: CorpusSpec, scenes: list[Scene], rng: np.random.Generator, seconds: float
+) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        options = {"preset": "veryfast", "crf": "23", "threads": "1"}
+        video = container.add_stream("libx264", rate=spec.fps, options=options)
+        video.width, video.height, video.pix_fmt = spec.width, spec.height, "yuv420p"
+        audio = container.add_stream("aac", rate=spec.audio_rate, layout="mono")
+        audio.bit_rate = 64_000
+        for number, image in enumerate(_images(spec, scenes, rng, seconds)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, spec.fps)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        sound = _sound(spec, scenes, rng)
+        for start in range(0, len(sound), 1024):
+            chunk = sound[None, start : start + 1024]
+            frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = spec.audio_rate, start
+            frame.time_base = Fraction(1, spec.audio_rate)
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+
+
+def _images(
+    spec: CorpusSpec, scenes: list[Scene], rng: np.random.Generator, seconds: float
+) -> Iterator[np.ndarray]:
+    edges = [round(scene.start * spec.fps) for scene in scenes] + [round(seconds * spec.fps)]
+    for scene, first, last in zip(scenes, edges[:-1], edges[1:], strict=True):
+        yield from draw_scene(scene, rng, last - first, spec.width, spec.height, spec.fps)
+
+
+def _sound(spec: CorpusSpec, scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
+    """[samples] float32 of the whole video."""
+    edges = [round(scene.start * spec.audio_rate) for scene in scenes]
+    edges.append(round(scenes[-1].end * spec.audio_rate))
+    parts = [
+        synthesise(scene.sound_shape, scene.sound_motion, rng, last - first, spec.audio_rate)
+        for scene, first, last in zip(scenes, edges[:-1], edges[1:], strict=True)
+    ]
+    return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,114 @@
+"""What happens in a rendered video: scenes, their sounds, and what is planted wrong."""
+
+import dataclasses
+import itertools
+import math
+import string
+
+import numpy as np
+
+SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "diamond", "bars")
+COLOURS = ("red", "green", "blue", "yellow", "purple", "white")
+MOTIONS = ("slides", "bounces", "orbits", "pulses")
+SHORTEST, LONGEST = 4.0, 8.0  # seconds of a scene
+
+_ID_LETTERS = string.ascii_letters + string.digits + "-_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """A stretch of a video with one moving shape.
+
+    Attributes:
+        start, end: seconds in the video.
+        shape, colour, motion: what is seen.
+        sound_shape, sound_motion: what is heard.
+    """
+
+    start: float
+    end: float
+    shape: str
+    colour: str
+    motion: str
+    sound_shape: str
+    sound_motion: str
+
+    @property
+    def sound_aligned(self) -> bool:
+        """Whether what is heard belongs to what is seen."""
+        return (self.shape, self.motion) == (self.sound_shape, self.sound_motion)
+
+
+def video_generator(seed: int, index: int) -> np.random.Generator:
+    """The random generator of one video: the same whoever renders it.
+
+    Args:
+        seed: of the corpus.
+        index: of the video in the corpus.
+
+    Returns:
+        The generator.
+    """
+    return np.random.default_rng([seed, index])
+
+
+def draw_id(rng: np.random.Generator) -> str:
+    """Draws the id of a video.
+
+    Args:
+        rng: of the video.
+
+    Returns:
+        11 characters, as YouTube's.
+    """
+    return "".join(rng.choice(list(_ID_LETTERS), 11))
+
+
+def draw_attributes(rng: np.random.Generator, not_shape: str = "") -> tuple[str, str, str]:
+    """Draws what a scene shows.
+
+    Args:
+        rng: of the video.
+        not_shape: the shape that is not to be drawn; empty allows all.
+
+    Returns:
+        Shape, colour and motion.
+    """
+    shapes = [shape for shape in SHAPES if shape != not_shape]
+    return str(rng.choice(shapes)), str(rng.choice(COLOURS)), str(rng.choice(MOTIONS))
+
+
+def draw_scenes(rng: np.random.Generator, seconds: float, sound_noise: float) -> list[Scene]:
+    """Scenes of 4 to 8 seconds that fill a video, no two neighbours with the same shape.
+
+    Args:
+        rng: of the video.
+        seconds: length of the video; up to 8 it is one scene.
+        sound_noise: probability that a scene has the sound of another.
+
+    Returns:
+        The scenes in order.
+    """
+    scenes: list[Scene] = []
+    for start, end in itertools.pairwise(_draw_cuts(rng, seconds)):
+        before = scenes[-1].shape if scenes else ""
+        shape, colour, motion = draw_attributes(rng, not_shape=before)
+        sound_shape, sound_motion = shape, motion
+        if rng.uniform() < sound_noise:
+            sound_shape, _, sound_motion = draw_attributes(rng, not_shape=shape)
+        scenes.append(
+            Scene(float(start), float(end), shape, colour, motion, sound_shape, sound_motion)
+        )
+    return scenes
+
+
+def _draw_cuts(rng: np.random.Generator, seconds: float) -> np.ndarray:
+    """Where scenes begin and end: [scenes + 1] float64 seconds."""
+    count = max(1, round(seconds / 6.0), math.ceil(seconds / LONGEST))
+    while True:
+        cuts = np.cumsum(rng.uniform(0.8, 1.2, count))
+        cuts = np.round(np.concatenate([[0.0], cuts / cuts[-1] * seconds]), 2)
+        # Nearly every draw fits; which is why drawing again costs nothing.
+        lengths = np.diff(cuts).round(2)
+        if count == 1 or (lengths.min() >= SHORTEST and lengths.max() <= LONGEST):
+            return cuts

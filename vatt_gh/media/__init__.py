@@ -1,0 +1,1 @@
+"""What users have on disk: video files and captions. TensorFlow and JAX are never imported here."""
