@@ -23,9 +23,7 @@ def get_config() -> ConfigDict:
     model.text.layers = 1
     model.text.d_embedding = 64
     model.audio.input = "spectrogram"
-    model.audio.spectrogram.update(
-        frame=1024, hop=256, mel_bins=40, patch=(8, 10), buckets=(12, 4)
-    )
+    model.audio.spectrogram.update(frame=1024, hop=256, mel_bins=40, patch=(8, 10), buckets=(12, 4))
     model.head.d_video_audio = model.head.d_video_text = 64
 
     data = config.data

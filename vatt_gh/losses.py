@@ -1,4 +1,4 @@
-"""Contrastive losses, one value a sample, with negatives from all devices.
+"""Losses, one value a sample: contrastive ones with negatives from all devices, and classifiers'.
 
 Reference: Akbari et al., VATT (2021), section 3.4; the exact form is the released objective's.
 A valid sample's loss is its own; reduction over samples happens once, in the training step.
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 Array = jax.Array
 
-# Added to the scores of invalid samples, as in the original.
+# Stands for the scores of invalid samples; the original adds it to them.
 _MASKED = -1e9
 
 
@@ -21,42 +21,51 @@ def gather(x: Array, axis_name: str | None) -> Array:
 
 
 def asymmetric_nce(
-    video: Array, other: Array, mask: Array, *, temperature: float, axis_name: str | None
+    anchor: Array,
+    other: Array,
+    mask: Array,
+    *,
+    temperature: float,
+    axis_name: str | None,
+    anchor_mask: Array | None = None,
 ) -> Array:
     """One log ratio a sample, with a joint row and column denominator.
 
-        s(i, j, c) = <video_i, other_jc> / temperature     (unit vectors)
+        s(i, j, c) = <anchor_i, other_jc> / temperature     (unit vectors)
         l_i = log(sum_jc exp s(i,j,c) + sum_jc exp s(j,i,c)) - log sum_c exp s(i,i,c)
 
     The positives stand twice in the denominator, so l_i >= log 2. All C candidates of a sample
     are positives (the MIL form).
 
     Args:
-        video: [b, D] float32.
+        anchor: [b, D] float32, the video (or the sound, where it is compared with text).
         other: [b, C, D] float32 candidates of the other modality.
         mask: [b] bool, True where the sample has the other modality; invalid candidates are
             nobody's negatives.
         temperature: of the scores.
         axis_name: named axis of the devices, or None.
+        anchor_mask: [b] bool, True where the sample has the anchor's modality, or None for all;
+            the original knows it in the symmetric form alone.
 
     Returns:
         [b] float32; what stands at an invalid sample has no meaning.
     """
-    video, other = _unit(video), _unit(other)
-    all_video, all_other = gather(video, axis_name), gather(other, axis_name)
-    invalid = _MASKED * (1.0 - mask.astype(jnp.float32))
-    rows = jnp.einsum("id,jcd->ijc", video, all_other) / temperature
-    rows = rows + gather(invalid, axis_name)[None, :, None]
-    columns = jnp.einsum("jd,icd->ijc", all_video, other) / temperature
-    columns = columns + invalid[:, None, None]
-    positives = jnp.einsum("id,icd->ic", video, other) / temperature
-    both = jnp.concatenate([_flat(rows), _flat(columns)], axis=1)
+    anchor, other = _unit(anchor), _unit(other)
+    rows, columns = _negatives(anchor, other, mask, anchor_mask, temperature, axis_name)
+    positives = jnp.einsum("id,icd->ic", anchor, other) / temperature
     logsumexp = jax.nn.logsumexp
+    both = jnp.concatenate([rows, columns], axis=1)
     return logsumexp(both, axis=1) - logsumexp(positives, axis=1)
 
 
 def symmetric_nce(
-    video: Array, other: Array, mask: Array, *, temperature: float, axis_name: str | None
+    anchor: Array,
+    other: Array,
+    mask: Array,
+    *,
+    temperature: float,
+    axis_name: str | None,
+    anchor_mask: Array | None = None,
 ) -> Array:
     """Sum of the two directions, each with its own denominator.
 
@@ -64,19 +73,34 @@ def symmetric_nce(
 
     Arguments and result as in `asymmetric_nce`.
     """
-    video, other = _unit(video), _unit(other)
-    all_video, all_other = gather(video, axis_name), gather(other, axis_name)
-    invalid = _MASKED * (1.0 - mask.astype(jnp.float32))
-    all_invalid = gather(invalid, axis_name)
-    rows = jnp.einsum("id,jcd->ijc", video, all_other)
-    rows = (rows + all_invalid[None, :, None] + invalid[:, None, None]) / temperature
-    columns = jnp.einsum("jd,icd->ijc", all_video, other)
-    columns = (columns + all_invalid[None, :, None] + invalid[:, None, None]) / temperature
-    positives = jnp.einsum("id,icd->ic", video, other)
-    positives = (positives + invalid[:, None]) / temperature
+    anchor, other = _unit(anchor), _unit(other)
+    rows, columns = _negatives(anchor, other, mask, anchor_mask, temperature, axis_name)
+    positives = jnp.einsum("id,icd->ic", anchor, other) / temperature
     logsumexp = jax.nn.logsumexp
     positive = logsumexp(positives, axis=1)
-    return logsumexp(_flat(rows), axis=1) + logsumexp(_flat(columns), axis=1) - 2 * positive
+    return logsumexp(rows, axis=1) + logsumexp(columns, axis=1) - 2 * positive
+
+
+def _negatives(
+    anchor: Array,
+    other: Array,
+    mask: Array,
+    anchor_mask: Array | None,
+    temperature: float,
+    axis_name: str | None,
+) -> tuple[Array, Array]:
+    """Scores of this device's samples against all samples: s(i,j,c) and s(j,i,c), [b, B * C] each.
+
+    What is invalid on the other side is taken out by a constant, not by adding one: in a batch
+    without any text nothing else would be left of the scores than rounding, and their gradients
+    would not be finite.
+    """
+    scores = jnp.einsum("id,jcd->ijc", anchor, gather(other, axis_name)) / temperature
+    rows = jnp.where(gather(mask, axis_name)[None, :, None], scores, _MASKED)
+    columns = jnp.einsum("jd,icd->ijc", gather(anchor, axis_name), other) / temperature
+    if anchor_mask is not None:
+        columns = jnp.where(gather(anchor_mask, axis_name)[None, :, None], columns, _MASKED)
+    return _flat(rows), _flat(columns)
 
 
 LOSSES = {"asymmetric_nce": asymmetric_nce, "symmetric_nce": symmetric_nce}
@@ -90,38 +114,79 @@ def alignment_losses(
     temperature: float,
     axis_name: str | None,
 ) -> dict[str, Array]:
-    """Both cross-modality alignment losses of every sample.
+    """The cross-modality alignment losses of every sample.
 
     Args:
         embeddings: of the heads: 'video_to_audio' [b, D], 'video_to_text' [b, E],
-            'audio_to_video' [b, D], 'text_to_video' [b, K, E].
-        masks: 'audio' and 'text', [b] bool, True where the sample has the modality.
+            'audio_to_video' [b, D], 'text_to_video' [b, K, E]; a head that also compares sound
+            with text adds 'audio_to_text' [b, F] and 'text_to_audio' [b, K, F].
+        masks: 'audio' and 'text', [b] bool, True where the sample has the modality; 'video' where
+            samples may lack that.
         kind: a name of LOSSES.
         temperature: of the scores.
         axis_name: named axis of the devices, or None.
 
     Returns:
-        'audio' and 'text': [b] float32, zero where the sample lacks the modality.
+        'audio' and 'text' (with the video), and 'audio_text' where its embeddings are given:
+        [b] float32, zero where the sample lacks one of the two modalities.
     """
-    loss = LOSSES[kind]
-    others = {
-        "audio": embeddings["audio_to_video"][:, None, :],
-        "text": embeddings["text_to_video"],
-    }
-    return {
-        name: jnp.where(
-            masks[name],
-            loss(
-                embeddings[f"video_to_{name}"],
-                other,
-                masks[name],
-                temperature=temperature,
-                axis_name=axis_name,
-            ),
-            0.0,
+    pairs = {"audio": ("video", "audio"), "text": ("video", "text")}
+    if "audio_to_text" in embeddings:
+        pairs["audio_text"] = ("audio", "text")
+    losses = {}
+    for name, (first, second) in pairs.items():
+        other = embeddings[f"{second}_to_{first}"]
+        mask, anchor_mask = masks[second], masks.get(first)
+        loss = LOSSES[kind](
+            embeddings[f"{first}_to_{second}"],
+            other[:, None, :] if second == "audio" else other,
+            mask,
+            temperature=temperature,
+            axis_name=axis_name,
+            anchor_mask=anchor_mask,
         )
-        for name, other in others.items()
-    }
+        valid = mask if anchor_mask is None else mask & anchor_mask
+        losses[name] = jnp.where(valid, loss, 0.0)
+    return losses
+
+
+def softmax_loss(logits: Array, labels: Array) -> Array:
+    """Cross-entropy of one class a sample.
+
+    Args:
+        logits: [b, K] float32.
+        labels: [b, K] float32, a distribution over the classes (smoothed or mixed).
+
+    Returns:
+        [b] float32.
+    """
+    return -jnp.sum(labels * jax.nn.log_softmax(logits), axis=-1)
+
+
+def weighted_sigmoid_loss(logits: Array, labels: Array, *, axis_name: str | None) -> Array:
+    """Sigmoid cross-entropy, the samples weighted by how rare their classes are in the batch.
+
+        weight_i = sum_c (y_ic / n_c) / sum_c y_ic,   n_c = sum_i y_ic over the global batch
+        l_i = weight_i sum_c CE(y_ic, logit_ic)
+
+    The original counts n_c on each replica alone.
+
+    Args:
+        logits: [b, K] float32.
+        labels: [b, K] float32 in [0, 1].
+        axis_name: named axis of the devices, or None.
+
+    Returns:
+        [b] float32; zero for a sample without any class.
+    """
+    counts = jnp.sum(labels, axis=0)
+    if axis_name is not None:
+        counts = jax.lax.psum(counts, axis_name)
+    rarity = jnp.where(counts > 0, 1.0 / jnp.where(counts > 0, counts, 1.0), 0.0)
+    present = jnp.sum(labels, axis=-1)
+    weight = labels @ rarity / jnp.where(present > 0, present, 1.0)
+    entropy = jax.nn.softplus(logits) - labels * logits
+    return weight * jnp.sum(entropy, axis=-1)
 
 
 def _unit(x: Array) -> Array:

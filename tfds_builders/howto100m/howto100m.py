@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -40,8 +40,10 @@ class Howto100m(tfds.core.GeneratorBasedBuilder):
     """Segments of narrated videos: JPEG frames, sound, and the captions said in them."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First form: JPEG frames, int16 sound, captions."}
-    BUILDER_CONFIGS = [Howto100mConfig(name="jpeg", description="JPEG frames, int16 sound.")]
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First form: JPEG frames, int16 sound, captions."}
+    BUILDER_CONFIGS: ClassVar = [
+        Howto100mConfig(name="jpeg", description="JPEG frames, int16 sound.")
+    ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"Point manual_dir at your files; nothing is copied:{LAYOUT}"
 
     def __init__(self, **kwargs: Any):

@@ -112,7 +112,5 @@ def nearest_captions(
     count = tf.size(order)
     chosen = tf.gather(order, tf.range(candidates) % tf.maximum(count, 1))
     some = count > 0
-    text = tf.cond(
-        some, lambda: tf.gather(near["text"], chosen), lambda: tf.fill([candidates], "")
-    )
+    text = tf.cond(some, lambda: tf.gather(near["text"], chosen), lambda: tf.fill([candidates], ""))
     return text, some

@@ -24,8 +24,8 @@ from vatt_gh.errors import UserError
 
 _MARKER = "corpus.json"  # written last: the specification of a finished corpus
 _STARTED = "corpus.started.json"  # the same of one that is being rendered
-# For the check of free space; two to three times what is measured.
-_BYTES_A_PIXEL, _AUDIO_BYTES_A_SECOND = 0.2, 16_000
+# For the check of free space; two to six times what is measured.
+_BYTES_A_PIXEL, _OTHER_BYTES_A_SECOND = 0.05, 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ def bytes_needed(spec: CorpusSpec) -> int:
         Bytes, rather too many.
     """
     pixels = spec.width * spec.height * spec.fps
-    a_second = pixels * _BYTES_A_PIXEL + _AUDIO_BYTES_A_SECOND
+    a_second = pixels * _BYTES_A_PIXEL + _OTHER_BYTES_A_SECOND
     return round(spec.videos * spec.max_seconds * a_second)
 
 
@@ -200,7 +200,9 @@ def _write_video(
     path: Path, spec: CorpusSpec, scenes: list[Scene], rng: np.random.Generator, seconds: float
 ) -> None:
     with av.open(str(path), "w", format="mp4") as container:
-        options = {"preset": "veryfast", "crf": "23", "threads": "1"}
+        # x264's macroblock tree reads memory that it never wrote: the same frames would give
+        # other files from run to run.
+        options = {"preset": "veryfast", "crf": "23", "threads": "1", "mbtree": "0"}
         video = container.add_stream("libx264", rate=spec.fps, options=options)
         video.width, video.height, video.pix_fmt = spec.width, spec.height, "yuv420p"
         audio = container.add_stream("aac", rate=spec.audio_rate, layout="mono")

@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 from vatt_gh.data.records import find_or_build
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.demo.truth import Truth
-from vatt_gh.training.scoring import evaluate_workdir
 from vatt_gh.training.loop import pretrain
+from vatt_gh.training.scoring import evaluate_workdir
 
 HELDOUT_SEED = 1_000_003  # far from the seeds that people choose
 
@@ -26,9 +26,10 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
     """
     workdir.mkdir(parents=True, exist_ok=True)
     config = config.copy_and_resolve_references()
+    demo = config.demo
     parts = {
-        "train": (config.demo.videos, config.seed, config.demo.caption_noise, config.demo.sound_noise),
-        "heldout": (config.demo.heldout_videos, config.seed + HELDOUT_SEED, 0.0, 0.0),
+        "train": (demo.videos, config.seed, demo.caption_noise, demo.sound_noise),
+        "heldout": (demo.heldout_videos, config.seed + HELDOUT_SEED, 0.0, 0.0),
     }
     for name, (videos, seed, caption_noise, sound_noise) in parts.items():
         corpus = workdir / "corpus" / name
@@ -38,12 +39,12 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
                 videos=videos,
                 caption_noise=caption_noise,
                 sound_noise=sound_noise,
-                width=config.demo.width,
-                height=config.demo.height,
-                fps=config.demo.fps,
-                audio_rate=config.demo.audio_rate,
-                min_seconds=config.demo.min_seconds,
-                max_seconds=config.demo.max_seconds,
+                width=demo.width,
+                height=demo.height,
+                fps=demo.fps,
+                audio_rate=demo.audio_rate,
+                min_seconds=demo.min_seconds,
+                max_seconds=demo.max_seconds,
             )
             render_corpus(corpus, spec, workers=config.data.build_workers)
         with _Station(f"building records ({name})"):

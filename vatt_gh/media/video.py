@@ -94,9 +94,7 @@ def read_segments(path: Path | str, form: Form) -> Iterator[Segment]:
         raise MediaError(path, f"cannot be decoded: {error}") from error
 
 
-def _segments(
-    container: av.container.InputContainer, form: Form, path: Path
-) -> Iterator[Segment]:
+def _segments(container: av.container.InputContainer, form: Form, path: Path) -> Iterator[Segment]:
     per_segment = max(1, round(form.segment_seconds * form.fps))
     cutter = _Cutter(form, per_segment, bool(container.streams.audio))
     sampler = _Sampler(form, float(container.streams.video[0].sample_aspect_ratio or 1))
@@ -251,9 +249,7 @@ class _Cutter:
         frames, self.frames = self.frames[:count], self.frames[count:]
         first, last = self._first, self._first + count
         audio = self._take_sound(self._sample(first), self._sample(last))
-        segment = Segment(
-            self._index, first / self._form.fps, last / self._form.fps, frames, audio
-        )
+        segment = Segment(self._index, first / self._form.fps, last / self._form.fps, frames, audio)
         self._index, self._first = self._index + 1, last
         return segment
 

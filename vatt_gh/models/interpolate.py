@@ -12,7 +12,7 @@ import numpy as np
 
 @functools.cache
 def spline_matrix(rows: int, length: int) -> np.ndarray:
-    """Matrix of the cubic polyharmonic spline from `rows` points i/rows to `length` points j/length.
+    """Matrix of the cubic polyharmonic spline from points i/rows to points j/length.
 
     The spline is sum_i w_i phi(|x - c_i|^2) + v_1 x + v_0 with phi(r2) = max(r2, 1e-10)^1.5, its
     w orthogonal to 1 and x (tfa.image.interpolate_spline, order 3, no regularisation).
@@ -42,6 +42,21 @@ def spline_matrix(rows: int, length: int) -> np.ndarray:
         [_phi(queries[:, None] - points[None, :]), queries[:, None], np.ones((length, 1))], axis=1
     )
     return basis @ coefficients
+
+
+def linear_matrix(rows: int, length: int) -> np.ndarray:
+    """Matrix of linear interpolation between the same points; constant beyond the last one.
+
+    Args:
+        rows: number of rows of the table.
+        length: number of rows wanted.
+
+    Returns:
+        [length, rows] float64; matrix @ table is the stretched table.
+    """
+    queries = np.arange(length, dtype=np.float64) * rows / length
+    hats = 1.0 - np.abs(np.minimum(queries, rows - 1)[:, None] - np.arange(rows)[None, :])
+    return np.maximum(hats, 0.0)
 
 
 def _phi(distance: np.ndarray) -> np.ndarray:

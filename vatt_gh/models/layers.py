@@ -62,9 +62,7 @@ class SelfAttention(nn.Module):
         else:
             batched = None if bias is None else bias[None]
             mask4 = mask if mask is None or mask.ndim == 4 else mask[None]
-            y = jax.nn.dot_product_attention(
-                query, key, value, batched, mask4, scale=self._scale()
-            )
+            y = jax.nn.dot_product_attention(query, key, value, batched, mask4, scale=self._scale())
         y = y.reshape(*y.shape[:-2], self.heads * self.d_kv)
         return Dense(x.shape[-1], self.use_bias, self.dtype, name="out")(y)
 

@@ -55,7 +55,8 @@ def mel_magnitude(
     length = (count - 1) * hop + frame
     audio = jnp.pad(audio, (0, max(0, length - audio.shape[0])))
     starts = np.arange(count)[:, None] * hop + np.arange(frame)[None, :]
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / frame)  # periodic Hann
+    # TensorFlow's Hann window is periodic where its length is even, symmetric where it is odd.
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / (frame - frame % 2))
     framed = audio[jnp.asarray(starts, jnp.int32)] * jnp.asarray(window, jnp.float32)
     bins = 1 << (frame - 1).bit_length()
     magnitude = jnp.abs(jnp.fft.rfft(framed, n=bins, axis=-1))
@@ -70,9 +71,7 @@ def normalise(x: Array) -> Array:
 
 
 @functools.cache
-def mel_matrix(
-    bins: int, mel_bins: int, rate: int, low_hz: float, high_hz: float
-) -> np.ndarray:
+def mel_matrix(bins: int, mel_bins: int, rate: int, low_hz: float, high_hz: float) -> np.ndarray:
     """Triangular HTK mel filters; the DC bin has no weight.
 
     Args:

@@ -229,6 +229,27 @@ class ThreeTowers(nn.Module):
     text: nn.Module
     spectrogram: Spectrogram | None
 
+    def features(
+        self, sample: dict[str, Array], keep: dict[str, Array], train: bool
+    ) -> dict[str, tuple[Array, Array]]:
+        """Pooled features and features of every token of ONE sample.
+
+        Args, and the sample's modalities, as in `__call__`.
+
+        Returns:
+            'video' ([d_v], [n_v, d_v]), 'audio' ([d_a], [n_a, d_a]), 'text' ([K, d_t],
+            [K, W, d_t]).
+        """
+        out = {}
+        if "video" in sample:
+            out["video"] = self.video(sample["video"], keep.get("video"), train)
+        if "audio" in sample:
+            sound = as_grid(sample["audio"], self.spectrogram)
+            out["audio"] = self.audio(sound, keep.get("audio"), train)
+        if "text" in sample:
+            out["text"] = self.text(sample["text"], train)
+        return out
+
     def __call__(
         self, sample: dict[str, Array], keep: dict[str, Array], train: bool
     ) -> dict[str, Array]:
@@ -242,15 +263,7 @@ class ThreeTowers(nn.Module):
         Returns:
             The same modalities: 'video' [d_v], 'audio' [d_a], 'text' [K, d_t].
         """
-        out = {}
-        if "video" in sample:
-            out["video"] = self.video(sample["video"], keep.get("video"), train)[0]
-        if "audio" in sample:
-            sound = as_grid(sample["audio"], self.spectrogram)
-            out["audio"] = self.audio(sound, keep.get("audio"), train)[0]
-        if "text" in sample:
-            out["text"] = self.text(sample["text"], train)[0]
-        return out
+        return {m: pooled for m, (pooled, _) in self.features(sample, keep, train).items()}
 
 
 class SharedEncoder(nn.Module):
@@ -277,16 +290,10 @@ class SharedEncoder(nn.Module):
         self.audio_post_proj = Dense(self.d_post_proj, dtype=dtype)
         self.text_post_proj = Dense(self.d_post_proj, dtype=dtype)
 
-    def tokens(
+    def features(
         self, sample: dict[str, Array], keep: dict[str, Array], train: bool
-    ) -> dict[str, Array]:
-        """Features of every token of ONE sample, aggregation token first.
-
-        Args, and the sample's modalities, as in `__call__`.
-
-        Returns:
-            'video' [1 + n_v, d], 'audio' [1 + n_a, d], 'text' [K, 1 + W, d].
-        """
+    ) -> dict[str, tuple[Array, Array]]:
+        """Pooled and token features of ONE sample; arguments and results as ThreeTowers'."""
         out = {}
         if "video" in sample:
             y = self.video(sample["video"], keep.get("video"), train)
@@ -298,13 +305,13 @@ class SharedEncoder(nn.Module):
         if "text" in sample:
             y, mask = self.text(sample["text"], train)
             out["text"] = gelu(self.text_post_proj(self.encoder(y, mask, train)))
-        return out
+        return {m: (y[..., 0, :], y[..., 1:, :]) for m, y in out.items()}
 
     def __call__(
         self, sample: dict[str, Array], keep: dict[str, Array], train: bool
     ) -> dict[str, Array]:
         """Pooled features of ONE sample; arguments and results as ThreeTowers'."""
-        return {m: y[..., 0, :] for m, y in self.tokens(sample, keep, train).items()}
+        return {m: pooled for m, (pooled, _) in self.features(sample, keep, train).items()}
 
 
 def as_grid(audio: Array, spectrogram: Spectrogram | None) -> Array:

@@ -139,9 +139,7 @@ class Vatt:
         return path[0] == ("encoder" if isinstance(self.towers, SharedEncoder) else "video")
 
 
-def build(
-    config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | None = None
-) -> Vatt:
+def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | None = None) -> Vatt:
     """Builds the model of a configuration.
 
     Args:
@@ -155,28 +153,65 @@ def build(
     """
     model = config.model
     dtype = jnp.dtype(model.dtype)
-    spectrogram = _spectrogram(model, audio_rate) if model.audio.input == "spectrogram" else None
+    mel = spectrogram(model, audio_rate)
     shared = model.kind == "shared"
-    # The shared encoder has the sizes of model.video; every modality enters at its width.
-    sizes = {m: model.video if shared else model[m] for m in MODALITIES}
-    video = _video_tokens(model, sizes["video"].d_model, shared, dtype)
-    audio = _audio_tokens(model, sizes["audio"].d_model, shared, dtype)
     if shared:
-        text = _word_tokens(model, words, sizes["text"].d_model, True, dtype)
-        encoder = _encoder(model, model.video, True, dtype)
-        towers = SharedEncoder(video, audio, text, encoder, model.d_post_proj, spectrogram)
-    else:
-        # The original's spectrogram tower has no biases in attention and MLP.
-        towers = ThreeTowers(
-            GridTower(video, _encoder(model, model.video, True, dtype)),
-            GridTower(audio, _encoder(model, model.audio, spectrogram is None, dtype)),
-            _text_tower(model, words, dtype),
-            spectrogram,
+        # The shared encoder has the sizes of model.video; every modality enters at its width.
+        width = model.video.d_model
+        towers = SharedEncoder(
+            _video_tokens(model, width, True, dtype),
+            _audio_tokens(model, width, True, dtype),
+            _word_tokens(model, words, width, True, dtype),
+            _encoder(model, model.video, True, dtype),
+            model.d_post_proj,
+            mel,
         )
+    else:
+        video, audio = (grid_tower(model, modality) for modality in ("video", "audio"))
+        towers = ThreeTowers(video, audio, _text_tower(model, words, dtype), mel)
     tokens = _token_counts(config)
     kept = {m: max(1, int(model.keep_tokens * count)) for m, count in tokens.items()}
     features = MODALITIES if shared else ("video",)
     return Vatt(towers, _head(model, axis_name), features, tokens, kept)
+
+
+def grid_tower(model: ConfigDict, modality: str) -> GridTower:
+    """The tower of one modality; of a shared encoder, that part of it which the modality passes.
+
+    Args:
+        model: the configuration's `model`.
+        modality: 'video' or 'audio'.
+
+    Returns:
+        The module; it holds no parameters.
+    """
+    dtype = jnp.dtype(model.dtype)
+    shared = model.kind == "shared"
+    size = model.video if shared or modality == "video" else model.audio
+    tokens = _video_tokens if modality == "video" else _audio_tokens
+    # The original's spectrogram tower has no biases in attention and MLP.
+    use_bias = shared or modality == "video" or model.audio.input == "waveform"
+    return GridTower(
+        tokens(model, size.d_model, shared, dtype),
+        _encoder(model, size, use_bias, dtype),
+        model.d_post_proj if shared else None,
+    )
+
+
+def spectrogram(model: ConfigDict, rate: int) -> Spectrogram | None:
+    """What turns sound at `rate` Hz to the image that the audio tower wants; None: it wants sound.
+
+    Args:
+        model: the configuration's `model`.
+        rate: samples a second.
+
+    Returns:
+        The module, without parameters.
+    """
+    if model.audio.input == "waveform":
+        return None
+    mel = model.audio.spectrogram
+    return Spectrogram(rate, mel.frame, mel.hop, mel.mel_bins, mel.mel_low_hz, mel.mel_high_hz)
 
 
 def _token_counts(config: ConfigDict) -> dict[str, int]:
@@ -258,8 +293,3 @@ def _head(model: ConfigDict, axis_name: str | None) -> nn.Module:
     if model.head.kind == "joint":
         return JointHead(model.head.d_video_audio, axis_name)
     return FacHead(model.head.d_video_audio, model.head.d_video_text, axis_name)
-
-
-def _spectrogram(model: ConfigDict, rate: int) -> Spectrogram:
-    mel = model.audio.spectrogram
-    return Spectrogram(rate, mel.frame, mel.hop, mel.mel_bins, mel.mel_low_hz, mel.mel_high_hz)

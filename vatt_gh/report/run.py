@@ -93,9 +93,7 @@ def write_report(
     return workdir / "index.html"
 
 
-def cosines_by_truth(
-    rows: Sequence[dict[str, Any]], aligned: Aligned
-) -> dict[str, np.ndarray]:
+def cosines_by_truth(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[str, np.ndarray]:
     """Splits the cosines of the second half of training by the truth.
 
     Args:

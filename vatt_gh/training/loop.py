@@ -181,9 +181,7 @@ def _sample_row(
     number: int, samples: dict[str, np.ndarray], host: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     flat = {name: np.asarray(x).reshape(-1) for name, x in samples.items()}
-    cosine = [
-        float(c) if d else None for c, d in zip(flat["cosine"], flat["defined"], strict=True)
-    ]
+    cosine = [float(c) if d else None for c, d in zip(flat["cosine"], flat["defined"], strict=True)]
     return {
         "step": number,
         "video_id": [x.decode("utf-8") for x in host["video_id"]],

@@ -1,4 +1,4 @@
-"""Keras Adam and the stepped cosine schedule of the original, as optax transformations."""
+"""The original's learning rates, and Keras's Adam and SGD as optax transformations."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,14 +12,17 @@ Array = jax.Array
 Schedule = Callable[[Array], Array]
 
 
-def stepped_cosine(levels: Sequence[float], starts: Sequence[int], total: int) -> Schedule:
-    """Linear warm-up from zero, then half cosines from level to level, the last one to zero.
+def stepped_cosine(
+    levels: Sequence[float], starts: Sequence[int], total: int, *, warmup_from: float = 0.0
+) -> Schedule:
+    """Linear warm-up, then half cosines from level to level, the last one to zero.
 
     Args:
         levels: learning rates l_0, l_1, ...
         starts: the step at which each level is reached; the first is the length of the warm-up.
         total: step at which zero is reached; where it equals the last start, the rate stays at
             the last level (the original divides by zero there).
+        warmup_from: learning rate at step 0.
 
     Returns:
         step [] int32 -> learning rate [] float32.
@@ -34,7 +37,7 @@ def stepped_cosine(levels: Sequence[float], starts: Sequence[int], total: int) -
 
     def rate(step: Array) -> Array:
         step = jnp.asarray(step, jnp.float32)
-        value = step / max(starts[0], 1) * levels[0]
+        value = warmup_from + step / max(starts[0], 1) * (levels[0] - warmup_from)
         for level, target, start, end in zip(levels, targets, starts, ends, strict=True):
             if end == start:
                 falling = jnp.float32(level)
@@ -45,6 +48,24 @@ def stepped_cosine(levels: Sequence[float], starts: Sequence[int], total: int) -
         return value
 
     return rate
+
+
+def cosine(peak: float, warmup: int, total: int, *, warmup_from: float = 0.0) -> Schedule:
+    """Linear warm-up to `peak` over `warmup` steps, then half a cosine to zero at `total`.
+
+    Args:
+        peak: learning rate at the end of the warm-up.
+        warmup: number of steps.
+        total: step at which zero is reached.
+        warmup_from: learning rate at step 0.
+
+    Returns:
+        step [] int32 -> learning rate [] float32.
+
+    Raises:
+        ValueError: total is before the end of the warm-up.
+    """
+    return stepped_cosine([peak], [warmup], total, warmup_from=warmup_from)
 
 
 class KerasAdamState(NamedTuple):
@@ -83,9 +104,48 @@ def keras_adam(
         second = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.second, gradients)
         t = (state.count + 1).astype(jnp.float32)
         step_size = rate(state.count) * jnp.sqrt(1 - b2**t) / (1 - b1**t)
-        updates = jax.tree.map(
-            lambda m, v: -step_size * m / (jnp.sqrt(v) + epsilon), first, second
-        )
+        updates = jax.tree.map(lambda m, v: -step_size * m / (jnp.sqrt(v) + epsilon), first, second)
         return updates, KerasAdamState(state.count + 1, first, second)
+
+    return optax.GradientTransformation(init, update)
+
+
+class KerasSgdState(NamedTuple):
+    """count: [] int32, updates so far; velocity: a tree like the parameters."""
+
+    count: Array
+    velocity: optax.Updates
+
+
+def keras_sgd(
+    rate: Schedule, *, momentum: float = 0.9, nesterov: bool = False
+) -> optax.GradientTransformation:
+    """SGD with the learning rate inside the velocity, as Keras has it.
+
+        v <- momentum v - rate(t - 1) g,   p += v  (nesterov: p += momentum v - rate(t - 1) g)
+
+    Args:
+        rate: learning rate by step, from 0.
+        momentum: share of the velocity that stays.
+        nesterov: whether the velocity looks ahead.
+
+    Returns:
+        The transformation; the original's clipping comes before it, as
+        `optax.chain(optax.clip_by_global_norm(...), keras_sgd(...))`.
+    """
+
+    def init(params: optax.Params) -> KerasSgdState:
+        return KerasSgdState(jnp.zeros([], jnp.int32), jax.tree.map(jnp.zeros_like, params))
+
+    def update(gradients, state: KerasSgdState, params=None):
+        del params
+        step_size = rate(state.count)
+
+        def moved(v: Array, g: Array) -> Array:
+            return momentum * v - step_size * g
+
+        velocity = jax.tree.map(moved, state.velocity, gradients)
+        updates = jax.tree.map(moved, velocity, gradients) if nesterov else velocity
+        return updates, KerasSgdState(state.count + 1, velocity)
 
     return optax.GradientTransformation(init, update)

@@ -302,9 +302,7 @@ def _metrics(
     counts = jnp.zeros(HISTOGRAM_BINS, jnp.int32).at[bins].add(defined.astype(jnp.int32))
     total = jnp.maximum(_sum(jnp.sum(defined), axis_name), 1)
     metrics["cosine_histogram"] = _sum(counts, axis_name)
-    metrics["conflict_rate"] = (
-        _sum(jnp.sum(defined & (decided.cosine < 0)), axis_name) / total
-    )
+    metrics["conflict_rate"] = _sum(jnp.sum(defined & (decided.cosine < 0)), axis_name) / total
     metrics["cosine_mean"] = (
         _sum(jnp.sum(jnp.where(defined, decided.cosine, 0.0)), axis_name) / total
     )

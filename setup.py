@@ -1,0 +1,52 @@
+"""Package metadata; constraints.txt holds the exact versions that are tested."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="vatt_gh",
+    version="0.1.0",
+    description="Pre-training of video-audio-text transformers with cross-modality gradient "
+    "harmonization, in JAX and Flax",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["vatt_gh*", "tfds_builders*"]),
+    # Lower bounds are the versions that the tests have run with.
+    install_requires=[
+        "absl-py>=2.5",
+        "av>=18.1",
+        "dm-tree>=0.1.10",
+        "flax>=0.12.8",
+        "importlib_resources>=7.1",  # tensorflow-datasets 4.9.10 imports it without asking for it
+        "jax>=0.10.2",
+        "matplotlib>=3.11",
+        "ml-collections>=1.1",
+        "numpy>=2.4",
+        "optax>=0.2.8",
+        "orbax-checkpoint>=0.12.8,<0.13",
+        "pillow>=13.0",
+        "rich>=15.0",
+        "scikit-learn>=1.9",
+        "tensorboard>=2.21",
+        "tensorflow>=2.21",
+        "tensorflow-datasets>=4.9.10",
+    ],
+    extras_require={
+        "beam": ["apache-beam>=2.77"],
+        "test": [
+            "dill>=0.4.1",  # tensorflow-datasets' builder test case imports it
+            "hypothesis>=6.170",
+            "ipykernel>=7.4",
+            "nbclient>=0.11",
+            "nbformat>=5.11",
+            "pytest>=9.2",
+            "ruff>=0.17",
+        ],
+    },
+)

@@ -1,0 +1,67 @@
+"""One small rendered corpus that the demo's tests share, and what reads it."""
+
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import pytest
+
+import vatt_gh
+from vatt_gh.demo.corpus import CorpusSpec, render_corpus
+
+SPEC = CorpusSpec(
+    seed=5,
+    videos=4,
+    caption_noise=0.4,
+    sound_noise=0.4,
+    width=96,
+    height=72,
+    fps=10,
+    audio_rate=16_000,
+    min_seconds=9.0,
+    max_seconds=14.0,
+)
+TABLES = ("HowTo100M_v1.csv", "caption.json", "alignment.jsonl")
+
+
+def changed(**changes) -> CorpusSpec:
+    return dataclasses.replace(SPEC, **changes)
+
+
+def decoded(folder: Path) -> dict[str, tuple[str, str]]:
+    """Digests of every video's decoded frames and decoded sound, with their times."""
+    digests = {}
+    for path in sorted((folder / "videos").glob("*.mp4")):
+        pair = []
+        for kind in ("video", "audio"):
+            digest = hashlib.sha256()
+            with av.open(str(path)) as container:
+                for frame in container.decode(**{kind: 0}):
+                    digest.update(f"{frame.pts}".encode() + frame.to_ndarray().tobytes())
+            pair.append(digest.hexdigest())
+        digests[path.name] = tuple(pair)
+    return digests
+
+
+def tables(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in TABLES]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """A rendered corpus; no test changes it."""
+    folder = tmp_path_factory.mktemp("demo") / "corpus"
+    render_corpus(folder, SPEC, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tools():
+    # For subprocesses, which find the package where this process has found it.
+    environment = os.environ | {"PYTHONPATH": str(Path(vatt_gh.__file__).parents[1])}
+    return SimpleNamespace(
+        spec=SPEC, changed=changed, decoded=decoded, tables=tables, environment=environment
+    )

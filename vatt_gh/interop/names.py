@@ -1,0 +1,273 @@
+"""The original's variable names of our parameters, made from the tree that is to be named.
+
+In a TensorFlow object-graph checkpoint a variable is called by the attributes that lead to it, e.g.
+`model/layer_with_weights-0/_base_layer/vid_backbone/_base/tx/layers/3/mha/q/kernel`. No size
+stands here: depths, sizes and optional parts are those of the tree. Kernels of Dense and
+convolutions have the same axes on both sides, but for one (`is_pointwise_kernel`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flax.traverse_util import flatten_dict
+
+Tree = Mapping[str, Any]
+Path = tuple[str, ...]
+Names = dict[Path, str]
+
+ROOT = "model/layer_with_weights-0"  # of a published checkpoint
+_PROJECTIONS = {"query": "q", "key": "k", "value": "v", "out": "o"}
+_PATCHES = {5: "voxel_to_patch", 4: "spectrum_to_patch", 3: "wave_to_patch"}  # by kernel's rank
+_SHORT = {"video": "vid", "audio": "aud", "text": "txt"}
+_NORMS = {"pre_norm": "pre_bn", "post_norm": "bn"}
+_STATISTICS = {"mean": "moving_mean", "var": "moving_variance"}
+_FAC = {
+    "video_to_hidden": "vid_to_hid",
+    "hidden_to_audio": "hid_to_va",
+    "audio_to_text": "va_to_vat",
+    "audio_to_video": "aud_to_va",
+    "text_to_video": "txt_to_vat",
+    "video_to_joint": "vid_to_vat",
+    "audio_to_joint": "aud_to_vat",
+    "text_to_joint": "txt_to_vat",
+}
+
+
+def model_names(variables: Tree, root: str = ROOT) -> Names:
+    """Names of a pre-training model's variables (TX_FAC or UT_FAC, by its structure).
+
+    Args:
+        variables: {'params': {'towers', 'heads'}, 'batch_stats': of the heads}; arrays or their
+            shapes.
+        root: the model's name in the checkpoint.
+
+    Returns:
+        {path in `variables`: name}.
+    """
+    towers = variables["params"]["towers"]
+    base = f"{root}/_base_layer"
+    if "encoder" in towers:
+        names = _below(shared_names(towers), f"{base}/unified_backbone")
+    else:
+        names = {
+            **_below(grid_tower_names(towers["video"]), f"{base}/vid_backbone", "video"),
+            **_below(grid_tower_names(towers["audio"]), f"{base}/aud_backbone", "audio"),
+            **_below(text_tower_names(towers["text"]), f"{base}/txt_backbone", "text"),
+        }
+    names = _below(names, "", "params", "towers")
+    for collection, tree in (
+        ("params", variables["params"]["heads"]),
+        ("batch_stats", variables.get("batch_stats", {})),
+    ):
+        ours = (collection, "heads") if collection == "params" else (collection,)
+        names |= _below(head_names(tree), f"{root}/_head_layer/_bridge_heads/0", *ours)
+    return names
+
+
+def classifier_names(variables: Tree, root: str = ROOT) -> Names:
+    """Names of a fine-tuned classifier's variables; arguments and result as `model_names`'.
+
+    Args:
+        variables: {'params': {'backbone', 'classifier'}}.
+        root: the model's name in the checkpoint.
+    """
+    params = variables["params"]
+    names = _below(grid_tower_names(params["backbone"]), root, "params", "backbone")
+    head = {(leaf,): f"_ops/cls/{leaf}" for leaf in params["classifier"]}
+    return names | _below(head, root, "params", "classifier")
+
+
+def backbone_names(variables: Tree, modality: str, shared: bool, root: str = ROOT) -> Names:
+    """Names under which a pre-training checkpoint holds what a classifier starts from.
+
+    Args:
+        variables: {'params': {'backbone', 'classifier'}}; the classifier's own head has no name.
+        modality: 'video' or 'audio'.
+        shared: whether the checkpoint holds a shared encoder (UT_FAC).
+        root: the model's name in the checkpoint.
+
+    Returns:
+        {path in `variables`: name}.
+    """
+    backbone = variables["params"]["backbone"]
+    base = f"{root}/_base_layer"
+    if not shared:
+        names = _below(grid_tower_names(backbone), f"{base}/{_SHORT[modality]}_backbone")
+    else:
+        paths = _leaves(backbone)
+        names = {
+            path: f"{base}/unified_backbone/unified_transformer/"
+            # A shared encoder has its parts one level higher than a tower.
+            + _shared_name((modality, *path[1:]) if path[0] == "tokens" else path, modality)
+            for path in paths
+        }
+    return _below(names, "", "params", "backbone")
+
+
+def grid_tower_names(tree: Tree) -> Names:
+    """Names of a GridTower's parameters below the original's video or audio module."""
+    leaves = _leaves(tree)
+    kernel = leaves[("tokens", "embed", "kernel")]
+
+    def name(path: Path) -> str:
+        match path:
+            case ("tokens", "embed", leaf):
+                return f"_base/{_PATCHES[len(kernel.shape)]}/{leaf}"
+            case ("tokens", "positions", *rest):
+                return f"_base/pos_embedding_lookup/{_position_name(rest)}"
+            case ("tokens", "aggregate", "embedding"):
+                return "_base/agg_embedding"
+            case ("tokens", "pre_proj", leaf):
+                return f"_base/pre_proj/{leaf}"
+            case ("encoder", *rest):
+                return f"_base/tx/{_encoder_name(rest)}"
+            case ("post_proj", leaf):
+                return f"_base/post_proj/{leaf}"
+        raise KeyError(path)
+
+    return _named(leaves, name)
+
+
+def text_tower_names(tree: Tree) -> Names:
+    """Names of a T5Text's, BertText's or LinearText's parameters below the original's module."""
+    leaves = _leaves(tree)
+
+    def name(path: Path) -> str:
+        match path:
+            case ("embed", "embedding") | ("tokens", "embed", "embedding"):
+                return "embedding/embeddings"
+            case ("pre_proj", leaf) | ("tokens", "pre_proj", leaf):
+                return f"pre_proj/{leaf}"
+            case ("aggregate", "embedding"):
+                return "agg_embedding"
+            case ("tokens", "aggregate", "embedding"):
+                return "base_lm/agg_embedding"
+            case ("tokens", "positions", *rest):
+                return f"base_lm/pos_embedding_lookup/{_position_name(rest)}"
+            case ("dense", leaf):
+                return f"base_lm/conv1d/{leaf}"
+            case ("encoder", *rest) if "relative" in tree["encoder"]:
+                return f"base_lm/{_t5_name(rest)}"
+            case ("encoder", *rest):
+                return f"base_lm/tx/{_encoder_name(rest)}"
+        raise KeyError(path)
+
+    return _named(leaves, name)
+
+
+def shared_names(tree: Tree) -> Names:
+    """Names of a SharedEncoder's parameters below the original's unified module."""
+    return _named(_leaves(tree), lambda path: f"unified_transformer/{_shared_name(path)}")
+
+
+def head_names(tree: Tree) -> Names:
+    """Names of a FacHead's or JointHead's parameters or batch statistics below the head."""
+
+    def name(path: Path) -> str:
+        match path:
+            case (part, norm, "norm", leaf):
+                leaf = _STATISTICS.get(leaf) or _norm_leaf(leaf)
+                return f"{_FAC[part]}/{_NORMS[norm]}/{leaf}"
+            case (part, *rest):
+                return "/".join((_FAC[part], *rest))
+        raise KeyError(path)
+
+    return _named(_leaves(tree), name)
+
+
+def is_word_table(name: str) -> bool:
+    """Whether a name is that of the word vectors, which the original does not train."""
+    return name.endswith(("txt_backbone/embedding/embeddings", "raw_to_embeddings/text/embeddings"))
+
+
+def is_pointwise_kernel(name: str) -> bool:
+    """Whether a name is that of a convolution over single words [1, in, out], a Dense to us."""
+    return name.endswith("base_lm/conv1d/kernel")
+
+
+def is_position_table(name: str) -> bool:
+    """Whether a name is that of a table of positions, which may be stretched."""
+    return name.endswith("_position_embeddings/embeddings")
+
+
+def _shared_name(path: Path, modality: str = "") -> str:
+    match path:
+        case ("encoder", *rest):
+            return f"tx/{_encoder_name(rest)}"
+        case ("post_proj", leaf):
+            return f"post_proj/{modality}/{leaf}"
+        case (part, leaf) if part.endswith("_post_proj"):
+            return f"post_proj/{part.removesuffix('_post_proj')}/{leaf}"
+        case (own, "embed", "embedding"):
+            return f"raw_to_embeddings/{own}/embeddings"
+        case (own, "embed", leaf):
+            return f"raw_to_embeddings/{own}/{leaf}"
+        case (own, "pre_proj", leaf):
+            return f"pre_proj/{own}/{leaf}"
+        case (own, "positions", *rest):
+            return f"pos_embedding_lookup/{own}/{_position_name(rest)}"
+        case (own, "aggregate", "embedding"):
+            return f"{_SHORT[own]}_agg_embedding"
+    raise KeyError(path)
+
+
+def _position_name(path: list[str]) -> str:
+    match path:
+        case ["norm", leaf]:
+            return f"layernorm/{_norm_leaf(leaf)}"
+        case [axis, "embedding"]:
+            axis = "spectoral" if axis == "spectral" else axis  # spelt so in the original
+            return f"{axis}_position_embeddings/embeddings"
+    raise KeyError(path)
+
+
+def _encoder_name(path: list[str]) -> str:
+    match path:
+        case ["norm_final", leaf]:
+            return f"final_layer_norm/{_norm_leaf(leaf)}"
+        case [layer, "norm_attention", leaf]:
+            return f"{_layer(layer)}/layer_norm/{_norm_leaf(leaf)}"
+        case [layer, "attention", projection, leaf]:
+            return f"{_layer(layer)}/mha/{_PROJECTIONS[projection]}/{leaf}"
+        case [layer, "norm_mlp", leaf]:
+            return f"{_layer(layer)}/feed_forward/layer_norm/{_norm_leaf(leaf)}"
+        case [layer, "mlp", dense, leaf]:
+            return f"{_layer(layer)}/feed_forward/mlp/{dense}/{leaf}"
+    raise KeyError(path)
+
+
+def _t5_name(path: list[str]) -> str:
+    match path:
+        case ["relative", "embedding"]:
+            return "layers/0/self_attention/attention/relative_attention_bias/embeddings"
+        case ["norm_final", "scale"]:
+            return "final_layer_norm/weight"
+        case [layer, "norm_attention", "scale"]:
+            return f"{_layer(layer)}/self_attention/layer_norm/weight"
+        case [layer, "attention", projection, leaf]:
+            return f"{_layer(layer)}/self_attention/attention/{_PROJECTIONS[projection]}/{leaf}"
+    return _encoder_name(path)  # the MLP and its norm are the ordinary ones
+
+
+def _layer(name: str) -> str:
+    return f"layers/{int(name.removeprefix('layer_'))}"
+
+
+def _norm_leaf(leaf: str) -> str:
+    return {"scale": "gamma", "bias": "beta"}[leaf]
+
+
+def _leaves(tree: Tree) -> dict[Path, Any]:
+    return flatten_dict(dict(tree))
+
+
+def _named(leaves: dict[Path, Any], name: Callable[[Path], str]) -> Names:
+    names = {path: name(path) for path in leaves}
+    if len(set(names.values())) != len(names):
+        raise ValueError(f"two parameters have one name: {sorted(names.values())}")
+    return names
+
+
+def _below(names: Names, theirs: str, *ours: str) -> Names:
+    prefix = f"{theirs}/" if theirs else ""
+    return {(*ours, *path): prefix + name for path, name in names.items()}
