@@ -33,6 +33,7 @@ setup(
         "pillow>=13.0",
         "rich>=15.0",
         "scikit-learn>=1.9",
+        "scipy>=1.17",
         "tensorboard>=2.21",
         "tensorflow>=2.21",
         "tensorflow-datasets>=4.9.10",

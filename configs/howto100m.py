@@ -19,5 +19,4 @@ def get_config() -> ConfigDict:
     config.model.video.update(medium)
     config.model.dtype = "bfloat16"
     config.model.remat = True
-    config.harmonize.microbatch = 1
     return config

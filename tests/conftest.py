@@ -9,4 +9,48 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    + " --xla_cpu_use_fusion_emitters=false"
 )
+
+import pytest
+
+from vatt_gh.demo.corpus import CorpusSpec, render_corpus
+from vatt_gh.media.video import Form
+
+SMALL_FORM = Form(fps=10.0, short_side=32, audio_rate=16_000, segment_seconds=4.0)
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory):
+    """Four narrated videos of 9 to 11 s in HowTo100M's layout; no test changes them."""
+    folder = tmp_path_factory.mktemp("small") / "corpus"
+    spec = CorpusSpec(
+        seed=11,
+        videos=4,
+        caption_noise=0.2,
+        sound_noise=0.2,
+        width=64,
+        height=48,
+        fps=10,
+        audio_rate=16_000,
+        min_seconds=9.0,
+        max_seconds=11.0,
+    )
+    render_corpus(folder, spec, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_form():
+    """How the records of `small_records` are stored."""
+    return SMALL_FORM
+
+
+@pytest.fixture(scope="session")
+def small_records(small_corpus, tmp_path_factory):
+    """The version directory of the records of `small_corpus`; no test changes them."""
+    # Imported here: most tests do without TensorFlow, which takes seconds to import.
+    from tfds_builders.build import build
+
+    folder = tmp_path_factory.mktemp("small") / "records"
+    return build("howto100m", manual_dir=small_corpus, data_dir=folder, form=SMALL_FORM, workers=2)

@@ -95,7 +95,13 @@ class _Pool:
         self._pool = ProcessPoolExecutor(workers, mp_context=context)
 
     def submit(self, *arguments: object) -> Future:
-        return self._pool.submit(_decode, *arguments)
+        """As an executor's; where a process has died before, the future says so."""
+        try:
+            return self._pool.submit(_decode, *arguments)
+        except BrokenProcessPool as error:
+            broken: Future = Future()
+            broken.set_exception(error)
+            return broken
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import errno
+import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,8 @@ def build(
         The directory that tfds.builder_from_directory opens.
 
     Raises:
-        UserError: nothing can be built; records with other settings are there; the disk is full.
+        UserError: nothing can be built; a setting does not fit; records with other settings are
+            there; the disk is full.
     """
     if name not in BUILDERS:
         raise UserError(
@@ -50,6 +53,7 @@ def build(
         )
     cls, config_cls = BUILDERS[name]
     settings = dataclasses.asdict(form)
+    _check_settings({**settings, "workers": workers})
     data_dir = Path(data_dir)
     for info in (data_dir / name).glob("*/*/dataset_info.json"):
         _check_same(info.parent, settings)
@@ -58,22 +62,11 @@ def build(
     config = config_cls(name=f"jpeg_{form.short_side}_{form.fps:g}fps", workers=workers, **settings)
     builder = cls(config=config, data_dir=str(data_dir))
     version_dir = Path(str(builder.data_dir))
-    library = scan(Path(manual_dir))
-    _check_room(library, data_dir)
-    data_dir.mkdir(parents=True, exist_ok=True)
+    builder.library = scan(Path(manual_dir))
     builder.spool_dir = data_dir
+    _check_room(builder.library, data_dir)
     _prepare(builder, Path(manual_dir), data_dir)
-    builder.write_notes(version_dir, data_dir)
-    write_index(version_dir)
     counts = builder.counts
-    if not counts["segments"]:
-        shutil.rmtree(version_dir)
-        raise UserError(
-            f"None of the {len(library.videos)} videos can be used.",
-            where=manual_dir,
-            expected="at least one file that can be decoded",
-            todo=f"see the reasons in {data_dir / 'skipped.jsonl'}",
-        )
     parts = [f"{counts[n]} {n}" for n in ("videos", "segments", "captions")]
     parts += [f"{counts['milliseconds'] / 3.6e6:.2f} hours"]
     parts += [f"{counts[n]} {n}" for n in ("without sound", "without captions")]
@@ -82,27 +75,35 @@ def build(
 
 
 def _prepare(builder: Howto100m, manual_dir: Path, data_dir: Path) -> None:
-    download = tfds.download.DownloadConfig(manual_dir=str(manual_dir), compute_stats=_NO_STATS)
-    try:
-        builder.download_and_prepare(download_config=download)
-    except tf.errors.ResourceExhaustedError as error:
-        raise _full(data_dir) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise _full(data_dir) from error
-
-
-_NO_STATS = tfds.download.ComputeStatsMode.SKIP
-
-
-def _full(data_dir: Path) -> UserError:
-    return UserError(
-        "The disk became full while records were built; what was built before is untouched.",
-        where=data_dir,
-        expected="room for the records",
-        todo="free some space or give another --data_dir, and build again",
+    # No statistics: they would read everything once more.
+    download = tfds.download.DownloadConfig(
+        manual_dir=str(manual_dir), compute_stats=tfds.download.ComputeStatsMode.SKIP
     )
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        builder.download_and_prepare(download_config=download)
+        write_index(Path(str(builder.data_dir)))
+    except (OSError, tf.errors.ResourceExhaustedError) as error:
+        # TensorFlow's own errors have no number, but the system's words.
+        if not any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+            raise
+        raise UserError(
+            "The disk became full while records were built; what was built before is untouched.",
+            where=data_dir,
+            expected="room for the records",
+            todo="free some space or give another --data_dir, and build again",
+        ) from error
+
+
+def _check_settings(settings: dict[str, float]) -> None:
+    for key, value in settings.items():
+        if not 0 < value < math.inf or (key == "jpeg_quality" and value > 95):
+            raise UserError(
+                f"{key} = {value} does not fit.",
+                where=f"--{key} (config.data.build_{key})",
+                expected="1 to 95" if key == "jpeg_quality" else "a positive number",
+                todo=f"give another --{key}",
+            )
 
 
 def _check_room(library: Library, data_dir: Path) -> None:

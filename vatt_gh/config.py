@@ -5,21 +5,55 @@ line overrides single keys with `--config.a.b=value`. No key exists anywhere els
 falls back to a default of its own.
 """
 
+import re
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
 
-MODES = ("pretrain", "evaluate", "demo")
+MODES = ("pretrain", "evaluate", "describe", "demo")
 VIDEO_AUGMENTATIONS = ("none", "crop", "inception")
+POSITIVE = (
+    "loss.temperature",
+    "train.steps",
+    "train.batch_size",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "data.build_workers",
+    "data.frames",
+    "data.size",
+    "data.audio_samples",
+    "data.candidates",
+    "data.words",
+    "data.windows_per_segment",
+    "data.parallel_reads",
+    "eval.batch_size",
+    "eval.max_clips",
+)
+NOT_NEGATIVE = (
+    "harmonize.curriculum_steps",
+    "harmonize.sketch",
+    "train.log_samples_every",
+    "data.prefetch",
+)
 
 
 def default() -> ConfigDict:
     """Returns the configuration with every key at its default (original VATT where it has one)."""
     config = ConfigDict()
-    config.mode = "pretrain"  # pretrain | evaluate | demo (renders a corpus, then does all of it)
+    # pretrain | evaluate | describe (prints sizes and costs) | demo (renders a corpus, does it all)
+    config.mode = "pretrain"
     config.seed = 0  # parameters, dropout, DropToken, window sampling and augmentation
+    # Pre-training starts from these parameters and batch statistics instead of drawing them;
+    # tf:PATH (a checkpoint of the original: a prefix such as DIR/ckpt-500000, or DIR) |
+    # orbax:WORKDIR (the newest checkpoint of a run of ours). A run that is continued ignores it.
+    config.init_from = ""
+    # Position tables of another length: spline (the original's) | linear | auto (spline, but
+    # linear for tables of more than 256 rows, those of waveforms)
+    config.init_stretch = "auto"
+    config.init_partial = False  # what the checkpoint lacks is drawn, what is left over is left
     config.short = False  # apply `short_overrides`: a quick run that visits every station
     config.short_overrides = ConfigDict()  # {"a.b": value}, written as {"a__b": value}
     config.model = _model()
@@ -111,7 +145,10 @@ def _harmonize() -> ConfigDict:
             "gamma_end": 0.0,
             "curriculum_steps": 500_000,  # gamma is linear from start to end over these steps
             "soft_temperature": 0.0,  # 0: weight 0 or 1; > 0: sigmoid((cosine - gamma) / it)
-            "microbatch": 1,  # samples whose own gradients are held at a time, a device
+            # ghost: from what single layers saw | vmap: sample by sample, slow and obvious
+            "engine": "ghost",
+            "sketch": 0,  # ghost: random signs a layer, for cheaper estimates of cosines; 0: exact
+            "microbatch": 0,  # samples that an engine works on at a time, a device; 0: all
         }
     )
 
@@ -224,6 +261,14 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
         UserError: names the first key that does not fit.
     """
     _one_of(config, "mode", MODES)
+    _one_of(config, "init_stretch", ("auto", "spline", "linear"))
+    _check(
+        not config.init_from or bool(re.fullmatch("(tf|orbax):.+", config.init_from)),
+        "init_from",
+        config.init_from,
+        "tf:PATH of the original's checkpoint, orbax:WORKDIR of a run of ours, or nothing",
+        "set --config.init_from=tf:DIR/ckpt-500000",
+    )
     _one_of(config, "model.kind", ("three_tower", "shared"))
     _one_of(config, "model.dtype", ("float32", "bfloat16"))
     _one_of(config, "model.audio.input", ("waveform", "spectrogram"))
@@ -231,30 +276,28 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
     _one_of(config, "model.head.kind", ("fac", "joint"))
     _one_of(config, "loss.kind", ("asymmetric_nce", "symmetric_nce"))
     _one_of(config, "data.augmentation", VIDEO_AUGMENTATIONS)
+    _one_of(config, "harmonize.engine", ("ghost", "vmap"))
+    for key in POSITIVE:
+        _check(get(config, key) > 0, key, get(config, key), "a positive number", f"set {key} > 0")
+    for key in NOT_NEGATIVE:
+        _check(get(config, key) >= 0, key, get(config, key), "0 or more", f"set {key} >= 0")
     _divides(config, "train.batch_size", devices, f"the {devices} devices of {hosts} host(s)")
     local = config.train.batch_size // devices
     _check(
-        config.harmonize.microbatch > 0 and local % config.harmonize.microbatch == 0,
+        not config.harmonize.microbatch
+        or (config.harmonize.microbatch > 0 and local % config.harmonize.microbatch == 0),
         "harmonize.microbatch",
         config.harmonize.microbatch,
-        f"a divisor of {local}, the samples of one device",
+        f"a divisor of {local}, the samples of one device, or 0 for all of them",
         f"set --config.harmonize.microbatch to a divisor of {local}",
     )
-    for key in ("train.steps", "train.batch_size", "data.frames", "data.candidates", "data.words"):
-        _check(get(config, key) > 0, key, get(config, key), "a positive number", f"set {key} > 0")
+    _schedule_fits(config)
     _check(
         0 < config.model.keep_tokens <= 1,
         "model.keep_tokens",
         config.model.keep_tokens,
         "a share in (0, 1]",
         "set 0.5 to keep half of the tokens, 1.0 to keep all",
-    )
-    _check(
-        config.loss.temperature > 0,
-        "loss.temperature",
-        config.loss.temperature,
-        "a positive number",
-        "set --config.loss.temperature=0.07",
     )
     _patches_fit(config)
 
@@ -265,6 +308,41 @@ def get(config: ConfigDict, key: str) -> Any:
     for part in key.split("."):
         value = value[part]
     return value
+
+
+def _schedule_fits(config: ConfigDict) -> None:
+    train = config.train
+    steps, warmup, rates = train.steps, train.warmup_steps, train.learning_rates
+    _check(
+        0 <= warmup <= steps,
+        "train.warmup_steps",
+        warmup,
+        f"a number of steps between 0 and train.steps = {steps}",
+        "set --config.train.warmup_steps to at most train.steps",
+    )
+    _check(
+        len(rates) == 2 and all(isinstance(rate, int | float) and rate >= 0 for rate in rates),
+        "train.learning_rates",
+        rates,
+        "two numbers, the rate after the warm-up and the one at the end",
+        "set --config.train.learning_rates='(1e-4, 5e-5)'",
+    )
+
+
+def flatten(config: ConfigDict) -> dict[str, Any]:
+    """{"a.b": value} of a configuration, in values that JSON keeps."""
+    flat: dict[str, Any] = {}
+
+    def visit(prefix: str, node: ConfigDict) -> None:
+        for key, value in node.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, ConfigDict):
+                visit(f"{name}.", value)
+            else:
+                flat[name] = list(value) if isinstance(value, tuple) else value
+
+    visit("", config)
+    return flat
 
 
 def _patches_fit(config: ConfigDict) -> None:

@@ -13,22 +13,27 @@ Every key of a configuration can be changed on the command line, e.g.
 command continues a run that was interrupted. --config.mode chooses what is done:
   pretrain   train from records (built from manual_dir where there are none yet)
   evaluate   score the newest checkpoint of --workdir on the records of eval.data_dir
+  describe   print the model's parts, parameters, FLOPs and memory; needs no data
   demo       render a corpus, build records, pre-train, evaluate, draw pictures
 """
 
 import contextlib
+import difflib
 import errno
 import os
+import re
+import runpy
 import sys
+import traceback
 from pathlib import Path
 
 # TensorFlow reads this when it is imported; its start-up notes are of no use to the reader.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from vatt_gh.config import apply_short, validate
+from vatt_gh.config import apply_short, flatten, validate
 from vatt_gh.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file of configs/.")
@@ -62,6 +67,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
         from vatt_gh.demo.run import run_demo
 
         run_demo(config, workdir)
+    elif config.mode == "describe":
+        from vatt_gh.describe.text import describe
+
+        print(describe(config, devices=jax.device_count()))
     elif config.mode == "evaluate":
         from vatt_gh.training.scoring import evaluate_workdir
 
@@ -95,32 +104,35 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:
         _fail("\nInterrupted. The same command continues from the newest checkpoint.", 130)
     except Exception as error:
-        if not is_disk_full(error):
+        problem = disk_full(error)
+        if problem is None:
             raise
-        _fail(f"error: {_disk_full(error)}", 2)
+        _fail(f"error: {problem}", 2)
 
 
-def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that a disk is full.
+def disk_full(error: BaseException | None) -> UserError | None:
+    """The message for an error that came, at first or at last, from a full disk.
 
     TensorFlow and TensorStore have errors of their own, which carry the system's text.
+
+    Args:
+        error: of any kind.
+
+    Returns:
+        What to tell the user, or None where neither it nor what led to it says so.
     """
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if os.strerror(errno.ENOSPC).lower() in str(error).lower():
-            return True
+        text = str(error)
+        known = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if known or os.strerror(errno.ENOSPC).lower() in text.lower():
+            return UserError(
+                "The disk is full; what was written before is still there.",
+                where=getattr(error, "filename", None) or text.partition("\n")[0],
+                expected="room for records, checkpoints and metrics",
+                todo="free some space; the same command continues from the newest checkpoint",
+            )
         error = error.__cause__ or error.__context__
-    return False
-
-
-def _disk_full(error: BaseException) -> UserError:
-    return UserError(
-        "The disk is full; what was written before is still there.",
-        where=getattr(error, "filename", None) or str(error).splitlines()[0],
-        expected="room for records, checkpoints and metrics",
-        todo="free some space; the same command continues from the newest checkpoint",
-    )
+    return None
 
 
 def _fail(message: str, status: int) -> None:
@@ -154,32 +166,80 @@ def _overrides() -> dict[str, object]:
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-    """Parses the command line; an unknown key or a bad value gets one message, not a trace."""
-    flag = "--config" if any(a.startswith("--config.") for a in argv) else argv[0]
-    asks_for_help = any(a.lstrip("-") in ("help", "helpfull", "helpshort", "h") for a in argv[1:])
+    """Parses the command line; what does not fit in it gets one message, not a trace."""
+    asked = {a.lstrip("-") for a in argv[1:]} & {"help", "helpshort", "h", "helpfull"}
+    if asked:
+        app.usage(shorthelp="helpfull" not in asked, writeto_stdout=True)
+        sys.exit(0)  # absl itself would end with a failure
     try:
-        rest = app.parse_flags_with_usage(argv) if asks_for_help else flags.FLAGS(argv)
-        if _CONFIG.value is None:
-            raise UserError(
-                "No experiment is given.",
-                where="--config",
-                expected="a file of configs/, for example configs/demo.py",
-                todo="python -m vatt_gh.main --config=configs/demo.py (--help tells more)",
-            )
+        _check_keys(argv)
+        rest = flags.FLAGS(argv)
+        if flags.FLAGS["verbosity"].using_default_value:
+            # absl would choose INFO, at which Orbax tells twenty lines about each checkpoint.
+            logging.set_verbosity(logging.WARNING)
         return rest
     except UserError as error:
         _fail(f"error: {error}", 2)
-    except (flags.Error, KeyError, AttributeError, ValueError, TypeError, OSError) as error:
-        lines = str(error.args[0] if error.args else error).strip().splitlines()
+    except (flags.Error, ValueError, TypeError) as error:
         problem = UserError(
-            lines[-1] if lines else repr(error),
-            where=flag,
-            expected="flags that --help lists, and keys of vatt_gh/config.py with values of "
-            "their type",
-            todo="look the key up in vatt_gh/config.py; python -m vatt_gh.main --help",
+            f"The command line cannot be read: {str(error).strip().splitlines()[-1]}",
+            where="the command line",
+            expected="flags that --help lists, and values of the type that the key has in "
+            "vatt_gh/config.py",
+            todo="python -m vatt_gh.main --help",
         )
         _fail(f"error: {problem}", 2)
     raise AssertionError("unreachable")
+
+
+def _check_keys(argv: list[str]) -> None:
+    """Loads the experiment once before the flags do, which say neither file nor key."""
+    early = flags.FlagValues()
+    experiment = flags.DEFINE_string("config", None, "", flag_values=early)
+    arguments = early(argv, known_only=True)
+    if not experiment.value:
+        raise UserError(
+            "No experiment is given.",
+            where="--config",
+            expected="a file of configs/, for example configs/demo.py",
+            todo="python -m vatt_gh.main --config=configs/demo.py (--help tells more)",
+        )
+    config = _load_experiment(experiment.value)
+    keys = list(flatten(config))
+    for argument in arguments:
+        match = re.match(r"--?(?:no)?config\.([^=[]+)", argument)
+        key = match and match.group(1)
+        if key and key not in keys and not any(k.startswith(f"{key}.") for k in keys):
+            near = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
+            raise UserError(
+                f"There is no configuration key {key!r}.",
+                where=argument,
+                expected="a key of vatt_gh/config.py"
+                + (f", perhaps {' or '.join(near)}" if near else ""),
+                todo="look the key up in vatt_gh/config.py",
+            )
+
+
+def _load_experiment(path: str) -> ConfigDict:
+    """Runs an experiment file; `path` may end in ":" and an argument of its get_config."""
+    file, *arguments = path.split(":", 1)
+    try:
+        config = runpy.run_path(file)["get_config"](*arguments)
+        if isinstance(config, ConfigDict):
+            return config
+        problem, where = f"get_config() returns {config!r}", file
+    except Exception as error:
+        lines = [t.lineno for t in traceback.extract_tb(error.__traceback__) if t.filename == file]
+        lines += [error.lineno] if isinstance(error, SyntaxError) else []
+        where = f"{file}, line {lines[-1]}" if lines else file
+        problem = f"{type(error).__name__}: {str(error).strip()}"
+    raise UserError(
+        f"The experiment cannot be loaded. {problem}",
+        where=where,
+        expected="a Python file with get_config(), which returns a changed copy of "
+        "vatt_gh.config.default()",
+        todo="give a file of configs/, or mend this one",
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ another set in it.
 import functools
 import json
 import os
+import re
 from pathlib import Path
 
 import jax
@@ -62,6 +63,15 @@ class Golden:
         """Arrays whose key starts with "prefix|", without it."""
         start = f"{prefix}|"
         return {k.removeprefix(start): v for k, v in self.arrays.items() if k.startswith(start)}
+
+    def part_named(self, pattern: str) -> list[tuple]:
+        """Of every key that a pattern matches whole: what its groups hold, and the array."""
+        found = ((re.fullmatch(pattern, key), array) for key, array in self.arrays.items())
+        return [
+            (match.groups() if match.re.groups > 1 else match.group(1), array)
+            for match, array in found
+            if match
+        ]
 
 
 @functools.cache
@@ -196,6 +206,16 @@ def whole_model(name: str) -> tuple[Vatt, dict[str, np.ndarray]]:
         "audio_mask": inputs["audio_mask"] > 0,
         "text_mask": inputs["text_mask"] > 0,
     }
+    config, words = whole_config(name)
+    data = config.data
+    _, data.frames, data.size, *_ = batch["video"].shape
+    data.audio_samples = batch["audio"].shape[1]
+    return build(config, words=words, audio_rate=16_000), batch
+
+
+def whole_config(name: str) -> tuple[ConfigDict, int]:
+    """The configuration of a golden file's pre-training model, and its number of words."""
+    file = golden(name)
     config = configuration.default()
     model = config.model
     if "unified" in file.config:
@@ -206,10 +226,7 @@ def whole_model(name: str) -> tuple[Vatt, dict[str, np.ndarray]]:
     model.head.d_video_audio, model.head.d_video_text = heads.d_video_audio, heads.d_video_text
     model.dropout_rate = model.attention_dropout_rate = model.position_dropout_rate = 0.0
     model.keep_tokens = 1.0
-    data = config.data
-    _, data.frames, data.size, *_ = batch["video"].shape
-    data.audio_samples = batch["audio"].shape[1]
-    return build(config, words=words, audio_rate=16_000), batch
+    return config, words
 
 
 def _fill_towers(model: ConfigDict, config: dict) -> int:

@@ -24,9 +24,9 @@ LOSS_TOLERANCE = 1e-5
 GRADIENT_TOLERANCE = 1e-4  # of the tensor's largest value
 
 
-@pytest.mark.parametrize("modality", ["video", "audio"])
-def test_golden_classifiers(modality):
-    file = golden(f"{modality}_cls")
+@pytest.mark.parametrize("name", ["video_cls", "audio_cls"])
+def test_golden_classifiers(name):
+    file, modality = golden(name), name.removesuffix("_cls")
     config, labels = file.config, jnp.asarray(file["in|labels"])
     tower = (video_tower if modality == "video" else audio_tower)(config)
     multi_label = modality == "audio"

@@ -31,6 +31,22 @@ def test_tables_are_stretched_between_the_same_points(stretch, rows, length):
     assert filled["positions"].dtype == np.float32
 
 
+@pytest.mark.parametrize(("rows", "length", "expected"), [(14, 20, "spline"), (8, 300, "linear")])
+def test_auto_is_linear_for_long_tables_alone(rows, length, expected):
+    table = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
+    found = {
+        stretch: fill(
+            {"p": np.zeros((length, 2), np.float32)},
+            {("p",): TABLE},
+            {TABLE: table},
+            stretch=stretch,
+        )[0]["p"]
+        for stretch in ("auto", "spline", "linear")
+    }
+    np.testing.assert_array_equal(found["auto"], found[expected])
+    assert np.abs(found["spline"] - found["linear"]).max() > 1e-2
+
+
 @pytest.mark.parametrize("matrix", [spline_matrix, linear_matrix])
 def test_points_of_the_table_are_kept(matrix):
     noise = np.random.default_rng(0).normal(size=(400, 3))

@@ -1,10 +1,12 @@
 """HowTo100M, or any folder of videos with captions in its layout, as a TFDS data set."""
 
+import contextlib
 import dataclasses
+import functools
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,10 +14,17 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfds_builders.decoding import Decoded, decode_all
+from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, overlapping
 from vatt_gh.media.library import LAYOUT, Library, scan
 from vatt_gh.media.video import Form, Segment
 from vatt_gh.media.words import split_words
+
+# Bytes of video files whose segments share a shard. Records may take ten times as much, and TFDS
+# holds the examples of one shard in memory.
+SHARD_BYTES = 32_000_000
+
+_Decoding = Iterator[tuple[str, Segment | Decoded]]
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -36,8 +45,12 @@ class Howto100mConfig(tfds.core.BuilderConfig):
         )
 
 
-class Howto100m(tfds.core.GeneratorBasedBuilder):
-    """Segments of narrated videos: JPEG frames, sound, and the captions said in them."""
+class Howto100m(tfds.core.ShardBasedBuilder):
+    """Segments of narrated videos: JPEG frames, sound, and the captions said in them.
+
+    Shard by shard, because TFDS's GeneratorBasedBuilder writes everything twice and, with
+    shuffling disabled, reads everything into memory in between.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar = {"1.0.0": "First form: JPEG frames, int16 sound, captions."}
@@ -49,6 +62,7 @@ class Howto100m(tfds.core.GeneratorBasedBuilder):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.spool_dir: Path | None = None  # where decoded segments wait; None: the system's
+        self.library: Library | None = None  # what manual_dir holds, where that is known already
         self.skipped: list[dict[str, str]] = []
         self.words: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -73,30 +87,48 @@ class Howto100m(tfds.core.GeneratorBasedBuilder):
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features),
             description="Segments of narrated videos with frames, sound and captions.",
-            disable_shuffling=True,  # the generator shuffles; TFDS would write everything twice
+            disable_shuffling=True,  # they are in random order already
             metadata=tfds.core.MetadataDict(form),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
+    ) -> None:
         # Not dl_manager.manual_dir: its complaint about a missing one does not show the layout.
-        library = scan(Path(dl_manager._manual_dir or dl_manager.manual_dir))
-        return {"train": self._generate_examples(library)}
-
-    def _generate_examples(self, library: Library) -> Iterator[tuple[int, dict[str, Any]]]:
+        library = self.library or scan(Path(dl_manager._manual_dir or dl_manager.manual_dir))
         self.skipped += library.skipped
         videos = list(library.videos)
         random.Random(0).shuffle(videos)
         config = self.builder_config
-        key = 0
-        for video, item in decode_all(
+        decoding = decode_all(
             videos, form=config.form(), workers=config.workers, spool_dir=self.spool_dir
-        ):
+        )
+        with contextlib.closing(decoding):
+            # One decoding goes through all shards, which are written one after the other.
+            self._shards = [
+                functools.partial(self._examples, decoding, count, library)
+                for count in _shard_counts(videos)
+            ]
+            super()._download_and_prepare(dl_manager, download_config)
+        self._write_notes(library)
+
+    def _shard_iterators_per_split(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, list[Callable[[], Iterator[tuple[str, dict[str, Any]]]]]]:
+        return {"train": self._shards}
+
+    def _examples(
+        self, decoding: _Decoding, videos: int, library: Library
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The examples of the next `videos` videos."""
+        while videos:
+            video, item = next(decoding)
             if isinstance(item, Segment):
                 captions = library.captions.get(video, [])
-                yield key, self._example(video, item, captions)
-                key += 1
+                yield f"{video}/{item.index}", self._example(video, item, captions)
             else:
                 self._finish(item, library)
+                videos -= 1
 
     def _example(self, video: str, segment: Segment, captions: list[Caption]) -> dict[str, Any]:
         said = overlapping(captions, segment.start, segment.end)
@@ -131,9 +163,32 @@ class Howto100m(tfds.core.GeneratorBasedBuilder):
         for caption in captions:
             self.words.update(split_words(caption.text))
 
-    def write_notes(self, version_dir: Path, data_dir: Path) -> None:
-        """Writes word counts beside the records and what was left out into data_dir."""
-        words = json.dumps(dict(sorted(self.words.items())), ensure_ascii=False)
-        (version_dir / "words.json").write_text(words, encoding="utf-8")
+    def _write_notes(self, library: Library) -> None:
+        """Writes what was left out, and word counts beside the records while they are unfinished.
+
+        So finished records always have them.
+        """
+        skipped = Path(self.data_dir_root) / "skipped.jsonl"
         rows = "".join(json.dumps(row) + "\n" for row in self.skipped)
-        (data_dir / "skipped.jsonl").write_text(rows, encoding="utf-8")
+        skipped.write_text(rows, encoding="utf-8")
+        if not self.counts["segments"]:
+            raise UserError(
+                f"None of the {len(library.videos)} videos can be used.",
+                where=library.videos[0][1].parent,
+                expected="at least one file that can be decoded",
+                todo=f"see the reasons in {skipped}",
+            )
+        words = json.dumps(dict(sorted(self.words.items())), ensure_ascii=False)
+        (Path(self.data_dir) / "words.json").write_text(words, encoding="utf-8")
+
+
+def _shard_counts(videos: list[tuple[str, Path]]) -> list[int]:
+    """How many videos in a row go into each shard."""
+    counts, size = [0], 0
+    for _, path in videos:
+        if size >= SHARD_BYTES:
+            counts.append(0)
+            size = 0
+        counts[-1] += 1
+        size += path.stat().st_size
+    return counts

@@ -53,9 +53,19 @@ def random_window(count: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
     )
 
 
-def take_frames(frames: tf.Tensor, first: tf.Tensor, length: int) -> tf.Tensor:
-    """`length` frames [length] string from `first` on; a shorter segment starts again."""
-    return tf.gather(frames, (first + tf.range(length)) % tf.size(frames))
+def take_frames(frames: tf.Tensor, first: tf.Tensor, length: int, *, stride: int = 1) -> tf.Tensor:
+    """Every `stride`-th frame from one on; a segment that is too short starts again.
+
+    Args:
+        frames: [n] string, JPEG.
+        first: [] int32, the first frame.
+        length: frames wanted.
+        stride: frames from one to the next.
+
+    Returns:
+        [length] string.
+    """
+    return tf.gather(frames, (first + stride * tf.range(length)) % tf.size(frames))
 
 
 def take_audio(
@@ -110,7 +120,10 @@ def nearest_captions(
     # Distances are at most minutes: a thousandth of the middle's distance only breaks ties.
     order = tf.argsort(distance + 1e-3 * middle, stable=True)
     count = tf.size(order)
-    chosen = tf.gather(order, tf.range(candidates) % tf.maximum(count, 1))
+
+    def texts() -> tf.Tensor:
+        # In the branch: where there is no caption, there is nothing to gather from.
+        return tf.gather(near["text"], tf.gather(order, tf.range(candidates) % count))
+
     some = count > 0
-    text = tf.cond(some, lambda: tf.gather(near["text"], chosen), lambda: tf.fill([candidates], ""))
-    return text, some
+    return tf.cond(some, texts, lambda: tf.fill([candidates], "")), some

@@ -22,7 +22,7 @@ def build_vocabulary(counts: dict[str, int], size: int) -> list[str]:
         Words by id; ties in the alphabet's order, so that the result depends on counts alone.
     """
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    return [*SPECIAL, *ranked[: size - len(SPECIAL)]]
+    return [*SPECIAL, *ranked[: max(0, size - len(SPECIAL))]]
 
 
 def read_vocabulary(path: Path) -> list[str]:
@@ -82,7 +82,7 @@ def vocabulary_of(workdir: Path, given: str, counts_file: Path, size: int) -> li
     else:
         try:
             counts = json.loads(Path(counts_file).read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"The word counts of the captions cannot be read: {error}",
                 where=counts_file,
@@ -115,6 +115,8 @@ class Tokenizer:
     def __call__(self, captions: tf.Tensor) -> tf.Tensor:
         """[K] string -> [K, length] int32."""
         clean = tf.strings.regex_replace(captions, "[[:punct:]]", "")
+        # What Python's str.split takes for spaces; tf.strings.split knows those of ASCII alone.
+        clean = tf.strings.regex_replace(clean, r"[\t-\r\x1c-\x20\x{85}\pZ]", " ")
         pieces = tf.strings.split(tf.strings.lower(clean, encoding="utf-8"))
         ids = pieces.with_flat_values(self._table.lookup(pieces.flat_values))
         dense = ids.to_tensor(0, shape=[None, self._length])

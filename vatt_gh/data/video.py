@@ -30,7 +30,7 @@ def decode_window(
     images = tf.stack(
         [tf.image.decode_and_crop_jpeg(frames[t], box, channels=3) for t in range(data.frames)]
     )
-    video = tf.image.resize(tf.cast(images, tf.float32), [data.size, data.size]) / 255.0
+    video = resize(images, [data.size, data.size])
     if train and style != "none":
         if data.flip:
             coin = tf.random.stateless_uniform([], stream(seed, FLIP))
@@ -38,6 +38,19 @@ def decode_window(
         video = jitter_colour(video, data, stream(seed, COLOUR))
     video.set_shape([data.frames, data.size, data.size, 3])
     return video * 2.0 - 1.0
+
+
+def resize(images: tf.Tensor, size: list[int]) -> tf.Tensor:
+    """Resizes frames bilinearly, without smoothing before it, and scales them to [0, 1].
+
+    Args:
+        images: [T, H, W, 3] uint8.
+        size: height and width wanted.
+
+    Returns:
+        [T, *size, 3] float32; nothing is rounded to whole levels on the way.
+    """
+    return tf.image.resize(tf.cast(images, tf.float32), size) / 255.0
 
 
 def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> tf.Tensor:
@@ -90,13 +103,41 @@ def jitter_colour(video: tf.Tensor, data: ConfigDict, seed: tf.Tensor) -> tf.Ten
     draws = tf.random.stateless_uniform([5], seed, minval=-1.0, maxval=1.0)
 
     def jitter() -> tf.Tensor:
-        x = tf.image.adjust_brightness(video, draws[0] * data.brightness)
-        if data.saturation:
-            x = tf.image.adjust_saturation(x, 1.0 + draws[1] * data.saturation)
-        if data.contrast:
-            x = tf.image.adjust_contrast(x, 1.0 + draws[2] * data.contrast)
-        if data.hue:
-            x = tf.image.adjust_hue(x, draws[3] * data.hue)
-        return tf.clip_by_value(x, 0.0, 1.0)
+        return adjust_colour(
+            video,
+            draws[0] * data.brightness,
+            1.0 + draws[1] * data.saturation if data.saturation else None,
+            1.0 + draws[2] * data.contrast if data.contrast else None,
+            draws[3] * data.hue if data.hue else None,
+        )
 
     return tf.cond((draws[4] + 1.0) / 2.0 < data.colour_jitter, jitter, lambda: video)
+
+
+def adjust_colour(
+    video: tf.Tensor,
+    brightness: tf.Tensor,
+    saturation: tf.Tensor | None = None,
+    contrast: tf.Tensor | None = None,
+    hue: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Changes colours, in this order; what is None is left as it is.
+
+    Args:
+        video: [T, H, W, 3] float32 in [0, 1].
+        brightness: [] added to every value.
+        saturation: [] factor.
+        contrast: [] factor on the distance from each frame's mean.
+        hue: [] added, in turns.
+
+    Returns:
+        Same shape; cut to [0, 1] at the end, not in between.
+    """
+    video = tf.image.adjust_brightness(video, brightness)
+    if saturation is not None:
+        video = tf.image.adjust_saturation(video, saturation)
+    if contrast is not None:
+        video = tf.image.adjust_contrast(video, contrast)
+    if hue is not None:
+        video = tf.image.adjust_hue(video, hue)
+    return tf.clip_by_value(video, 0.0, 1.0)

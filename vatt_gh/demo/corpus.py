@@ -205,7 +205,8 @@ def _write_video(
         options = {"preset": "veryfast", "crf": "23", "threads": "1", "mbtree": "0"}
         video = container.add_stream("libx264", rate=spec.fps, options=options)
         video.width, video.height, video.pix_fmt = spec.width, spec.height, "yuv420p"
-        audio = container.add_stream("aac", rate=spec.audio_rate, layout="mono")
+        coder = {"aac_coder": "fast"}
+        audio = container.add_stream("aac", rate=spec.audio_rate, layout="mono", options=coder)
         audio.bit_rate = 64_000
         for number, image in enumerate(_images(spec, scenes, rng, seconds)):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")

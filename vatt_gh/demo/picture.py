@@ -33,8 +33,9 @@ def draw_scene(
         ValueError: there is no such shape or motion.
     """
     time = np.arange(frames) / fps
-    radius = height * rng.uniform(0.17, 0.26)
-    x, y, scale, angle = _path(scene.motion, time, rng, width, height, radius)
+    radius = np.float32(height * rng.uniform(0.22, 0.32))
+    path = _path(scene.motion, time, rng, width, height, radius)
+    x, y, scale, angle = (part.astype(np.float32) for part in path)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     u = (columns[None] - x[:, None, None]) / (radius * scale)[:, None, None]
     v = (rows[None] - y[:, None, None]) / (radius * scale)[:, None, None]
@@ -42,8 +43,8 @@ def draw_scene(
     u, v = u * cos + v * sin, v * cos - u * sin
     # Distance to the outline in pixels, turned to a soft edge one pixel wide.
     cover = np.clip(0.5 - outline(scene.shape, u, v) * radius, 0.0, 1.0)[..., None]
-    colour = np.array(RGB[scene.colour]) * rng.uniform(0.85, 1.0)
-    background = _background(rng, width, height)
+    colour = np.array(RGB[scene.colour], np.float32) * np.float32(rng.uniform(0.85, 1.0))
+    background = _background(rng, width, height).astype(np.float32)
     image = background[None] * (1 - cover) + colour * cover
     return np.clip(image, 0, 255).astype(np.uint8)
 
@@ -104,10 +105,10 @@ def _path(
         y = height - radius - (height - 2 * radius) * np.abs(np.sin(np.pi * time + phase))
     elif motion == "orbits":
         turn = 2 * np.pi * 0.7 * time + phase
-        x = width / 2 + 0.28 * width * np.cos(turn)
-        y = height / 2 + 0.28 * height * np.sin(turn)
+        x = width / 2 + 0.22 * width * np.cos(turn)
+        y = height / 2 + 0.22 * height * np.sin(turn)
     elif motion == "pulses":
-        scale = 1.0 + 0.45 * np.sin(2 * np.pi * 1.4 * time + phase)
+        scale = 1.0 + 0.4 * np.sin(2 * np.pi * 1.4 * time + phase)
     else:
         raise ValueError(f"unknown motion {motion!r}")
     return x, y, scale, angle

@@ -32,7 +32,8 @@ def evaluate(
         source: the held-out records.
         words: the run's vocabulary.
         config: the whole configuration.
-        labels_of: (video_id, start s, end s) -> class of the clip; None: no probes.
+        labels_of: (video_id, start s, end s) -> classes of the clip, (of its picture, of its
+            sound); None: no probes.
 
     Returns:
         {'clips': n, 'retrieval': {...}, 'probe': {...}}, every score {'value', 'chance'}; and
@@ -45,12 +46,12 @@ def evaluate(
     results["retrieval"] = retrieval_scores(similarity_of(clips))
     if labels_of is not None:
         where = zip(clips.video_ids, clips.start, clips.end, strict=True)
-        labels = np.array([labels_of(*clip) for clip in where])
+        seen, heard = np.array([labels_of(*clip) for clip in where]).T
         sound = clips.audio_mask
         results["probe"] = {
-            "video_accuracy": probe_accuracy(clips.features["video"], labels, clips.video_ids),
+            "video_accuracy": probe_accuracy(clips.features["video"], seen, clips.video_ids),
             "audio_accuracy": probe_accuracy(
-                clips.features["audio"][sound], labels[sound], clips.video_ids[sound]
+                clips.features["audio"][sound], heard[sound], clips.video_ids[sound]
             ),
         }
     return results, clips

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vatt_gh.errors import UserError
 from vatt_gh.models.vatt import MODALITIES, Vatt
 
 
@@ -50,7 +51,7 @@ def embed_clips(
         All clips in order.
 
     Raises:
-        ValueError: there is no clip.
+        UserError: there is no clip.
     """
     embed = jax.jit(model.embed)
     parts = []
@@ -61,7 +62,12 @@ def embed_clips(
         frames = np.round((batch["video"] + 1.0) * 127.5).astype(np.uint8)
         parts.append((*out, batch, frames))
     if not parts:
-        raise ValueError("there is no clip to evaluate: the records hold no caption")
+        raise UserError(
+            "There is no clip to evaluate.",
+            where="the records of --config.eval.data_dir (config.data.data_dir where it is empty)",
+            expected="at least one caption",
+            todo="evaluate on records that were built with captions",
+        )
 
     def join(pieces: list[Any]) -> Any:
         return jax.tree.map(lambda *xs: np.concatenate(xs), *pieces)

@@ -24,6 +24,32 @@ def similarities(text: np.ndarray, video: np.ndarray) -> np.ndarray:
     return unit(text) @ unit(video).T
 
 
+def window_similarities(
+    text: np.ndarray, video: np.ndarray, windows: int, *, average: str
+) -> np.ndarray:
+    """Cosines of every query with every video, of which several windows were embedded.
+
+    Args:
+        text: [N, D] float32 embeddings of the queries.
+        video: [M * windows, D] float32 embeddings, the windows of a video together.
+        windows: windows of a video.
+        average: what is averaged over a video's windows: its 'embeddings', as they come from the
+            head, or the 'similarities'.
+
+    Returns:
+        [N, M] float32.
+
+    Raises:
+        ValueError: `average` is neither.
+    """
+    video = video.reshape(-1, windows, video.shape[-1])
+    if average == "embeddings":
+        return similarities(text, video.mean(axis=1))
+    if average == "similarities":
+        return np.einsum("nd,mwd->nmw", unit(text), unit(video)).mean(axis=-1)
+    raise ValueError(f"average is 'embeddings' or 'similarities', not {average!r}")
+
+
 def ranks(similarity: np.ndarray) -> np.ndarray:
     """Rank of each query's own clip.
 

@@ -4,22 +4,35 @@ conflict     inner products and cosines of one sample's gradients
 realign      coefficients that project out what conflicts
 curriculum   sample weights from the cosine, by a schedule
 method       the two together: inner products -> coefficients
-per_sample   the `vmap` engine: gradients of single samples, in microbatches
+engine       what the engines have in common
+per_sample   the `vmap` engine: gradients of single samples
+ghost        the `ghost` engine: the same numbers from what single layers saw
+recording    of layers' inputs and output cotangents, for the ghost engine
+rules        per-sample gradients of single layers
 """
 
 from vatt_gh.harmonize.conflict import cosines, inner_products
 from vatt_gh.harmonize.curriculum import gamma_schedule, sample_weights
+from vatt_gh.harmonize.engine import Pass
+from vatt_gh.harmonize.ghost import PLAIN, RULES, ghost
 from vatt_gh.harmonize.method import Coefficients, Method
-from vatt_gh.harmonize.per_sample import harmonized_sum
+from vatt_gh.harmonize.per_sample import per_sample
 from vatt_gh.harmonize.realign import realignment
+from vatt_gh.harmonize.rules import Linear, Lookup
 
 __all__ = [
+    "PLAIN",
+    "RULES",
     "Coefficients",
+    "Linear",
+    "Lookup",
     "Method",
+    "Pass",
     "cosines",
     "gamma_schedule",
-    "harmonized_sum",
+    "ghost",
     "inner_products",
+    "per_sample",
     "realignment",
     "sample_weights",
 ]

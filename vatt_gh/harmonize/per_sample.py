@@ -4,74 +4,93 @@ The plain reading of the method and the reference for every faster way. It holds
 `microbatch` samples at a time, for each loss: microbatch x losses x parameters of memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from vatt_gh.harmonize.conflict import inner_products
+from vatt_gh.harmonize.engine import (
+    Cotangents,
+    Decide,
+    Encode,
+    Finish,
+    Pass,
+    Path,
+    in_microbatches,
+)
 from vatt_gh.harmonize.method import Coefficients
 
 Array = jax.Array
 Tree = Any
 
 
-def harmonized_sum(
-    encode: Callable[[Tree, Tree], Tree],
+def per_sample(
+    encode: Encode,
     params: Tree,
-    inputs: Tree,
-    cotangents: tuple[Tree, ...],
-    decide: Callable[[Array, Array], Coefficients],
-    complete: Array,
+    passes: Sequence[Pass],
     *,
-    shared: Callable[[Tree], Tree],
+    losses: int,
+    shared: Callable[[Path], bool],
     microbatch: int,
-) -> tuple[Tree, Coefficients]:
-    """Sum over samples of their harmonized gradients.
+) -> tuple[list[Tree], Finish]:
+    """Encodes a batch, and makes what turns cotangents into harmonized gradients.
 
     With g_l,i = (dh_i / dparams)^T u_l,i the gradient that loss l gives sample i (its share of
-    the batch's gradient: sum_i sum_l g_l,i is the ordinary one), returns
+    the batch's gradient: sum_i sum_l g_l,i is the ordinary one), the second half returns
     sum_i sum_l scale_l,i g_l,i, where the scale comes from the sample's inner products
     <g_l,i, g_m,i> over the shared parameters.
 
     Args:
-        encode: features h of ONE sample from params and its inputs.
+        encode: features h of ONE sample from params and its inputs; a function of that sample.
         params: tree of arrays.
-        inputs: tree of [B, ...] arrays, one entry a sample.
-        cotangents: for each loss, its derivative by the features: trees of [B, ...] arrays.
-        decide: ([m, L, L] inner products, [m] complete) -> coefficients of m samples.
-        complete: [B] bool, False where a sample lacks a modality.
-        shared: picks from a tree like params what all losses reach; the inner products are
-            taken over it.
-        microbatch: samples whose gradients are held at a time; divides B.
+        passes: ways of the samples through `encode`; gradients of one sample add up over them.
+        losses: number of losses L.
+        shared: whether a parameter, by its path of names, is among those that all losses reach;
+            inner products are taken over these.
+        microbatch: samples whose gradients are held at a time; divides B; 0: all.
 
     Returns:
-        The sum, a tree like params, and the coefficients of all samples [B, ...].
+        The features of each pass [B, ...], and a function of (cotangents, decide, complete), see
+        `engine.Finish`, that returns the sum, a tree like params, and the coefficients [B, ...].
     """
 
-    def one(sample: Tree, own: tuple[Tree, ...]) -> tuple[tuple[Tree, ...], Array]:
-        _, pullback = jax.vjp(lambda p: encode(p, sample), params)
-        gradients = tuple(pullback(cotangent)[0] for cotangent in own)
-        return gradients, inner_products([shared(g) for g in gradients])
+    def gradients_of(samples: list[Tree], own: Cotangents) -> list[Tree]:
+        total = [jax.tree.map(jnp.zeros_like, params) for _ in range(losses)]
+        for sample, cotangents in zip(samples, own, strict=True):
+            _, pullback = jax.vjp(lambda p, s=sample: encode(p, s), params)
+            for loss, cotangent in cotangents.items():
+                total[loss] = jax.tree.map(jnp.add, total[loss], pullback(cotangent)[0])
+        return total
 
-    def some(total: Tree, chunk: tuple[Tree, tuple[Tree, ...], Array]):
-        samples, own, whole = chunk
-        gradients, gram = jax.vmap(one)(samples, own)
-        decided = decide(gram, whole)
-        for loss, gradient in enumerate(gradients):
-            factor = decided.scale[:, loss]
-            total = jax.tree.map(
-                lambda t, g, factor=factor: t + jnp.tensordot(factor.astype(g.dtype), g, axes=1),
-                total,
-                gradient,
-            )
-        return total, decided
+    def one(samples: list[Tree], own: Cotangents) -> tuple[list[Tree], Array]:
+        gradients = gradients_of(samples, own)
+        return gradients, inner_products([_picked(g, shared) for g in gradients])
 
-    count = complete.shape[0]
-    chunks = jax.tree.map(
-        lambda x: x.reshape(count // microbatch, microbatch, *x.shape[1:]),
-        (inputs, cotangents, complete),
-    )
-    total, decided = jax.lax.scan(some, jax.tree.map(jnp.zeros_like, params), chunks)
-    return total, jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), decided)
+    def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
+        inputs = [p.inputs for p in some]
+
+        def finish(
+            cotangents: Cotangents, decide: Decide, complete: Array
+        ) -> tuple[Tree, Coefficients]:
+            gradients, gram = jax.vmap(one)(inputs, cotangents)
+            decided = decide(gram, complete)
+            scaled = [
+                jax.tree.map(lambda g, f=decided.scale[:, n]: _weighted_sum(f, g), gradient)
+                for n, gradient in enumerate(gradients)
+            ]
+            return jax.tree.map(lambda *parts: sum(parts), *scaled), decided
+
+        return [jax.vmap(encode, in_axes=(None, 0))(params, x) for x in inputs], finish
+
+    return in_microbatches(forward, encode, params, passes, microbatch)
+
+
+def _weighted_sum(factor: Array, gradients: Array) -> Array:
+    return jnp.tensordot(factor.astype(gradients.dtype), gradients, axes=1)
+
+
+def _picked(tree: Tree, shared: Callable[[Path], bool]) -> list[Array]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [x for path, x in leaves if shared(tuple(getattr(k, "key", str(k)) for k in path))]

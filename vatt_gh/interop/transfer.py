@@ -1,19 +1,25 @@
 """Moves arrays between our parameter trees and a mapping of the original's names."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vatt_gh.errors import UserError
-from vatt_gh.interop.names import Names, is_pointwise_kernel, is_position_table
+from vatt_gh.interop.names import (
+    Names,
+    is_pointwise_kernel,
+    is_position_table,
+    is_word_table,
+)
 from vatt_gh.models.interpolate import linear_matrix, spline_matrix
 
 Tree = Any
-Stretch = Literal["spline", "linear"]
+Stretch = Literal["auto", "spline", "linear"]
 _MATRICES = {"spline": spline_matrix, "linear": linear_matrix}
+_LONG = 256  # rows; of the original's tables only those of waveforms have more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +40,12 @@ class Report:
 
 
 def fill(
-    template: Tree, names: Names, source: Mapping[str, np.ndarray], *, stretch: Stretch = "spline"
+    template: Tree,
+    names: Names,
+    source: Mapping[str, np.ndarray],
+    *,
+    stretch: Stretch = "spline",
+    stretches: Callable[[str], bool] = is_position_table,
 ) -> tuple[Tree, Report]:
     """Takes the values of a tree from named arrays.
 
@@ -43,8 +54,9 @@ def fill(
         names: {path in the template: name}; paths without a name keep their values.
         source: arrays by name.
         stretch: how position tables [rows, d] of another length are fitted: 'spline' as the
-            original does (solved in float64), or 'linear', which follows long audio tables more
-            closely.
+            original does (solved in float64); 'linear', which stays within the table's values
+            beyond its last row; or 'auto': linear for the long tables of waveforms, else spline.
+        stretches: whether a name is that of a table that may be stretched.
 
     Returns:
         A tree like the template with numpy arrays, and the report.
@@ -61,10 +73,9 @@ def fill(
         value, wanted = np.asarray(source[name]), values[path]
         if is_pointwise_kernel(name) and value.shape[:1] == (1,):
             value = value[0]
-        if is_position_table(name) and value.shape[1:] == wanted.shape[1:]:
+        if stretches(name) and value.shape[1:] == wanted.shape[1:]:
             if value.shape != wanted.shape:
-                matrix = _MATRICES[stretch](value.shape[0], wanted.shape[0])
-                value = matrix @ value.astype(np.float64)
+                value = _stretched(value, wanted.shape[0], stretch)
                 stretched.append(name)
         elif value.shape != wanted.shape:
             raise _misfit(name, value.shape, path, wanted.shape)
@@ -90,10 +101,22 @@ def extract(tree: Tree, names: Names) -> dict[str, np.ndarray]:
     return {n: x[None] if is_pointwise_kernel(n) else x for n, x in arrays.items()}
 
 
+def _stretched(table: np.ndarray, rows: int, stretch: Stretch) -> np.ndarray:
+    """[n, d] -> [rows, d] float64."""
+    if stretch == "auto":
+        stretch = "linear" if max(len(table), rows) > _LONG else "spline"
+    return _MATRICES[stretch](len(table), rows) @ table.astype(np.float64)
+
+
 def _misfit(name: str, theirs: tuple, path: tuple[str, ...], ours: tuple) -> UserError:
+    todo = "set the model's sizes to those that the checkpoint was made with"
+    if is_word_table(name):
+        # Another row than in the checkpoint would be another word.
+        todo = "use the vocabulary that the checkpoint was made with, "
+        todo += f"a file of {theirs[0]} words: --config.data.vocabulary=FILE"
     return UserError(
         f"The checkpoint's {name} has shape {theirs}, the model's has {ours}.",
         where=f"{name} for {'/'.join(path)}",
         expected=f"shape {ours}",
-        todo="set the model's sizes to those that the checkpoint was made with",
+        todo=todo,
     )

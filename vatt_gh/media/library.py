@@ -60,7 +60,9 @@ def scan(manual_dir: Path) -> Library:
     skipped = []
     for path in paths:
         name = video_id(path.stem)
-        if name in videos:
+        if not _is_utf8(path.name):
+            skipped.append({"path": str(path), "reason": "has a name that is not UTF-8"})
+        elif name in videos:
             reason = f"has the same id {name} as {videos[name]}"
             skipped.append({"path": str(path), "reason": reason})
         else:
@@ -75,6 +77,11 @@ def scan(manual_dir: Path) -> Library:
         skipped.append({"id": name, "reason": "has captions but no video file"})
     kept = {name: captions[name] for name in videos if name in captions}
     return Library(sorted(videos.items()), kept, skipped)
+
+
+def _is_utf8(name: str) -> bool:
+    # Python keeps bytes of file names that are not UTF-8 as characters that UTF-8 does not have.
+    return not any("\udc80" <= character <= "\udcff" for character in name)
 
 
 def video_id(stem: str) -> str:

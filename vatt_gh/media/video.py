@@ -9,10 +9,12 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 _TINY = 1e-4  # s; time stamps are rounded to their time base
 _PATIENCE = 10.0  # s of video that a segment waits for its sound
+_GAP = 0.1  # s without sound that are kept; less is an inaccurate time stamp
 
 # Pillow turns counterclockwise, as the angle of a frame does.
 _ROTATE = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180}
@@ -143,6 +145,8 @@ class _Sampler:
     def __init__(self, form: Form, pixel_aspect: float):
         self._form = form
         self._aspect = pixel_aspect
+        # One for all frames: it keeps the scaler, which takes longer to set up than to run.
+        self._scaler = VideoReformatter()
         self._next = 0
         self._shown: av.VideoFrame | None = None
         self._encoded: bytes | None = None
@@ -165,7 +169,7 @@ class _Sampler:
     def _fill(self, until: float) -> Iterator[bytes]:
         while self._next / self._form.fps < until:
             if self._encoded is None:
-                self._encoded = to_jpeg(self._shown, self._form, self._aspect)
+                self._encoded = to_jpeg(self._shown, self._form, self._aspect, self._scaler)
             yield self._encoded
             self._next += 1
 
@@ -175,19 +179,25 @@ class _Sound:
 
     def __init__(self, rate: int):
         self._rate = rate
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
-        self._place: int | None = None
+        self._resampler: av.AudioResampler | None = None
+        self._place = 0
+        self._until = 0.0
 
     def take(self, frame: av.AudioFrame, zero: float) -> list[tuple[int, np.ndarray]]:
         """Resamples a source frame: [(first sample's place, samples [n] int16)]."""
-        if self._place is None:
-            self._place = max(0, round(((frame.time or 0.0) - zero) * self._rate))
+        out = []
+        time = self._until if frame.time is None else frame.time - zero
+        if self._resampler is None or time > self._until + _GAP:
+            out = self.finish()
+            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=self._rate)
+            self._place, self._until = round(time * self._rate), time
+        self._until += frame.samples / frame.sample_rate
         frame.pts = None  # broken time stamps must not stop the resampler; order is enough
-        return self._placed(self._resampler.resample(frame))
+        return out + self._placed(self._resampler.resample(frame))
 
     def finish(self) -> list[tuple[int, np.ndarray]]:
         """What the resampler still holds."""
-        return self._placed(self._resampler.resample(None)) if self._place is not None else []
+        return [] if self._resampler is None else self._placed(self._resampler.resample(None))
 
     def _placed(self, frames: list[av.AudioFrame]) -> list[tuple[int, np.ndarray]]:
         out = []
@@ -265,14 +275,16 @@ class _Cutter:
         return audio
 
 
-def to_jpeg(frame: av.VideoFrame, form: Form, pixel_aspect: float) -> bytes:
+def to_jpeg(
+    frame: av.VideoFrame, form: Form, pixel_aspect: float, scaler: VideoReformatter
+) -> bytes:
     """A frame upright, of square pixels, scaled so that its short side fits the form."""
     wide, height = frame.width * pixel_aspect, frame.height
     scale = form.short_side / min(wide, height)
-    size = [max(2, round(side * scale / 2) * 2) for side in (wide, height)]
-    small = 0 if wide <= height else 1
-    size[small] = form.short_side
-    image = frame.reformat(size[0], size[1], "rgb24", interpolation="BILINEAR").to_image()
+    size = [max(form.short_side, round(side * scale / 2) * 2) for side in (wide, height)]
+    size[0 if wide <= height else 1] = form.short_side
+    scaled = scaler.reformat(frame, *size, "rgb24", interpolation="BILINEAR", threads=1)
+    image = scaled.to_image()
     rotation = frame.rotation % 360
     if rotation in _ROTATE:
         image = image.transpose(_ROTATE[rotation])

@@ -72,7 +72,9 @@ class SelfAttention(nn.Module):
     def _attend_with_dropout(
         self, query: Array, key: Array, value: Array, mask: Array | None, bias: Array | None
     ) -> Array:
-        scores = jnp.einsum("...qhd,...khd->...hqk", query, key).astype(jnp.float32) * self._scale()
+        # float32 from the product on: scores rounded to bfloat16 would move the softmax.
+        scores = jnp.einsum("...qhd,...khd->...hqk", query, key, preferred_element_type=jnp.float32)
+        scores = scores * self._scale()
         if bias is not None:
             scores = scores + bias
         if mask is not None:

@@ -8,6 +8,7 @@ import jax
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
+from vatt_gh.config import flatten
 from vatt_gh.errors import UserError
 from vatt_gh.training.parallel import to_global, to_local
 from vatt_gh.training.step import TrainState
@@ -15,6 +16,9 @@ from vatt_gh.training.step import TrainState
 # May differ between a run and its continuation: they change neither updates nor input.
 FREE_KEYS = (
     "mode",
+    "init_from",  # a start, which a continuation does not see
+    "init_stretch",
+    "init_partial",
     "short",
     "short_overrides",
     "train.log_every",
@@ -129,20 +133,20 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
     path = Path(workdir) / "config.json"
     mine = flatten(config)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise UserError(
+                f"The work directory cannot be made: {error.strerror}.",
+                where=workdir,
+                expected="a directory that can be written to, or a place for a new one",
+                todo="use another --workdir",
+            ) from error
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(mine, indent=1))
         partial.rename(path)
         return
-    try:
-        theirs = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"The configuration of the work directory cannot be read: {error}",
-            where=path,
-            expected="the JSON that an earlier run wrote",
-            todo="use another --workdir",
-        ) from error
+    theirs = _read_config(path)
     changed = sorted(
         key
         for key in mine.keys() | theirs.keys()
@@ -159,21 +163,21 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
         )
 
 
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        problem = f"it holds {type(stored).__name__}, not an object"
+    except ValueError as error:  # neither JSON nor text
+        stored, problem = None, str(error)
+    if not isinstance(stored, dict):
+        raise UserError(
+            f"The configuration of the work directory cannot be read: {problem}",
+            where=path,
+            expected="the JSON that an earlier run wrote",
+            todo="use another --workdir",
+        )
+    return stored
+
+
 def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
-
-
-def flatten(config: ConfigDict) -> dict[str, Any]:
-    """{"a.b": value} of a configuration, in values that JSON keeps."""
-    flat: dict[str, Any] = {}
-
-    def visit(prefix: str, node: ConfigDict) -> None:
-        for key, value in node.items():
-            name = f"{prefix}{key}"
-            if isinstance(value, ConfigDict):
-                visit(f"{name}.", value)
-            else:
-                flat[name] = list(value) if isinstance(value, tuple) else value
-
-    visit("", config)
-    return flat

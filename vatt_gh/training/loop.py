@@ -18,6 +18,7 @@ from vatt_gh.data.records import WORDS_FILE, Source, find_or_build, open_source
 from vatt_gh.data.text import Tokenizer, vocabulary_of
 from vatt_gh.models.vatt import Vatt, build
 from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.initial import start_from
 from vatt_gh.training.metrics import Clock, Display, JsonLines, TensorBoard, to_row
 from vatt_gh.training.optimizer import keras_adam, stepped_cosine
 from vatt_gh.training.parallel import AXIS, parallel_step, prefetch, replicate
@@ -26,6 +27,8 @@ from vatt_gh.training.step import StepOutput, TrainState, create_state
 
 def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None) -> TrainState:
     """Trains until train.steps; continues from the newest checkpoint of the work directory.
+
+    A new run starts from the parameters of config.init_from, where it is set.
 
     Args:
         config: the whole configuration, checked.
@@ -54,6 +57,8 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
         checkpoints = stack.enter_context(Checkpoints(workdir, config))
         if checkpoints.latest() is not None:
             state, position = checkpoints.restore(state)
+        elif config.init_from:
+            state = replicate(start_from(jax.device_get(state), words, config, workdir))
         writer = _Writer(config, workdir, int(state.step), rate, host)
         stack.callback(writer.close)
         batches = prefetch(

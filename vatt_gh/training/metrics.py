@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 
 class JsonLines:
@@ -79,13 +81,19 @@ class Display:
     """
 
     def __init__(self, steps: int, done: int):
+        console = Console()
+        # In a narrow terminal the numbers are cut, and not how far the run has come.
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._progress = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=16),
-            TextColumn("{task.fields[numbers]}"),
+            BarColumn(bar_width=8),
+            TextColumn("{task.fields[numbers]}", table_column=rest),
             TextColumn("ETA"),
             TimeRemainingColumn(),
+            console=console,
+            expand=True,
+            disable=not console.is_terminal,  # elsewhere `show` prints lines
         )
         self._task = self._progress.add_task("train", total=steps, completed=done, numbers="")
         self._progress.start()
@@ -99,7 +107,8 @@ class Display:
         )
         self._progress.update(self._task, completed=row["step"], numbers=numbers)
         if not self._progress.console.is_terminal:
-            self._progress.console.print(f"step {row['step']} {numbers}", highlight=False)
+            line = f"step {row['step']} {numbers}"
+            self._progress.console.print(line, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Takes the line off."""

@@ -58,8 +58,14 @@ def evaluate_workdir(
 
 
 def _labels(path: str) -> Any:
+    """Classes by what can be seen (shape and colour) and by what can be heard (shape, motion)."""
     truth = Truth.load(Path(path))
-    return lambda video, start, end: truth.window(video, float(start), float(end)).shape
+
+    def classes(video: str, start: float, end: float) -> tuple[str, str]:
+        window = truth.window(video, float(start), float(end))
+        return f"{window.colour} {window.shape}", f"{window.shape} {window.motion}"
+
+    return classes
 
 
 def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
@@ -86,4 +92,5 @@ def print_scores(results: dict[str, Any]) -> None:
     print(f"{results['clips']} held-out clips")
     for group in ("retrieval", "probe"):
         for name, score in results.get(group, {}).items():
-            print(f"  {group}.{name:16} {score['value']:8.3f}   chance {score['chance']:.3f}")
+            label = f"{group}.{name}"
+            print(f"  {label:22} {score['value']:8.3f}   chance {score['chance']:8.3f}")

@@ -15,8 +15,19 @@ import optax
 from flax import struct
 from ml_collections import ConfigDict
 
-from vatt_gh.harmonize import Coefficients, Method, gamma_schedule, harmonized_sum
+from vatt_gh.harmonize import (
+    PLAIN,
+    RULES,
+    Coefficients,
+    Linear,
+    Method,
+    Pass,
+    gamma_schedule,
+    ghost,
+    per_sample,
+)
 from vatt_gh.losses import alignment_losses
+from vatt_gh.models.tokenize import AggregationToken, PatchEmbed, PositionTable
 from vatt_gh.models.vatt import MODALITIES, Vatt
 
 Array = jax.Array
@@ -24,6 +35,13 @@ Tree = Any
 
 HISTOGRAM_BINS = 40  # of the cosines, equal over [-1, 1]
 LOSSES = ("audio", "text")  # the modality that is aligned with the video
+# The losses that depend on the features of a modality, by their place in LOSSES.
+_REACH = {"video": (0, 1), "audio": (0,), "text": (1,)}
+# What the ghost engine has to know of our own layers.
+_RULES = {**RULES, PatchEmbed: Linear()}
+_PLAIN = (*PLAIN, AggregationToken, PositionTable)
+# Drawing parameters takes longer to compile than to run: half as long without optimisation.
+_RUNS_ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 @struct.dataclass
@@ -65,7 +83,8 @@ def create_state(
 ) -> TrainState:
     """Draws parameters and sets everything to step 0; `sample` is one sample, zeros will do."""
     key = jax.random.key(seed)
-    params, statistics = jax.jit(model.init)(jax.random.fold_in(key, 0), sample)
+    init = jax.jit(model.init, compiler_options=_RUNS_ONCE)
+    params, statistics = init(jax.random.fold_in(key, 0), sample)
     return TrainState(
         step=jnp.zeros([], jnp.int32),
         params=params,
@@ -163,9 +182,11 @@ def harmonized_gradients(
     harmonize = config.harmonize.realign or config.harmonize.curriculum
     shared = model.shared if harmonize else ()
     own = {m: batch[m] for m in MODALITIES if m not in shared}
-    common = {m: batch[m] for m in shared}
     features, pull_towers = jax.vjp(lambda p: model.encode(p, own, keys, keep), towers)
-    features = features | model.encode(towers, common, keys, keep)
+    passes = [Pass(({m: batch[m]}, keys), _REACH[m]) for m in shared]
+    common, finish = _engine(model, towers, passes, state, keep, config)
+    for part in common:
+        features = features | part
 
     def head_losses(heads: Tree, h: dict[str, Array]) -> tuple[dict[str, Array], Tree]:
         embeddings, statistics = model.project(heads, state.statistics, h)
@@ -191,10 +212,15 @@ def harmonized_gradients(
         feature_cotangent({n: jnp.asarray(float(n == name)) for n in LOSSES}) for name in LOSSES
     ]
     if harmonize:
+        method = Method(
+            realign=config.harmonize.realign,
+            curriculum=config.harmonize.curriculum,
+            soft_temperature=config.harmonize.soft_temperature,
+        )
+        cotangents = [{n: {m: single[n][m]} for n in _REACH[m]} for m in shared]
         complete = batch["audio_mask"] & batch["text_mask"]
-        cotangents = tuple({m: c[m] for m in shared} for c in single)
-        common_gradients, decided = _shared_gradients(
-            model, towers, common, keys, keep, cotangents, complete, gamma, config
+        common_gradients, decided = finish(
+            cotangents, lambda gram, whole: method(gram, whole, gamma), complete
         )
     else:
         common_gradients, decided = None, _nothing_decided(batch)
@@ -207,44 +233,46 @@ def harmonized_gradients(
     return gradients, statistics, decided, losses
 
 
+def _engine(
+    model: Vatt,
+    towers: Tree,
+    passes: list[Pass],
+    state: TrainState,
+    keep: dict[str, Array],
+    config: ConfigDict,
+) -> tuple[list[dict[str, Array]], Any]:
+    """Features of the passes through shared parameters, and the engine's second half."""
+    if not passes:
+        return [], None
+
+    def encode(p: Tree, sample: tuple[dict[str, Array], Array]) -> dict[str, Array]:
+        return model.encode_one(p, *sample, keep)
+
+    common = {
+        "losses": len(LOSSES),
+        "shared": model.is_shared,
+        "microbatch": config.harmonize.microbatch,
+    }
+    if config.harmonize.engine == "vmap":
+        return per_sample(encode, towers, passes, **common)
+    step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    return ghost(
+        encode,
+        towers,
+        passes,
+        **common,
+        rules=_RULES,
+        plain=_PLAIN,
+        sketch=config.harmonize.sketch,
+        key=jax.random.fold_in(step_key, 2),
+    )
+
+
 def _nothing_decided(batch: dict[str, Array]) -> Coefficients:
     """Coefficients of plain VATT: weight 1, and cosines that nobody measured."""
     ones = jnp.ones(batch["index"].shape, jnp.float32)
     scale = jnp.ones((ones.shape[0], len(LOSSES)), jnp.float32)
     return Coefficients(scale, ones, jnp.zeros_like(ones), jnp.zeros(ones.shape, bool))
-
-
-def _shared_gradients(
-    model: Vatt,
-    towers: Tree,
-    inputs: dict[str, Array],
-    keys: Array,
-    keep: dict[str, Array],
-    cotangents: tuple[Tree, ...],
-    complete: Array,
-    gamma: Array,
-    config: ConfigDict,
-) -> tuple[Tree, Coefficients]:
-    """Gradients through the shared parameters, harmonized, and the samples' coefficients."""
-    method = Method(
-        realign=config.harmonize.realign,
-        curriculum=config.harmonize.curriculum,
-        soft_temperature=config.harmonize.soft_temperature,
-    )
-
-    def encode(p: Tree, sample: tuple[dict[str, Array], Array]) -> dict[str, Array]:
-        return model.encode_one(p, *sample, keep)
-
-    return harmonized_sum(
-        encode,
-        towers,
-        (inputs, keys),
-        cotangents,
-        lambda gram, whole: method(gram, whole, gamma),
-        complete,
-        shared=lambda tree: {name: sub for name, sub in tree.items() if model.is_shared((name,))},
-        microbatch=config.harmonize.microbatch,
-    )
 
 
 def loss_shares(

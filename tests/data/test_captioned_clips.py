@@ -1,0 +1,81 @@
+"""Clips for evaluation: one caption each, with the window around it."""
+
+import numpy as np
+import pytest
+
+from vatt_gh.data.pipeline import captioned_clips
+
+
+def all_clips(clock, config):
+    """Every clip's arrays, one dictionary each; and the sizes of the batches."""
+    batches = list(captioned_clips(clock.source, clock.tokenizer, config))
+    sizes = [len(batch["start"]) for batch in batches]
+    clips = [{name: x[k] for name, x in b.items()} for b in batches for k in range(len(b["start"]))]
+    return clips, sizes
+
+
+def test_every_clip_shows_its_caption_s_time(clock, clock_config):
+    clock_config.eval.batch_size = 4
+    clips, sizes = all_clips(clock, clock_config)
+    middles = {word: (low + high) / 2 for word, low, high in clock.captions}
+    # Captions are 1 s apart, windows 0.4 s long: all captions of both captioned videos.
+    said = sorted((clip["video_id"], clip["caption"]) for clip in clips)
+    expected = [(v, word.encode()) for v in (b"silent", b"whole") for word in middles]
+    # The last caption's middle is at the video's very end, 12.5 s.
+    assert said == sorted(expected)
+    assert sizes == [4] * (len(clips) // 4) + [len(clips) % 4] * (len(clips) % 4 > 0)
+    for clip in clips:
+        word = clip["caption"].decode()
+        assert clip["text"].shape == (1, 3)
+        assert clock.vocabulary[clip["text"][0, 0]] == word
+        start = clock.numbers_of(clip["video"])[0] / clock.fps
+        assert clip["start"] == pytest.approx(start, abs=1e-5)
+        middle = (clip["start"] + clip["end"]) / 2
+        # Moved inside its segment, at most half a window; else within half a frame.
+        border = any(abs(clip[k] - t) < 1e-4 for k in ("start", "end") for t in (0, 4, 8, 12.5))
+        assert abs(middle - middles[word]) <= (0.2 if border else 0.05) + 1e-5
+        assert clip["audio_mask"] == (clip["video_id"] == b"whole")
+        if clip["audio_mask"]:
+            heard = clock.sound_at(start + np.arange(len(clip["audio"])) / clock.rate)
+            np.testing.assert_allclose(clip["audio"], heard, atol=1e-3)
+
+
+def test_windows_do_not_overlap_and_the_first_caption_wins(clock, clock_config):
+    clock_config.data.frames = 16  # 1.6 s: every window holds more than one caption
+    clips, _ = all_clips(clock, clock_config)
+    by_segment = {}
+    for clip in clips:
+        segment = clip["video_id"], min(int(clip["start"] / 4 + 1e-6), 2)
+        by_segment.setdefault(segment, []).append(clip)
+    assert len(by_segment) == 6
+    for (_, number), inside in by_segment.items():
+        ends = [float(clip["end"]) for clip in inside]
+        starts = [float(clip["start"]) for clip in inside]
+        assert all(end <= start + 1e-5 for end, start in zip(ends, starts[1:], strict=False))
+        # The first caption of a segment, and then the first whose window is free.
+        first = 4 * number
+        assert [clip["caption"] for clip in inside][:2] == [
+            f"second{first}".encode(),
+            f"second{first + 2}".encode(),
+        ]
+
+
+def test_no_more_clips_than_asked_for(clock, clock_config):
+    every, _ = all_clips(clock, clock_config)
+    clock_config.eval.max_clips, clock_config.eval.batch_size = 5, 3
+    some, sizes = all_clips(clock, clock_config)
+    assert sizes == [3, 2]
+    for clip, expected in zip(some, every, strict=False):
+        for name in clip:
+            np.testing.assert_array_equal(clip[name], expected[name])
+
+
+def test_clips_are_the_same_whatever_the_augmentation_of_training(clock, clock_config):
+    plain, _ = all_clips(clock, clock_config)
+    clock_config.data.augmentation, clock_config.data.audio_noise = "inception", 0.5
+    clock_config.seed = 9
+    again, _ = all_clips(clock, clock_config)
+    for clip, expected in zip(again, plain, strict=True):
+        for name in clip:
+            np.testing.assert_array_equal(clip[name], expected[name])
+    assert clock_config.data.candidates == 2  # the caller's configuration is left alone

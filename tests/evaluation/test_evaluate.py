@@ -1,0 +1,129 @@
+"""Embedding clips and scoring a model on them, with a small model and real records."""
+
+import json
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from small import RATE, WORDS, small_config
+
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.features import embed_clips
+from vatt_gh.models.vatt import build
+
+
+@pytest.fixture(scope="module")
+def setup():
+    config = small_config()
+    data = config.data
+    model = build(config, words=WORDS, audio_rate=RATE)
+    rng = np.random.default_rng(0)
+
+    def clips(count):
+        video = rng.uniform(-1, 1, (count, data.frames, data.size, data.size, 3))
+        return {
+            "video": video.astype(np.float32),
+            "audio": rng.uniform(-1, 1, (count, data.audio_samples)).astype(np.float32),
+            "text": rng.integers(0, WORDS, (count, 1, data.words)).astype(np.int32),
+            "audio_mask": rng.uniform(size=count) < 0.7,
+            "video_id": np.array([f"vid\u00e9o{k}".encode() for k in range(count)]),
+            "caption": np.array([f"caf\u00e9 {k}".encode() for k in range(count)]),
+            "start": np.arange(count, dtype=np.float32),
+            "end": np.arange(count, dtype=np.float32) + 0.4,
+        }
+
+    sample = {m: clips(1)[m][0] for m in ("video", "audio", "text")}
+    params, statistics = jax.jit(model.init)(jax.random.key(0), sample)
+    return SimpleNamespace(
+        config=config, model=model, params=params, statistics=statistics, clips=clips
+    )
+
+
+def cut(batch, first, last):
+    return {name: x[first:last] for name, x in batch.items()}
+
+
+def test_batches_and_padding_change_nothing(setup):
+    five = setup.clips(5)
+    arguments = (setup.model, setup.params, setup.statistics)
+    padded = embed_clips(*arguments, [cut(five, 0, 4), cut(five, 4, 5)], 4)
+    alone = embed_clips(*arguments, [cut(five, k, k + 1) for k in range(5)], 1)
+    for kind in ("features", "embeddings"):
+        left, right = getattr(padded, kind), getattr(alone, kind)
+        assert left.keys() == right.keys()
+        for name in left:
+            assert len(left[name]) == 5
+            np.testing.assert_allclose(left[name], right[name], rtol=1e-4, atol=1e-5)
+            assert np.ptp(left[name], axis=0).max() > 1e-3  # clips differ
+    assert {"video", "audio", "text"} == padded.features.keys()
+
+
+def test_clips_keep_what_they_are_in_their_order(setup):
+    five = setup.clips(5)
+    arguments = (setup.model, setup.params, setup.statistics)
+    clips = embed_clips(*arguments, [cut(five, 0, 3), cut(five, 3, 5)], 3)
+    assert clips.captions.tolist() == [f"caf\u00e9 {k}" for k in range(5)]
+    assert clips.video_ids.tolist() == [f"vid\u00e9o{k}" for k in range(5)]
+    for name in ("start", "end", "audio_mask"):
+        np.testing.assert_array_equal(getattr(clips, name), five[name])
+    assert clips.frames.dtype == np.uint8
+    np.testing.assert_allclose(clips.frames / 127.5 - 1, five["video"], atol=1 / 254 + 1e-6)
+    features, embeddings = jax.jit(setup.model.embed)(
+        setup.params, setup.statistics, {m: five[m] for m in ("video", "audio", "text")}
+    )
+    for name in features:
+        np.testing.assert_allclose(clips.features[name], features[name], rtol=1e-4, atol=1e-5)
+    for name in embeddings:
+        np.testing.assert_allclose(clips.embeddings[name], embeddings[name], rtol=1e-4, atol=1e-5)
+
+
+def test_no_clip_is_said(setup):
+    with pytest.raises(UserError, match="no clip to evaluate"):
+        embed_clips(setup.model, setup.params, setup.statistics, [], 4)
+
+
+def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
+    from vatt_gh.data.records import WORDS_FILE, open_source
+    from vatt_gh.data.text import build_vocabulary
+    from vatt_gh.demo.truth import Truth
+    from vatt_gh.evaluation.evaluate import evaluate, similarity_of
+
+    counts = json.loads((small_records / WORDS_FILE).read_text())
+    words = build_vocabulary(counts, WORDS)
+    truth = Truth.load(small_corpus / "alignment.jsonl")
+    asked = []
+
+    def labels_of(video, start, end):
+        asked.append((video, float(start), float(end)))
+        window = truth.window(video, float(start), float(end))
+        return window.motion, window.colour
+
+    config = setup.config.copy_and_resolve_references()
+    config.eval.batch_size = 4
+    arguments = (setup.model, setup.params, setup.statistics, open_source(small_records), words)
+    results, clips = evaluate(*arguments, config, labels_of)
+    count = results["clips"]
+    assert count == len(clips.captions) > 8
+    said = {line["text"] for name in truth.video_ids for line in truth.captions(name)}
+    assert set(clips.captions) <= said
+    assert asked == list(zip(clips.video_ids, clips.start, clips.end, strict=True))
+    text = clips.embeddings["text_to_video"][:, 0]
+    video = clips.embeddings["video_to_text"]
+    cosines = [[x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in video] for x in text]
+    np.testing.assert_allclose(similarity_of(clips), cosines, atol=1e-5)
+    rank = [sum(row >= row[k]) for k, row in enumerate(similarity_of(clips))]
+    assert results["retrieval"]["r5"] == {
+        "value": pytest.approx(np.mean(np.array(rank) <= 5)),
+        "chance": pytest.approx(5 / count),
+    }
+    assert results["retrieval"]["median_rank"]["value"] == np.median(rank)
+    classes = np.array([labels_of(*row) for row in asked[:count]])
+    for column, name in enumerate(("video_accuracy", "audio_accuracy")):
+        largest = np.unique(classes[:, column], return_counts=True)[1].max()
+        score = results["probe"][name]
+        assert 0 <= score["value"] <= 1
+        assert score["chance"] == pytest.approx(largest / count)
+    without, _ = evaluate(*arguments, config)
+    assert without.keys() == {"clips", "retrieval"}
+    assert without["retrieval"] == results["retrieval"]

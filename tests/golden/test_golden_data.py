@@ -1,0 +1,144 @@
+"""Operations of the original's input pipeline, each against what ours has in its place.
+
+Where ours differs on purpose, the test says so: pixels are never rounded to whole levels between
+operations (the original goes through uint8 after it has resized), frames are cropped before they
+are resized, and a crop is never larger than the frame.
+"""
+
+import numpy as np
+import tensorflow as tf
+from golden.golden_set import FOLDER, SET, close, golden
+
+from vatt_gh.data.sampling import take_frames
+from vatt_gh.data.text import Tokenizer, read_vocabulary
+from vatt_gh.data.video import adjust_colour, crop_box, resize
+from vatt_gh.data.views import resize_shorter_side, three_crops, window_starts
+from vatt_gh.models.tokenize import patches
+
+TOLERANCE = 1e-5
+HUE_TOLERANCE = 1e-4
+LEVEL = 1.0  # of 255: what cutting to whole levels takes away
+
+
+def test_golden_data():
+    """Which frames: the indices are those of the frames that ours takes."""
+    file = golden("data")
+    for label, expected in (file.part("out|linspace") | file.part("out|middle")).items():
+        count, *windows, length, stride = map(int, label.split("_"))
+        starts = window_starts(tf.constant(count), length, *(windows or [1]), stride=stride)
+        compare_frames(count, starts, length, stride, expected, label)
+    for label, expected in file.part("out|train_indices").items():
+        count, length, stride, first = map(int, label.split("_"))
+        compare_frames(count, [first], length, stride, expected, label)
+
+
+def compare_frames(count, starts, length, stride, expected, label):
+    frames = tf.range(count)
+    found = [take_frames(frames, first, length, stride=stride) for first in starts]
+    np.testing.assert_array_equal(np.concatenate(found), expected, err_msg=label)
+
+
+def resized():
+    """{size: golden frames [T, h, w, 3] uint8, the shorter side resized to `size`}."""
+    return {int(size): x for size, x in golden("data").part_named(r"out\|resize_smallest_(\d+)")}
+
+
+def test_golden_data_resized_frames():
+    """The original cuts to whole levels, ours keeps the fractions: less than a level apart."""
+    images = golden("data")["in|frames_u8"]
+    assert resized()
+    for size, expected in resized().items():
+        found = resize_shorter_side(tf.constant(images), size).numpy() * 255.0
+        assert found.shape == expected.shape
+        difference = found - expected
+        assert difference.min() > -1e-3 and difference.max() < LEVEL + 1e-3
+
+
+def test_golden_data_crops():
+    file = golden("data")
+    [(size, expected)] = file.part_named(r"out\|central_crop_(\d+)_of_resized\d+")
+    size = int(size)
+    frames = tf.constant(resized()[size])
+    top, left, height, width = crop_box(tf.shape(frames)[1:3], "none", 1.0, [0, 0]).numpy()
+    crop = frames[:, top : top + height, left : left + width]
+    np.testing.assert_array_equal(crop, expected)
+    # Three crops of every frame; the original puts them one after another in time.
+    wide = file[f"out|multi_crop_{size}_of_resized{size}"]
+    np.testing.assert_array_equal(three_crops(frames, size).numpy().reshape(wide.shape), wide)
+    # The original pads a frame that is smaller than the crop with zeros around it. Ours is then
+    # resized up, so that no part of a picture is black: only what is not padding can be compared.
+    [(larger, padded)] = file.part_named(r"out\|central_crop_pad_(\d+)")
+    images = file["in|frames_u8"]
+    room = [(int(larger) - n) // 2 for n in images.shape[1:3]]
+    assert min(room) > 0
+    inside = padded[:, room[0] : room[0] + images.shape[1], room[1] : room[1] + images.shape[2]]
+    np.testing.assert_array_equal(inside, images)
+
+
+def test_golden_data_crops_of_tall_frames():
+    [(size, expected)] = golden("data").part_named(r"out\|multi_crop_(\d+)_of_tall")
+    tall = np.swapaxes(resized()[int(size)], 1, 2)
+    found = three_crops(tf.constant(tall), int(size)).numpy()
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+def test_golden_data_normalised_frames():
+    """Of frames that have their size: resizing changes nothing, ours is the scaling alone."""
+    file = golden("data")
+    images = tf.constant(file["in|frames_u8"])
+    scaled = resize(images, list(images.shape[1:3]))
+    close(scaled, file["out|normalize_01"], TOLERANCE)
+    close(scaled * 2.0 - 1.0, file["out|normalize_zero_centered"], TOLERANCE)
+
+
+def test_golden_data_resized_box():
+    """The Inception crop: a box, resized to a square without smoothing."""
+    file = golden("data")
+    pattern = r"out\|slice_y(\d+)x(\d+)_h(\d+)w(\d+)_resize_(\d+)x(\d+)_float"
+    [(box, expected)] = file.part_named(pattern)
+    y, x, height, width, *size = map(int, box)
+    part = file["in|frames_u8"][:, y : y + height, x : x + width]
+    close(resize(tf.constant(part), size), expected, TOLERANCE)
+
+
+def test_golden_data_colours():
+    """Each station with the factors of those before it; ours cuts to [0, 1] at the end."""
+    file = golden("data")
+    brightness, saturation, contrast, hue = file["in|color_factors"]
+    video = tf.constant(file["out|normalize_01"])
+    stations = {
+        "1_brightness": (brightness,),
+        "2_saturation": (brightness, saturation),
+        "3_contrast": (brightness, saturation, contrast),
+        "4_hue": (brightness, saturation, contrast, hue),
+        "5_clipped": (brightness, saturation, contrast, hue),
+    }
+    for label, factors in stations.items():
+        expected = np.clip(file[f"out|color|{label}"], 0.0, 1.0)
+        tolerance = HUE_TOLERANCE if len(factors) == 4 else TOLERANCE
+        close(adjust_colour(video, *factors), expected, tolerance, label)
+    centred = 2.0 * adjust_colour(video, *stations["5_clipped"]) - 1.0
+    close(centred, file["out|color|6_zero_centered"], 2 * HUE_TOLERANCE)
+
+
+def test_golden_data_space_to_depth():
+    """A layout for the original's way to its devices. Ours has no use for it: cutting patches
+    gives the same blocks, in the same order."""
+    file = golden("data")
+    [(block, expected)] = file.part_named(r"out\|space_to_depth_(\d+)x(\d+)")
+    frames = file["in|frames_u8"]
+    block = [frames.shape[0] // expected.shape[0], *map(int, block)]
+    used = [n * size for n, size in zip(expected.shape, block, strict=False)]
+    frames = frames[tuple(slice(n) for n in used)]
+    found = np.asarray(patches(frames, block)).reshape(expected.shape)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_golden_vocab():
+    """Words to ids with the set's vocabulary file."""
+    file = golden("data")
+    words = read_vocabulary(FOLDER / f"{SET}_vocab.txt")
+    assert words == file.config["vocab"]
+    [(length, expected)] = file.part_named(r"out\|tokens_(\d+)")
+    ids = Tokenizer(words, int(length))(tf.constant(file["in|sentences"].tolist()))
+    np.testing.assert_array_equal(ids, expected)

@@ -1,0 +1,81 @@
+"""The real command as a pod of two processes: it resumes, trains, saves, and counts the same."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_run
+from tiny_run import OVERRIDES, ROOT, STEPS, STOP, checkpoints_of, flags_of, rows_of
+
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.loop import load_for_evaluation, open_input
+
+# Of default() again, where configs/howto100m.py has other values.
+DEFAULTS = {"model.dtype": "float32", "model.remat": False}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> tiny_run.Tiny:
+    return tiny_run.prepared(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Path:
+    """The work directory of the same run in one process with four devices."""
+    return tiny_run.uninterrupted(tmp_path_factory.getbasetemp())[0]
+
+
+def pod(tiny, workdir: Path, log: Path) -> subprocess.Popen[str]:
+    paths = {"data.manual_dir": tiny.corpus, "data.data_dir": tiny.records}
+    options = ["--processes=2", "--devices=2", "--grace=1", "--"]
+    experiment = ["--config=configs/howto100m.py", f"--workdir={workdir}"]
+    flags = flags_of({**OVERRIDES, **DEFAULTS, **paths})
+    with log.open("a") as output:
+        return subprocess.Popen(
+            [sys.executable, "launch/local_pod.py", *options, *experiment, *flags],
+            cwd=ROOT,
+            env=tiny.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, tmp_path):
+    workdir, log = tmp_path / "run", tmp_path / "log"
+    shutil.copytree(alone, workdir)
+    for step in (4, 6):
+        shutil.rmtree(workdir / "checkpoints" / str(step))
+    # The first process writes these again, while the second one waits for them.
+    for name in ("config.json", "vocabulary.txt"):
+        (workdir / name).unlink()
+    assert pod(tiny, workdir, log).wait(timeout=300) == 0, log.read_text()[-3000:]
+    assert checkpoints_of(workdir)[-1] == STEPS
+    assert (workdir / "index.html").is_file()
+    rows = rows_of(workdir / "samples.jsonl")
+    assert [row["step"] for row in rows] == [*range(1, STEPS + 1)]
+
+    others = rows_of(workdir / "samples.1.jsonl")
+    assert [row["step"] for row in others] == [*range(3, STEPS + 1)]
+    expected = rows_of(alone / "samples.jsonl")[2:STOP]
+    for mine, his, both in zip(rows[2:STOP], others, expected, strict=False):
+        assert mine["step"] == his["step"] == both["step"]
+        for key in ("video_id", "start", "end", "weight"):
+            assert mine[key] + his[key] == both[key]
+        cosines = [mine["cosine"] + his["cosine"], both["cosine"]]
+        np.testing.assert_allclose(*np.array(cosines, float), atol=1e-3)
+    expected = rows_of(alone / "metrics.jsonl")
+    assert [row["step"] for row in expected] == [2, 4, 6]
+    for mine, theirs in zip(rows_of(workdir / "metrics.jsonl"), expected, strict=False):
+        assert mine.keys() == theirs.keys()
+        for key in mine:
+            np.testing.assert_allclose(mine[key], theirs[key], rtol=1e-3, atol=1e-4, err_msg=key)
+
+    # A pod's checkpoint is any other's: one process reads it.
+    config = tiny.config("howto100m", **DEFAULTS)
+    _, state = load_for_evaluation(config, workdir, *open_input(config, workdir))
+    with Checkpoints(workdir, config) as checkpoints:
+        _, position = checkpoints.restore(state)
+    assert int(state.step) == STEPS and position == 8 * STEPS

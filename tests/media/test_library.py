@@ -1,0 +1,143 @@
+"""Finding videos and captions in a directory as users have it; nothing is decoded."""
+
+import json
+import os
+
+import pytest
+
+from vatt_gh.errors import UserError
+from vatt_gh.media.library import LAYOUT, scan, video_id
+
+
+def put(folder, *names):
+    for name in names:
+        path = folder / "videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no video, and nobody looks")
+
+
+def say(folder, *ids, file="caption.json"):
+    row = {"text": ["hello"], "start": [0], "end": [1]}
+    (folder / file).write_text(json.dumps(dict.fromkeys(ids, row)))
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [
+        ("dQw4w9WgXcQ", "dQw4w9WgXcQ"),
+        ("-_w4w9WgXc-", "-_w4w9WgXc-"),
+        ("How to tie [dQw4w9WgXcQ]", "dQw4w9WgXcQ"),  # yt-dlp
+        ("A [first] one [-Qw4w9WgXcQ]", "-Qw4w9WgXcQ"),
+        ("How to tie-dQw4w9WgXcQ", "dQw4w9WgXcQ"),  # youtube-dl
+        ("How-to-tie--Qw4w9WgXcQ", "-Qw4w9WgXcQ"),
+        ("lesson 1", "lesson 1"),
+        ("clip", "clip"),
+        ("dQw4w9WgXcQ.f137", "dQw4w9WgXcQ.f137"),
+        ("dQw4w9WgXcQQ", "dQw4w9WgXcQQ"),  # twelve characters
+        ("[dQw4w9WgXcQ] tie", "[dQw4w9WgXcQ] tie"),
+    ],
+)
+def test_ids_from_file_names(stem, expected):
+    assert video_id(stem) == expected
+
+
+def test_videos_of_any_depth_and_suffix_in_order_of_their_ids(tmp_path):
+    put(tmp_path, "z.mp4", "b/x.webm", "b/c/w.MKV", "y.avi", "v.mov", "u.m4v")
+    put(tmp_path, "z.srt", "z.mp4.part", "mp4", "notes.txt")
+    (tmp_path / "videos" / "folder.mp4").mkdir()
+    (tmp_path / "elsewhere.mp4").write_bytes(b"x")
+    library = scan(tmp_path)
+    folder = tmp_path / "videos"
+    assert library.videos == [
+        ("u", folder / "u.m4v"),
+        ("v", folder / "v.mov"),
+        ("w", folder / "b/c/w.MKV"),
+        ("x", folder / "b/x.webm"),
+        ("y", folder / "y.avi"),
+        ("z", folder / "z.mp4"),
+    ]
+    assert library.captions == {}
+    assert library.skipped == []
+
+
+def test_of_several_files_with_one_id_the_first_by_path_is_kept(tmp_path):
+    put(tmp_path, "b/Tie [dQw4w9WgXcQ].webm", "a/dQw4w9WgXcQ.mp4", "c/Tie-dQw4w9WgXcQ.mp4")
+    library = scan(tmp_path)
+    folder = tmp_path / "videos"
+    assert library.videos == [("dQw4w9WgXcQ", folder / "a/dQw4w9WgXcQ.mp4")]
+    assert [row["path"] for row in library.skipped] == [
+        str(folder / "b/Tie [dQw4w9WgXcQ].webm"),
+        str(folder / "c/Tie-dQw4w9WgXcQ.mp4"),
+    ]
+    for row in library.skipped:
+        assert "dQw4w9WgXcQ" in row["reason"]
+        assert str(folder / "a/dQw4w9WgXcQ.mp4") in row["reason"]
+
+
+def test_captions_and_videos_that_miss_one_another(tmp_path):
+    put(tmp_path, "a.mp4", "b.mp4")
+    say(tmp_path, "b", "zz", "y")
+    library = scan(tmp_path)
+    assert [name for name, _ in library.videos] == ["a", "b"]
+    assert list(library.captions) == ["b"]
+    assert library.skipped == [
+        {"id": "y", "reason": "has captions but no video file"},
+        {"id": "zz", "reason": "has captions but no video file"},
+    ]
+
+
+def test_a_name_that_records_cannot_hold_is_left_out(tmp_path):
+    put(tmp_path, "caf\u00e9.mp4", os.fsdecode(b"caf\xe9.mp4"))  # Latin-1
+    library = scan(tmp_path)
+    assert [name for name, _ in library.videos] == ["caf\u00e9"]
+    (row,) = library.skipped
+    assert os.fsencode(row["path"]).endswith(b"caf\xe9.mp4")
+    assert row["reason"] == "has a name that is not UTF-8"
+    assert json.loads(json.dumps(row)) == row
+
+
+def test_broken_captions_leave_the_video(tmp_path):
+    put(tmp_path, "a.mp4")
+    (tmp_path / "caption.json").write_text('{"a": 3}')
+    library = scan(tmp_path)
+    assert [name for name, _ in library.videos] == ["a"]
+    assert library.captions == {}
+    assert [row["id"] for row in library.skipped] == ["a"]
+
+
+@pytest.mark.parametrize("file", ["raw_caption.json", "raw_caption_superclean.json"])
+def test_other_names_of_the_caption_file(tmp_path, file):
+    put(tmp_path, "a.mp4", "b.mp4")
+    say(tmp_path, "a", file=file)
+    assert list(scan(tmp_path).captions) == ["a"]
+    say(tmp_path, "b")  # caption.json comes first
+    assert list(scan(tmp_path).captions) == ["b"]
+
+
+@pytest.mark.parametrize("state", ["missing", "a file", "empty", "no videos", "other files"])
+def test_a_directory_without_videos_shows_the_layout(tmp_path, state):
+    folder = tmp_path / "mine"
+    if state == "a file":
+        folder.write_text("x")
+    elif state != "missing":
+        folder.mkdir()
+    if state == "no videos":
+        (folder / "videos").mkdir()
+    if state == "other files":
+        put(folder, "a.txt")
+        (folder / "b.mp4").write_bytes(b"not in videos/")
+    with pytest.raises(UserError) as caught:
+        scan(folder)
+    missing = state in ("missing", "a file")
+    assert ("is missing" if missing else "holds no video") in caught.value.what
+    assert caught.value.where == str(folder)
+    assert LAYOUT in caught.value.expected
+    assert "--manual_dir" in caught.value.todo
+
+
+def test_a_caption_file_that_is_not_json_is_refused(tmp_path):
+    put(tmp_path, "a.mp4")
+    (tmp_path / "caption.json").write_text("{'a': 1}")
+    with pytest.raises(UserError, match="not JSON") as caught:
+        scan(tmp_path)
+    assert caught.value.where == str(tmp_path / "caption.json")

@@ -1,0 +1,156 @@
+"""Pictures of any video file: at a constant rate, upright, of square pixels, in segments."""
+
+import io
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from media_files import grey, write_media
+from PIL import Image
+
+from vatt_gh.media.video import Form, read_segments
+
+FORM = Form(fps=10.0, short_side=48, audio_rate=16_000, segment_seconds=1000.0, jpeg_quality=95)
+
+
+def images_of(path, form=FORM):
+    return [
+        np.asarray(Image.open(io.BytesIO(data)), np.int32)
+        for segment in read_segments(path, form)
+        for data in segment.frames
+    ]
+
+
+def shown_at(times, moments):
+    """Which source frame is on screen at each moment: the last one that has begun."""
+    return [max(k for k, time in enumerate(times) if time <= moment) for moment in moments]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize(
+    ("times", "fps"),
+    [
+        ([k / 25 for k in range(25)], 10.0),
+        ([k / 25 for k in range(25)], 25.0),
+        ([k / 25 for k in range(25)], 12.5),
+        ([round(k / 29.97, 3) for k in range(24)], 10.0),
+        ([k / 5 for k in range(20)], 10.0),  # every frame twice
+        ([0, 0.05, 0.3, 0.31, 0.32, 0.9, 1.2, 1.25, 2.0], 10.0),  # any times
+        ([0, 0.001, 0.002, 3.0], 4.0),
+    ],
+)
+def test_frame_k_is_the_last_source_frame_shown_at_its_time(tmp_path, suffix, times, fps):
+    levels = np.linspace(20, 235, len(times)).round()
+    path = write_media(tmp_path / f"clip.{suffix}", [grey(int(x)) for x in levels], times)
+    form = Form(fps, FORM.short_side, FORM.audio_rate, FORM.segment_seconds, FORM.jpeg_quality)
+    seen = [image.mean() for image in images_of(path, form)]
+    # It ends with the last source frame, whose length containers tell in ways of their own.
+    assert times[-1] * fps - 1 <= len(seen) <= (times[-1] + 0.25) * fps + 1
+    expected = levels[shown_at(times, [k / fps for k in range(len(seen))])]
+    np.testing.assert_allclose(seen, expected, atol=3)
+
+
+def test_a_video_that_begins_after_its_sound_shows_its_first_frame_until_then(tmp_path):
+    levels = [40, 90, 140, 190]
+    silence = np.zeros(16_000 * 2, np.float32)
+    path = write_media(
+        tmp_path / "late.mkv",
+        [grey(level) for level in levels],
+        [1.0, 1.2, 1.4, 1.6],
+        sound=[(0.0, silence)],
+    )
+    seen = [image.mean() for image in images_of(path)][:17]
+    np.testing.assert_allclose(seen, [40] * 12 + [90] * 2 + [140] * 2 + [190], atol=3)
+
+
+# [a b; c d] of a track's matrix: a point (x, y) of the picture is shown at (ax + cy, bx + dy).
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (1, 0, 0, 1)])
+def test_turned_videos_are_upright(tmp_path, matrix):
+    corners = np.zeros((48, 64, 3), np.uint8)
+    corners[:24, :32], corners[:24, 32:] = 40, 100
+    corners[24:, :32], corners[24:, 32:] = 160, 220
+    path = write_media(tmp_path / "phone.mp4", [corners] * 5, [k / 10 for k in range(5)])
+    _set_matrix(path, matrix)
+    image = images_of(path)[0]
+    turned = matrix[0] == 0
+    assert image.shape == ((64, 48, 3) if turned else (48, 64, 3))
+    a, b, c, d = matrix
+    for x, y in ((-1, -1), (1, -1), (-1, 1), (1, 1)):  # corners, from the centre
+        source = corners[12 if y < 0 else 36, 16 if x < 0 else 48].mean()
+        to_x, to_y = a * x + c * y, b * x + d * y
+        height, width = image.shape[:2]
+        shown = image[height // 2 + to_y * height // 4, width // 2 + to_x * width // 4].mean()
+        assert shown == pytest.approx(source, abs=4)
+
+
+def _set_matrix(path, matrix):
+    """Writes the matrix into the track header, as phones do; numbers are 16.16 fixed point."""
+    data = bytearray(path.read_bytes())
+    a, b, c, d = (value << 16 for value in matrix)
+    values = [a, b, 0, c, d, 0, 0, 0, 1 << 30]
+    place = data.index(b"tkhd") + 4 + 40
+    assert data[place : place + 4] == (1 << 16).to_bytes(4, "big")
+    data[place : place + 36] = b"".join(v.to_bytes(4, "big", signed=True) for v in values)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "aspect", "short", "expected"),
+    [
+        (64, 48, None, 48, (64, 48)),
+        (64, 48, None, 24, (32, 24)),
+        (48, 64, None, 24, (24, 32)),
+        (63, 47, None, 47, (64, 47)),  # the longer side becomes even
+        (35, 35, None, 33, (33, 33)),
+        (64, 64, Fraction(2, 1), 48, (96, 48)),
+        (64, 64, Fraction(1, 2), 48, (48, 96)),
+        (720 // 8, 576 // 8, Fraction(16, 15), 72, (96, 72)),  # PAL, an eighth of it
+        (16, 16, None, 48, (48, 48)),  # enlarged
+    ],
+)
+def test_frames_have_square_pixels_and_the_short_side(
+    tmp_path, width, height, aspect, short, expected
+):
+    odd = {"codec": "ffv1", "pix_fmt": "bgr0"} if width % 2 else {}  # h264 wants even sides
+    path = write_media(
+        tmp_path / "clip.mkv",
+        [grey(99, width, height)] * 5,
+        [k / 10 for k in range(5)],
+        pixel_aspect=aspect,
+        **odd,
+    )
+    image = images_of(path, Form(10.0, short, 16_000, 1000.0, 90))[0]
+    assert image.shape[1::-1] == expected
+    np.testing.assert_allclose(image, 99, atol=3)
+
+
+def test_colours_stay(tmp_path):
+    colours = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (230, 220, 30)]
+    images = [np.broadcast_to(np.uint8(c), (48, 64, 3)).copy() for c in colours]
+    path = write_media(tmp_path / "clip.mkv", images, [0, 0.1, 0.2, 0.3])
+    for image, colour in zip(images_of(path), colours, strict=False):
+        np.testing.assert_allclose(image.mean((0, 1)), colour, atol=5)
+
+
+@pytest.mark.parametrize(
+    ("frames", "lengths"),
+    [
+        (30, [3.0]),
+        (40, [4.0]),
+        (49, [4.9]),  # a rest of less than a second belongs to the segment before
+        (50, [4.0, 1.0]),
+        (86, [4.0, 4.6]),
+        (90, [4.0, 4.0, 1.0]),
+        (125, [4.0, 4.0, 4.5]),
+    ],
+)
+def test_segments_are_the_whole_video_in_pieces(tmp_path, frames, lengths):
+    images = [grey(20 + k % 100 * 2) for k in range(frames)]
+    path = write_media(tmp_path / "clip.mp4", images, [k / 10 for k in range(frames)])
+    segments = list(read_segments(path, Form(10.0, 48, 16_000, 4.0, 95)))
+    assert [s.index for s in segments] == list(range(len(lengths)))
+    assert [s.start for s in segments] == pytest.approx(np.cumsum([0, *lengths[:-1]]))
+    assert [s.end for s in segments] == pytest.approx(np.cumsum(lengths))
+    assert [len(s.frames) for s in segments] == [round(length * 10) for length in lengths]
+    (whole,) = read_segments(path, FORM)
+    assert [f for s in segments for f in s.frames] == whole.frames

@@ -1,0 +1,98 @@
+"""Writes small media files, for the tests of everything that reads them."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+MILLISECONDS = Fraction(1, 1000)
+
+
+def grey(level: int, width: int = 64, height: int = 48) -> np.ndarray:
+    """A picture of one grey level."""
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def tone(seconds: float, rate: int, hertz: float = 440.0) -> np.ndarray:
+    """[n] float32 sine of amplitude 0.5."""
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype("f4")
+
+
+def write_media(
+    path: Path,
+    images: Sequence[np.ndarray] = (),
+    times: Sequence[float] = (),
+    *,
+    fps: int = 10,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    pixel_aspect: Fraction | None = None,
+    sound: Sequence[tuple[float, np.ndarray]] = (),
+    rate: int = 16_000,
+    sound_codec: str = "pcm_s16le",
+    layout: str = "mono",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Writes a file; what has no images or no sound gets no such stream.
+
+    Args:
+        path: its suffix tells the container.
+        images: [H, W, 3] uint8 each.
+        times: when each image begins to be shown, in seconds, exact to a millisecond.
+        fps: pictures a second, as the file claims; the last one is shown so long.
+        codec, pix_fmt: of the pictures.
+        pixel_aspect: width by height of a pixel; None: square.
+        sound: pieces (start in seconds, samples float32), in order; gaps stay gaps.
+        rate: samples a second.
+        sound_codec, layout: of the sound; every channel gets the same.
+        options: of the container.
+
+    Returns:
+        The path.
+    """
+    with av.open(str(path), "w", options=options or {}) as container:
+        packets = []
+        if len(images):
+            video = _picture_stream(container, codec, fps, images[0].shape, pix_fmt, pixel_aspect)
+            for image, time in zip(images, times, strict=True):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = round(time * 1000), MILLISECONDS
+                packets += video.encode(frame)
+            packets += video.encode(None)
+        if len(sound):
+            stream = container.add_stream(sound_codec, rate=rate, layout=layout)
+            for start, samples in sound:
+                packets += _encode_sound(stream, start, samples, rate)
+            packets += stream.encode(None)
+        # In the order of time, as cameras write them.
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            container.mux(packet)
+    return path
+
+
+def _picture_stream(container, codec, fps, shape, pix_fmt, pixel_aspect):
+    # One thread, and no frames held back: a file of few frames keeps its time stamps.
+    x264 = {"crf": "8", "preset": "veryfast", "threads": "1", "bf": "0"}
+    video = container.add_stream(codec, rate=fps, options=x264 if codec == "libx264" else {})
+    video.height, video.width = shape[:2]
+    video.pix_fmt = pix_fmt
+    video.codec_context.time_base = MILLISECONDS
+    if pixel_aspect is not None:
+        video.codec_context.sample_aspect_ratio = pixel_aspect
+    return video
+
+
+def _encode_sound(stream, start, samples, rate):
+    channels = stream.codec_context.layout.nb_channels
+    name, layout = stream.codec_context.format.name, stream.codec_context.layout
+    whole = (np.clip(samples, -1, 1) * 32767).round().astype(np.int16)
+    for first in range(0, len(whole), 1024):
+        array = np.repeat(whole[first : first + 1024], channels)[None]
+        frame = av.AudioFrame.from_ndarray(array, format="s16", layout=layout)
+        frame.sample_rate = rate
+        if name != "s16":
+            (frame,) = av.AudioResampler(name).resample(frame)
+        frame.pts, frame.time_base = round(start * rate) + first, Fraction(1, rate)
+        yield from stream.encode(frame)

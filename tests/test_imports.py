@@ -1,0 +1,137 @@
+"""What may import what: the floors of the design, and what does without TensorFlow."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "vatt_gh"
+
+# What stands on the ground floor knows nothing of one another.
+GROUND = {"models", "losses", "harmonize", "media", "report", "batch", "config"}
+# Parts that more than one floor may use: the one error type.
+EVERYWHERE = {"errors"}
+ALLOWED = {
+    **{part: set() for part in GROUND},
+    "errors": set(),
+    "data": {"media", "batch", "config"},
+    "evaluation": {"models", "data", "batch", "config"},
+    "interop": {"models"},
+    "training": GROUND | {"data", "evaluation", "demo", "interop"},
+    "flops": set(),
+    "describe": GROUND | {"flops", "data", "training"},
+    "bench": GROUND | {"evaluation"},
+    "demo": GROUND | {"data", "training"},
+    "main": None,  # anything
+    "": set(),  # vatt_gh/__init__.py
+}
+WITHOUT_TENSORFLOW = (
+    "vatt_gh",
+    "vatt_gh.losses",
+    "vatt_gh.batch",
+    "vatt_gh.config",
+    "vatt_gh.main",
+    "vatt_gh.training.step",
+    "vatt_gh.training.parallel",
+    "vatt_gh.training.optimizer",
+    "vatt_gh.training.metrics",
+    "vatt_gh.training.checkpoints",
+)
+PACKAGES_WITHOUT_TENSORFLOW = ("models", "harmonize", "media", "report")
+
+
+def part_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py").replace("__init__", "")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Dotted names of all modules that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def parts_imported(path: Path) -> set[str]:
+    """Parts of vatt_gh that a file imports."""
+    parts = {name.split(".")[1] for name in imports_of(path) if name.startswith("vatt_gh.")}
+    return parts & {part_of(other) for other in PACKAGE.rglob("*.py")}
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_part_has_a_floor():
+    assert {part_of(path) for path in FILES} <= ALLOWED.keys()
+
+
+@pytest.mark.parametrize("part", sorted(ALLOWED))
+def test_no_import_runs_back_up(part):
+    allowed = ALLOWED[part]
+    wrong = [
+        f"{path.relative_to(ROOT)} imports vatt_gh.{other}"
+        for path in FILES
+        if part_of(path) == part
+        for other in parts_imported(path) - {part} - EVERYWHERE
+        if allowed is not None and other not in allowed
+    ]
+    assert wrong == []
+
+
+def test_harmonize_depends_on_nothing_of_ours():
+    outside = {
+        name
+        for path in (PACKAGE / "harmonize").glob("*.py")
+        for name in imports_of(path)
+        if name.split(".")[0] in ("vatt_gh", "tfds_builders")
+        and not name.startswith("vatt_gh.harmonize.")
+    }
+    assert outside == set()
+
+
+def test_builders_are_reached_by_name_only():
+    users = [
+        path.relative_to(ROOT)
+        for path in FILES
+        if any(name.split(".")[0] == "tfds_builders" for name in imports_of(path))
+    ]
+    assert users == []
+
+
+def test_training_step_and_media_do_without_tensorflow():
+    modules = [
+        *WITHOUT_TENSORFLOW,
+        *(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            for part in PACKAGES_WITHOUT_TENSORFLOW
+            for path in sorted((PACKAGE / part).rglob("*.py"))
+        ),
+    ]
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    loaded = {m.partition('.')[0] for m in sys.modules}\n"
+        "    found = loaded & {'tensorflow', 'tensorflow_datasets'}\n"
+        "    if found: sys.exit(f'{name} imports {found}')\n"
+        "print(len(sys.argv) - 1, 'modules')\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program, *modules],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert answer.stdout == f"{len(modules)} modules\n"
+    assert len(modules) > 30

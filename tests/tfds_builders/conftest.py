@@ -1,0 +1,65 @@
+"""A corpus as users have it, with broken files among the good ones, and what reads records back."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from media_files import grey, tone, write_media
+
+
+@pytest.fixture(scope="session")
+def messy_corpus(small_corpus, tmp_path_factory):
+    """Four good videos, one silent, one without captions; and what cannot be used."""
+    folder = tmp_path_factory.mktemp("messy") / "corpus"
+    shutil.copytree(small_corpus, folder)
+    videos = folder / "videos"
+    good = min(videos.glob("*.mp4")).read_bytes()
+    (videos / "truncated00.mp4").write_bytes(good[: len(good) // 2])
+    (videos / "zerobytes00.mp4").write_bytes(b"")
+    pictures = [grey(40 + k, 64, 48) for k in range(50)], [k / 10 for k in range(50)]
+    write_media(videos / "silentvideo.mp4", *pictures)
+    write_media(videos / "wordlessone.mkv", *pictures, sound=[(0.0, tone(5, 16_000))])
+    captions = json.loads((folder / "caption.json").read_text())
+    for name in ("silentvideo", "nosuchvideo"):
+        captions[name] = {"text": ["Caf\u00e9, 50% off!"], "start": [1.0], "end": [4.5]}
+    (folder / "caption.json").write_text(json.dumps(captions))
+    return folder
+
+
+def read_with_tfds(version_dir):
+    """All examples as anybody with TFDS reads them, frames as they are stored."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(version_dir))
+    decoders = {"frames": tfds.decode.SkipDecoding()}
+    return list(tfds.as_numpy(builder.as_dataset(split="train", decoders=decoders)))
+
+
+def read_with_source(version_dir):
+    """All examples as the input pipeline reads them, by their numbers."""
+    import tensorflow as tf
+
+    from vatt_gh.data.records import open_source
+
+    source = open_source(version_dir)
+    records = tf.data.Dataset.range(source.count).map(source.read)
+    return list(records.as_numpy_iterator())
+
+
+def assert_same(left, right):
+    """Whether two lists of examples are equal to the bit, in their order."""
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        assert a.keys() == b.keys()
+        assert a["captions"].keys() == b["captions"].keys()
+        for name in a.keys() - {"captions"}:
+            np.testing.assert_array_equal(a[name], b[name], name)
+        for name in a["captions"]:
+            np.testing.assert_array_equal(a["captions"][name], b["captions"][name], name)
+
+
+@pytest.fixture(scope="session")
+def reading():
+    return SimpleNamespace(tfds=read_with_tfds, source=read_with_source, assert_same=assert_same)

@@ -1,0 +1,82 @@
+"""Decoding in processes: in order, and whatever happens to one video happens to it alone."""
+
+import time
+
+import pytest
+from deadly import DeadlyPath
+
+from tfds_builders.decoding import Decoded, decode_all
+from vatt_gh.media.video import Segment, read_segments
+
+
+@pytest.fixture(scope="module")
+def videos(messy_corpus):
+    """(id, path): broken ones between good ones."""
+    paths = {path.stem: path for path in (messy_corpus / "videos").iterdir()}
+    broken = ["truncated00", "zerobytes00"]
+    good = sorted(paths.keys() - set(broken))
+    names = [good[0], broken[0], *good[1:3], broken[1], *good[3:]]
+    return [(name, paths[name]) for name in names]
+
+
+def check(decoded, video, path, form):
+    """Whether the items of one video are its segments and then its end."""
+    *segments, end = decoded
+    expected = list(read_segments(path, form))
+    assert all(isinstance(segment, Segment) for segment in segments)
+    assert [s.frames for s in segments] == [s.frames for s in expected]
+    has_audio = expected[-1].audio is not None
+    assert end == Decoded(video, len(expected), has_audio, None)
+
+
+def grouped(items):
+    """[(id, items)] in order; every video must end before the next begins."""
+    groups = []
+    for video, item in items:
+        if not groups or isinstance(groups[-1][1][-1], Decoded):
+            groups.append((video, []))
+        assert groups[-1][0] == video
+        groups[-1][1].append(item)
+    return groups
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_videos_come_in_their_order_and_broken_ones_with_a_reason(
+    videos, small_form, tmp_path, workers
+):
+    items = decode_all(videos, form=small_form, workers=workers, spool_dir=tmp_path)
+    groups = grouped(items)
+    assert [video for video, _ in groups] == [video for video, _ in videos]
+    for (video, decoded), (_, path) in zip(groups, videos, strict=True):
+        if video in ("truncated00", "zerobytes00"):
+            (end,) = decoded  # no segment, not even those before the break
+            assert end.error.startswith("cannot be decoded")
+        else:
+            check(decoded, video, path, small_form)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_decoder_that_dies_costs_its_video_alone(videos, small_form, tmp_path):
+    good = [item for item in videos if item[0] not in ("truncated00", "zerobytes00")]
+    gate = tmp_path / "gate"
+    row = [good[0], ("deadly", DeadlyPath(gate)), *good[1:], ("deadlier", DeadlyPath(gate))]
+    items = decode_all(row, form=small_form, workers=2, spool_dir=tmp_path)
+    groups = [next(items)]
+    # The first video is decoded; now a process dies while nobody waits for it.
+    gate.touch()
+    time.sleep(1.0)
+    groups = grouped([*groups, *items])
+    assert [video for video, _ in groups] == [video for video, _ in row]
+    for (video, decoded), (_, path) in zip(groups, row, strict=True):
+        if video.startswith("deadl"):
+            assert decoded == [Decoded(video, 0, False, "its decoder process died")]
+        else:
+            check(decoded, video, path, small_form)
+
+
+def test_stopping_early_leaves_no_spool(videos, small_form, tmp_path):
+    items = decode_all(videos, form=small_form, workers=1, spool_dir=tmp_path)
+    next(items)
+    assert list(tmp_path.iterdir()) != []
+    items.close()
+    assert list(tmp_path.iterdir()) == []

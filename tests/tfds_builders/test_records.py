@@ -1,0 +1,135 @@
+"""The HowTo100M builder: what is on disk is what is in the records, and the rest is listed."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tfds_builders.build import build
+from vatt_gh.media.video import read_segments
+from vatt_gh.media.words import split_words
+
+
+@pytest.fixture(scope="module")
+def messy_records(messy_corpus, small_form, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("messy") / "records"
+    return build("howto100m", manual_dir=messy_corpus, data_dir=folder, form=small_form, workers=2)
+
+
+def obvious_example(video, segment, rows):
+    """An example written down from what was decoded and from the caption file's own columns."""
+    said = [
+        row
+        for row in sorted(zip(rows["start"], rows["end"], rows["text"], strict=True))
+        if row[0] < segment.end and row[1] > segment.start
+    ]
+    return {
+        "video_id": video.encode(),
+        "segment": np.int32(segment.index),
+        "start": np.float32(segment.start),
+        "end": np.float32(segment.end),
+        "frames": np.array(segment.frames, object),
+        "audio": np.zeros(0, np.int16) if segment.audio is None else segment.audio,
+        "has_audio": segment.audio is not None,
+        "captions": {
+            "text": np.array([text.encode() for _, _, text in said], object),
+            "start": np.array([start for start, _, _ in said], np.float32),
+            "end": np.array([end for _, end, _ in said], np.float32),
+        },
+    }
+
+
+def test_records_are_what_the_files_hold(messy_records, messy_corpus, small_form, reading):
+    captions = json.loads((messy_corpus / "caption.json").read_text())
+    expected = {}
+    for path in (messy_corpus / "videos").iterdir():
+        if path.stem not in ("truncated00", "zerobytes00"):
+            rows = captions.get(path.stem, {"text": [], "start": [], "end": []})
+            for segment in read_segments(path, small_form):
+                example = obvious_example(path.stem, segment, rows)
+                expected[example["video_id"], segment.index] = example
+    stored = reading.tfds(messy_records)
+    keys = [(example["video_id"], int(example["segment"])) for example in stored]
+    assert sorted(keys) == sorted(expected)
+    reading.assert_same(stored, [expected[key] for key in keys])
+    # Segments of a video follow one another; videos are in random order.
+    videos = list(dict.fromkeys(name for name, _ in keys))
+    assert keys == sorted(keys, key=lambda key: (videos.index(key[0]), key[1]))
+    assert videos != sorted(videos)
+
+
+def test_the_pipeline_reads_the_same_as_tfds(messy_records, reading):
+    reading.assert_same(reading.source(messy_records), reading.tfds(messy_records))
+
+
+def test_frames_decode_to_pictures_of_the_form(messy_records, small_form):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(messy_records))
+    for example in tfds.as_numpy(builder.as_dataset(split="train")):
+        count, height, width, channels = example["frames"].shape
+        assert (height, width, channels) == (small_form.short_side, 42, 3)
+        assert count == round((example["end"] - example["start"]) * small_form.fps)
+        assert example["frames"].std() > 0
+    stored = {name: builder.info.metadata[name] for name in vars(small_form)}
+    assert stored == vars(small_form)
+
+
+def test_sound_and_captions_that_are_missing_are_so_in_the_records(messy_records, reading):
+    by_video = {}
+    for example in reading.tfds(messy_records):
+        by_video.setdefault(example["video_id"].decode(), []).append(example)
+    assert [e["has_audio"] for e in by_video["silentvideo"]] == [False, False]
+    assert [len(e["audio"]) for e in by_video["silentvideo"]] == [0, 0]
+    text = "Caf\u00e9, 50% off!".encode()
+    assert [list(e["captions"]["text"]) for e in by_video["silentvideo"]] == [[text], [text]]
+    assert [e["has_audio"] for e in by_video["wordlessone"]] == [True, True]
+    assert [len(e["captions"]["text"]) for e in by_video["wordlessone"]] == [0, 0]
+
+
+def test_what_was_left_out_is_listed_with_its_reason(messy_records, messy_corpus):
+    folder = messy_records.parents[2]
+    rows = [json.loads(line) for line in (folder / "skipped.jsonl").read_text().splitlines()]
+    reasons = {row["id"]: row["reason"] for row in rows}
+    assert len(rows) == 3
+    assert reasons.keys() == {"truncated00", "zerobytes00", "nosuchvideo"}
+    assert reasons["nosuchvideo"] == "has captions but no video file"
+    assert reasons["truncated00"].startswith("cannot be decoded")
+    assert reasons["zerobytes00"].startswith("cannot be decoded")
+    paths = {row["path"] for row in rows if "path" in row}
+    names = ("truncated00.mp4", "zerobytes00.mp4")
+    assert paths == {str(messy_corpus / "videos" / name) for name in names}
+    # Nothing else is left behind: no spool, no half-written records.
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "downloads",
+        "howto100m",
+        "skipped.jsonl",
+    ]
+
+
+def test_word_counts_are_of_the_captions_of_the_records_videos(messy_records, messy_corpus):
+    captions = json.loads((messy_corpus / "caption.json").read_text())
+    words = Counter()
+    for name, rows in captions.items():
+        if name != "nosuchvideo":
+            for text in rows["text"]:
+                words.update(split_words(text))
+    stored = json.loads((messy_records / "words.json").read_text(encoding="utf-8"))
+    assert stored == words
+    assert stored["caf\u00e9"] == 1
+
+
+def test_many_shards_hold_the_same_records(
+    messy_records, messy_corpus, small_form, reading, tmp_path, monkeypatch
+):
+    # One video a shard: those of the broken videos are empty.
+    monkeypatch.setattr("tfds_builders.howto100m.howto100m.SHARD_BYTES", 1)
+    other = build(
+        "howto100m", manual_dir=messy_corpus, data_dir=tmp_path, form=small_form, workers=1
+    )
+    sizes = sorted(path.stat().st_size for path in other.glob("*.tfrecord-*"))
+    assert len(sizes) == 7  # an empty file fills no shard
+    assert sizes.count(0) == 1
+    reading.assert_same(reading.tfds(other), reading.tfds(messy_records))
+    reading.assert_same(reading.source(other), reading.tfds(messy_records))

@@ -1,0 +1,153 @@
+"""A run so small that tests can make several: its settings, its corpus, what it must arrive at."""
+
+import dataclasses
+import functools
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+from ml_collections import ConfigDict
+
+from vatt_gh import config as configuration
+from vatt_gh.demo.corpus import CorpusSpec, render_corpus
+
+ROOT = Path(__file__).parents[1]
+# Enough of them to be killed in the middle, and no multiple of what is written every other step.
+STEPS = 13
+STOP = 6  # where the runs end that are only to be compared
+SIZE = {"layers": 1, "d_model": 16, "d_ff": 32, "heads": 2, "d_kv": 8}
+OVERRIDES = {
+    **{f"model.{t}.{k}": v for t in ("video", "audio", "text") for k, v in SIZE.items()},
+    "model.video.patch": (4, 8, 8),
+    "model.video.buckets": (2, 2, 2),
+    "model.audio.patch": 128,
+    "model.audio.buckets": 50,
+    "model.text.d_embedding": 16,
+    "model.head.d_video_audio": 16,
+    "model.head.d_video_text": 16,
+    "data.frames": 8,
+    "data.size": 16,
+    "data.audio_samples": 6400,
+    "data.candidates": 2,
+    "data.words": 8,
+    "data.vocabulary_size": 200,
+    "data.min_area": 0.5,
+    "data.build_fps": 10.0,
+    "data.build_short_side": 24,
+    "data.build_audio_rate": 8000,
+    "data.build_workers": 1,
+    "data.parallel_reads": 2,
+    "train.steps": STEPS,
+    "train.batch_size": 8,
+    "train.warmup_steps": 2,
+    "train.learning_rates": (1e-2, 1e-3),
+    "train.log_every": 2,
+    "train.log_samples_every": 1,
+    "train.checkpoint_every": 2,
+    "harmonize.curriculum_steps": STEPS,
+    "harmonize.microbatch": 2,
+}
+MEASURED = ("step_seconds", "samples_per_second", "data_wait_share")  # never the same twice
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiny:
+    """corpus: videos and captions; records: the data_dir built from them; programs: compiled."""
+
+    corpus: Path
+    records: Path
+    programs: Path
+
+    def config(self, experiment: str | None = None, **changes: Any) -> ConfigDict:
+        """The defaults, or an experiment of configs/, made tiny; changes are {"a.b": value}."""
+        config = load_experiment(experiment) if experiment else configuration.default()
+        paths = {"data.manual_dir": str(self.corpus), "data.data_dir": str(self.records)}
+        config.update_from_flattened_dict({**OVERRIDES, **paths, **changes})
+        return config
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For subprocesses: they find the package, and what this process has compiled."""
+        return os.environ | {
+            "PYTHONPATH": str(ROOT),
+            "JAX_COMPILATION_CACHE_DIR": str(self.programs),
+        }
+
+
+@functools.cache
+def prepared(session: Path) -> Tiny:
+    """Renders and builds once a session; `session` is tmp_path_factory.getbasetemp()."""
+    folder = session / "tiny"
+    # Compiling the step takes twenty times as long as running it: every run after the first one
+    # of the session, in this process or in another, takes the program from here.
+    jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
+    compilation_cache.reset_cache()
+    spec = CorpusSpec(
+        seed=5,
+        videos=4,
+        caption_noise=0.2,
+        sound_noise=0.2,
+        width=48,
+        height=36,
+        fps=10,
+        audio_rate=8000,
+        min_seconds=9.0,
+        max_seconds=12.0,
+    )
+    render_corpus(folder / "corpus", spec, workers=1)
+    tiny = Tiny(folder / "corpus", folder / "records", folder / "programs")
+    from vatt_gh.data.records import find_or_build
+
+    find_or_build(tiny.config())
+    return tiny
+
+
+@functools.cache
+def uninterrupted(session: Path) -> tuple[Path, Any]:
+    """Work directory and state of a run that nothing disturbed until STOP; not to be changed."""
+    from vatt_gh.training.loop import pretrain
+
+    workdir = session / "uninterrupted"
+    return workdir, jax.device_get(pretrain(prepared(session).config(), workdir, stop_after=STOP))
+
+
+def load_experiment(name: str) -> ConfigDict:
+    """The configuration of a file in configs/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+def flags_of(values: dict[str, Any]) -> list[str]:
+    """{"a.b": value} as flags of the command line."""
+    return [f"--config.{key}={value}" for key, value in values.items()]
+
+
+def rows_of(path: Path, *, without: tuple[str, ...] = MEASURED) -> list[dict[str, Any]]:
+    """The rows of a JSONL file, without what is measured by the clock."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in without} for row in rows]
+
+
+def checkpoints_of(workdir: Path) -> list[int]:
+    """The steps of the finished checkpoints of a work directory."""
+    names = (path.name for path in (workdir / "checkpoints").iterdir())
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def assert_same_state(actual: Any, expected: Any) -> None:
+    """Bit for bit: parameters, statistics, optimizer, step, random key."""
+    pairs = zip(
+        jax.tree_util.tree_leaves_with_path(jax.device_get(actual)),
+        jax.tree_util.tree_leaves_with_path(jax.device_get(expected)),
+        strict=True,
+    )
+    for (path, mine), (other, theirs) in pairs:
+        assert path == other
+        np.testing.assert_array_equal(mine, theirs, err_msg=jax.tree_util.keystr(path))

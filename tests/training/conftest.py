@@ -1,0 +1,16 @@
+"""What the tests of training share: a tiny corpus with its records, and one undisturbed run."""
+
+import pytest
+import tiny_run
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> tiny_run.Tiny:
+    """Corpus and records; no test changes them."""
+    return tiny_run.prepared(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """(work directory, last state) of an undisturbed run; tests copy what they change."""
+    return tiny_run.uninterrupted(tmp_path_factory.getbasetemp())

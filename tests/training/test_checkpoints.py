@@ -1,0 +1,189 @@
+"""Checkpoints and the claim of a work directory, with a state of a few numbers."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import small_config
+from tiny_run import assert_same_state, checkpoints_of
+
+from vatt_gh.errors import UserError
+from vatt_gh.training.checkpoints import FREE_KEYS, Checkpoints, claim_workdir
+from vatt_gh.training.optimizer import keras_adam
+from vatt_gh.training.parallel import replicate
+from vatt_gh.training.step import TrainState
+
+# What each key of FREE_KEYS can be changed to, and for a group one of its keys.
+FREE = {
+    "mode": "evaluate",
+    "init_from": "tf:elsewhere",
+    "init_stretch": "linear",
+    "init_partial": True,
+    "short": True,
+    "train.log_every": 3,
+    "train.log_samples_every": 3,
+    "train.checkpoint_every": 7,
+    "train.keep_checkpoints": 1,
+    "data.manual_dir": "elsewhere",
+    "data.data_dir": "elsewhere",
+    "data.build_workers": 1,
+    "data.parallel_reads": 1,
+    "data.prefetch": 1,
+    "eval.max_clips": 3,
+    "demo.videos": 3,
+}
+
+
+def state_of(step: int, **params) -> TrainState:
+    params = {"towers": {"w": np.arange(6, dtype=np.float32) + step}, **params}
+    state = TrainState(
+        step=jnp.int32(step),
+        params=params,
+        statistics={"mean": jnp.full(3, 0.1 * step)},
+        opt_state=keras_adam(lambda s: s * 1.0).init(params),
+        key=jax.random.key_data(jax.random.key(7)),
+        empty_steps=jnp.int32(1),
+    )
+    return replicate(state)
+
+
+def test_restores_the_newest_or_the_one_asked_for(tmp_path):
+    config = small_config(**{"train.keep_checkpoints": 2})
+    with Checkpoints(tmp_path, config) as checkpoints:
+        assert checkpoints.latest() is None
+        for step in (1, 2, 3):
+            checkpoints.save(state_of(step), position=8 * step)
+    assert checkpoints_of(tmp_path) == [2, 3]
+    with Checkpoints(tmp_path, config) as checkpoints:
+        assert checkpoints.latest() == 3
+        state, position = checkpoints.restore(state_of(0))
+        assert_same_state(state, state_of(3))
+        assert position == 24
+        assert state.params["towers"]["w"].sharding == state_of(0).params["towers"]["w"].sharding
+        older, position = checkpoints.restore(state_of(0), step=2)
+        assert_same_state(older, state_of(2))
+        assert position == 16
+
+
+def test_checkpoint_of_the_same_step_is_left_as_it_is(tmp_path):
+    with Checkpoints(tmp_path, small_config()) as checkpoints:
+        checkpoints.save(state_of(3), position=24)
+        checkpoints.save(state_of(3).replace(empty_steps=jnp.int32(9)), position=99)
+        state, position = checkpoints.restore(state_of(0))
+    assert int(state.empty_steps) == 1 and position == 24
+
+
+def test_relative_work_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Checkpoints("run", small_config()) as checkpoints:
+        checkpoints.save(state_of(3), position=24)
+    assert checkpoints_of(tmp_path / "run") == [3]
+
+
+def test_no_checkpoint_is_a_user_error(tmp_path):
+    with (
+        Checkpoints(tmp_path, small_config()) as checkpoints,
+        pytest.raises(UserError, match="There is no checkpoint"),
+    ):
+        checkpoints.restore(state_of(0))
+
+
+def longer(step):
+    return state_of(step, towers={"w": np.zeros(7, np.float32)})
+
+
+def with_another(step):
+    return state_of(step, heads={"b": np.zeros(2, np.float32)})
+
+
+def renamed(step):
+    return state_of(step, towers={"v": np.zeros(6, np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("saved", "wanted"),
+    [
+        (state_of, longer),
+        (longer, state_of),
+        (state_of, with_another),
+        (with_another, state_of),
+        (state_of, renamed),
+    ],
+)
+def test_checkpoint_of_another_model_is_a_user_error(tmp_path, saved, wanted):
+    with Checkpoints(tmp_path, small_config()) as checkpoints:
+        checkpoints.save(saved(4), position=32)
+    with (
+        Checkpoints(tmp_path, small_config()) as checkpoints,
+        pytest.raises(UserError) as error,
+    ):
+        checkpoints.restore(wanted(0))
+    assert "The checkpoint of step 4 does not fit this model" in error.value.what
+    assert error.value.where == str(tmp_path / "checkpoints")
+
+
+def test_checkpoint_with_a_missing_part_is_a_user_error(tmp_path):
+    with Checkpoints(tmp_path, small_config()) as checkpoints:
+        checkpoints.save(state_of(4), position=32)
+    for path in (tmp_path / "checkpoints" / "4" / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with (
+        Checkpoints(tmp_path, small_config()) as checkpoints,
+        pytest.raises(UserError, match="step 4"),
+    ):
+        checkpoints.restore(state_of(0))
+
+
+def test_new_work_directory_takes_the_configuration(tmp_path):
+    config = small_config()
+    claim_workdir(tmp_path / "a" / "b", config)
+    stored = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
+    assert stored["train.steps"] == 20 and stored["train.learning_rates"] == [1e-2, 1e-3]
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["config.json"]
+    claim_workdir(tmp_path / "a" / "b", config)
+
+
+def test_every_free_key_is_tried():
+    assert {
+        key for key in FREE_KEYS if key in FREE or any(f.startswith(f"{key}.") for f in FREE)
+    } == set(FREE_KEYS) - {"short_overrides"}
+
+
+@pytest.mark.parametrize("key", FREE)
+def test_free_keys_may_differ(tmp_path, key):
+    claim_workdir(tmp_path, small_config())
+    before = (tmp_path / "config.json").read_bytes()
+    claim_workdir(tmp_path, small_config(**{key: FREE[key]}))
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_other_configuration_is_refused_and_names_what_differs(tmp_path):
+    claim_workdir(tmp_path, small_config())
+    changes = {"train.steps": 30, "model.video.patch": (2, 4, 4), "train.log_every": 1}
+    with pytest.raises(UserError) as error:
+        claim_workdir(tmp_path, small_config(**changes))
+    assert error.value.where == str(tmp_path / "config.json")
+    lines = [line.strip() for line in error.value.expected.splitlines()[1:]]
+    assert lines == [
+        "model.video.patch: there [2, 8, 8], now [2, 4, 4]",
+        "train.steps: there 20, now 30",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"mode": "pretrain', b"[1]", b"null", b"\xff\xfe\x00"])
+def test_damaged_configuration_is_a_user_error(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match="configuration of the work directory cannot be read"):
+        claim_workdir(tmp_path, small_config())
+    assert (tmp_path / "config.json").read_bytes() == content
+
+
+def test_file_in_the_place_of_the_work_directory_is_a_user_error(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    for workdir in (tmp_path / "run", tmp_path / "run" / "below"):
+        with pytest.raises(UserError, match="work directory cannot be made") as error:
+            claim_workdir(workdir, small_config())
+        assert error.value.where == str(workdir)

@@ -1,0 +1,144 @@
+"""Runs that start from a checkpoint of the original, or from another run of ours."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from golden.golden_set import golden, whole_config
+from interop.test_tf_checkpoint import folder
+from tiny_run import assert_same_state
+
+from vatt_gh.errors import UserError
+from vatt_gh.interop.names import model_names
+from vatt_gh.interop.transfer import extract
+from vatt_gh.models.vatt import build
+from vatt_gh.training.initial import REPORT, start_from
+from vatt_gh.training.loop import pretrain, zero_sample
+from vatt_gh.training.optimizer import keras_adam
+from vatt_gh.training.step import create_state
+
+KIND = "tx_fac"
+TABLE = "towers/audio/tokens/positions/temporal/embedding"
+
+
+@pytest.fixture
+def from_original(tiny, tmp_path):
+    """A configuration of the golden checkpoint's sizes on the tiny corpus, which starts from it."""
+    given, rows = whole_config(f"model_{KIND}")
+    config = tiny.config()
+    config.model.update(given.model)
+    frames, height, width = given.model.video.patch
+    config.data.frames, config.data.size = 2 * frames, 2 * max(height, width)
+    config.data.audio_samples = 8 * given.model.audio.patch
+    config.data.vocabulary = str(tmp_path / "words.txt")
+    # Only the number of words counts: the golden checkpoint's are no words.
+    words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(rows - 4))]
+    (tmp_path / "words.txt").write_text("\n".join(words) + "\n")
+    config.init_from = f"tf:{folder(KIND)}"
+    return config
+
+
+def test_a_run_starts_from_the_originals_checkpoint(from_original, tmp_path, capsys):
+    config, workdir = from_original, tmp_path / "run"
+    rows = config.model.audio.buckets
+    config.model.audio.buckets = rows + 2  # this table has to be stretched
+    state = pretrain(config, workdir, stop_after=0)
+    assert int(state.step) == 0
+    variables = {"params": state.params, "batch_stats": state.statistics}
+    names = model_names(variables)
+    [table] = [n for n in names.values() if "aud_backbone" in n and "position_embeddings" in n]
+    loaded = extract(variables, names)
+    expected = golden(f"model_{KIND}").part("w")
+    assert loaded.pop(table).shape[0] == rows + 2
+    for name, value in loaded.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    report = json.loads((workdir / REPORT).read_text())
+    assert report["stretched"] == [table] and report["unused"] == report["missing"] == []
+    assert sorted(report["used"]) == sorted(names.values())
+    screen = capsys.readouterr().out
+    assert f"Start: {len(names)} variables of {config.init_from}" in screen and table in screen
+
+
+def test_a_run_that_is_continued_does_not_start_again(tiny, whole, tmp_path):
+    run, last = whole
+    shutil.copytree(run, tmp_path / "run")
+    config = tiny.config(**{"init_from": "tf:nowhere"})
+    state = pretrain(config, tmp_path / "run", stop_after=int(last.step))
+    assert_same_state(state, last)
+    assert not (tmp_path / "run" / REPORT).exists()
+
+
+def test_another_vocabulary_than_the_checkpoints_is_refused(from_original, tmp_path):
+    rows = golden(f"model_{KIND}").config["text"]["vocab_size"]
+    config = from_original
+    config.data.vocabulary = ""  # built from the captions, with other words
+    with pytest.raises(UserError, match=r"config\.data\.vocabulary=FILE") as error:
+        pretrain(config, tmp_path / "run", stop_after=0)
+    assert f"a file of {rows} words" in str(error.value)
+
+
+def state_of(config, words):
+    model = build(config, words=len(words), audio_rate=config.data.build_audio_rate)
+    optimizer = keras_adam(lambda step: step * 0.0)
+    return create_state(model, optimizer, zero_sample(config), config.seed + 1)
+
+
+def words_of(workdir):
+    return (workdir / "vocabulary.txt").read_text().splitlines()
+
+
+def test_a_run_starts_from_another_run(tiny, whole, tmp_path, capsys):
+    run, last = whole
+    words = words_of(run)
+    config = tiny.config(**{"init_from": f"orbax:{run}"})
+    drawn = state_of(config, words)
+    state = start_from(drawn, words, config, tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, state.params, last.params)
+    jax.tree.map(np.testing.assert_array_equal, state.statistics, last.statistics)
+    jax.tree.map(np.testing.assert_array_equal, state.opt_state, drawn.opt_state)
+    assert int(state.step) == 0 < int(last.step)
+    report = json.loads((tmp_path / REPORT).read_text())
+    assert len(report["used"]) == len(jax.tree.leaves((last.params, last.statistics)))
+    assert "Start:" in capsys.readouterr().out
+
+
+def test_sizes_and_words_must_be_those_of_the_other_run(tiny, whole, tmp_path):
+    run, last = whole
+    words = words_of(run)
+    config = tiny.config(**{"init_from": f"orbax:{run}"})
+    with pytest.raises(UserError, match="another vocabulary") as error:
+        start_from(state_of(config, words), [*words[:-1], "other"], config, tmp_path)
+    assert f"--config.data.vocabulary={run / 'vocabulary.txt'}" in str(error.value)
+    width = last.params["heads"]["text_to_video"]["bias"].size + 3
+    config.model.head.d_video_text = width
+    with pytest.raises(UserError, match="params/heads/audio_to_text/dense/kernel") as error:
+        start_from(state_of(config, words), words, config, tmp_path)
+    rows = config.model.head.d_video_audio
+    for shape in ((rows, width - 3), (rows, width)):
+        assert str(shape) in str(error.value)
+    config = tiny.config(**{"init_from": f"orbax:{tmp_path}"})
+    with pytest.raises(UserError, match="no checkpoint to start from"):
+        start_from(state_of(config, words), words, config, tmp_path)
+
+
+def test_a_run_of_another_depth_is_taken_in_part_only_when_asked(tiny, whole, tmp_path):
+    run, last = whole
+    words = words_of(run)
+    config = tiny.config(**{"init_from": f"orbax:{run}", "model.audio.buckets": 60})
+    config.model.video.layers += 1
+    drawn = state_of(config, words)
+    with pytest.raises(UserError, match="other parts"):
+        start_from(drawn, words, config, tmp_path)
+    config.init_partial = True
+    state = start_from(drawn, words, config, tmp_path)
+    report = json.loads((tmp_path / REPORT).read_text())
+    new = f"layer_{config.model.video.layers - 1}"
+    assert report["missing"] and all(f"/{new}/" in name for name in report["missing"])
+    assert report["stretched"] == [f"params/{TABLE}"]
+    encoder = state.params["towers"]["video"]["encoder"]
+    own = drawn.params["towers"]["video"]["encoder"][new]
+    jax.tree.map(np.testing.assert_array_equal, encoder[new], own)
+    theirs = last.params["towers"]["video"]["encoder"]["layer_0"]
+    jax.tree.map(np.testing.assert_array_equal, encoder["layer_0"], theirs)

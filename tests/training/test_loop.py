@@ -1,0 +1,86 @@
+"""Pre-training on real records: interrupted or not, the same numbers; bad numbers stop it."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from tiny_run import STEPS, STOP, assert_same_state, checkpoints_of, rows_of
+
+from vatt_gh.training.loop import check_finite, pretrain
+from vatt_gh.training.optimizer import stepped_cosine
+
+FILES = ("metrics.jsonl", "samples.jsonl")
+
+
+def test_undisturbed_run_writes_everything(tiny, whole):
+    workdir, state = whole
+    assert int(state.step) == STOP == 6
+    assert checkpoints_of(workdir) == [2, 4, 6]
+    rows = rows_of(workdir / "metrics.jsonl", without=())
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    rate = stepped_cosine((1e-2, 1e-3), (2, STEPS), STEPS)
+    for row in rows:
+        assert row["learning_rate"] == pytest.approx(float(rate(row["step"] - 1)))
+        assert sum(row["cosine_histogram"]) <= 8
+        assert row["samples_per_second"] == pytest.approx(8 / row["step_seconds"])
+        assert 0 <= row["data_wait_share"] <= 1
+        assert np.isfinite(row["loss"]) and row["grad_norm"] > 0
+    captions = json.loads((tiny.corpus / "caption.json").read_text())
+    samples = rows_of(workdir / "samples.jsonl")
+    assert [row["step"] for row in samples] == [1, 2, 3, 4, 5, 6]
+    for row in samples:
+        assert {len(row[key]) for key in row.keys() - {"step"}} == {8}
+        assert set(row["video_id"]) <= captions.keys()
+        assert np.allclose(np.subtract(row["end"], row["start"]), 0.8, atol=1e-3)  # 8 frames
+
+
+def test_training_changes_every_parameter(tiny, whole, tmp_path):
+    first = pretrain(tiny.config(), tmp_path, stop_after=0)
+    moved = jax.tree.map(lambda a, b: np.any(np.asarray(a) != b), first.params, whole[1].params)
+    still = [
+        jax.tree_util.keystr(path)
+        for path, any_changed in jax.tree_util.tree_leaves_with_path(moved)
+        if not any_changed
+    ]
+    # A softmax does not feel what is added to all of its scores: a key bias never moves.
+    assert [path for path in still if "bias" not in path] == []
+
+
+def test_continued_run_has_the_same_bits_and_rows(tiny, whole, tmp_path):
+    config = tiny.config()
+    assert int(pretrain(config, tmp_path, stop_after=3).step) == 3
+    assert checkpoints_of(tmp_path) == [2, 3]
+    # As a kill leaves it, before the last checkpoint is finished and in the middle of a line.
+    shutil.rmtree(tmp_path / "checkpoints" / "3")
+    for name in FILES:
+        with (tmp_path / name).open("a") as file:
+            file.write('{"step": 4, "lo')
+    assert_same_state(pretrain(config, tmp_path, stop_after=STOP), whole[1])
+    assert checkpoints_of(tmp_path) == [2, 4, 6]
+    for name in FILES:
+        assert rows_of(tmp_path / name) == rows_of(whole[0] / name)
+
+
+def test_finished_run_is_left_as_it_is(tiny, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    before = [(tmp_path / name).read_bytes() for name in FILES]
+    assert_same_state(pretrain(tiny.config(), tmp_path, stop_after=STOP), whole[1])
+    assert [(tmp_path / name).read_bytes() for name in FILES] == before
+    assert checkpoints_of(tmp_path) == [2, 4, 6]
+
+
+def test_message_names_the_metrics_and_samples_at_fault():
+    metrics = {"loss": np.float32(np.nan), "kept_share": np.float32(1.0)}
+    samples = {"cosine": np.zeros((2, 2)), "loss_audio": np.array([[0.0, np.inf], [0.0, 1.0]])}
+    host = {
+        "video_id": np.array([b"one", b"two", b"three", b"four"]),
+        "start": np.array([0.0, 1.5, 2.0, 3.0]),
+    }
+    with pytest.raises(FloatingPointError, match=r"step 12: loss not finite; .*: two at 1.50 s\."):
+        check_finite(12, metrics, samples, host)
+    samples["loss_audio"][0, 1] = 0.0
+    with pytest.raises(FloatingPointError, match="the parameters or gradients are at fault"):
+        check_finite(12, metrics, samples, host)
+    check_finite(12, {"loss": np.float32(1.0)}, samples, host)

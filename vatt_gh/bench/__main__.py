@@ -1,0 +1,46 @@
+"""Runs one measurement, prints what it found and, with --json=FILE, writes it.
+
+A measurement is a module with `add_arguments(parser)`, `run(arguments) -> numbers` and
+`show(numbers) -> text`.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+# Name: its module, and one line for --help.
+MEASUREMENTS = {
+    "bfloat16": ("vatt_gh.bench.bfloat16", "retrieval in bfloat16 beside float32"),
+}
+
+
+def main(argv: list[str]) -> None:
+    """Runs the measurement that the command line names.
+
+    Args:
+        argv: the command line without the program's name.
+    """
+    listing = "\n".join(f"  {name:12} {line}" for name, (_, line) in MEASUREMENTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m vatt_gh.bench",
+        description=f"measurements:\n{listing}\n\nNAME --help lists a measurement's arguments.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=MEASUREMENTS, metavar="NAME")
+    name = parser.parse_args(argv[:1]).name
+    path, line = MEASUREMENTS[name]
+    measurement = importlib.import_module(path)
+    own = argparse.ArgumentParser(prog=f"python -m vatt_gh.bench {name}", description=line)
+    own.add_argument("--json", type=Path, metavar="FILE", help="where the numbers go")
+    measurement.add_arguments(own)
+    arguments = own.parse_args(argv[1:])
+    numbers = measurement.run(arguments)
+    print(measurement.show(numbers))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,338 @@
+"""Sizes and costs of a configuration's model and training step, found from shapes alone."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import tree
+from jax.extend.core import Var
+from ml_collections import ConfigDict
+
+from vatt_gh import batch as names
+from vatt_gh.data.text import read_vocabulary
+from vatt_gh.flops import count_flops
+from vatt_gh.harmonize.recording import find_sites
+from vatt_gh.models.vatt import MODALITIES, Vatt, build
+from vatt_gh.training.loop import zero_sample
+from vatt_gh.training.optimizer import keras_adam
+from vatt_gh.training.step import _PLAIN as PLAIN
+from vatt_gh.training.step import _REACH as REACH
+from vatt_gh.training.step import _RULES as RULES
+from vatt_gh.training.step import LOSSES, TrainState, train_step
+
+Shapes = Any  # a tree of jax.ShapeDtypeStruct
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """Numbers of parameters.
+
+    Attributes:
+        parts: of each tower (of a shared encoder: the encoder and what each modality has of its
+            own) and of the heads.
+        word_table: of the word vectors, which are in `parts` too.
+        shared: of those that both losses reach (S).
+    """
+
+    parts: dict[str, int]
+    word_table: int
+    shared: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Flops:
+    """Operations of matrix products of ONE sample.
+
+    Attributes:
+        evaluation: forward pass of each tower and of the heads, all tokens.
+        training: the same with the tokens that DropToken keeps.
+        step: forward and backward passes, losses and harmonization of a training step.
+    """
+
+    evaluation: dict[str, int]
+    training: dict[str, int]
+    step: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes of a training step on one device.
+
+    Attributes:
+        parameters, gradients, optimizer: of the whole model.
+        harmonization: what its engine holds at a time: gradients of single samples (vmap), or
+            layers' inputs and output cotangents (ghost, an estimate).
+        activations: what backward passes keep, an estimate: see `activation_bytes`.
+    """
+
+    parameters: int
+    gradients: int
+    optimizer: int
+    harmonization: int
+    activations: int
+
+    def total(self) -> int:
+        """The sum."""
+        return sum(dataclasses.astuple(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """A model and its training step in numbers.
+
+    Attributes:
+        inputs: shapes of ONE sample.
+        features: shapes of its pooled features and of its tokens' features, by modality.
+        embeddings: shapes of a sample's embeddings.
+        kept: tokens kept in training, by modality; those that are not there keep all.
+        parameters: see Parameters.
+        shapes: parameters' shapes by name, and how many layers have one of it.
+        flops, memory: see there.
+        devices: devices that share a batch.
+    """
+
+    inputs: dict[str, tuple[int, ...]]
+    features: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    embeddings: dict[str, tuple[int, ...]]
+    kept: dict[str, int]
+    parameters: Parameters
+    shapes: dict[str, tuple[tuple[int, ...], int]]
+    flops: Flops
+    memory: Memory
+    devices: int
+
+
+def inspect(config: ConfigDict, *, devices: int) -> Description:
+    """Finds the numbers of a configuration.
+
+    Args:
+        config: the whole configuration, checked.
+        devices: devices of all hosts.
+
+    Returns:
+        The description.
+
+    Raises:
+        UserError: the vocabulary that is given cannot be read.
+    """
+    model = build(config, words=_words(config), audio_rate=config.data.build_audio_rate)
+    optimizer = keras_adam(lambda step: step * 0.0, **config.train.adam)
+    sample = {name: _shape(x) for name, x in zero_sample(config).items()}
+    state = _state(model, optimizer, sample)
+    towers = state.params["towers"]
+    features = jax.eval_shape(
+        lambda p, s: model.towers.apply({"params": p}, s, {}, False, method="features"),
+        towers,
+        sample,
+    )
+    embeddings = jax.eval_shape(model.embed, state.params, state.statistics, _batched(sample, 1))[1]
+    return Description(
+        inputs={name: x.shape for name, x in sample.items()},
+        features={m: (pooled.shape, tokens.shape) for m, (pooled, tokens) in features.items()},
+        embeddings={name: x.shape[1:] for name, x in embeddings.items()},
+        kept=model.kept,
+        parameters=parameter_numbers(model, state.params),
+        shapes=shape_table(state.params),
+        flops=_flops(model, optimizer, state, sample, config),
+        memory=_memory(model, state, sample, config, devices),
+        devices=devices,
+    )
+
+
+def parameter_numbers(model: Vatt, params: Shapes) -> Parameters:
+    """Counts parameters.
+
+    Args:
+        model: of any axis name.
+        params: {'towers', 'heads'}, arrays or their shapes.
+
+    Returns:
+        The numbers.
+    """
+    towers = params["towers"]
+    words = (x for path, x in _flat(towers) if path.endswith("embed/embedding"))
+    return Parameters(
+        parts={name: _size(part) for name, part in {**towers, "heads": params["heads"]}.items()},
+        word_table=sum(math.prod(x.shape) for x in words),
+        shared=sum(_size(part) for name, part in towers.items() if model.is_shared((name,))),
+    )
+
+
+def shape_table(params: Shapes) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Shapes of parameters by name; layers of a stack that are alike share a row.
+
+    Args:
+        params: tree of arrays or their shapes.
+
+    Returns:
+        {name, with layer_* for any layer's number: (shape, how many)}.
+    """
+    table: dict[str, tuple[tuple[int, ...], int]] = {}
+    for path, x in _flat(params):
+        name = re.sub(r"layer_\d+", "layer_*", path)
+        table[name] = (x.shape, table.get(name, ((), 0))[1] + 1)
+    return table
+
+
+def activation_bytes(model: Vatt, towers: Shapes, sample: Shapes, keep: Shapes) -> dict[str, int]:
+    """Bytes that the backward pass through each modality's tower keeps of ONE sample.
+
+    An estimate: the residuals of JAX's derivative. What XLA fuses away is less, its temporary
+    buffers are more.
+
+    Args:
+        model: built without an axis name.
+        towers: shapes of the towers' parameters.
+        sample: shapes of one sample.
+        keep: shapes of DropToken's indices by modality.
+
+    Returns:
+        {modality: bytes}.
+    """
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def pullback(p: Shapes, part: Shapes, key: jax.Array, keep: Shapes) -> Shapes:
+        return jax.vjp(lambda p: model.encode_one(p, part, key, keep), p)[1]
+
+    return {m: _dependent_bytes(pullback, towers, {m: sample[m]}, key, keep) for m in sample}
+
+
+def _dependent_bytes(function: Callable[..., Shapes], params: Shapes, *args: Shapes) -> int:
+    """Bytes of those results that depend on more than `params`, each counted once."""
+    jaxpr = jax.make_jaxpr(function)(params, *args).jaxpr
+    dependent = set(jaxpr.invars[len(jax.tree.leaves(params)) :])
+    for equation in jaxpr.eqns:
+        if any(isinstance(x, Var) and x in dependent for x in equation.invars):
+            dependent.update(equation.outvars)
+    return _bytes([x.aval for x in {x for x in jaxpr.outvars if isinstance(x, Var)} & dependent])
+
+
+def _flops(
+    model: Vatt,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    sample: Shapes,
+    config: ConfigDict,
+) -> Flops:
+    towers, keep = state.params["towers"], _kept(model)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    parts = ({m: sample[m]} for m in MODALITIES)
+    evaluation, training = {}, {}
+    for part in parts:
+        [modality] = part
+        evaluation[modality] = count_flops(
+            lambda p, s, k: model.encode_one(p, s, k, {}, False), towers, part, key
+        )
+        training[modality] = count_flops(model.encode_one, towers, part, key, keep)
+    pooled = jax.eval_shape(lambda p, s, k: model.encode_one(p, s, k, {}), towers, sample, key)
+    heads = count_flops(
+        lambda p, s, h: model.heads.apply({"params": p, "batch_stats": s}, h, False),
+        state.params["heads"],
+        state.statistics,
+        _batched(pooled, 1),
+    )
+    evaluation["heads"] = training["heads"] = heads
+    batch = _batch(sample, config.train.batch_size)
+    step = count_flops(
+        lambda s, b: train_step(
+            s, b, model=model, optimizer=optimizer, config=config, axis_name=None
+        ),
+        state,
+        batch,
+    )
+    return Flops(evaluation, training, step / config.train.batch_size)
+
+
+def _memory(
+    model: Vatt, state: TrainState, sample: Shapes, config: ConfigDict, devices: int
+) -> Memory:
+    towers, local = state.params["towers"], config.train.batch_size // devices
+    kept = activation_bytes(model, towers, sample, _kept(model))
+    held, harmonization = dict.fromkeys(kept, local), 0
+    if config.harmonize.realign or config.harmonize.curriculum:
+        # What reaches S passes the encoder a microbatch at a time.
+        some = config.harmonize.microbatch or local
+        held |= dict.fromkeys(model.shared, some)
+        harmonization = some * _harmonization_bytes(model, towers, sample, config)
+    return Memory(
+        parameters=_bytes(state.params),
+        gradients=_bytes(state.params),
+        optimizer=_bytes(state.opt_state),
+        harmonization=harmonization,
+        activations=sum(kept[m] * held[m] for m in kept),
+    )
+
+
+def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: ConfigDict) -> int:
+    """Bytes that the engine needs for ONE sample, apart from activations."""
+    if config.harmonize.engine == "vmap":
+        shared = [x for name, x in towers.items() if model.is_shared((name,))]
+        return len(LOSSES) * _bytes(shared)
+    key, total = jax.eval_shape(lambda: jax.random.key(0)), 0
+    for modality in model.shared:
+
+        def encode(p: Shapes, inputs: Shapes) -> Shapes:
+            return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
+
+        inputs = _batched(({modality: sample[modality]}, key), 1)
+        for site in find_sites(encode, towers, inputs, RULES, PLAIN):
+            # A layer's input, and the cotangent of its output for each loss.
+            total += _bytes(site.x) + len(REACH[modality]) * _bytes(site.y)
+    return total
+
+
+def _state(model: Vatt, optimizer: optax.GradientTransformation, sample: Shapes) -> TrainState:
+    params, statistics = jax.eval_shape(lambda s: model.init(jax.random.key(0), s), sample)
+    count = jax.ShapeDtypeStruct((), np.int32)
+    return TrainState(
+        step=count,
+        params=params,
+        statistics=statistics,
+        opt_state=jax.eval_shape(optimizer.init, params),
+        key=jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0))),
+        empty_steps=count,
+    )
+
+
+def _words(config: ConfigDict) -> int:
+    given = config.data.vocabulary
+    return len(read_vocabulary(Path(given))) if given else config.data.vocabulary_size
+
+
+def _kept(model: Vatt) -> Shapes:
+    return jax.eval_shape(lambda: model.draw_keep(jax.random.key(0)))
+
+
+def _batched(shapes: Shapes, count: int) -> Shapes:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), shapes)
+
+
+def _batch(sample: Shapes, count: int) -> Shapes:
+    batch = _batched(sample, count)
+    for name in (names.AUDIO_MASK, names.TEXT_MASK, names.INDEX):
+        batch[name] = jax.ShapeDtypeStruct((count,), names.DTYPES[name])
+    return batch
+
+
+def _shape(x: np.ndarray) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)
+
+
+def _flat(shapes: Shapes) -> Iterator[tuple[str, jax.ShapeDtypeStruct]]:
+    for path, x in tree.flatten_with_path(shapes):
+        yield "/".join(path), x
+
+
+def _size(shapes: Shapes) -> int:
+    return sum(math.prod(x.shape) for _, x in _flat(shapes))
+
+
+def _bytes(shapes: Shapes) -> int:
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(shapes))

@@ -1,0 +1,49 @@
+"""Measures of classification: top-k accuracy, mean average precision, area under the ROC curve."""
+
+import numpy as np
+from scipy.stats import norm
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+
+def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Share of samples whose class is among their k highest scores.
+
+    Args:
+        scores: [N, K] float, higher is likelier; logits or probabilities.
+        labels: [N] int, the class of each sample.
+        k: how many classes a sample may name; more than K are K.
+
+    Returns:
+        Share in [0, 1]. Classes with the score of the right one count as before it, so that equal
+        scores for all classes are worth nothing.
+    """
+    own = np.take_along_axis(scores, np.asarray(labels)[:, None], axis=1)
+    return float(np.mean(np.sum(scores >= own, axis=1) <= k))
+
+
+def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Scores of a multi-label classifier as AudioSet's: means of the classes' own scores.
+
+    Args:
+        scores: [N, K] float, higher is likelier; logits or probabilities.
+        labels: [N, K] 0 or 1, whether the sample has the class.
+
+    Returns:
+        'mean_average_precision'; 'auc', area under the ROC curve; 'd_prime', the mean over classes
+        of sqrt(2) times the standard normal quantile of the class's area.
+
+    Raises:
+        ValueError: names classes that no sample or every sample has: they have no ROC curve.
+    """
+    labels = np.asarray(labels) > 0
+    present = labels.sum(axis=0)
+    constant = np.flatnonzero((present == 0) | (present == len(labels)))
+    if constant.size:
+        raise ValueError(f"no sample or every sample has the classes {constant.tolist()}")
+    areas = np.asarray(roc_auc_score(labels, scores, average=None))
+    return {
+        "mean_average_precision": float(average_precision_score(labels, scores)),
+        "auc": float(areas.mean()),
+        # The mean of the classes' d', not the d' of the mean area, which is another number.
+        "d_prime": float(np.mean(np.sqrt(2.0) * norm.ppf(areas))),
+    }

@@ -1,0 +1,67 @@
+"""Counts the operations of a function's matrix products, from its trace: nothing is computed."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.interpreters.partial_eval import dce_jaxpr
+
+Tree = Any
+
+
+def count_flops(function: Callable[..., Tree], *args: Tree) -> int:
+    """Operations of all matrix products of a function; a multiplication and an addition are two.
+
+    Only what reaches the results is counted, loops as often as they run, recomputation (remat) as
+    often as it happens. Of two branches the dearer one counts. What works on single elements
+    (norms, GELU, softmax, the optimizer) is left out: in these models less than a hundredth.
+
+    Args:
+        function: of arrays; traced once.
+        *args: trees of arrays or of their shapes (jax.ShapeDtypeStruct).
+
+    Returns:
+        The count, for all samples that the arguments hold.
+
+    Raises:
+        ValueError: matrix products stand in a loop whose number of turns is not known, or there
+            is a convolution, which is not counted.
+    """
+    closed = jax.make_jaxpr(function)(*args)
+    used, _ = dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
+    return _count(used)
+
+
+def _count(jaxpr: Jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        inner = [_count(part) for part in _parts(equation.params)]
+        if name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            depth = math.prod(shape[axis] for axis in contracted)
+            total += 2 * depth * math.prod(equation.outvars[0].aval.shape)
+        elif name == "conv_general_dilated":
+            raise ValueError("convolutions are not counted")
+        elif name == "scan":
+            total += equation.params["length"] * sum(inner)
+        elif name == "cond":
+            total += max(inner)
+        elif name == "while" and sum(inner):
+            raise ValueError("a loop of unknown length holds matrix products")
+        else:
+            total += sum(inner)
+    return total
+
+
+def _parts(params: dict[str, Any]) -> Iterator[Jaxpr]:
+    """Functions that an equation calls: bodies of loops, branches, compiled or rematerialised."""
+    for value in params.values():
+        for part in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(part, ClosedJaxpr):
+                yield part.jaxpr
+            elif isinstance(part, Jaxpr):
+                yield part

@@ -1,0 +1,170 @@
+"""The `ghost` engine: harmonized gradients without any sample's gradient of the whole encoder.
+
+One forward pass records every layer's input; one pullback for each loss, of cotangents alone, gives
+every layer's output cotangent; the samples' inner products come from these layer by layer, and the
+gradients are one contraction of what was recorded: there is no further backward pass.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from vatt_gh.harmonize.conflict import inner_products
+from vatt_gh.harmonize.engine import (
+    Cotangents,
+    Decide,
+    Encode,
+    Finish,
+    Pass,
+    Path,
+    in_microbatches,
+)
+from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.recording import Rules, Site, Tape, encode_recorded, find_sites
+from vatt_gh.harmonize.rules import Linear, Lookup, Rule, Sketch, Use
+
+Array = jax.Array
+Tree = Any
+Flat = dict[Path, Array]
+
+RULES: Rules = {nn.Dense: Linear(), nn.Embed: Lookup()}
+# Their parameters are vectors: a sample's gradients of them take less room than its activations.
+PLAIN = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
+
+
+def ghost(
+    encode: Encode,
+    params: Tree,
+    passes: Sequence[Pass],
+    *,
+    losses: int,
+    shared: Callable[[Path], bool],
+    microbatch: int,
+    rules: Rules = RULES,
+    plain: Sequence[type[nn.Module]] = PLAIN,
+    sketch: int = 0,
+    key: Array | None = None,
+) -> tuple[list[Tree], Finish]:
+    """Encodes a batch, and makes what turns cotangents into harmonized gradients.
+
+    Args:
+        encode: features of ONE sample from params and its inputs; applies a Flax module to params.
+        params: nested dicts of arrays, named as the modules are.
+        passes, losses, shared: as for `per_sample`.
+        microbatch: samples that are recorded at a time; divides B; 0: all.
+        rules: for layers with large parameters, by type; others have their gradients formed sample
+            by sample.
+        plain: types of layers of which that is not worth a note in the log.
+        sketch: random signs a layer for unbiased estimates of its inner products; 0: exact.
+        key: random key of the signs, to be drawn anew every step.
+
+    Returns:
+        As `per_sample`, the same numbers.
+    """
+    flat = flatten_dict(params)
+    sites = [find_sites(encode, params, p.inputs, rules, plain) for p in passes]
+    rule_of = {site.path: site.rule for found in sites for site in found}
+    layers = {path: {p[-1]: x for p, x in flat.items() if p[:-1] == path} for path in rule_of}
+    rest = {path: x for path, x in flat.items() if path[:-1] not in rule_of}
+
+    def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
+        recordings = [
+            _Recording(encode, flat, rest, p, found) for p, found in zip(some, sites, strict=True)
+        ]
+
+        def finish(
+            cotangents: Cotangents, decide: Decide, complete: Array
+        ) -> tuple[Tree, Coefficients]:
+            uses: dict[Path, list[Use]] = {path: [] for path in rule_of}
+            single = [{} for _ in range(losses)]  # of each loss: per-sample gradients of the rest
+            for recording, own in zip(recordings, cotangents, strict=True):
+                recording.pull(own, uses, single)
+            gram = jnp.zeros((complete.shape[0], losses, losses), jnp.float32)
+            for number, (path, rule) in enumerate(rule_of.items()):
+                if shared(path):
+                    signs = Sketch(sketch, jax.random.fold_in(key, number)) if sketch else None
+                    gram += rule.inner_products(uses[path], losses, layers[path], signs)
+            gram += _rest_products(single, shared)
+            decided = decide(gram, complete)
+            made = _rule_gradients(rule_of, uses, decided.scale, layers)
+            made |= _rest_gradients(single, rest, decided.scale)
+            return unflatten_dict({path: made[path] for path in flat}), decided
+
+        return [recording.features for recording in recordings], finish
+
+    return in_microbatches(forward, encode, params, passes, microbatch)
+
+
+class _Recording:
+    """A pass that was encoded and can be pulled back.
+
+    Args:
+        encode: of one sample.
+        flat: all parameters.
+        rest: those without a rule: every sample has copies of its own, so that the derivatives
+            by these are the samples' gradients.
+        way: the pass.
+        sites: of its calls with a rule.
+    """
+
+    def __init__(self, encode: Encode, flat: Flat, rest: Flat, way: Pass, sites: Sequence[Site]):
+        self._losses, self._sites = way.losses, sites
+        size = len(jax.tree.leaves(way.inputs)[0])
+
+        def zeros(shapes: Sequence[jax.ShapeDtypeStruct]) -> list[Array]:
+            return [jnp.zeros((size, *s.shape), s.dtype) for s in shapes]
+
+        def one(tape: Tape, own: Flat, sample: Tree) -> Tree:
+            moved = flat | {path: flat[path] + x for path, x in own.items()}
+            return encode_recorded(encode, unflatten_dict(moved), sample, sites, tape)
+
+        tape = Tape(zeros([s.x for s in sites]), zeros([s.y for s in sites]))
+        own = {path: jnp.zeros((size, *x.shape), x.dtype) for path, x in rest.items()}
+        self.features, self._pullback = jax.vjp(
+            lambda tape, own: jax.vmap(one)(tape, own, way.inputs), tape, own
+        )
+
+    def pull(
+        self, cotangents: Mapping[int, Tree], uses: dict[Path, list[Use]], single: list[Flat]
+    ) -> None:
+        """Adds this pass's uses of every layer, and its part of the rest's gradients."""
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *(cotangents[n] for n in self._losses))
+        # The recorded inputs do not depend on the cotangent: one copy of them serves all losses.
+        tape, own = jax.vmap(self._pullback, out_axes=(Tape(None, 0), 0))(stacked)
+        for site, x, y in zip(self._sites, tape.slots, tape.outputs, strict=True):
+            uses[site.path].append(Use(x, dict(zip(self._losses, y, strict=True))))
+        for place, loss in enumerate(self._losses):
+            for path, gradients in own.items():
+                before = single[loss].get(path, 0.0)
+                single[loss][path] = before + gradients[place]
+
+
+def _rest_products(single: Sequence[Flat], shared: Callable[[Path], bool]) -> Array | float:
+    """[B, L, L] float32 inner products over the shared parameters without a rule."""
+    picked = [[x for path, x in own.items() if shared(path)] for own in single]
+    return jax.vmap(inner_products)(picked) if picked[0] else 0.0
+
+
+def _rule_gradients(
+    rule_of: Mapping[Path, Rule],
+    uses: Mapping[Path, Sequence[Use]],
+    scale: Array,
+    layers: Mapping[Path, dict[str, Array]],
+) -> Flat:
+    return {
+        (*path, name): x
+        for path, rule in rule_of.items()
+        for name, x in rule.gradients(uses[path], scale, layers[path]).items()
+    }
+
+
+def _rest_gradients(single: Sequence[Flat], rest: Flat, scale: Array) -> Flat:
+    total = {path: jnp.zeros_like(x) for path, x in rest.items()}
+    for loss, gradients in enumerate(single):
+        for path, x in gradients.items():
+            total[path] += jnp.tensordot(scale[:, loss].astype(x.dtype), x, axes=1)
+    return total

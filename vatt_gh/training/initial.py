@@ -1,0 +1,157 @@
+"""Parameters that a run starts from: of the original's checkpoint or of another run of ours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict
+from ml_collections import ConfigDict
+
+from vatt_gh.data.text import read_vocabulary
+from vatt_gh.errors import UserError
+from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
+from vatt_gh.interop.transfer import Report, fill
+from vatt_gh.training.step import TrainState
+
+REPORT = "init_from.json"
+Tree = Any
+
+
+def start_from(
+    state: TrainState, words: list[str], config: ConfigDict, workdir: Path
+) -> TrainState:
+    """Takes parameters and batch statistics from the checkpoint that `config.init_from` names.
+
+    What was read goes to the screen and to init_from.json in the work directory.
+
+    Args:
+        state: newly drawn, on the host.
+        words: the run's vocabulary.
+        config: the whole configuration, checked.
+        workdir: of the run.
+
+    Returns:
+        The state with the checkpoint's parameters and statistics; step, optimizer and random key
+        are those of `state`.
+
+    Raises:
+        UserError: there is no such checkpoint, a shape or the vocabulary does not fit, or, without
+            config.init_partial, checkpoint and model do not have the same parts.
+    """
+    kind, _, path = config.init_from.partition(":")
+    if kind == "tf":
+        params, statistics, report = load_tf_checkpoint(
+            path,
+            state.params,
+            state.statistics,
+            stretch=config.init_stretch,
+            partial=config.init_partial,
+        )
+    else:
+        params, statistics, report = _load_run(Path(path), state, words, config)
+    if jax.process_index() == 0:
+        print(describe(report, config.init_from), flush=True)
+        _write(report, config, workdir)
+    return state.replace(params=params, statistics=statistics)
+
+
+def describe(report: Report, origin: str) -> str:
+    """Lines for the screen: how many variables were read, and the names of all others."""
+    lines = [f"Start: {len(report.used)} variables of {origin}"]
+    for what, names in (
+        ("stretched to another length", report.stretched),
+        ("not used", report.unused),
+        ("missing there, drawn anew", report.missing),
+    ):
+        lines += [f"  {what}: {name}" for name in names]
+    return "\n".join(lines)
+
+
+def _write(report: Report, config: ConfigDict, workdir: Path) -> None:
+    content = {
+        "init_from": config.init_from,
+        "init_stretch": config.init_stretch,
+        "used": report.used,
+        "stretched": report.stretched,
+        "unused": report.unused,
+        "missing": report.missing,
+    }
+    partial = Path(workdir) / f"{REPORT}.partial"
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.rename(Path(workdir) / REPORT)
+
+
+def _load_run(
+    workdir: Path, state: TrainState, words: list[str], config: ConfigDict
+) -> tuple[Tree, Tree, Report]:
+    source = read_run(workdir)
+    if read_vocabulary(workdir / "vocabulary.txt") != words:
+        raise UserError(
+            "The run to start from has another vocabulary: its word vectors are of other words.",
+            where=workdir / "vocabulary.txt",
+            expected="the vocabulary of this run",
+            todo=f"set --config.data.vocabulary={workdir / 'vocabulary.txt'}",
+        )
+    template = {"params": state.params, "statistics": state.statistics}
+    names = {path: "/".join(path) for path in flatten_dict(template)}
+    filled, report = fill(
+        template,
+        names,
+        source,
+        stretch=config.init_stretch,
+        stretches=lambda name: "/positions/" in name and name.endswith("/embedding"),
+    )
+    if (report.unused or report.missing) and not config.init_partial:
+        raise UserError(
+            f"The run to start from has other parts: {len(report.missing)} parameters are missing "
+            f"there, {len(report.unused)} have no place here, among them "
+            f"{(report.missing + report.unused)[0]}.",
+            where=workdir,
+            expected="a model with the same parts",
+            todo="set the model's kind, depth and heads to those of that run, or "
+            "--config.init_partial=True to take what fits",
+        )
+    return filled["params"], filled["statistics"], report
+
+
+def read_run(workdir: Path) -> dict[str, np.ndarray]:
+    """Parameters and batch statistics in the newest checkpoint of a run of ours.
+
+    Args:
+        workdir: of that run.
+
+    Returns:
+        Arrays by name, such as 'params/towers/video/...' and 'statistics/...'.
+
+    Raises:
+        UserError: there is no checkpoint.
+    """
+    directory = (Path(workdir) / "checkpoints").absolute()
+    if not directory.is_dir():
+        raise _no_checkpoint(directory)
+    handlers = ocp.handlers.DefaultCheckpointHandlerRegistry()
+    handlers.add("state", ocp.args.PyTreeRestore, ocp.PyTreeCheckpointHandler())
+    options = ocp.CheckpointManagerOptions(create=False)
+    with ocp.CheckpointManager(directory, options=options, handler_registry=handlers) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise _no_checkpoint(directory)
+        saved = manager.item_metadata(step)["state"].tree
+        # The optimizer's state, twice as large, is left where it is.
+        wanted = {name: saved[name] for name in ("params", "statistics") if saved.get(name)}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        arguments = ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True)
+        restored = manager.restore(step, args=ocp.args.Composite(state=arguments))["state"]
+    return flatten_dict(restored, sep="/")
+
+
+def _no_checkpoint(directory: Path) -> UserError:
+    return UserError(
+        "There is no checkpoint to start from.",
+        where=directory,
+        expected="a checkpoint written by pre-training",
+        todo="give the --workdir of a run that has written one, as orbax:WORKDIR",
+    )
