@@ -30,7 +30,7 @@ setup(
         "numpy>=2.4",
         "optax>=0.2.8",
         "orbax-checkpoint>=0.12.8,<0.13",
-        "pillow>=13.0",
+        "pillow>=12.1.1",
         "rich>=15.0",
         "scikit-learn>=1.9",
         "scipy>=1.17",

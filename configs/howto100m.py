@@ -1,6 +1,6 @@
 """Pre-training on HowTo100M with the original's sizes: TX_FAC MBS, 32 x 224 x 224 at 10 fps.
 
-    python -m vatt_gh.main --config=configs/howto100m.py --workdir=gs://bucket/run1 \\
+    python -m vatt_gh.main --config=configs/howto100m.py --workdir=work/run1 \\
         --config.data.manual_dir=/data/howto100m --config.data.data_dir=/data/records
 
 Hardware: the original ran 500,000 steps of batch 2048 on 256 TPUv3 cores in under 3 days. A

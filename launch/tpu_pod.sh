@@ -6,14 +6,15 @@ set -euo pipefail
 usage() {
   cat <<'TEXT'
 usage: launch/tpu_pod.sh --name=NAME --zone=ZONE --type=TYPE --version=VERSION
-                         --config=CONFIG --workdir=gs://... [options] [-- main's flags]
+                         --config=CONFIG --workdir=FOLDER [options] [-- main's flags]
 
   --name      name of the TPU slice; one that exists and is READY is used as it is
   --zone      its zone, for example us-central2-b
   --type      its accelerator type, for example v4-32
   --version   its software version, for example tpu-ubuntu2204-base
   --config    config file, relative to the repository, for example configs/demo.py
-  --workdir   work directory; on Cloud Storage, because all workers share it
+  --workdir   work directory, a path that all workers share: a Filestore share, or a bucket that
+              is mounted with gcsfuse
   --repo      git URL that the workers clone, or a checkout on this machine that is copied to
               them (default: the checkout that this script lies in)
   --ref       branch, tag or commit (default: HEAD)
@@ -106,7 +107,8 @@ check() {
     [[ -n ${!option} ]] || missing="$missing --$option"
   done
   [[ -z $missing ]] || fail "missing:$missing (see --help)"
-  [[ $workdir == gs://* ]] || fail "--workdir must start with gs://, found $(quote "$workdir")"
+  # The training knows files alone: gs://... would become a folder of each worker's own.
+  [[ $workdir == /* ]] || fail "--workdir must start with /, found $(quote "$workdir")"
   if [[ -z $repo ]]; then
     repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   elif [[ ! -d $repo && $repo != *://* && $repo != git@* ]]; then

@@ -94,6 +94,13 @@ def main(argv: list[str]) -> None:
                 expected="flags only, such as --config=configs/demo.py",
                 todo="python -m vatt_gh.main --help",
             )
+        if "://" in (_WORKDIR.value or ""):
+            raise UserError(
+                "The work directory is not a folder.",
+                where=f"--workdir={_WORKDIR.value}",
+                expected="a path of this machine",
+                todo="mount the bucket, for example with gcsfuse, and give the mounted path",
+            )
         _start_processes()
         config = apply_short(_CONFIG.value, _overrides())
         run(config, Path(_WORKDIR.value or f"work/{_config_name()}"))

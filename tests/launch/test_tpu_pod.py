@@ -20,7 +20,7 @@ REQUIRED = {
     "type": "v4-32",
     "version": "tpu-ubuntu2204-base",
     "config": "configs/demo.py",
-    "workdir": "gs://bucket/a run",
+    "workdir": "/mnt/shared/a run",
 }
 URL = "--repo=https://example.org/vatt_gh.git"
 EXTRA = ["--config.title=it's $HOME", ""]
@@ -131,7 +131,7 @@ def test_workers_start_main_with_the_flags_as_given(tmp_path):
         timeout=20,
     )
     main = ["-m", "vatt_gh.main", "--distributed", "--config=configs/demo.py"]
-    expected = ["-c", *main, "--workdir=gs://bucket/a run", *EXTRA]
+    expected = ["-c", *main, "--workdir=/mnt/shared/a run", *EXTRA]
     assert answer.stdout == f"{expected}\n"
     assert (tmp_path / "vatt_gh.log").read_text() == answer.stdout
     assert answer.returncode == 3
@@ -147,7 +147,7 @@ def test_missing_flags_are_named(missing):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*flags(workdir="/tmp/work")], "must start with gs://, found /tmp/work"),
+        ([*flags(workdir="gs://bucket/run")], "must start with /, found gs://bucket/run"),
         ([*flags(), "--nmae=x"], "unknown option --nmae"),
         ([*flags(), "two words"], "unexpected argument 'two words'"),
         ([*flags(), "--ref"], "--ref needs a value"),

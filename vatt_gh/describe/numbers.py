@@ -21,10 +21,7 @@ from vatt_gh.harmonize.recording import find_sites
 from vatt_gh.models.vatt import MODALITIES, Vatt, build
 from vatt_gh.training.loop import zero_sample
 from vatt_gh.training.optimizer import keras_adam
-from vatt_gh.training.step import _PLAIN as PLAIN
-from vatt_gh.training.step import _REACH as REACH
-from vatt_gh.training.step import _RULES as RULES
-from vatt_gh.training.step import LOSSES, TrainState, train_step
+from vatt_gh.training.step import LAYER_RULES, LOSSES, PLAIN_LAYERS, REACH, TrainState, train_step
 
 Shapes = Any  # a tree of jax.ShapeDtypeStruct
 
@@ -282,7 +279,7 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
             return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
 
         inputs = _batched(({modality: sample[modality]}, key), 1)
-        for site in find_sites(encode, towers, inputs, RULES, PLAIN):
+        for site in find_sites(encode, towers, inputs, LAYER_RULES, PLAIN_LAYERS):
             # A layer's input, and the cotangent of its output for each loss.
             total += _bytes(site.x) + len(REACH[modality]) * _bytes(site.y)
     return total

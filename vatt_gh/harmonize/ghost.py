@@ -70,6 +70,7 @@ def ghost(
     rule_of = {site.path: site.rule for found in sites for site in found}
     layers = {path: {p[-1]: x for p, x in flat.items() if p[:-1] == path} for path in rule_of}
     rest = {path: x for path, x in flat.items() if path[:-1] not in rule_of}
+    counted = {path for path, own in layers.items() if _all_shared(path, own, shared)}
 
     def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
         recordings = [
@@ -85,7 +86,7 @@ def ghost(
                 recording.pull(own, uses, single)
             gram = jnp.zeros((complete.shape[0], losses, losses), jnp.float32)
             for number, (path, rule) in enumerate(rule_of.items()):
-                if shared(path):
+                if path in counted:
                     signs = Sketch(sketch, jax.random.fold_in(key, number)) if sketch else None
                     gram += rule.inner_products(uses[path], losses, layers[path], signs)
             gram += _rest_products(single, shared)
@@ -141,6 +142,13 @@ class _Recording:
             for path, gradients in own.items():
                 before = single[loss].get(path, 0.0)
                 single[loss][path] = before + gradients[place]
+
+
+def _all_shared(path: Path, own: Mapping[str, Array], shared: Callable[[Path], bool]) -> bool:
+    answers = {shared((*path, name)) for name in own}
+    if len(answers) > 1:
+        raise ValueError(f"{'/'.join(path)}: some of the layer's parameters are shared, some not")
+    return answers.pop()
 
 
 def _rest_products(single: Sequence[Flat], shared: Callable[[Path], bool]) -> Array | float:

@@ -36,10 +36,10 @@ Tree = Any
 HISTOGRAM_BINS = 40  # of the cosines, equal over [-1, 1]
 LOSSES = ("audio", "text")  # the modality that is aligned with the video
 # The losses that depend on the features of a modality, by their place in LOSSES.
-_REACH = {"video": (0, 1), "audio": (0,), "text": (1,)}
+REACH = {"video": (0, 1), "audio": (0,), "text": (1,)}
 # What the ghost engine has to know of our own layers.
-_RULES = {**RULES, PatchEmbed: Linear()}
-_PLAIN = (*PLAIN, AggregationToken, PositionTable)
+LAYER_RULES = {**RULES, PatchEmbed: Linear()}
+PLAIN_LAYERS = (*PLAIN, AggregationToken, PositionTable)
 # Drawing parameters takes longer to compile than to run: half as long without optimisation.
 _RUNS_ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
@@ -183,7 +183,7 @@ def harmonized_gradients(
     shared = model.shared if harmonize else ()
     own = {m: batch[m] for m in MODALITIES if m not in shared}
     features, pull_towers = jax.vjp(lambda p: model.encode(p, own, keys, keep), towers)
-    passes = [Pass(({m: batch[m]}, keys), _REACH[m]) for m in shared]
+    passes = [Pass(({m: batch[m]}, keys), REACH[m]) for m in shared]
     common, finish = _engine(model, towers, passes, state, keep, config)
     for part in common:
         features = features | part
@@ -217,14 +217,18 @@ def harmonized_gradients(
             curriculum=config.harmonize.curriculum,
             soft_temperature=config.harmonize.soft_temperature,
         )
-        cotangents = [{n: {m: single[n][m]} for n in _REACH[m]} for m in shared]
+        cotangents = [{n: {m: single[n][m]} for n in REACH[m]} for m in shared]
         complete = batch["audio_mask"] & batch["text_mask"]
         common_gradients, decided = finish(
             cotangents, lambda gram, whole: method(gram, whole, gamma), complete
         )
     else:
         common_gradients, decided = None, _nothing_decided(batch)
-    weighted = {m: sum(c[m] for c in single) * _rows(decided.weight, features[m]) for m in own}
+    weighted = {
+        m: (_rows(decided.weight, h) * sum(c[m] for c in single)).astype(h.dtype)
+        for m, h in features.items()
+        if m in own
+    }
     head_gradients = pull_losses({n: shares[n] * decided.weight for n in LOSSES})[0]
     tower_gradients = pull_towers(weighted)[0]
     if harmonize:
@@ -261,8 +265,8 @@ def _engine(
         towers,
         passes,
         **common,
-        rules=_RULES,
-        plain=_PLAIN,
+        rules=LAYER_RULES,
+        plain=PLAIN_LAYERS,
         sketch=config.harmonize.sketch,
         key=jax.random.fold_in(step_key, 2),
     )

@@ -1,0 +1,162 @@
+"""The ghost engine against gradients of single samples, on encoders that are not VATT."""
+
+import functools
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from vatt_gh.harmonize import Method, Pass, ghost, per_sample
+from vatt_gh.harmonize import recording as recording_module
+
+BATCH, TOKENS, WORDS = 6, 5, 11
+
+
+class Gate(nn.Module):
+    """No rule knows it: a matrix, dropout, and a Dense inside."""
+
+    @nn.compact
+    def __call__(self, x):
+        matrix = self.param("matrix", nn.initializers.normal(), (x.shape[-1], x.shape[-1]))
+        y = nn.Dropout(0.4, deterministic=False)(x @ matrix)
+        return nn.Dense(x.shape[-1], name="inside")(y) * x
+
+
+class Stack(nn.Module):
+    """Embeddings, a Dense that is called twice, norms, and what `extra` adds."""
+
+    extra: str = ""
+    use_bias: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, ids):
+        embed = nn.Embed(WORDS, 8, name="embed")
+        x = embed(ids).astype(self.dtype)
+        again = nn.Dense(8, self.use_bias, self.dtype, name="again")
+        x = nn.LayerNorm(dtype=self.dtype)(again(nn.gelu(again(x))) + x)
+        if self.extra == "gate":
+            x = Gate(name="gate")(x)
+        if self.extra == "tied":
+            x = nn.RMSNorm()(embed.attend(x)[..., :8])
+        wide = nn.remat(nn.Dense) if self.extra == "remat" else nn.Dense
+        x = nn.gelu(wide(40, dtype=self.dtype, name="wide")(x))
+        return nn.Dense(6, dtype=self.dtype, name="narrow")(x).mean(axis=0)
+
+
+@functools.cache
+def setup(extra="", use_bias=True):
+    module = Stack(extra, use_bias)
+    ids = jax.random.randint(jax.random.key(1), (BATCH, TOKENS), 0, WORDS)
+    rngs = {"params": jax.random.key(2), "dropout": jax.random.key(3)}
+    params = module.init(rngs, ids[0])["params"]
+    keys = jax.random.split(jax.random.key(4), BATCH)
+
+    def encode(p, sample):
+        return module.apply({"params": p}, sample[0], rngs={"dropout": sample[1]})
+
+    normal = jax.random.normal(jax.random.key(5), (2, BATCH, 6))
+    return encode, params, (ids, keys), normal
+
+
+def harmonized(engine, extra="", use_bias=True, **options):
+    encode, params, inputs, cotangents = setup(extra, use_bias)
+    method = Method(realign=True, curriculum=True)
+    complete = jnp.arange(BATCH) != 1
+
+    @jax.jit
+    def run(p):
+        _, finish = engine(
+            encode,
+            p,
+            [Pass(inputs, (0, 1))],
+            **{"losses": 2, "shared": lambda path: True, "microbatch": 0} | options,
+        )
+        decide = lambda gram, whole: method(gram, whole, jnp.float32(-0.2))  # noqa: E731
+        return finish([dict(enumerate(cotangents))], decide, complete)
+
+    return run(params)
+
+
+def assert_same(actual, expected, tolerance=1e-5):
+    def norm(tree):
+        return np.sqrt(sum(float(jnp.sum(x * x)) for x in jax.tree.leaves(tree)))
+
+    difference = jax.tree.map(jnp.subtract, actual[0], expected[0])
+    assert norm(difference) <= tolerance * norm(expected[0])
+    np.testing.assert_allclose(actual[1].cosine, expected[1].cosine, atol=tolerance)
+
+
+@pytest.mark.parametrize("extra", ["", "gate", "tied", "remat"])
+@pytest.mark.parametrize("microbatch", [0, 2])
+def test_equals_the_gradients_of_single_samples(extra, microbatch):
+    expected = harmonized(per_sample, extra)
+    assert 0 < float(expected[1].weight.mean()) < 1, "the case must have samples of both kinds"
+    assert_same(harmonized(ghost, extra, microbatch=microbatch), expected)
+
+
+def test_layers_without_a_bias():
+    assert_same(harmonized(ghost, use_bias=False), harmonized(per_sample, use_bias=False))
+
+
+def test_only_the_shared_parameters_decide():
+    some = {"shared": lambda path: path[0] in ("again", "narrow")}
+    expected = harmonized(per_sample, **some)
+    assert_same(harmonized(ghost, **some), expected)
+    everything = harmonized(per_sample)
+    assert np.abs(expected[1].cosine - everything[1].cosine).max() > 1e-3
+
+
+def test_a_module_without_a_rule_is_named_once(monkeypatch, caplog):
+    monkeypatch.setattr(recording_module, "_named", set())
+    with caplog.at_level(logging.WARNING):
+        harmonized(ghost, "gate")
+        harmonized(ghost, "gate", microbatch=2)
+    named = [record.getMessage() for record in caplog.records if "has no rule" in record.msg]
+    assert len(named) == 1 and named[0].startswith("Gate (gate)")
+
+
+def test_passes_with_fewer_losses_add_up():
+    """Two passes of a sample through one encoder: products between passes are counted."""
+    encode, params, (ids, keys), cotangents = setup()
+    other = (ids[:, ::-1], keys)
+    method = Method(realign=True, curriculum=False)
+    complete = jnp.ones(BATCH, bool)
+    passes = [Pass((ids, keys), (0, 1)), Pass(other, (1,))]
+    given = [{0: cotangents[0], 1: cotangents[1]}, {1: 0.5 - cotangents[0]}]
+    results = []
+    for engine in (per_sample, ghost):
+        _, finish = engine(encode, params, passes, losses=2, shared=lambda path: True, microbatch=3)
+        results.append(finish(given, lambda g, w: method(g, w, jnp.float32(0)), complete))
+    assert_same(results[1], results[0])
+
+
+def test_sketched_inner_products_are_unbiased():
+    """Their mean over many draws of the signs comes near the exact ones; a single draw does not."""
+    encode, params, inputs, cotangents = setup()
+    complete = jnp.ones(BATCH, bool)
+
+    def grams(**options):
+        seen = []
+
+        def decide(gram, whole):
+            seen.append(gram)
+            return Method(realign=False, curriculum=False)(gram, whole, jnp.float32(0))
+
+        passes = [Pass(inputs, (0, 1))]
+        wide = {"shared": lambda path: path[0] == "wide"}
+        _, finish = ghost(encode, params, passes, losses=2, microbatch=0, **wide, **options)
+        finish([dict(enumerate(cotangents))], decide, complete)
+        return seen[0]
+
+    exact = grams()
+    draw = jax.jit(jax.vmap(lambda key: grams(sketch=2, key=key)))
+    drawn = draw(jax.random.split(jax.random.key(0), 1000))
+    scale = jnp.abs(exact).max()
+    single = jnp.abs(drawn - exact).mean() / scale
+    mean = jnp.abs(drawn.mean(axis=0) - exact).max() / scale
+    assert single > 0.05, "the sketch must be a sketch"
+    assert mean < 0.05
