@@ -45,13 +45,13 @@ def get_config() -> ConfigDict:
     config.eval.max_clips = 400
     config.short_overrides = ConfigDict(
         {
-            "demo__videos": 24,
-            "demo__heldout_videos": 12,
-            "train__steps": 30,
+            "demo__videos": 16,
+            "demo__heldout_videos": 10,
+            "train__steps": 20,
             "train__warmup_steps": 5,
             "train__log_every": 5,
-            "train__checkpoint_every": 15,
-            "harmonize__curriculum_steps": 30,
+            "train__checkpoint_every": 10,
+            "harmonize__curriculum_steps": 20,
         }
     )
     return config

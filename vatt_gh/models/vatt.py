@@ -88,8 +88,22 @@ class Vatt:
         keep: dict[str, Array],
         train: bool = True,
     ) -> dict[str, Array]:
-        """Pooled features of one sample; see ThreeTowers for shapes. `key` drives dropout."""
-        return self.towers.apply({"params": towers}, sample, keep, train, rngs={"dropout": key})
+        """Pooled features of one sample; see ThreeTowers for shapes.
+
+        Every modality passes alone, its dropout driven by `key` and its own number, so that its
+        features do not depend on which others pass with it.
+        """
+        out = {}
+        for number, modality in enumerate(MODALITIES):
+            if modality in sample:
+                out |= self.towers.apply(
+                    {"params": towers},
+                    {modality: sample[modality]},
+                    keep,
+                    train,
+                    rngs={"dropout": jax.random.fold_in(key, number)},
+                )
+        return out
 
     def encode(
         self, towers: Params, inputs: dict[str, Array], keys: Array, keep: dict[str, Array]
