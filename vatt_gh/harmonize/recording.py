@@ -8,7 +8,7 @@ input exists in the backward pass alone.
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,12 +16,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
+from vatt_gh.harmonize.engine import Encode, Path
 from vatt_gh.harmonize.rules import Rule
 
 Array = jax.Array
 Tree = Any
-Path = tuple[str, ...]
-Encode = Callable[[Tree, Tree], Tree]  # (params, inputs of ONE sample) -> its features
 Rules = Mapping[type[nn.Module], Rule]
 
 _log = logging.getLogger(__name__)
