@@ -151,25 +151,21 @@ class AggregationToken(nn.Module):
         return jnp.concatenate([token, x], axis=-2)
 
 
-class WordEmbed(nn.Module):
-    """Word vectors.
+def word_vectors(
+    ids: Array, words: int, width: int, *, learn: bool, dtype: jnp.dtype = jnp.float32
+) -> Array:
+    """Word vectors, from the table `embed` of the module that calls this.
 
-    Attributes:
-        words: number of rows.
+    Args:
+        ids: [..., W] int32 word ids.
+        words: number of rows of the table.
         width: number of features of a word.
         learn: whether the vectors are trained; the original freezes word2vec.
-        dtype: of the output.
+        dtype: of the result.
+
+    Returns:
+        [..., W, width].
     """
-
-    words: int
-    width: int
-    learn: bool
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, ids: Array) -> Array:
-        """[..., W] int32 word ids -> [..., W, width]."""
-        shape = (self.words, self.width)
-        table = self.param("embedding", nn.initializers.normal(0.05), shape, jnp.float32)
-        table = table if self.learn else jax.lax.stop_gradient(table)
-        return table[ids].astype(self.dtype)
+    init = nn.initializers.normal(0.05)
+    vectors = nn.Embed(words, width, embedding_init=init, dtype=dtype, name="embed")(ids)
+    return vectors if learn else jax.lax.stop_gradient(vectors)

@@ -7,7 +7,7 @@ from flax import linen as nn
 
 from vatt_gh.models.layers import Dense, gelu
 from vatt_gh.models.spectrogram import log_mel
-from vatt_gh.models.tokenize import AggregationToken, PatchEmbed, Positions, WordEmbed, patches
+from vatt_gh.models.tokenize import AggregationToken, PatchEmbed, Positions, patches, word_vectors
 from vatt_gh.models.transformer import Encoder
 
 Array = jax.Array
@@ -78,7 +78,8 @@ class WordTokens(nn.Module):
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
         """[K, W] int32 -> tokens [K, 1 + W, width] and mask [K, 1 + W] bool (True = a word)."""
-        y = WordEmbed(self.words, self.d_embedding, self.learn, self.dtype, name="embed")(ids)
+        sizes = (self.words, self.d_embedding)
+        y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
         y = gelu(Dense(self.width, self.use_bias, self.dtype, name="pre_proj")(y))
         positions = Positions(("temporal",), (self.rows,), self.width, (0,), name="positions")
         y = y + positions((ids.shape[-1],), None).astype(self.dtype)
@@ -113,7 +114,8 @@ class T5Text(nn.Module):
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
         """[K, W] int32 -> pooled [K, width], words [K, W, width]."""
-        y = WordEmbed(self.words, self.d_embedding, self.learn, self.dtype, name="embed")(ids)
+        sizes = (self.words, self.d_embedding)
+        y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
         y = AggregationToken(self.d_embedding, name="aggregate")(y)
         y = gelu(Dense(self.width, False, self.dtype, name="pre_proj")(y))
         y = self.encoder(y, word_mask(ids), train)
@@ -158,7 +160,8 @@ class LinearText(nn.Module):
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
         """[K, W] int32 -> pooled [K, width], words [K, W, width]; has nothing random to train."""
         del train
-        y = WordEmbed(self.words, self.d_embedding, self.learn, self.dtype, name="embed")(ids)
+        sizes = (self.words, self.d_embedding)
+        y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
         y = jax.nn.relu(Dense(self.width, dtype=self.dtype, name="dense")(y))
         return y.max(axis=-2), y
 
