@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from vatt_gh.harmonize import Method, Pass, ghost, per_sample
+from vatt_gh.harmonize import Lookup, Method, Pass, ghost, per_sample
 from vatt_gh.harmonize import recording as recording_module
+from vatt_gh.harmonize.rules import Use
 
 BATCH, TOKENS, WORDS = 6, 5, 11
 
@@ -160,3 +161,12 @@ def test_sketched_inner_products_are_unbiased():
     mean = jnp.abs(drawn.mean(axis=0) - exact).max() / scale
     assert single > 0.05, "the sketch must be a sketch"
     assert mean < 0.05
+
+
+def test_words_stay_apart_where_cotangents_are_bfloat16():
+    """Ids are recorded as float32; bfloat16 would make one of 256 and 257."""
+    ids = jnp.array([[256.0, 257.0]])
+    first = jnp.array([[[1.0], [0.0]]], jnp.bfloat16)
+    second = jnp.array([[[0.0], [1.0]]], jnp.bfloat16)
+    products = Lookup().inner_products([Use(ids, {0: first, 1: second})], 2, {}, None)
+    np.testing.assert_array_equal(products[0], [[1.0, 0.0], [0.0, 1.0]])

@@ -82,6 +82,7 @@ class Linear:
     ) -> Array:
         """See Rule."""
         factors = [_stacked(uses, loss) for loss in range(losses)]
+        factors = [f and (f[0].astype(f[1].dtype), f[1]) for f in factors]  # as it is multiplied
         products = _kernel_products(factors, sketch)
         if "bias" in params:
             sums = [f and jnp.sum(f[1], axis=1, dtype=jnp.float32) for f in factors]
@@ -165,8 +166,7 @@ def _stacked(uses: Sequence[Use], loss: int) -> _Factor:
         return flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)
 
     d = rows([use.cotangents[loss] for use in reached])
-    x = rows([use.x for use in reached])
-    return x if jnp.issubdtype(x.dtype, jnp.integer) else x.astype(d.dtype), d
+    return rows([use.x for use in reached]), d
 
 
 def _kernel_products(factors: Sequence[_Factor], sketch: Sketch | None) -> Array:
