@@ -30,7 +30,6 @@ def small_config(kind: str = "three_tower", **overrides: object) -> ConfigDict:
     config.train.warmup_steps = 2
     config.train.learning_rates = (1e-2, 1e-3)
     config.harmonize.curriculum_steps = 20
-    config.harmonize.microbatch = 2
     config.update_from_flattened_dict(overrides)
     return config
 

@@ -8,8 +8,9 @@ import pytest
 from small import small_config
 from tiny_run import load_experiment
 
-from vatt_gh import config as configuration
-from vatt_gh.config import NOT_NEGATIVE, POSITIVE, apply_short, default, flatten, get, validate
+from vatt_gh import config_checks
+from vatt_gh.config import apply_short, default, flatten, get
+from vatt_gh.config_checks import NOT_NEGATIVE, POSITIVE, validate
 from vatt_gh.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +29,8 @@ REFUSED = {
     "data.augmentation": "all",
     "train.batch_size": 6,  # on four devices
     "harmonize.engine": "exact",
-    "harmonize.microbatch": 3,  # of two samples a device
+    "harmonize.attribution": "all",
+    "train.microbatch": 3,  # of two samples a device
     "train.warmup_steps": 21,
     "train.learning_rates": (1e-3,),
     "model.keep_tokens": 1.5,
@@ -57,8 +59,8 @@ def test_small_configuration_is_accepted():
         *((key, 0) for key in POSITIVE),
         *((key, -4) for key in POSITIVE),
         *((key, -1) for key in NOT_NEGATIVE),
-        ("harmonize.microbatch", -1),
-        ("harmonize.microbatch", 4),
+        ("train.microbatch", -1),
+        ("train.microbatch", 4),
         ("train.warmup_steps", -1),
         ("train.learning_rates", (1e-3, 1e-4, 1e-5)),
         ("train.learning_rates", ("a", "b")),
@@ -74,7 +76,7 @@ def test_what_does_not_fit_is_refused_by_name(key, value):
 
 def test_every_check_is_tried():
     """Each key that the source of the checks names is among those refused above."""
-    module = ast.parse(inspect.getsource(configuration))
+    module = ast.parse(inspect.getsource(config_checks))
     checks = {"_one_of": 1, "_divides": 1, "_check": 1}
     named = {
         node.args[checks[node.func.id]].value
@@ -90,7 +92,7 @@ def test_every_check_is_tried():
 
 def test_choices_are_listed():
     error = refusal(small_config(mode="train"))
-    assert error.expected == f"one of {', '.join(configuration.MODES)}"
+    assert error.expected == f"one of {', '.join(config_checks.MODES)}"
 
 
 @pytest.mark.parametrize(("given", "suggested"), [(6, 4), (3, 4), (13, 12)])
@@ -142,7 +144,7 @@ def test_experiments_load_and_fit_one_device(name, short):
     }
     config.short = short
     config = apply_short(config, {})
-    config.train.batch_size = config.harmonize.microbatch or 1
+    config.train.batch_size = config.train.microbatch or 1
     validate(config, devices=1, hosts=1)
 
 

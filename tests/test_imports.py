@@ -24,7 +24,8 @@ ALLOWED = {
     "training": GROUND | {"data", "evaluation", "demo", "interop"},
     "flops": set(),
     "describe": GROUND | {"flops", "data", "training"},
-    "bench": GROUND | {"evaluation"},
+    "config_checks": {"config"},
+    "bench": GROUND | {"evaluation", "flops", "training"},
     "demo": GROUND | {"data", "training"},
     "main": None,  # anything
     "": set(),  # vatt_gh/__init__.py
@@ -35,7 +36,9 @@ WITHOUT_TENSORFLOW = (
     "vatt_gh.batch",
     "vatt_gh.config",
     "vatt_gh.main",
+    "vatt_gh.config_checks",
     "vatt_gh.training.step",
+    "vatt_gh.bench.harmonize",
     "vatt_gh.training.parallel",
     "vatt_gh.training.optimizer",
     "vatt_gh.training.metrics",

@@ -50,7 +50,6 @@ OVERRIDES = {
     "train.log_samples_every": 1,
     "train.checkpoint_every": 2,
     "harmonize.curriculum_steps": STEPS,
-    "harmonize.microbatch": 2,
 }
 MEASURED = ("step_seconds", "samples_per_second", "data_wait_share")  # never the same twice
 

@@ -33,7 +33,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from vatt_gh.config import apply_short, flatten, validate
+from vatt_gh.config import apply_short, flatten
+from vatt_gh.config_checks import validate
 from vatt_gh.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file of configs/.")

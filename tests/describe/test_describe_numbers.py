@@ -82,7 +82,7 @@ def test_harmonization_costs_what_its_engine_needs():
     assert 2.5 * forward < plain.flops.step < 3 * forward
     assert plain.flops.step < exact.flops.step
     assert plain.memory.harmonization == 0 < exact.memory.harmonization
-    microbatch, losses = config.harmonize.microbatch, 2
+    microbatch, losses = config.train.batch_size // DEVICES, 2
     held = microbatch * losses * FLOAT32 * single.parameters.shared
     assert single.memory.harmonization == held
 

@@ -16,7 +16,7 @@ from golden.golden_set import close, golden, local_means
 
 from vatt_gh import config as configuration
 from vatt_gh.losses import LOSSES, alignment_losses
-from vatt_gh.training.step import loss_shares
+from vatt_gh.training.gradients import loss_shares
 
 TOLERANCE = 1e-5
 KINDS = tuple(LOSSES)

@@ -132,7 +132,7 @@ def test_checkpoint_with_a_missing_part_is_a_user_error(tmp_path):
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with (
         Checkpoints(tmp_path, small_config()) as checkpoints,
-        pytest.raises(UserError, match="step 4"),
+        pytest.raises(UserError, match="step 4 cannot be read"),
     ):
         checkpoints.restore(state_of(0))
 

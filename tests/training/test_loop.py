@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tiny_run import STEPS, STOP, assert_same_state, checkpoints_of, rows_of
 
-from vatt_gh.training.loop import check_finite, pretrain
+from vatt_gh.training import loop
+from vatt_gh.training.loop import check_finite, pretrain, training_batches
 from vatt_gh.training.optimizer import stepped_cosine
 
 FILES = ("metrics.jsonl", "samples.jsonl")
@@ -69,6 +70,24 @@ def test_finished_run_is_left_as_it_is(tiny, whole, tmp_path):
     assert_same_state(pretrain(tiny.config(), tmp_path, stop_after=STOP), whole[1])
     assert [(tmp_path / name).read_bytes() for name in FILES] == before
     assert checkpoints_of(tmp_path) == [2, 4, 6]
+
+
+def test_an_error_closes_the_input(tiny, tmp_path, monkeypatch):
+    """Left open it hangs the process at its end: tf.data waits for Python, which is gone."""
+    opened = []
+
+    def open_and_note(*args, **kwargs):
+        opened.append(training_batches(*args, **kwargs))
+        return opened[-1]
+
+    def broken_step(state, arrays):
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr(loop, "training_batches", open_and_note)
+    monkeypatch.setattr(loop, "parallel_step", lambda *_: broken_step)
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        pretrain(tiny.config(), tmp_path)
+    assert len(opened) == 1 and opened[0].gi_frame is None
 
 
 def test_message_names_the_metrics_and_samples_at_fault():

@@ -13,6 +13,7 @@ from pathlib import Path
 # Name: its module, and one line for --help.
 MEASUREMENTS = {
     "bfloat16": ("vatt_gh.bench.bfloat16", "retrieval in bfloat16 beside float32"),
+    "harmonize": ("vatt_gh.bench.harmonize", "what harmonization costs beside the plain step"),
 }
 
 

@@ -19,9 +19,10 @@ from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
 from vatt_gh.harmonize.recording import find_sites
 from vatt_gh.models.vatt import MODALITIES, Vatt, build
+from vatt_gh.training.gradients import LAYER_RULES, LOSSES, PLAIN_LAYERS, REACH
 from vatt_gh.training.loop import zero_sample
 from vatt_gh.training.optimizer import keras_adam
-from vatt_gh.training.step import LAYER_RULES, LOSSES, PLAIN_LAYERS, REACH, TrainState, train_step
+from vatt_gh.training.step import TrainState, train_step
 
 Shapes = Any  # a tree of jax.ShapeDtypeStruct
 
@@ -252,18 +253,15 @@ def _memory(
 ) -> Memory:
     towers, local = state.params["towers"], config.train.batch_size // devices
     kept = activation_bytes(model, towers, sample, _kept(model))
-    held, harmonization = dict.fromkeys(kept, local), 0
+    some, harmonization = config.train.microbatch or local, 0
     if config.harmonize.realign or config.harmonize.curriculum:
-        # What reaches S passes the encoder a microbatch at a time.
-        some = config.harmonize.microbatch or local
-        held |= dict.fromkeys(model.shared, some)
         harmonization = some * _harmonization_bytes(model, towers, sample, config)
     return Memory(
         parameters=_bytes(state.params),
         gradients=_bytes(state.params),
         optimizer=_bytes(state.opt_state),
         harmonization=harmonization,
-        activations=sum(kept[m] * held[m] for m in kept),
+        activations=some * sum(kept.values()),
     )
 
 

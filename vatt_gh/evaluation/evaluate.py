@@ -1,5 +1,6 @@
 """All scores of a trained model on held-out clips."""
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,9 @@ def evaluate(
         the clips with their embeddings.
     """
     tokenizer = Tokenizer(words, config.data.words)
-    batches = captioned_clips(source, tokenizer, config)
-    clips = embed_clips(model, params, statistics, batches, config.eval.batch_size)
+    # Closed at an error too: tf.data hangs where the interpreter ends before its iterators.
+    with closing(captioned_clips(source, tokenizer, config)) as batches:
+        clips = embed_clips(model, params, statistics, batches, config.eval.batch_size)
     results: dict[str, Any] = {"clips": len(clips.captions)}
     results["retrieval"] = retrieval_scores(similarity_of(clips))
     if labels_of is not None:

@@ -1,22 +1,29 @@
 """Cross-modality gradient harmonization, sample by sample; depends on nothing else here.
 
+library      harmonized_gradients: the front door, for any encoder and losses
+attribution  what of the losses is one sample's
 conflict     inner products and cosines of one sample's gradients
 realign      coefficients that project out what conflicts
 curriculum   sample weights from the cosine, by a schedule
 method       the two together: inner products -> coefficients
 engine       what the engines have in common
+plain        the ordinary gradient, in microbatches
 per_sample   the `vmap` engine: gradients of single samples
 ghost        the `ghost` engine: the same numbers from what single layers saw
 recording    of layers' inputs and output cotangents, for the ghost engine
 rules        per-sample gradients of single layers
+devices      sums over devices
 """
 
+from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.conflict import cosines, inner_products
 from vatt_gh.harmonize.curriculum import gamma_schedule, sample_weights
 from vatt_gh.harmonize.engine import Pass
 from vatt_gh.harmonize.ghost import PLAIN, RULES, ghost
+from vatt_gh.harmonize.library import Harmonized, harmonized_gradients
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.per_sample import per_sample
+from vatt_gh.harmonize.plain import plain
 from vatt_gh.harmonize.realign import realignment
 from vatt_gh.harmonize.rules import Linear, Lookup
 
@@ -24,15 +31,19 @@ __all__ = [
     "PLAIN",
     "RULES",
     "Coefficients",
+    "Harmonized",
     "Linear",
     "Lookup",
     "Method",
     "Pass",
     "cosines",
+    "feature_cotangents",
     "gamma_schedule",
     "ghost",
+    "harmonized_gradients",
     "inner_products",
     "per_sample",
+    "plain",
     "realignment",
     "sample_weights",
 ]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.method import Coefficients
 
 Array = jax.Array
@@ -51,7 +52,7 @@ def in_microbatches(
     Args:
         forward: the engine on some of the samples.
         encode: of one sample.
-        params: of the encoder.
+        params: of the encoder, marked by `varying_like`.
         passes: of B samples.
         microbatch: divides B; B or 0 takes all at once and encodes once.
 
@@ -82,7 +83,7 @@ def in_microbatches(
             gradients, decided = forward(some)[1](own, decide, whole)
             return jax.tree.map(jnp.add, total, gradients), decided
 
-        zero = jax.tree.map(jnp.zeros_like, params)
+        zero = varying_like(jax.tree.map(jnp.zeros_like, params), parts)
         total, decided = jax.lax.scan(add, zero, (parts, split(cotangents), split(complete)))
         return total, joined(decided)
 

@@ -14,6 +14,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vatt_gh.harmonize.conflict import inner_products
+from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.engine import (
     Cotangents,
     Decide,
@@ -65,6 +66,7 @@ def ghost(
     Returns:
         As `per_sample`, the same numbers.
     """
+    params = varying_like(params, [p.inputs for p in passes])
     flat = flatten_dict(params)
     sites = [find_sites(encode, params, p.inputs, rules, plain) for p in passes]
     rule_of = {site.path: site.rule for found in sites for site in found}
@@ -126,7 +128,8 @@ class _Recording:
         tape = Tape(zeros([s.x for s in sites]), zeros([s.y for s in sites]))
         own = {path: jnp.zeros((size, *x.shape), x.dtype) for path, x in rest.items()}
         self.features, self._pullback = jax.vjp(
-            lambda tape, own: jax.vmap(one)(tape, own, way.inputs), tape, own
+            lambda tape, own: jax.vmap(one)(tape, own, way.inputs),
+            *varying_like((tape, own), way.inputs),
         )
 
     def pull(

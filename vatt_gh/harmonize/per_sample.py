@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from vatt_gh.harmonize.conflict import inner_products
+from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.engine import (
     Cotangents,
     Decide,
@@ -55,6 +56,8 @@ def per_sample(
         The features of each pass [B, ...], and a function of (cotangents, decide, complete), see
         `engine.Finish`, that returns the sum, a tree like params, and the coefficients [B, ...].
     """
+
+    params = varying_like(params, [p.inputs for p in passes])
 
     def gradients_of(samples: list[Tree], own: Cotangents) -> list[Tree]:
         total = [jax.tree.map(jnp.zeros_like, params) for _ in range(losses)]

@@ -81,8 +81,9 @@ class Linear:
         self, uses: Sequence[Use], losses: int, params: Mapping[str, Array], sketch: Sketch | None
     ) -> Array:
         """See Rule."""
-        factors = [_stacked(uses, loss) for loss in range(losses)]
-        factors = [f and (f[0].astype(f[1].dtype), f[1]) for f in factors]  # as it is multiplied
+        # Inputs are multiplied in the dtype of the cotangents.
+        uses = [u._replace(x=u.x.astype(next(iter(u.cotangents.values())).dtype)) for u in uses]
+        factors = _stacked(uses, losses)
         products = _kernel_products(factors, sketch)
         if "bias" in params:
             sums = [f and jnp.sum(f[1], axis=1, dtype=jnp.float32) for f in factors]
@@ -116,7 +117,7 @@ class Lookup:
     ) -> Array:
         """See Rule; two gradients meet in the rows of the words that they share."""
         del params, sketch
-        factors = [_stacked([u._replace(x=u.x[..., None]) for u in uses], n) for n in range(losses)]
+        factors = _stacked([u._replace(x=u.x[..., None]) for u in uses], losses)
 
         def product(f: tuple[Array, Array], g: tuple[Array, Array]) -> Array:
             same = (f[0] == g[0].swapaxes(1, 2)).astype(jnp.float32)
@@ -156,17 +157,22 @@ def weighted(cotangents: Mapping[int, Array], scale: Array) -> Array:
 _Factor = tuple[Array, Array] | None
 
 
-def _stacked(uses: Sequence[Use], loss: int) -> _Factor:
-    reached = [use for use in uses if loss in use.cotangents]
-    if not reached:
-        return None
+def _stacked(uses: Sequence[Use], losses: int) -> list[_Factor]:
+    """Of each loss; losses that reach the same calls share one array of inputs."""
 
     def rows(parts: list[Array]) -> Array:
         flat = [p.reshape(p.shape[0], -1, p.shape[-1]) for p in parts]
         return flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)
 
-    d = rows([use.cotangents[loss] for use in reached])
-    return rows([use.x for use in reached]), d
+    inputs: dict[tuple[int, ...], Array] = {}
+    factors: list[_Factor] = []
+    for loss in range(losses):
+        reached = tuple(n for n, use in enumerate(uses) if loss in use.cotangents)
+        if reached and reached not in inputs:
+            inputs[reached] = rows([uses[n].x for n in reached])
+        cotangents = [uses[n].cotangents[loss] for n in reached]
+        factors.append((inputs[reached], rows(cotangents)) if reached else None)
+    return factors
 
 
 def _kernel_products(factors: Sequence[_Factor], sketch: Sketch | None) -> Array:
@@ -182,14 +188,22 @@ def _kernel_products(factors: Sequence[_Factor], sketch: Sketch | None) -> Array
         if min(at_x, at_d) < exact:
             side, width = (0, i) if at_x <= at_d else (1, o)
             signs = jax.random.rademacher(sketch.key, (width, k), jnp.float32) / math.sqrt(k)
-            factors = [f and _project(f, side, signs) for f in factors]
+            factors = _projected(factors, side, signs)
             i, o = (k, o) if side == 0 else (i, k)
     gram, direct = _costs(tokens, i, o)
-    if gram < direct:
-        return _pairwise(
-            factors, lambda f, g: jnp.einsum("bts,bts->b", _gram(f[0], g[0]), _gram(f[1], g[1]))
-        )
-    return _direct(factors)
+    return _by_gram(factors) if gram < direct else _direct(factors)
+
+
+def _by_gram(factors: Sequence[_Factor]) -> Array:
+    known: dict[tuple[int, int], Array] = {}  # Gram matrices of the same inputs are the same
+
+    def product(f: tuple[Array, Array], g: tuple[Array, Array]) -> Array:
+        pair = (id(f[0]), id(g[0]))
+        if pair not in known:
+            known[pair] = _gram(f[0], g[0])
+        return jnp.einsum("bts,bts->b", known[pair], _gram(f[1], g[1]))
+
+    return _pairwise(factors, product)
 
 
 def _costs(tokens: Sequence[int], i: int, o: int) -> tuple[int, int]:
@@ -201,10 +215,19 @@ def _costs(tokens: Sequence[int], i: int, o: int) -> tuple[int, int]:
     return max(pairs) * i + sum(pairs) * o, sum(tokens) * i * o
 
 
-def _project(factor: tuple[Array, Array], side: int, signs: Array) -> tuple[Array, Array]:
-    projected = list(factor)
-    projected[side] = factor[side] @ signs.astype(factor[side].dtype)
-    return projected[0], projected[1]
+def _projected(factors: Sequence[_Factor], side: int, signs: Array) -> list[_Factor]:
+    """The factors with their inputs (side 0) or cotangents (1) as products with random signs."""
+    known: dict[int, Array] = {}
+    made: list[_Factor] = []
+    for factor in factors:
+        parts = None
+        if factor is not None:
+            x = factor[side]
+            if id(x) not in known:
+                known[id(x)] = x @ signs.astype(x.dtype)
+            parts = (known[id(x)], factor[1]) if side == 0 else (factor[0], known[id(x)])
+        made.append(parts)
+    return made
 
 
 def _gram(x: Array, y: Array) -> Array:

@@ -49,7 +49,11 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=config.train.keep_checkpoints, create=True
         )
-        self._manager = ocp.CheckpointManager(self._directory, options=options)
+        # Named beforehand, so that a checkpoint's metadata can be read without its arrays.
+        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        self._manager = ocp.CheckpointManager(
+            self._directory, options=options, item_handlers=handlers
+        )
         self._config = config
 
     def __enter__(self) -> "Checkpoints":
@@ -91,7 +95,7 @@ class Checkpoints:
             The state and the input position.
 
         Raises:
-            UserError: there is none, or it does not fit the model.
+            UserError: there is none, it does not fit the model, or it is damaged.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -102,21 +106,52 @@ class Checkpoints:
                 todo="run pre-training with this --workdir first",
             )
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, to_global(like))
+        self._manager.wait_until_finished()  # one of that step may still be on its way
         try:
+            self._check(step, target)
             restored = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
                 ),
             )
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, OSError) as error:
             raise UserError(
-                f"The checkpoint of step {step} does not fit this model: {error}",
+                f"The checkpoint of step {step} cannot be read: {error}",
+                where=self._directory,
+                expected="a checkpoint as it was written",
+                todo=f"remove {self._directory / str(step)}: an older one, or the start, is next",
+            ) from error
+        return to_local(restored["state"]), restored["meta"]["position"]
+
+    def _check(self, step: int, target: TrainState) -> None:
+        """Compares names and shapes before anything large is read."""
+        saved, wanted = _shapes(self._manager.item_metadata(step)["state"].tree), _shapes(target)
+        problems = [
+            f"{name} is {saved[name]} there, {wanted[name]} here"
+            for name in wanted.keys() & saved.keys()
+            if saved[name] != wanted[name]
+        ]
+        problems += [f"{name} is missing there" for name in wanted.keys() - saved.keys()]
+        problems += [f"{name} has no place here" for name in saved.keys() - wanted.keys()]
+        if problems:
+            raise UserError(
+                f"The checkpoint of step {step} does not fit this model: {len(problems)} arrays "
+                f"differ, among them {min(problems)}.",
                 where=self._directory,
                 expected="parameters with the names and shapes of the configured model",
                 todo="use the configuration that the work directory was made with",
-            ) from error
-        return to_local(restored["state"]), restored["meta"]["position"]
+            )
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes by path; a path is the same for a class's attribute and for a key of that name."""
+
+    def name(key: Any) -> str:
+        return str(next(getattr(key, a) for a in ("key", "name", "idx") if hasattr(key, a)))
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {"/".join(map(name, path)): tuple(leaf.shape) for path, leaf in leaves}
 
 
 def claim_workdir(workdir: Path, config: ConfigDict) -> None:

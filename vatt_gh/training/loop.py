@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +61,17 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
             state = replicate(start_from(jax.device_get(state), words, config, workdir))
         writer = _Writer(config, workdir, int(state.step), rate, host)
         stack.callback(writer.close)
-        batches = prefetch(
-            training_batches(
-                source,
-                Tokenizer(words, config.data.words),
-                config,
-                position=position,
-                host=host,
-                hosts=jax.process_count(),
-            ),
-            config.data.prefetch,
+        given = training_batches(
+            source,
+            Tokenizer(words, config.data.words),
+            config,
+            position=position,
+            host=host,
+            hosts=jax.process_count(),
         )
+        # An error's trace would keep it until the interpreter is gone, and tf.data hangs then:
+        # its destructor waits for reads in Python.
+        batches = prefetch(stack.enter_context(closing(given)), config.data.prefetch)
         step = parallel_step(model, optimizer, config)
         end = config.train.steps if stop_after is None else min(stop_after, config.train.steps)
         return _run(state, position, end, step, batches, checkpoints, writer, config)

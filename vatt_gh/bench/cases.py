@@ -1,0 +1,205 @@
+"""What the harmonization is measured on: sizes, synthetic batches, and a step for each engine."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from vatt_gh import config as configuration
+from vatt_gh.harmonize import Method, harmonized_gradients
+from vatt_gh.models.sizes import MODELS
+from vatt_gh.models.vatt import Vatt, build
+from vatt_gh.training.gradients import LAYER_RULES, PLAIN_LAYERS
+from vatt_gh.training.optimizer import keras_adam
+from vatt_gh.training.step import create_state, train_step
+
+Array = jax.Array
+Tree = Any
+Step = Callable[..., Tree]  # (state, batch) -> (gradients or what is proportional, ...)
+
+WORDS = 2_000  # rows of the word table, where the size is not a real one
+CASES = ("video_tower", "three_tower", "shared_encoder")
+ENGINES: dict[str, dict[str, Any]] = {
+    "plain": {"realign": False, "curriculum": False},
+    "ghost": {"engine": "ghost"},
+    "ghost_sketch64": {"engine": "ghost", "sketch": 64},
+    "vmap": {"engine": "vmap"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """Sizes of a measurement.
+
+    Attributes:
+        model: overrides of the configuration's model, {"a.b": value}.
+        data: overrides of its data.
+        keep_tokens: DropToken's share.
+        batch: samples of a step.
+        words: rows of the word table.
+    """
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    keep_tokens: float
+    batch: int
+    words: int = WORDS
+
+
+def _transformer(tower: str, layers: int, width: int) -> dict[str, int]:
+    sizes = {"layers": layers, "d_model": width, "d_ff": 4 * width, "heads": width // 64}
+    return {f"{tower}.{key}": value for key, value in sizes.items()}
+
+
+def third(width: int = 256, layers: int = 4, batch: int = 8) -> Size:
+    """tx_fac_bbs with a third of its widths, depths and tokens: as many tokens for its width."""
+    towers = [("video", layers, width), ("audio", layers, width), ("text", layers // 2, 192)]
+    model = {key: value for tower in towers for key, value in _transformer(*tower).items()}
+    data = {"frames": 32, "size": 128, "audio_samples": 200 * width}
+    return Size({**model, "d_post_proj": width}, data, 0.5, batch)
+
+
+def short() -> Size:
+    """Short sequences for their width: 128 tokens, width 256."""
+    size = third(batch=16)
+    return dataclasses.replace(size, data={**size.data, "size": 64}, keep_tokens=1.0)
+
+
+def tiny() -> Size:
+    """As small as it runs, to try the measurement itself."""
+    size = third(width=64, layers=2, batch=4)
+    return dataclasses.replace(size, data={**size.data, "frames": 8, "size": 32})
+
+
+def real(name: str) -> Size:
+    """A named model with the original's inputs: 32 x 224 x 224 video, 153,600 samples of sound."""
+    return Size({"": MODELS[name]()}, {}, 0.5, 8, words=65_536)
+
+
+SIZES: dict[str, Callable[[], Size]] = {
+    "third": third,
+    "short": short,
+    "tiny": tiny,
+    "tx_fac_bbs": lambda: real("tx_fac_bbs"),
+    "ut_fac_medium": lambda: real("ut_fac_medium"),
+}
+
+
+def configure(size: Size, case: str, engine: str) -> ConfigDict:
+    """The whole configuration of one measurement.
+
+    Args:
+        size: of SIZES.
+        case: of CASES.
+        engine: of ENGINES.
+
+    Returns:
+        The configuration.
+    """
+    config = configuration.default()
+    flat = dict(size.model)
+    config.model.update(flat.pop("", {}))
+    config.model.update_from_flattened_dict(flat)
+    config.model.kind = "shared" if case == "shared_encoder" else "three_tower"
+    config.model.keep_tokens = size.keep_tokens
+    config.data.update(size.data)
+    config.train.batch_size = size.batch
+    config.harmonize.update(ENGINES[engine])
+    return config
+
+
+def make(config: ConfigDict, case: str, size: Size) -> tuple[Step, Tree, dict[str, Array]]:
+    """A step and what it is given.
+
+    Args:
+        config: of `configure`.
+        case: "video_tower" alone under two contrastive losses, or a whole training step.
+        size: of the same measurement.
+
+    Returns:
+        (state, batch) -> a tree that is proportional to the gradients; the state; the batch.
+    """
+    model = build(config, words=size.words, audio_rate=config.data.build_audio_rate)
+    batch = random_batch(config, size)
+    optimizer = keras_adam(lambda step: 1e-4 + 0.0 * step, **config.train.adam)
+    fields = ("video", "audio", "text")
+    state = create_state(model, optimizer, {m: batch[m][0] for m in fields}, seed=0)
+    if case == "video_tower":
+        towers = {"video": state.params["towers"]["video"]}
+        return _tower_step(config, model), towers, {"video": batch["video"]}
+
+    def step(state: Tree, batch: dict[str, Array]) -> Tree:
+        new, output = train_step(
+            state, batch, model=model, optimizer=optimizer, config=config, axis_name=None
+        )
+        return new.opt_state.first, new.params, output
+
+    return step, state, batch
+
+
+def _tower_step(config: ConfigDict, model: Vatt) -> Step:
+    """The tower under two losses that couple the samples, each against vectors of its own."""
+    keep = model.draw_keep(jax.random.key(1))
+    others = jax.random.normal(
+        jax.random.key(2), (2, config.train.batch_size, config.model.video.d_model)
+    )
+
+    def losses(features: dict[str, Array]) -> list[Array]:
+        scores = [features["video"].astype(jnp.float32) @ other.T for other in others]
+        return [jax.nn.logsumexp(s, axis=1) - jnp.diagonal(s) for s in scores]
+
+    def encode(params: Tree, sample: tuple[dict[str, Array], Array]) -> dict[str, Array]:
+        return model.encode_one(params, *sample, keep)
+
+    def plain(params: Tree, inputs: Tree) -> Tree:
+        def total(params: Tree) -> Array:
+            features = jax.vmap(encode, in_axes=(None, 0))(params, inputs)
+            return sum(jnp.sum(loss) for loss in losses(features))
+
+        return (jax.grad(total)(params),)
+
+    def harmonized(params: Tree, inputs: Tree) -> Tree:
+        found = harmonized_gradients(
+            encode,
+            params,
+            inputs,
+            losses,
+            method=Method(realign=True, curriculum=True),
+            gamma=config.harmonize.gamma_start,
+            engine=config.harmonize.engine,
+            microbatch=config.train.microbatch,
+            rules=LAYER_RULES,
+            plain=PLAIN_LAYERS,
+            sketch=config.harmonize.sketch,
+            key=jax.random.key(3),
+        )
+        return found.gradients, found.coefficients
+
+    harmonize = config.harmonize.realign or config.harmonize.curriculum
+
+    def step(params: Tree, batch: dict[str, Array]) -> Tree:
+        keys = jax.random.split(jax.random.key(4), config.train.batch_size)
+        return (harmonized if harmonize else plain)(params, (batch, keys))
+
+    return step
+
+
+def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
+    """A batch of noise with all modalities, as the training step takes it."""
+    rng = np.random.default_rng(0)
+    data, count = config.data, config.train.batch_size
+    shape = (count, data.frames, data.size, data.size, 3)
+    words = (count, data.candidates, data.words)
+    arrays = {
+        "video": rng.uniform(-1, 1, shape).astype(np.float32),
+        "audio": rng.uniform(-1, 1, (count, data.audio_samples)).astype(np.float32),
+        "text": rng.integers(1, size.words, words).astype(np.int32),
+        "audio_mask": np.ones(count, bool),
+        "text_mask": np.ones(count, bool),
+        "index": np.arange(count, dtype=np.int32),
+    }
+    return jax.device_put(arrays)

@@ -1,0 +1,185 @@
+"""What harmonization costs beside the plain step, in time, operations and memory.
+
+All engines of a case run in turn in one process, so that a ratio compares what ran under the same
+load; the ratio is the median over the rounds of (an engine's time / the plain step's).
+"""
+
+import argparse
+import dataclasses
+import functools
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from vatt_gh.bench.cases import CASES, ENGINES, SIZES, Step, configure, make
+from vatt_gh.flops import count_flops
+
+Tree = Any
+_GIB = 2**30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this measurement's arguments to the command line's."""
+    parser.add_argument("--size", choices=SIZES, default="third")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--batch", type=int, default=0, help="samples; 0: the size's own")
+    parser.add_argument("--microbatch", type=int, default=0, help="as train.microbatch")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--profile", type=Path, metavar="DIR", help="write a trace of each step")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures with the command line's arguments.
+
+    Args:
+        arguments: of `add_arguments`.
+
+    Returns:
+        {"rows": [{"case", "engine", ...}], "machine": {...}}.
+    """
+    peak = matrix_peak(arguments.dtype)
+    rows = []
+    for case in arguments.cases:
+        engines = ["plain", *(e for e in arguments.engines if e != "plain")]
+        rows += _measure_case(case, engines, arguments, peak)
+    device = jax.devices()[0]
+    machine = {
+        "device": device.device_kind,
+        "platform": device.platform,
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "jax": jax.__version__,
+        "matrix_peak_flops_per_second": peak,
+    }
+    return {"rows": rows, "machine": machine}
+
+
+def _measure_case(
+    case: str, engines: list[str], arguments: argparse.Namespace, peak: float
+) -> list[dict[str, Any]]:
+    made = SIZES[arguments.size]()
+    if arguments.batch:
+        made = dataclasses.replace(made, batch=arguments.batch)
+    programs, rows, outputs = {}, {}, {}
+    for engine in engines:
+        config = configure(made, case, engine)
+        config.model.dtype, config.train.microbatch = arguments.dtype, arguments.microbatch
+        for place in ("dropout_rate", "attention_dropout_rate", "position_dropout_rate"):
+            config.model[place] = arguments.dropout
+        step, state, batch = make(config, case, made)
+        programs[engine] = compiled = jax.jit(step).lower(state, batch).compile()
+        # Also the first run, which is not timed.
+        outputs[engine] = jax.device_get(compiled(state, batch)[0])
+        rows[engine] = {
+            "case": case,
+            "engine": engine,
+            "size": arguments.size,
+            "dtype": arguments.dtype,
+            "batch": made.batch,
+            "microbatch": arguments.microbatch,
+            "dropout": arguments.dropout,
+            **_compiled_numbers(step, compiled, state, batch),
+        }
+    seconds: dict[str, list[float]] = {engine: [] for engine in engines}
+    for _ in range(arguments.rounds):
+        for engine in engines:
+            seconds[engine].append(_timed(programs[engine], state, batch))
+    if arguments.profile:
+        for engine in engines:
+            with jax.profiler.trace(arguments.profile / f"{case}-{engine}"):
+                _timed(programs[engine], state, batch)
+    reference = outputs.get("vmap")
+    for engine, row in rows.items():
+        ratios = np.array(seconds[engine]) / np.array(seconds["plain"])
+        row["seconds"] = float(np.median(seconds[engine]))
+        row["time_ratio"] = float(np.median(ratios))
+        for name in ("flops", "xla_flops", "temp_bytes"):
+            row[f"{name}_ratio"] = row[name] / max(rows["plain"][name], 1)
+        row["samples_per_second"] = made.batch / row["seconds"]
+        # Of the plain step's operations, as is usual: what an engine does besides counts nothing.
+        row["utilisation"] = rows["plain"]["flops"] / row["seconds"] / peak
+        row["relative_difference"] = (
+            relative_difference(outputs[engine], reference)
+            if reference is not None and engine != "plain"
+            else None
+        )
+    return list(rows.values())
+
+
+def _compiled_numbers(step: Step, compiled: Any, state: Tree, batch: Tree) -> dict[str, float]:
+    analysis = compiled.cost_analysis() or {}
+    memory = compiled.memory_analysis()
+    return {
+        "flops": count_flops(step, state, batch),
+        # XLA counts what stands in a loop once, however often it runs.
+        "xla_flops": float(analysis.get("flops", float("nan"))),
+        "temp_bytes": int(memory.temp_size_in_bytes),
+    }
+
+
+def _timed(program: Any, state: Tree, batch: Tree) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(program(state, batch))
+    return time.perf_counter() - start
+
+
+def relative_difference(actual: Tree, expected: Tree) -> float:
+    """|actual - expected| / |expected|, global norms."""
+    difference = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), actual, expected)
+    return float(optax.global_norm(difference) / optax.global_norm(expected))
+
+
+@functools.cache
+def matrix_peak(dtype: str) -> float:
+    """Operations a second of the fastest large matrix product found on this device.
+
+    Args:
+        dtype: of the factors.
+
+    Returns:
+        Operations a second; a multiplication and an addition are two.
+    """
+    best = 0.0
+    sizes = (1024, 2048) if jax.default_backend() == "cpu" else (4096, 8192)
+    for n in sizes:
+        x = jnp.ones((n, n), dtype)
+        product = jax.jit(jnp.matmul).lower(x, x).compile()
+        for _ in range(5):
+            start = time.perf_counter()
+            for _ in range(3):
+                last = product(x, x)
+            last.block_until_ready()
+            best = max(best, 3 * 2 * n**3 / (time.perf_counter() - start))
+    return best
+
+
+def show(numbers: dict[str, Any]) -> str:
+    """The numbers as text."""
+    machine = numbers["machine"]
+    lines = [
+        f"{machine['device']}, {machine['cores']} cores, jax {machine['jax']}; "
+        f"matrix products reach {machine['matrix_peak_flops_per_second'] / 1e9:,.0f} GFLOP/s",
+        "ratios to the plain step of the same case",
+        f"{'case':15}{'engine':16}{'step':>9}{'time':>7}{'FLOPs':>7}{'XLA':>7}{'memory':>8}"
+        f"{'temp GiB':>10}{'samples/s':>11}{'util.':>7}{'differs':>10}",
+    ]
+    for row in numbers["rows"]:
+        difference = row["relative_difference"]
+        lines.append(
+            f"{row['case']:15}{row['engine']:16}{row['seconds']:8.3f}s{row['time_ratio']:7.2f}"
+            f"{row['flops_ratio']:7.2f}{row['xla_flops_ratio']:7.2f}{row['temp_bytes_ratio']:8.2f}"
+            f"{row['temp_bytes'] / _GIB:10.3f}{row['samples_per_second']:11.2f}"
+            f"{row['utilisation']:7.1%}"
+            + (f"{difference:10.1e}" if difference is not None else f"{'':>10}")
+        )
+    return "\n".join(lines)

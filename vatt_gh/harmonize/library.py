@@ -1,0 +1,126 @@
+"""Harmonized gradients of any encoder of independent samples, under any two or more losses."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vatt_gh.harmonize.attribution import feature_cotangents
+from vatt_gh.harmonize.devices import normalised
+from vatt_gh.harmonize.engine import Encode, Pass, Path
+from vatt_gh.harmonize.ghost import PLAIN, RULES, ghost
+from vatt_gh.harmonize.method import Coefficients, Method
+from vatt_gh.harmonize.per_sample import per_sample
+from vatt_gh.harmonize.recording import Rules
+
+Array = jax.Array
+Tree = Any
+ENGINES = ("ghost", "vmap")
+BOTH = Method(realign=True, curriculum=True)
+
+
+class Harmonized(NamedTuple):
+    """What `harmonized_gradients` returns.
+
+    Attributes:
+        gradients: like params; summed over devices, divided by the mean weight.
+        losses: [L] float32, of this device.
+        features: of the encoder, [B, ...].
+        coefficients: of each sample: its weight, cosine, and the factor of each loss.
+    """
+
+    gradients: Tree
+    losses: Array
+    features: Tree
+    coefficients: Coefficients
+
+
+def harmonized_gradients(
+    encoder: nn.Module | Encode,
+    params: Tree,
+    inputs: Tree,
+    losses: Callable[[Tree], Sequence[Array]],
+    *,
+    method: Method = BOTH,
+    gamma: Array | float = 0.0,
+    attribution: str = "embedding",
+    engine: str = "ghost",
+    shared: Callable[[Path], bool] = lambda path: True,
+    complete: Array | None = None,
+    microbatch: int = 0,
+    rules: Rules = RULES,
+    plain: Sequence[type[nn.Module]] = PLAIN,
+    sketch: int = 0,
+    key: Array | None = None,
+    axis_name: str | None = None,
+) -> Harmonized:
+    """Gradients in which the losses of one sample do not oppose one another.
+
+    With h_i the features of sample i, its gradient in loss l is (dh_i/dparams)^T dL_l/dh_i. These
+    sum to the ordinary gradient of the summed losses, and that is what is returned where nothing
+    conflicts and nothing is dropped.
+
+    Args:
+        encoder: a Flax module that is called with one sample, or a function (params, sample) ->
+            features. A sample's features must depend on that sample alone. The `ghost` engine
+            sees into Flax modules only; a function without any needs engine="vmap".
+        params: nested dicts of arrays, of the encoder.
+        inputs: tree of [B, ...] arrays, one entry a sample. Random keys are inputs like others.
+        losses: features [B, ...] -> L >= 2 losses, each [] or, one value a sample, [B]; what is
+            not scalar is summed. They may couple samples, and devices by collectives.
+        method: realignment, curriculum, or both.
+        gamma: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`.
+        attribution: "embedding" or "anchor", see `feature_cotangents`.
+        engine: "ghost", or "vmap": slow, of any function.
+        shared: whether a parameter, by its path of names, is reached by all losses; inner
+            products are taken over these.
+        complete: [B] bool, False for samples that lack one of the losses: they have no conflict,
+            and weight 1. None: all are complete.
+        microbatch: samples whose encoder runs at a time; divides B; 0: all.
+        rules, plain, sketch, key: of the ghost engine, see `ghost`.
+        axis_name: named axis of the devices that share the batch, or None.
+
+    Returns:
+        See Harmonized.
+
+    Raises:
+        ValueError: an argument has a value that is not listed above, or there is one loss only.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r}: expected one of {', '.join(ENGINES)}")
+    encode = _as_function(encoder)
+    count = len(jax.tree.leaves(inputs)[0])
+    complete = jnp.ones(count, bool) if complete is None else complete
+
+    def values_of(features: Tree) -> list[Array]:
+        return [jnp.asarray(value) for value in losses(features)]
+
+    features = jax.eval_shape(lambda p, x: jax.vmap(encode, (None, 0))(p, x), params, inputs)
+    number = len(jax.eval_shape(values_of, features))
+    if number < 2:
+        raise ValueError(f"{number} loss: there is no conflict without a second one")
+    common = {"losses": number, "shared": shared, "microbatch": microbatch}
+    passes = [Pass(inputs, tuple(range(number)))]
+    if engine == "vmap":
+        [features], finish = per_sample(encode, params, passes, **common)
+    else:
+        special = {"rules": rules, "plain": plain, "sketch": sketch, "key": key}
+        [features], finish = ghost(encode, params, passes, **common, **special)
+    values, pullback = jax.vjp(values_of, features)
+    cotangents = feature_cotangents(
+        lambda given: pullback(given)[0], values, attribution, axis_name
+    )
+    gradients, decided = finish(
+        [dict(enumerate(cotangents))], lambda gram, whole: method(gram, whole, gamma), complete
+    )
+    gradients, _ = normalised(gradients, decided.weight, axis_name)
+    totals = jnp.stack([jnp.sum(value).astype(jnp.float32) for value in values])
+    return Harmonized(gradients, totals, features, decided)
+
+
+def _as_function(encoder: nn.Module | Encode) -> Encode:
+    if isinstance(encoder, nn.Module):
+        return lambda params, sample: encoder.apply({"params": params}, sample)
+    return encoder
