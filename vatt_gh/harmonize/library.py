@@ -64,8 +64,8 @@ def harmonized_gradients(
 
     Args:
         encoder: a Flax module that is called with one sample, or a function (params, sample) ->
-            features. A sample's features must depend on that sample alone. The `ghost` engine
-            sees into Flax modules only; a function without any needs engine="vmap".
+            features. A sample's features must depend on that sample alone. What is not a
+            Flax layer is invisible to the ghost engine, which then does as "vmap" does.
         params: nested dicts of arrays, of the encoder.
         inputs: tree of [B, ...] arrays, one entry a sample. Random keys are inputs like others.
         losses: features [B, ...] -> L >= 2 losses, each [] or, one value a sample, [B]; what is
