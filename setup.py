@@ -47,6 +47,7 @@ setup(
             "nbclient>=0.11",
             "nbformat>=5.11",
             "pytest>=9.2",
+            "pytest-xdist>=3.8",
             "ruff>=0.17",
         ],
     },
