@@ -14,6 +14,7 @@ from pathlib import Path
 MEASUREMENTS = {
     "bfloat16": ("vatt_gh.bench.bfloat16", "retrieval in bfloat16 beside float32"),
     "harmonize": ("vatt_gh.bench.harmonize", "what harmonization costs beside the plain step"),
+    "sketch": ("vatt_gh.bench.sketch", "how far a sketch moves the cosines of samples"),
 }
 
 

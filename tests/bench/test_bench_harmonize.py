@@ -1,0 +1,60 @@
+"""The measurements of harmonization: their numbers are of what they say, in the promised form."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vatt_gh.bench import cases
+from vatt_gh.bench.__main__ import main
+from vatt_gh.bench.harmonize import relative_difference
+from vatt_gh.bench.sketch import compared
+
+
+def test_rows_have_ratios_and_the_engines_agree(tmp_path, capsys):
+    file = tmp_path / "found.json"
+    engines = ["--engines", "ghost", "vmap"]
+    options = ["--size=tiny", "--cases", "video_tower", "--rounds=2", "--batch=2"]
+    main(["harmonize", *options, *engines, f"--json={file}"])
+    found = json.loads(file.read_text())
+    rows = {row["engine"]: row for row in found["rows"]}
+    assert list(rows) == ["plain", "ghost", "vmap"]
+    for row in rows.values():
+        assert row["case"] == "video_tower" and row["batch"] == 2
+        for name in ("time_ratio", "flops_ratio", "temp_bytes_ratio", "samples_per_second"):
+            assert np.isfinite(row[name]) and row[name] > 0
+    assert all(rows["plain"][f"{name}_ratio"] == 1 for name in ("time", "flops", "temp_bytes"))
+    assert 1 < rows["ghost"]["flops_ratio"] < rows["vmap"]["flops_ratio"]
+    assert rows["ghost"]["relative_difference"] < 1e-5 and rows["vmap"]["relative_difference"] == 0
+    assert rows["plain"]["relative_difference"] is None
+    assert found["machine"]["matrix_peak_flops_per_second"] > 1e8
+    assert "video_tower    ghost" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("case", cases.CASES)
+@pytest.mark.parametrize("size", cases.SIZES)
+def test_every_size_is_a_configuration(case, size):
+    made = cases.SIZES[size]()
+    config = cases.configure(made, case, "ghost_sketch64")
+    assert config.model.kind == ("shared" if case == "shared_encoder" else "three_tower")
+    assert config.harmonize.sketch == 64 and config.train.batch_size == made.batch
+    video, data = config.model.video, config.data
+    kept = config.model.keep_tokens * data.frames * data.size**2 / np.prod(video.patch)
+    if size in ("third", "tx_fac_bbs"):  # VATT's ratio, 784 tokens to width 768
+        assert kept / video.d_model == pytest.approx(784 / 768, rel=0.03)
+
+
+def test_relative_difference_is_of_global_norms():
+    expected = {"a": jnp.array([3.0, 0.0]), "b": jnp.array([4.0])}
+    actual = {"a": jnp.array([3.0, 0.3]), "b": jnp.array([4.4])}
+    assert relative_difference(actual, expected) == pytest.approx(0.1)
+
+
+def test_flips_of_a_sketch_are_counted():
+    exact, near = np.array([-0.4, -0.1, 0.1, 0.5]), np.array([-0.2, 0.1, 0.2, 0.5])
+    found = compared(exact, near, 8, [-0.3, 0.15])
+    assert found["largest_error"] == pytest.approx(0.2)
+    assert found["rms_error"] == pytest.approx(0.15)
+    assert found["sign_flips"] == 0.25
+    assert found["decision_flips"] == {"-0.3": 0.25, "0.15": 0.25}

@@ -1,0 +1,93 @@
+"""How far a sketch moves the cosines of samples, and what that changes for them.
+
+A video tower of the size `third` with its depth given, parameters as drawn, random clips, under two
+contrastive losses; one draw of the signs.
+"""
+
+import argparse
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from vatt_gh.bench.cases import configure, make, third
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this measurement's arguments to the command line's."""
+    parser.add_argument("--sizes", nargs="+", type=int, default=[64], help="of the sketch")
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--microbatch", type=int, default=8, help="divides the samples")
+    parser.add_argument("--gammas", nargs="+", type=float, default=[-0.3, 0.0])
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures with the command line's arguments.
+
+    Args:
+        arguments: of `add_arguments`.
+
+    Returns:
+        {"rows": [of each size of the sketch: errors and flips], "layers", "samples", ...}.
+    """
+    exact = _cosines(arguments, 0)
+    rows = [compared(exact, _cosines(arguments, k), k, arguments.gammas) for k in arguments.sizes]
+    spread = [float(x) for x in np.quantile(exact, (0.0, 0.25, 0.5, 0.75, 1.0))]
+    given = {name: x for name, x in vars(arguments).items() if name != "json"}
+    return {"rows": rows, "exact_quartiles": spread, **given}
+
+
+def _cosines(arguments: argparse.Namespace, sketch: int) -> np.ndarray:
+    size = third(arguments.width, arguments.layers, arguments.samples)
+    # Only the video tower runs: the others' sizes cost memory and nothing else.
+    model = {**size.model, "audio.layers": 1, "text.layers": 1}
+    size = dataclasses.replace(size, model=model)
+    config = configure(size, "video_tower", "ghost")
+    config.harmonize.sketch = sketch
+    config.train.microbatch = arguments.microbatch
+    step, params, batch = make(config, "video_tower", size)
+    _, coefficients = jax.jit(step)(params, batch)
+    return np.asarray(coefficients.cosine)
+
+
+def compared(exact: np.ndarray, near: np.ndarray, size: int, gammas: list[float]) -> dict[str, Any]:
+    """Errors of cosines, and the samples that they change something for.
+
+    Args:
+        exact: [N] cosines.
+        near: [N], of the sketch.
+        size: of the sketch.
+        gammas: thresholds of the curriculum to try.
+
+    Returns:
+        Largest and root mean square error, the share of samples whose cosine has another sign,
+        and by threshold the share that is kept in place of dropped or dropped in place of kept.
+    """
+    error = np.abs(near - exact)
+    return {
+        "sketch": size,
+        "largest_error": float(error.max()),
+        "rms_error": float(np.sqrt(np.mean(error**2))),
+        "sign_flips": float(np.mean((near < 0) != (exact < 0))),
+        "decision_flips": {str(g): float(np.mean((near > g) != (exact > g))) for g in gammas},
+    }
+
+
+def show(numbers: dict[str, Any]) -> str:
+    """The numbers as text."""
+    quartiles = ", ".join(f"{x:+.3f}" for x in numbers["exact_quartiles"])
+    lines = [
+        f"{numbers['layers']} layers of width {numbers['width']}, {numbers['samples']} samples; "
+        f"exact cosines, quartiles: {quartiles}"
+    ]
+    for row in numbers["rows"]:
+        flips = ", ".join(f"{share:.1%} at {g}" for g, share in row["decision_flips"].items())
+        lines.append(
+            f"  sketch={row['sketch']}: largest error {row['largest_error']:.3f}, root mean square "
+            f"{row['rms_error']:.4f}; another sign {row['sign_flips']:.1%}, "
+            f"another decision {flips}"
+        )
+    return "\n".join(lines)
