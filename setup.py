@@ -34,6 +34,7 @@ setup(
         "rich>=15.0",
         "scikit-learn>=1.9",
         "scipy>=1.17",
+        "simplejpeg>=1.9",
         "tensorboard>=2.21",
         "tensorflow>=2.21",
         "tensorflow-datasets>=4.9.10",

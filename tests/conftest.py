@@ -15,7 +15,7 @@ os.environ["XLA_FLAGS"] = (
 import pytest
 
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
-from vatt_gh.media.video import Form
+from vatt_gh.media.form import Form
 
 SMALL_FORM = Form(fps=10.0, short_side=32, audio_rate=16_000, segment_seconds=4.0)
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from vatt_gh.errors import UserError
-from vatt_gh.media.video import Form
+from vatt_gh.media.form import Form
 
 # TensorFlow is imported late: the processes that decode import this module, and do without it.
 

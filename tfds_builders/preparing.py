@@ -14,8 +14,8 @@ import tensorflow_datasets as tfds
 from tfds_builders.howto100m import Howto100m, Howto100mConfig
 from vatt_gh.data.record_index import write_index
 from vatt_gh.errors import UserError
+from vatt_gh.media.form import Form
 from vatt_gh.media.library import Library, scan
-from vatt_gh.media.video import Form
 
 BUILDERS = {"howto100m": (Howto100m, Howto100mConfig)}
 

@@ -8,7 +8,7 @@ import pytest
 from media_files import write_media
 from small import small_config
 
-from vatt_gh.media.video import Form
+from vatt_gh.media.form import Form
 
 FPS, RATE, SECONDS, SIDE = 10, 16_000, 12.5, 64
 FORM = Form(float(FPS), SIDE, RATE, segment_seconds=4.0, jpeg_quality=95)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from media_files import tone, write_media
 
-from vatt_gh.media.video import Form, MediaError, read_segments
+from vatt_gh.media.form import Form, MediaError
+from vatt_gh.media.video import read_segments
 
 FORM = Form(fps=10.0, short_side=16, audio_rate=16_000, segment_seconds=2.0, jpeg_quality=50)
 

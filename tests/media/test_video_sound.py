@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from media_files import grey, tone, write_media
 
-from vatt_gh.media.video import Form, MediaError, read_segments
+from vatt_gh.media.form import Form, MediaError
+from vatt_gh.media.video import read_segments
 
 RATE = 16_000
 FORM = Form(fps=10.0, short_side=16, audio_rate=RATE, segment_seconds=1000.0, jpeg_quality=50)

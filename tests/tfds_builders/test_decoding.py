@@ -4,9 +4,12 @@ import time
 
 import pytest
 from deadly import DeadlyPath
+from media_files import grey, write_media
 
 from tfds_builders.decoding import Decoded, decode_all
-from vatt_gh.media.video import Segment, read_segments
+from tfds_builders.workers import Limits
+from vatt_gh.media.form import Segment
+from vatt_gh.media.video import read_segments
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,9 @@ def grouped(items):
 def test_videos_come_in_their_order_and_broken_ones_with_a_reason(
     videos, small_form, tmp_path, workers
 ):
-    items = decode_all(videos, form=small_form, workers=workers, spool_dir=tmp_path)
+    items = decode_all(
+        videos, form=small_form, workers=workers, spool_dir=tmp_path, limits=Limits()
+    )
     groups = grouped(items)
     assert [video for video, _ in groups] == [video for video, _ in videos]
     for (video, decoded), (_, path) in zip(groups, videos, strict=True):
@@ -60,7 +65,7 @@ def test_a_decoder_that_dies_costs_its_video_alone(videos, small_form, tmp_path)
     good = [item for item in videos if item[0] not in ("truncated00", "zerobytes00")]
     gate = tmp_path / "gate"
     row = [good[0], ("deadly", DeadlyPath(gate)), *good[1:], ("deadlier", DeadlyPath(gate))]
-    items = decode_all(row, form=small_form, workers=2, spool_dir=tmp_path)
+    items = decode_all(row, form=small_form, workers=2, spool_dir=tmp_path, limits=Limits())
     groups = [next(items)]
     # The first video is decoded; now a process dies while nobody waits for it.
     gate.touch()
@@ -75,8 +80,37 @@ def test_a_decoder_that_dies_costs_its_video_alone(videos, small_form, tmp_path)
 
 
 def test_stopping_early_leaves_no_spool(videos, small_form, tmp_path):
-    items = decode_all(videos, form=small_form, workers=1, spool_dir=tmp_path)
+    items = decode_all(videos, form=small_form, workers=1, spool_dir=tmp_path, limits=Limits())
     next(items)
     assert list(tmp_path.iterdir()) != []
     items.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_takes_too_long_is_given_up_alone(videos, small_form, tmp_path):
+    good = [item for item in videos if item[0] not in ("truncated00", "zerobytes00")]
+    # It waits for its gate, which never opens.
+    row = [good[0], ("hanging", DeadlyPath(tmp_path / "gate")), *good[1:]]
+    limits = Limits(seconds=4.0)
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    items = decode_all(row, form=small_form, workers=2, spool_dir=spool, limits=limits)
+    groups = grouped(items)
+    assert [video for video, _ in groups] == [video for video, _ in row]
+    assert groups[1][1] == [Decoded("hanging", 0, False, "took longer than 4 s to decode")]
+    for (video, decoded), (_, path) in zip(groups, row, strict=True):
+        if video != "hanging":
+            check(decoded, video, path, small_form)
+
+
+def test_a_video_that_needs_too_much_memory_is_given_up_alone(videos, small_form, tmp_path):
+    good = videos[0]
+    huge = write_media(tmp_path / "huge.mkv", [grey(9, 6000, 6000)] * 3, [0, 0.1, 0.2])
+    limits = Limits(gigabytes=0.25)
+    row = [good, ("huge", huge), good]
+    items = decode_all(row, form=small_form, workers=1, spool_dir=None, limits=limits)
+    (first, second, third) = grouped(items)
+    check(first[1], *good, small_form)
+    check(third[1], *good, small_form)
+    (end,) = second[1]
+    assert end.error is not None  # decoders name the failure as they like

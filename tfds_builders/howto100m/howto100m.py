@@ -16,8 +16,8 @@ import tensorflow_datasets as tfds
 from tfds_builders.decoding import Decoded, decode_all
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, overlapping
+from vatt_gh.media.form import Form, Segment
 from vatt_gh.media.library import LAYOUT, Library, scan
-from vatt_gh.media.video import Form, Segment
 from vatt_gh.media.words import split_words
 
 # Bytes of video files whose segments share a shard. Records may take ten times as much, and TFDS

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.data.record_index import load_index
 from vatt_gh.errors import UserError
-from vatt_gh.media.video import Form
+from vatt_gh.media.form import Form
 
 WORDS_FILE = "words.json"  # {word: count} of all captions, written when records are built
 

@@ -1,81 +1,69 @@
-"""Decodes any video file to segments: JPEG frames at a constant rate, and the sound with them."""
+"""Decodes any video file: whole, in segments at a constant rate, or one window of it."""
 
-import dataclasses
-import io
-from collections.abc import Iterator
-from fractions import Fraction
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
-from PIL import Image
 
-_TINY = 1e-4  # s; time stamps are rounded to their time base
+from vatt_gh.media.form import Form, MediaError, Segment
+from vatt_gh.media.mp4 import to_mp4
+from vatt_gh.media.pictures import Planes, Sampler, Scaler
+from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
+
 _PATIENCE = 10.0  # s of video that a segment waits for its sound
-_GAP = 0.1  # s without sound that are kept; less is an inaccurate time stamp
-
-# Pillow turns counterclockwise, as the angle of a frame does.
-_ROTATE = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180}
-_ROTATE[270] = Image.Transpose.ROTATE_270
+_LEAD = 1.0  # s before a window where reading begins: sound may lie before its pictures
 
 
-class MediaError(Exception):
-    """A file that cannot be decoded to its end.
-
-    Args:
-        path: the file.
-        reason: one sentence, for the list of what was left out.
-    """
-
-    def __init__(self, path: Path | str, reason: str):
-        self.path, self.reason = str(path), reason
-        super().__init__(f"{path}: {reason}")
-
-    def __reduce__(self) -> tuple:
-        return MediaError, (self.path, self.reason)  # it crosses process borders
-
-
-def _setting(default: float | int, explanation: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": explanation})
-
-
-@dataclasses.dataclass(frozen=True)
-class Form:
-    """How a video is stored."""
-
-    fps: float = _setting(10.0, "frames a second")
-    short_side: int = _setting(256, "pixels of the shorter side of a frame")
-    audio_rate: int = _setting(48_000, "sound samples a second")
-    segment_seconds: float = _setting(30.0, "length of a record")
-    jpeg_quality: int = _setting(90, "1 to 95")
-
-
-@dataclasses.dataclass(frozen=True)
-class Segment:
-    """A stretch of a video.
+class _Opened(NamedTuple):
+    """A file with a video stream.
 
     Attributes:
-        index: from 0.
-        start, end: seconds in the source video.
-        frames: JPEG bytes; frame k shows what is on screen at start + k / fps.
-        audio: [n] int16 mono at the form's rate, sample 0 at `start`; None: no sound.
+        container: of PyAV.
+        video, audio: its first streams; audio: None where there is no sound.
+        zero: when the earlier of them begins, in seconds of its time stamps, where players start.
+        scaler: of its frames.
     """
 
-    index: int
-    start: float
-    end: float
-    frames: list[bytes]
-    audio: np.ndarray | None
+    container: av.container.InputContainer
+    video: av.video.stream.VideoStream
+    audio: av.audio.stream.AudioStream | None
+    zero: float
+    scaler: Scaler
+
+    def streams(self) -> list[av.stream.Stream]:
+        """Those that are read."""
+        return [self.video] if self.audio is None else [self.video, self.audio]
+
+
+@contextlib.contextmanager
+def _opened(path: Path | str, form: Form) -> Iterator[_Opened]:
+    try:
+        with av.open(str(path), metadata_errors="ignore") as container:
+            if not container.streams.video:
+                raise MediaError(path, "has no video stream")
+            video = container.streams.video[0]
+            audio = next(iter(container.streams.audio), None)
+            streams = [s for s in (video, audio) if s is not None]
+            for stream in streams:
+                stream.codec_context.thread_count = 1  # builds run one process a core
+            begins = [
+                float(s.start_time * s.time_base) for s in streams if s.start_time is not None
+            ]
+            scaler = Scaler(form.short_side, float(video.sample_aspect_ratio or 1))
+            yield _Opened(container, video, audio, float(min(begins, default=0)), scaler)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(path, f"cannot be decoded: {error}") from error
 
 
 def read_segments(path: Path | str, form: Form) -> Iterator[Segment]:
     """Decodes a file once, one segment in memory at a time.
 
     Variable frame rates become constant: frame k is the last source frame shown at its time.
-    Frames are upright, of square pixels, RGB. A rest of less than a second at the end belongs to
-    the segment before it.
+    Frames are upright, of square pixels. A rest of less than a second at the end belongs to the
+    segment before it.
 
     Args:
         path: of a file with a video stream.
@@ -87,28 +75,70 @@ def read_segments(path: Path | str, form: Form) -> Iterator[Segment]:
     Raises:
         MediaError: the file is empty, truncated, no media, or has no video stream.
     """
-    try:
-        with av.open(str(path), metadata_errors="ignore") as container:
-            if not container.streams.video:
-                raise MediaError(path, "has no video stream")
-            yield from _segments(container, form, Path(path))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(path, f"cannot be decoded: {error}") from error
+    with _opened(path, form) as file:
+        yield from _segments(file, form, Path(path))
 
 
-def _segments(container: av.container.InputContainer, form: Form, path: Path) -> Iterator[Segment]:
-    per_segment = max(1, round(form.segment_seconds * form.fps))
-    cutter = _Cutter(form, per_segment, bool(container.streams.audio))
-    sampler = _Sampler(form, float(container.streams.video[0].sample_aspect_ratio or 1))
-    streams = [container.streams.video[0], *container.streams.audio[:1]]
-    for stream in streams:
-        stream.codec_context.thread_count = 1  # builds run one process a core
-    sound = _Sound(form.audio_rate)
-    # Times are counted from the earliest stream, which is where players start.
-    starts = [float(s.start_time * s.time_base) for s in streams if s.start_time is not None]
-    zero = min(starts, default=0.0)
+def read_window(
+    path: Path | str, form: Form, frames: range, samples: range
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Decodes a window of a file, from the key frame before it on.
+
+    Args:
+        path: of a file that `read_segments` reads.
+        form: how it would be stored.
+        frames: numbers of the frames wanted, counted from the video's beginning.
+        samples: places of the sound samples wanted, counted likewise.
+
+    Returns:
+        Frames [H, W, 3] uint8, as `read_segments` has them but for the loss of JPEG, fewer where
+        the video ends before; and the sound, [len(samples)] int16.
+
+    Raises:
+        MediaError: the file cannot be decoded there.
+    """
+    with _opened(path, form) as file:
+        pictures: list[np.ndarray] = []
+        chunks: list[Chunk] = []
+        sampler = Sampler(form.fps, file.scaler.rgb, frames.start)
+        sound = Resampler(form.audio_rate)
+        begin = min(frames.start / form.fps, samples.start / form.audio_rate)
+        end = max(frames.stop / form.fps, samples.stop / form.audio_rate)
+        silent = file.audio is None or not samples
+        for frame in _decoded_from(file, begin):
+            if not isinstance(frame, av.VideoFrame):
+                chunks += sound.take(frame, file.zero)
+            elif len(pictures) < len(frames):
+                pictures.extend(sampler.take(frame, file.zero))
+            heard = silent or (chunks and chunks[-1][0] >= samples.stop)
+            late = frame.time is not None and frame.time - file.zero > end + _PATIENCE
+            if len(pictures) >= len(frames) and (heard or late):
+                break
+        pictures.extend(sampler.finish() if len(pictures) < len(frames) else ())
+        if not pictures:
+            raise MediaError(path, f"has no frame at {frames.start / form.fps:.1f} s")
+        heard = place(chunks + sound.finish(), samples.start, samples.stop)
+        return pictures[: len(frames)], heard
+
+
+def _decoded_from(file: _Opened, seconds: float) -> Iterator[Any]:
+    """Decoded frames from a key frame before a time on; from the beginning without an index."""
+    target = max(0.0, seconds - _LEAD) + file.zero
+    with contextlib.suppress(av.FFmpegError):
+        if seconds > _LEAD:
+            file.container.seek(int(target / file.video.time_base), stream=file.video)
+    for packet in file.container.demux(file.streams()):
+        with contextlib.suppress(av.error.InvalidDataError):  # as before a file's first key frame
+            yield from packet.decode()
+
+
+def _segments(file: _Opened, form: Form, path: Path) -> Iterator[Segment]:
+    make, pack = _storage(file.scaler, form)
+    cutter = _Cutter(form, pack, file.audio is not None)
+    sampler = Sampler(form.fps, make)
+    sound = Resampler(form.audio_rate)
     errors = 0
-    for packet in container.demux(streams):
+    for packet in file.container.demux(file.streams()):
         try:
             decoded = packet.decode()
         except av.error.InvalidDataError:
@@ -116,9 +146,10 @@ def _segments(container: av.container.InputContainer, form: Form, path: Path) ->
             continue
         for frame in decoded:
             if isinstance(frame, av.VideoFrame):
-                cutter.frames.extend(sampler.take(frame, zero))
+                cutter.size = cutter.size or file.scaler.size(frame)
+                cutter.frames.extend(sampler.take(frame, file.zero))
             else:
-                cutter.add_sound(sound.take(frame, zero))
+                cutter.add_sound(sound.take(frame, file.zero))
         yield from cutter.complete()
     cutter.frames.extend(sampler.finish())
     cutter.add_sound(sound.finish())
@@ -128,8 +159,28 @@ def _segments(container: av.container.InputContainer, form: Form, path: Path) ->
         raise MediaError(path, f"is damaged: {errors} packets cannot be decoded")
     if not cutter.any_frames():
         raise MediaError(path, "holds no frame")
-    _check_length(container, path, cutter.seconds())
+    _check_length(file.container, path, cutter.seconds())
     yield from cutter.rest()
+
+
+def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
+    """What is made of a frame that is needed; what is kept of a segment's frames and sound."""
+
+    def jpeg(frame: av.VideoFrame) -> bytes:
+        return scaler.planes(frame).jpeg(form.jpeg_quality)
+
+    def as_is(frames: list[bytes], audio: np.ndarray | None) -> dict[str, Any]:
+        return {"frames": frames, "audio": audio}
+
+    def compressed(frames: list[Planes], audio: np.ndarray | None) -> dict[str, Any]:
+        flac = b"" if audio is None else to_flac(audio, form.audio_rate)
+        return {"video": to_mp4(frames), "flac": flac}
+
+    return {
+        "jpeg": (jpeg, as_is),
+        "mp4": (scaler.planes, compressed),
+        "index": (lambda frame: None, lambda frames, audio: {}),
+    }[form.storage]
 
 
 def _check_length(container: av.container.InputContainer, path: Path, seconds: float) -> None:
@@ -139,93 +190,25 @@ def _check_length(container: av.container.InputContainer, path: Path, seconds: f
         raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
 
 
-class _Sampler:
-    """Source frames at any times to JPEG frames at constant rate."""
-
-    def __init__(self, form: Form, pixel_aspect: float):
-        self._form = form
-        self._aspect = pixel_aspect
-        # One for all frames: it keeps the scaler, which takes longer to set up than to run.
-        self._scaler = VideoReformatter()
-        self._next = 0
-        self._shown: av.VideoFrame | None = None
-        self._encoded: bytes | None = None
-        self._until = 0.0
-
-    def take(self, frame: av.VideoFrame, zero: float) -> Iterator[bytes]:
-        """Takes the next source frame; gives out the frames that are due before it is shown."""
-        time = self._until if frame.time is None else frame.time - zero
-        duration = float((frame.duration or 0) * (frame.time_base or Fraction(0)))
-        if self._shown is not None:  # what comes before the first frame shows the first frame
-            yield from self._fill(time - _TINY)
-        self._shown, self._encoded = frame, None
-        self._until = max(self._until, time + (duration or 1.0 / self._form.fps))
-
-    def finish(self) -> Iterator[bytes]:
-        """Gives out the frames up to the end of the last source frame."""
-        if self._shown is not None:
-            yield from self._fill(self._until - 0.5 / self._form.fps)
-
-    def _fill(self, until: float) -> Iterator[bytes]:
-        while self._next / self._form.fps < until:
-            if self._encoded is None:
-                self._encoded = to_jpeg(self._shown, self._form, self._aspect, self._scaler)
-            yield self._encoded
-            self._next += 1
-
-
-class _Sound:
-    """Source audio frames to mono int16 at a constant rate, with their place in time."""
-
-    def __init__(self, rate: int):
-        self._rate = rate
-        self._resampler: av.AudioResampler | None = None
-        self._place = 0
-        self._until = 0.0
-
-    def take(self, frame: av.AudioFrame, zero: float) -> list[tuple[int, np.ndarray]]:
-        """Resamples a source frame: [(first sample's place, samples [n] int16)]."""
-        out = []
-        time = self._until if frame.time is None else frame.time - zero
-        if self._resampler is None or time > self._until + _GAP:
-            out = self.finish()
-            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=self._rate)
-            self._place, self._until = round(time * self._rate), time
-        self._until += frame.samples / frame.sample_rate
-        frame.pts = None  # broken time stamps must not stop the resampler; order is enough
-        return out + self._placed(self._resampler.resample(frame))
-
-    def finish(self) -> list[tuple[int, np.ndarray]]:
-        """What the resampler still holds."""
-        return [] if self._resampler is None else self._placed(self._resampler.resample(None))
-
-    def _placed(self, frames: list[av.AudioFrame]) -> list[tuple[int, np.ndarray]]:
-        out = []
-        for frame in frames:
-            samples = frame.to_ndarray().reshape(-1)
-            out.append((self._place, samples))
-            self._place += len(samples)
-        return out
-
-
 class _Cutter:
     """Collects frames and sound and cuts them into segments."""
 
-    def __init__(self, form: Form, per_segment: int, has_audio: bool):
-        self._form = form
-        self._per_segment = per_segment
+    def __init__(self, form: Form, pack: Callable, has_audio: bool):
+        self._form, self._pack = form, pack
+        self._per_segment = max(1, round(form.segment_seconds * form.fps))
         self._has_audio = has_audio
         self._index = 0
         self._first = 0  # number of frames in the segments given out
-        self._chunks: list[tuple[int, np.ndarray]] = []
+        self._chunks: list[Chunk] = []
         self._sound_end = 0
-        self.frames: list[bytes] = []
+        self.frames: list[Any] = []
+        self.size: tuple[int, int] | None = None
 
-    def add_sound(self, chunks: list[tuple[int, np.ndarray]]) -> None:
+    def add_sound(self, chunks: list[Chunk]) -> None:
         """Takes samples with their places."""
-        for place, samples in chunks:
-            self._chunks.append((place, samples))
-            self._sound_end = place + len(samples)
+        for first, samples in chunks:
+            self._chunks.append((first, samples))
+            self._sound_end = first + len(samples)
 
     def any_frames(self) -> bool:
         """Whether the video has any frame."""
@@ -258,36 +241,24 @@ class _Cutter:
     def _cut(self, count: int) -> Segment:
         frames, self.frames = self.frames[:count], self.frames[count:]
         first, last = self._first, self._first + count
+        height, width = self.size or (0, 0)
         audio = self._take_sound(self._sample(first), self._sample(last))
-        segment = Segment(self._index, first / self._form.fps, last / self._form.fps, frames, audio)
+        segment = Segment(
+            index=self._index,
+            start=first / self._form.fps,
+            end=last / self._form.fps,
+            count=count,
+            height=height,
+            width=width,
+            has_audio=audio is not None,
+            **self._pack(frames, audio),
+        )
         self._index, self._first = self._index + 1, last
         return segment
 
     def _take_sound(self, start: int, end: int) -> np.ndarray | None:
         if not self._has_audio or not self._sound_end:
             return None
-        audio = np.zeros(end - start, np.int16)  # gaps and a missing end are silence
-        for place, samples in self._chunks:
-            low, high = max(place, start), min(place + len(samples), end)
-            if low < high:
-                audio[low - start : high - start] = samples[low - place : high - place]
+        audio = place(self._chunks, start, end)  # gaps and a missing end are silence
         self._chunks = [(p, s) for p, s in self._chunks if p + len(s) > end]
         return audio
-
-
-def to_jpeg(
-    frame: av.VideoFrame, form: Form, pixel_aspect: float, scaler: VideoReformatter
-) -> bytes:
-    """A frame upright, of square pixels, scaled so that its short side fits the form."""
-    wide, height = frame.width * pixel_aspect, frame.height
-    scale = form.short_side / min(wide, height)
-    size = [max(form.short_side, round(side * scale / 2) * 2) for side in (wide, height)]
-    size[0 if wide <= height else 1] = form.short_side
-    scaled = scaler.reformat(frame, *size, "rgb24", interpolation="BILINEAR", threads=1)
-    image = scaled.to_image()
-    rotation = frame.rotation % 360
-    if rotation in _ROTATE:
-        image = image.transpose(_ROTATE[rotation])
-    data = io.BytesIO()
-    image.save(data, "JPEG", quality=form.jpeg_quality)
-    return data.getvalue()

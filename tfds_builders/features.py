@@ -1,0 +1,95 @@
+"""What a record holds, by its storage."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from vatt_gh.media.captions import Caption
+from vatt_gh.media.form import Form, Segment
+
+_BYTES = tfds.features.Tensor(shape=(), dtype=tf.string)
+
+
+def features_of(storage: str) -> dict[str, Any]:
+    """TFDS features of a segment.
+
+    Args:
+        storage: of vatt_gh.media.form.STORAGES.
+
+    Returns:
+        By name. Frames of 'jpeg' are JPEG images and its sound int16; 'mp4' has an H.264 file in
+        which frame k has time stamp k, and a FLAC file; 'index' the path below manual_dir.
+    """
+    stored = {
+        "jpeg": {
+            "frames": tfds.features.Sequence(
+                tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
+            ),
+            # encoding: as a list of integers a negative sample would take ten bytes.
+            "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
+        },
+        "mp4": {"video": _BYTES, "audio": _BYTES},
+        "index": {"path": tfds.features.Text()},
+    }
+    return {
+        "video_id": tfds.features.Text(),
+        "segment": np.int32,
+        "start": np.float32,
+        "end": np.float32,
+        "frame_count": np.int32,
+        "height": np.int32,
+        "width": np.int32,
+        "has_audio": np.bool_,
+        "captions": tfds.features.Sequence(
+            {"text": tfds.features.Text(), "start": np.float32, "end": np.float32}
+        ),
+        **stored[storage],
+    }
+
+
+def metadata_of(form: Form, manual_dir: Path) -> dict[str, Any]:
+    """What a reader has to know about all records: the form, and where the originals are."""
+    return {**dataclasses.asdict(form), "manual_dir": str(Path(manual_dir).absolute())}
+
+
+def example_of(
+    video: str, path: str, segment: Segment, said: list[Caption], form: Form
+) -> dict[str, Any]:
+    """A segment as TFDS takes it.
+
+    Args:
+        video: its id.
+        path: of its file, below manual_dir.
+        segment: decoded.
+        said: captions that overlap it.
+        form: how it is stored.
+
+    Returns:
+        Values of the features.
+    """
+    audio = np.zeros(0, np.int16) if segment.audio is None else segment.audio
+    stored: dict[str, dict[str, Any]] = {
+        "jpeg": {"frames": segment.frames, "audio": audio},
+        "mp4": {"video": segment.video, "audio": segment.flac},
+        "index": {"path": path},
+    }
+    return {
+        "video_id": video,
+        "segment": segment.index,
+        "start": segment.start,
+        "end": segment.end,
+        "frame_count": segment.count,
+        "height": segment.height,
+        "width": segment.width,
+        "has_audio": segment.has_audio,
+        "captions": {
+            "text": [row.text for row in said],
+            "start": [row.start for row in said],
+            "end": [row.end for row in said],
+        },
+        **stored[form.storage],
+    }

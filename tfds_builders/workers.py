@@ -1,0 +1,155 @@
+"""Processes that decode files, each with limits on a file's time and memory."""
+
+import contextlib
+import dataclasses
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+# Spawned, because TensorFlow's threads do not survive a fork.
+_CONTEXT = multiprocessing.get_context("spawn")
+_AHEAD = 2  # tasks that a worker has: it need not wait where nobody looks after it for a while
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one file may take before it is given up.
+
+    Attributes:
+        seconds: of decoding.
+        gigabytes: of memory.
+    """
+
+    seconds: float = 3600.0
+    gigabytes: float = 4.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Died:
+    """What comes of a task that its worker did not survive.
+
+    Attributes:
+        reason: one sentence.
+    """
+
+    reason: str
+
+
+class _Worker:
+    def __init__(self, function: Callable[..., Any], limits: Limits):
+        self.connection, other = _CONTEXT.Pipe()
+        self.process = _CONTEXT.Process(target=_serve, args=(function, other, limits), daemon=True)
+        self.process.start()
+        other.close()  # so that the worker's death closes the pipe
+        self.tasks: list[int] = []
+        self.started: float | None = None  # time.monotonic of the first task
+
+    def send(self, number: int, arguments: tuple) -> None:
+        self.tasks.append(number)
+        with contextlib.suppress(OSError):  # a worker that has died is noticed when it is read
+            self.connection.send(arguments)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def run_in_order(
+    function: Callable[..., Any], tasks: list[tuple], *, workers: int, limits: Limits
+) -> Iterator[Any]:
+    """Calls a function for many arguments in processes; results come in the arguments' order.
+
+    At most a few tasks more than there are workers are done before their result is taken. What
+    happens to one task happens to it alone: where its process dies or is killed at a limit, its
+    result says so and the others go on.
+
+    Args:
+        function: of a module; its arguments and results are pickled.
+        tasks: arguments of every call.
+        workers: processes.
+        limits: of one task.
+
+    Yields:
+        What the function returns, or Died.
+    """
+    team: list[_Worker] = []
+    done: dict[int, Any] = {}
+    todo = list(range(len(tasks)))
+    try:
+        for wanted in range(len(tasks)):
+            while wanted not in done:
+                while len(team) < workers and todo:
+                    team.append(_Worker(function, limits))
+                _hand_out(team, todo, tasks, wanted, workers)
+                _collect(team, todo, done, limits)
+            yield done.pop(wanted)
+            _hand_out(team, todo, tasks, wanted + 1, workers)
+    finally:
+        for worker in team:
+            worker.stop()
+
+
+def _hand_out(
+    team: list[_Worker], todo: list[int], tasks: list[tuple], wanted: int, workers: int
+) -> None:
+    for depth in range(_AHEAD):
+        for worker in team:
+            near = todo and todo[0] < wanted + 2 * _AHEAD * workers
+            if near and len(worker.tasks) <= depth:
+                number = todo.pop(0)
+                worker.send(number, tasks[number])
+
+
+def _collect(team: list[_Worker], todo: list[int], done: dict[int, Any], limits: Limits) -> None:
+    """Waits until something happens to a worker, and notes it."""
+    now = time.monotonic()
+    ends = [w.started + limits.seconds for w in team if w.started is not None]
+    ready = wait([w.connection for w in team], max(0.0, min(ends) - now) if ends else 1.0)
+    for worker in [w for w in team if w.connection in ready]:
+        try:
+            began, result = worker.connection.recv()
+        except (EOFError, OSError):
+            _bury(worker, team, todo, done, "its decoder process died")
+            continue
+        if began:
+            worker.started = result
+        else:
+            done[worker.tasks.pop(0)] = result
+            worker.started = None
+    now = time.monotonic()
+    for worker in list(team):
+        if worker.started is not None and now > worker.started + limits.seconds:
+            reason = f"took longer than {limits.seconds:g} s to decode"
+            _bury(worker, team, todo, done, reason)
+
+
+def _bury(
+    worker: _Worker, team: list[_Worker], todo: list[int], done: dict[int, Any], reason: str
+) -> None:
+    worker.stop()
+    team.remove(worker)
+    if worker.tasks:  # the first is the one that it was at; the others have not begun
+        done[worker.tasks[0]] = Died(reason)
+        todo[:] = sorted([*worker.tasks[1:], *todo])
+
+
+def _serve(function: Callable[..., Any], connection: Connection, limits: Limits) -> None:
+    """A worker's life: tells when it begins a task, and what came of it."""
+    size = int(limits.gigabytes * 1e9)
+    with contextlib.suppress(OSError, ValueError):  # some systems have no such limit
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    while True:
+        try:
+            arguments = connection.recv()
+        except EOFError:
+            return
+        connection.send((True, time.monotonic()))
+        try:
+            result = function(*arguments)
+        except MemoryError:
+            result = Died(f"needs more than {limits.gigabytes:g} GB of memory")
+        connection.send((False, result))

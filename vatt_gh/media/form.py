@@ -1,0 +1,74 @@
+"""How a video is stored, what a stored piece of it holds, and why a file cannot be used."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STORAGES = ("jpeg", "mp4", "index")
+
+
+class MediaError(Exception):
+    """A file that cannot be decoded to its end.
+
+    Args:
+        path: the file.
+        reason: one sentence, for the list of what was left out.
+    """
+
+    def __init__(self, path: Path | str, reason: str):
+        self.path, self.reason = str(path), reason
+        super().__init__(f"{path}: {reason}")
+
+    def __reduce__(self) -> tuple:
+        return MediaError, (self.path, self.reason)  # it crosses process borders
+
+
+def _setting(default: float | int | str, explanation: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": explanation})
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How a video is stored."""
+
+    fps: float = _setting(10.0, "frames a second")
+    short_side: int = _setting(256, "pixels of the shorter side of a frame")
+    audio_rate: int = _setting(48_000, "sound samples a second")
+    segment_seconds: float = _setting(30.0, "length of a record")
+    jpeg_quality: int = _setting(90, "1 to 95; of storage=jpeg")
+    storage: str = _setting(
+        "jpeg",
+        "jpeg: fastest to read; mp4: H.264 and FLAC, about a quarter of the size; "
+        "index: paths and times alone, the originals are decoded when they are read",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A stretch of a video.
+
+    Attributes:
+        index: from 0.
+        start, end: seconds in the source video.
+        count: number of frames; frame k shows what is on screen at start + k / fps.
+        height, width: of a frame, in pixels.
+        has_audio: whether there is sound.
+        frames: `count` JPEG images; of storage 'jpeg', as is `audio`.
+        audio: [n] int16 mono at the form's rate, sample 0 at `start`; None: no sound.
+        video: an mp4 file of `count` frames; of storage 'mp4', as is `flac`.
+        flac: the sound as vatt_gh.media.sound.to_flac writes it; empty: no sound.
+    """
+
+    index: int
+    start: float
+    end: float
+    count: int
+    height: int
+    width: int
+    has_audio: bool
+    frames: list[bytes] = dataclasses.field(default_factory=list)
+    audio: np.ndarray | None = None
+    video: bytes = b""
+    flac: bytes = b""
