@@ -48,9 +48,10 @@ def small_form():
 
 @pytest.fixture(scope="session")
 def small_records(small_corpus, tmp_path_factory):
-    """The version directory of the records of `small_corpus`; no test changes them."""
+    """The only version directory of the records of `small_corpus`; no test changes them."""
     # Imported here: most tests do without TensorFlow, which takes seconds to import.
     from tfds_builders.build import build
 
     folder = tmp_path_factory.mktemp("small") / "records"
-    return build("howto100m", manual_dir=small_corpus, data_dir=folder, form=SMALL_FORM, workers=2)
+    (part,) = build("howto100m", manual_dir=small_corpus, data_dir=folder, form=SMALL_FORM)
+    return part

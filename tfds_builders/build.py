@@ -3,7 +3,8 @@
     python -m tfds_builders.build howto100m --manual_dir=VIDEOS --data_dir=RECORDS
 
 Nothing is copied or renamed in manual_dir. What cannot be used is listed, with the reason, in
-DATA_DIR/skipped.jsonl.
+DATA_DIR/skipped.jsonl. A build that was interrupted goes on with the same command; of many parts
+only the open one is begun again. The same command on several machines shares the parts.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import os
 import sys
 from pathlib import Path
 
+from tfds_builders.parts import Settings
+from tfds_builders.workers import Limits
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
 
@@ -19,14 +22,23 @@ from vatt_gh.media.form import Form
 
 
 def build(
-    name: str, *, manual_dir: str | Path, data_dir: str | Path, form: Form, workers: int
-) -> Path:
+    name: str,
+    *,
+    manual_dir: str | Path,
+    data_dir: str | Path,
+    form: Form,
+    settings: Settings | None = None,
+) -> list[Path]:
     """Builds records; see `tfds_builders.preparing.build`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tfds_builders import preparing
 
     return preparing.build(
-        name, manual_dir=manual_dir, data_dir=data_dir, form=form, workers=workers
+        name,
+        manual_dir=manual_dir,
+        data_dir=data_dir,
+        form=form,
+        settings=settings or Settings(),
     )
 
 
@@ -48,10 +60,23 @@ def main(argv: list[str] | None = None) -> int:
             help=f"{field.metadata['help']}; default {field.default}",
         )
     parser.add_argument("--workers", type=int, default=2, help="processes that decode; default 2")
+    parser.add_argument(
+        "--parts", type=int, default=0, help="parts to build in; default: one for every 8 GB"
+    )
+    parser.add_argument("--part", type=int, default=0, help="the one to build; default: all")
+    parser.add_argument(
+        "--seconds", type=float, default=Limits.seconds, help="a video may take; default 3600"
+    )
+    parser.add_argument(
+        "--gigabytes", type=float, default=Limits.gigabytes, help="of memory, likewise; default 4"
+    )
     options = vars(parser.parse_args(argv))
     form = Form(**{field.name: options.pop(field.name) for field in dataclasses.fields(Form)})
+    limits = Limits(options.pop("seconds"), options.pop("gigabytes"))
+    settings = Settings(*(options.pop(key) for key in ("workers", "parts", "part")), limits)
     try:
-        print(build(**options, form=form))
+        for path in build(**options, form=form, settings=settings):
+            print(path)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

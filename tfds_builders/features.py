@@ -1,7 +1,5 @@
 """What a record holds, by its storage."""
 
-import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,11 +47,6 @@ def features_of(storage: str) -> dict[str, Any]:
         ),
         **stored[storage],
     }
-
-
-def metadata_of(form: Form, manual_dir: Path) -> dict[str, Any]:
-    """What a reader has to know about all records: the form, and where the originals are."""
-    return {**dataclasses.asdict(form), "manual_dir": str(Path(manual_dir).absolute())}
 
 
 def example_of(

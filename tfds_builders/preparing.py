@@ -1,88 +1,163 @@
-"""Prepares a data set with TFDS: checks before, notes and the record index after."""
+"""Prepares a data set with TFDS, part by part: checks before, notes and indexes after."""
 
+import contextlib
 import dataclasses
 import errno
+import json
 import math
 import os
 import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfds_builders.howto100m import Howto100m, Howto100mConfig
+from tfds_builders.howto100m import Howto100m
+from tfds_builders.parts import Part, Settings, parts_of
+from tfds_builders.progress import Progress
+from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
 from vatt_gh.data.record_index import write_index
 from vatt_gh.errors import UserError
-from vatt_gh.media.form import Form
+from vatt_gh.media.form import STORAGES, Form
 from vatt_gh.media.library import Library, scan
 
-BUILDERS = {"howto100m": (Howto100m, Howto100mConfig)}
+BUILDERS: dict[str, type[SegmentBuilder]] = {"howto100m": Howto100m}
 
 
 def build(
-    name: str,
-    *,
-    manual_dir: str | Path,
-    data_dir: str | Path,
-    form: Form,
-    workers: int,
-) -> Path:
-    """Builds records; returns at once where they are built already.
+    name: str, *, manual_dir: str | Path, data_dir: str | Path, form: Form, settings: Settings
+) -> list[Path]:
+    """Builds records; parts that are there already are left alone.
 
     Args:
         name: of BUILDERS.
         manual_dir: videos and captions, see vatt_gh.media.library.LAYOUT.
         data_dir: where records go.
         form: how videos are stored.
-        workers: processes that decode.
+        settings: see Settings.
 
     Returns:
-        The directory that tfds.builder_from_directory opens.
+        The directories of the finished parts, which tfds.builder_from_directories opens together.
 
     Raises:
         UserError: nothing can be built; a setting does not fit; records with other settings are
-            there; the disk is full.
+            there; another process is at the part that is asked for; the disk is full.
     """
-    if name not in BUILDERS:
+    _check_name(name)
+    _check_settings(form, settings)
+    folder = Path(data_dir) / name
+    for info in folder.glob("*/*/dataset_info.json"):
+        _check_same(info.parent, dataclasses.asdict(form))
+    library = scan(Path(manual_dir))
+    size = sum(path.stat().st_size for _, path in library.videos)
+    parts = parts_of(folder, form, settings.parts, size)
+    wanted = [part for part in parts if settings.part in (0, part.number)]
+    if not wanted:
         raise UserError(
-            f"There is no builder {name!r}.",
-            where="the builder's name",
-            expected=f"one of {', '.join(BUILDERS)}",
-            todo="give one of these names",
+            f"There is no part {settings.part}.",
+            where="--part",
+            expected=f"1 to {len(parts)}",
+            todo="give another --part, or none to build all",
         )
-    cls, config_cls = BUILDERS[name]
-    settings = dataclasses.asdict(form)
-    _check_settings({**settings, "workers": workers})
-    data_dir = Path(data_dir)
-    for info in (data_dir / name).glob("*/*/dataset_info.json"):
-        _check_same(info.parent, settings)
-        return info.parent
-    # TFDS keeps the names of a builder's own configs for their own settings.
-    config = config_cls(name=f"jpeg_{form.short_side}_{form.fps:g}fps", workers=workers, **settings)
-    builder = cls(config=config, data_dir=str(data_dir))
-    version_dir = Path(str(builder.data_dir))
-    builder.library = scan(Path(manual_dir))
-    builder.spool_dir = data_dir
-    _check_room(builder.library, data_dir)
-    _prepare(builder, Path(manual_dir), data_dir)
-    counts = builder.counts
-    parts = [f"{counts[n]} {n}" for n in ("videos", "segments", "captions")]
-    parts += [f"{counts['milliseconds'] / 3.6e6:.2f} hours"]
-    parts += [f"{counts[n]} {n}" for n in ("without sound", "without captions")]
-    print(f"{name}: {', '.join(parts)}, {len(builder.skipped)} skipped", flush=True)
-    return version_dir
+    if not all(part.finished() for part in wanted):
+        _check_room(size if form.storage == "jpeg" else 0, Path(data_dir))
+        with _full_disk_named(Path(data_dir)):
+            _build_parts(name, wanted, library, settings, Path(data_dir))
+    finished = [path for part in parts if (path := part.finished())]
+    _summarise(name, library, finished, len(parts), Path(data_dir))
+    return finished
 
 
-def _prepare(builder: Howto100m, manual_dir: Path, data_dir: Path) -> None:
+def _build_parts(
+    name: str, parts: list[Part], library: Library, settings: Settings, data_dir: Path
+) -> None:
+    todo = [part for part in parts if not part.finished()]
+    videos = sum(len(library.part(part.number, part.parts).videos) for part in todo)
+    with Progress(name, videos) as progress:
+        for part in todo:
+            with part.claimed() as mine:
+                if mine and not part.finished():
+                    share = library.part(part.number, part.parts)
+                    _build_part(name, part, share, settings, data_dir, progress.add)
+                elif not mine and settings.part:
+                    raise UserError(
+                        f"Another process is building part {part.number}.",
+                        where=part.folder / part.config_name,
+                        expected="one process a part",
+                        todo="wait for it, or leave --part out to build what nobody is at",
+                    )
+
+
+def _build_part(
+    name: str,
+    part: Part,
+    library: Library,
+    settings: Settings,
+    data_dir: Path,
+    on_video: Callable[[float], None],
+) -> None:
+    config = SegmentConfig(
+        name=part.config_name,
+        workers=settings.workers,
+        part=part.number,
+        parts=part.parts,
+        **dataclasses.asdict(part.form),
+    )
+    builder = BUILDERS[name](config=config, data_dir=str(data_dir))
+    builder.library, builder.limits, builder.on_video = library, settings.limits, on_video
+    builder.spool_dir = part.folder / part.config_name
+    builder.spool_dir.mkdir(exist_ok=True)
     # No statistics: they would read everything once more.
     download = tfds.download.DownloadConfig(
-        manual_dir=str(manual_dir), compute_stats=tfds.download.ComputeStatsMode.SKIP
+        manual_dir=str(library.folder), compute_stats=tfds.download.ComputeStatsMode.SKIP
     )
+    builder.download_and_prepare(download_config=download)
+    write_index(Path(str(builder.data_dir)))
+
+
+def _summarise(
+    name: str, library: Library, finished: list[Path], parts: int, data_dir: Path
+) -> None:
+    """Prints what the finished parts hold, and lists what no part could use."""
+    counts: Counter[str] = Counter()
+    skipped = [json.dumps(row) + "\n" for row in library.skipped]
+    for folder in finished:
+        counts.update(json.loads((folder / COUNTS_FILE).read_text()))
+        skipped += (folder / "skipped.jsonl").read_text(encoding="utf-8").splitlines(True)
+    listing = data_dir / "skipped.jsonl"
+    _write("".join(skipped), listing)
+    if len(finished) == parts and not counts["segments"]:
+        for folder in finished:
+            shutil.rmtree(folder)
+        raise UserError(
+            f"None of the {len(library.videos)} videos can be used.",
+            where=library.videos[0][1].parent,
+            expected="at least one file that can be decoded",
+            todo=f"see the reasons in {listing}",
+        )
+    numbers = [f"{counts[n]} {n}" for n in ("videos", "segments", "captions")]
+    numbers += [f"{counts['milliseconds'] / 3.6e6:.2f} hours"]
+    numbers += [f"{counts[n]} {n}" for n in ("without sound", "without captions")]
+    of_parts = f", {len(finished)} of {parts} parts finished" if parts > 1 else ""
+    print(f"{name}: {', '.join(numbers)}, {len(skipped)} skipped{of_parts}", flush=True)
+
+
+def _write(text: str, path: Path) -> None:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.rename(path)
+
+
+@contextlib.contextmanager
+def _full_disk_named(data_dir: Path) -> Iterator[None]:
+    """Turns the system's words for a full disk into a message."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        builder.download_and_prepare(download_config=download)
-        write_index(Path(str(builder.data_dir)))
+        yield
     except (OSError, tf.errors.ResourceExhaustedError) as error:
         # TensorFlow's own errors have no number, but the system's words.
         if not any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
@@ -95,20 +170,39 @@ def _prepare(builder: Howto100m, manual_dir: Path, data_dir: Path) -> None:
         ) from error
 
 
-def _check_settings(settings: dict[str, float]) -> None:
-    for key, value in settings.items():
-        if not 0 < value < math.inf or (key == "jpeg_quality" and value > 95):
+def _check_name(name: str) -> None:
+    if name not in BUILDERS:
+        raise UserError(
+            f"There is no builder {name!r}.",
+            where="the builder's name",
+            expected=f"one of {', '.join(BUILDERS)}",
+            todo="give one of these names",
+        )
+
+
+def _check_settings(form: Form, settings: Settings) -> None:
+    numbers = dataclasses.asdict(form) | dataclasses.asdict(settings.limits)
+    numbers |= {"workers": settings.workers}
+    storage = numbers.pop("storage")
+    rules = {key: (0 < value < math.inf, "a positive number") for key, value in numbers.items()}
+    rules["jpeg_quality"] = (0 < form.jpeg_quality <= 95, "1 to 95")
+    rules["storage"] = (storage in STORAGES, f"one of {', '.join(STORAGES)}")
+    rules["parts"] = (settings.parts >= 0, "the number of parts, or 0")
+    if rules["short_side"][0] and form.short_side % 2:
+        rules["short_side"] = (False, "an even number: colours are stored at half the resolution")
+    for key, (good, expected) in rules.items():
+        if not good:
+            value = (dataclasses.asdict(form) | dataclasses.asdict(settings) | numbers)[key]
             raise UserError(
                 f"{key} = {value} does not fit.",
                 where=f"--{key} (config.data.build_{key})",
-                expected="1 to 95" if key == "jpeg_quality" else "a positive number",
+                expected=expected,
                 todo=f"give another --{key}",
             )
 
 
-def _check_room(library: Library, data_dir: Path) -> None:
+def _check_room(needed: int, data_dir: Path) -> None:
     """Refuses to start where not even the originals' size is free."""
-    needed = sum(path.stat().st_size for _, path in library.videos)
     existing = next(p for p in [data_dir, *data_dir.absolute().parents] if p.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -116,7 +210,7 @@ def _check_room(library: Library, data_dir: Path) -> None:
             f"The disk has {free / 1e9:.1f} GB free; the videos alone have {needed / 1e9:.1f} GB.",
             where=data_dir,
             expected="more room than the videos take; JPEG records often take several times it",
-            todo="free some space or give another --data_dir",
+            todo="free some space, give another --data_dir, or store less: --storage=mp4 or index",
         )
 
 

@@ -56,10 +56,10 @@ def clock(tmp_path_factory):
     captions = {"whole": columns, "silent": columns}
     (folder / "corpus" / "caption.json").write_text(json.dumps(captions))
     arguments = {"manual_dir": folder / "corpus", "data_dir": folder / "records"}
-    version_dir = build("howto100m", **arguments, form=FORM, workers=1)
+    parts = build("howto100m", **arguments, form=FORM)
     vocabulary = build_vocabulary(dict.fromkeys(WORDS, 1), 100)
     return SimpleNamespace(
-        source=open_source(version_dir),
+        source=open_source(parts),
         tokenizer=Tokenizer(vocabulary, 3),
         vocabulary=vocabulary,
         captions=CAPTIONS,

@@ -95,7 +95,7 @@ def test_a_shard_that_changed_since_is_named(shards, change):
 def test_a_shard_cut_while_it_is_read_is_noticed(small_records, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(small_records, folder)
-    source = open_source(folder)
+    source = open_source([folder])
     last = source.count - 1
     assert len(source.read_bytes(last)) == source.length[last]
     path = folder / min(folder.glob("*.tfrecord-*")).name
@@ -111,15 +111,15 @@ def test_records_without_any_are_refused(small_records, tmp_path):
     min(folder.glob("*.tfrecord-*")).write_bytes(b"")
     (folder / INDEX_FILE).unlink()
     with pytest.raises(UserError, match="holds no record"):
-        open_source(folder)
+        open_source([folder])
 
 
 def test_records_are_found_where_they_were_built(small_records, clock_config, tmp_path):
     data_dir = small_records.parents[2]
-    assert find_records("howto100m", data_dir) == small_records
-    assert find_records("howto100m", tmp_path) is None
+    assert find_records("howto100m", data_dir) == ([small_records], 0)
+    assert find_records("howto100m", tmp_path) == ([], 0)
     clock_config.data.data_dir = str(data_dir)
-    assert find_or_build(clock_config) == small_records
+    assert find_or_build(clock_config) == [small_records]
     for name in ("one", "two"):
         shutil.copytree(small_records, tmp_path / "howto100m" / name / "1.0.0")
     with pytest.raises(UserError, match="Several data sets") as caught:

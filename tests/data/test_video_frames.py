@@ -1,6 +1,7 @@
 """From JPEG frames to a window: crop, resize, flip, colour, against whole frames step by step."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from PIL import Image
 from small import small_config
 
 from vatt_gh.data.sampling import COLOUR, CROP, stream
-from vatt_gh.data.video import crop_box, decode_window, jitter_colour
+from vatt_gh.data.storage import window_reader
+from vatt_gh.data.video import choose_crop, crop_box, jitter_colour, to_video
+from vatt_gh.media.form import Form
 
 T, SIZE = 3, 16
 
@@ -50,7 +53,11 @@ def obvious_window(frames, box):
 
 
 def decode(frames, data, k, train=True):
-    return decode_window(tf.constant(frames), data, seed_of(k), train=train).numpy()
+    example = {"frames": tf.constant(frames), "has_audio": tf.constant(False)}
+    crop = choose_crop(tf.constant([37, 50]), data, seed_of(k), train=train)
+    read = window_reader(Form(), Path())
+    pictures, _ = read(example, tf.range(T), tf.range(0), crop)
+    return to_video(pictures, data, seed_of(k), train=train).numpy()
 
 
 @pytest.mark.parametrize("shape", [(37, 50), (50, 37), (32, 32), (31, 44)])

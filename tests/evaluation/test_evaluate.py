@@ -1,6 +1,5 @@
 """Embedding clips and scoring a model on them, with a small model and real records."""
 
-import json
 from types import SimpleNamespace
 
 import jax
@@ -84,13 +83,13 @@ def test_no_clip_is_said(setup):
 
 
 def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
-    from vatt_gh.data.records import WORDS_FILE, open_source
+    from vatt_gh.data.records import open_source
     from vatt_gh.data.text import build_vocabulary
     from vatt_gh.demo.truth import Truth
     from vatt_gh.evaluation.evaluate import evaluate, similarity_of
 
-    counts = json.loads((small_records / WORDS_FILE).read_text())
-    words = build_vocabulary(counts, WORDS)
+    source = open_source([small_records])
+    words = build_vocabulary(source.word_counts(), WORDS)
     truth = Truth.load(small_corpus / "alignment.jsonl")
     asked = []
 
@@ -101,7 +100,7 @@ def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
 
     config = setup.config.copy_and_resolve_references()
     config.eval.batch_size = 4
-    arguments = (setup.model, setup.params, setup.statistics, open_source(small_records), words)
+    arguments = (setup.model, setup.params, setup.statistics, source, words)
     results, clips = evaluate(*arguments, config, labels_of)
     count = results["clips"]
     assert count == len(clips.captions) > 8

@@ -43,7 +43,7 @@ def read_with_source(version_dir):
 
     from vatt_gh.data.records import open_source
 
-    source = open_source(version_dir)
+    source = open_source([version_dir])
     records = tf.data.Dataset.range(source.count).map(source.read)
     return list(records.as_numpy_iterator())
 

@@ -112,10 +112,8 @@ def test_a_missing_option_is_refused_by_the_command_line(capsys):
 def test_finished_records_are_not_built_again(small_corpus, small_form, small_records):
     data_dir = small_records.parents[2]
     before = files_of(data_dir)
-    again = build(
-        "howto100m", manual_dir=small_corpus, data_dir=data_dir, form=small_form, workers=1
-    )
-    assert again == small_records
+    again = build("howto100m", manual_dir=small_corpus, data_dir=data_dir, form=small_form)
+    assert again == [small_records]
     assert files_of(data_dir) == before
 
 
@@ -124,7 +122,7 @@ def test_records_with_other_settings_are_kept_and_named(small_corpus, small_form
     before = files_of(data_dir)
     other = dataclasses.replace(small_form, fps=5.0, jpeg_quality=80)
     with pytest.raises(UserError) as caught:
-        build("howto100m", manual_dir=small_corpus, data_dir=data_dir, form=other, workers=1)
+        build("howto100m", manual_dir=small_corpus, data_dir=data_dir, form=other)
     assert "fps: there 10.0, now 5.0" in caught.value.what
     assert "jpeg_quality: there 90, now 80" in caught.value.what
     assert "short_side" not in caught.value.what
@@ -140,7 +138,7 @@ def test_nothing_usable_leaves_the_reasons_alone_and_can_be_mended(
     good = min((small_corpus / "videos").iterdir())
     (corpus / "videos" / "empty.mp4").write_bytes(b"")
     (corpus / "videos" / "half.mp4").write_bytes(good.read_bytes()[:20_000])
-    arguments = {"manual_dir": corpus, "data_dir": records, "form": small_form, "workers": 1}
+    arguments = {"manual_dir": corpus, "data_dir": records, "form": small_form}
     with pytest.raises(UserError, match="None of the 2 videos can be used") as caught:
         build("howto100m", **arguments)
     assert str(records / "skipped.jsonl") in caught.value.todo
@@ -149,7 +147,8 @@ def test_nothing_usable_leaves_the_reasons_alone_and_can_be_mended(
     assert not list(records.rglob("*.tfrecord*"))
     assert not list(records.rglob("dataset_info.json"))
     shutil.copy(good, corpus / "videos")
-    examples = reading.tfds(build("howto100m", **arguments))
+    (part,) = build("howto100m", **arguments)
+    examples = reading.tfds(part)
     assert {example["video_id"].decode() for example in examples} == {good.stem}
 
 
@@ -184,14 +183,14 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(
             patch.setattr("vatt_gh.data.record_index.Path.rename", _write_to_full_disk)
         arguments = {"manual_dir": small_corpus, "data_dir": tmp_path, "form": small_form}
         with pytest.raises(UserError, match="The disk became full") as caught:
-            build("howto100m", **arguments, workers=1)
+            build("howto100m", **arguments)
     assert caught.value.where == str(tmp_path)
     assert before.items() <= files_of(tmp_path).items()
     assert not list(tmp_path.glob("spool*"))
     if full != "the index":
         assert not list((tmp_path / "howto100m").rglob("*.tfrecord*"))
     # With room again the same command goes on.
-    again = build("howto100m", **arguments, workers=1)
+    (again,) = build("howto100m", **arguments)
     reading.assert_same(reading.source(again), reading.tfds(small_records))
 
 
@@ -208,5 +207,5 @@ def test_less_room_than_the_videos_take_is_refused_before_anything_is_written(
     with open(corpus / "videos" / "huge.mp4", "wb") as file:
         file.truncate(2**43)  # takes no room itself
     with pytest.raises(UserError, match=r"GB free; the videos alone have 8796\.1 GB"):
-        build("howto100m", manual_dir=corpus, data_dir=records, form=small_form, workers=1)
+        build("howto100m", manual_dir=corpus, data_dir=records, form=small_form)
     assert not records.exists()

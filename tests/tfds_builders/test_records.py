@@ -1,10 +1,12 @@
 """The HowTo100M builder: what is on disk is what is in the records, and the rest is listed."""
 
+import io
 import json
 from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfds_builders.build import build
 from vatt_gh.media.video import read_segments
@@ -14,7 +16,8 @@ from vatt_gh.media.words import split_words
 @pytest.fixture(scope="module")
 def messy_records(messy_corpus, small_form, tmp_path_factory):
     folder = tmp_path_factory.mktemp("messy") / "records"
-    return build("howto100m", manual_dir=messy_corpus, data_dir=folder, form=small_form, workers=2)
+    (part,) = build("howto100m", manual_dir=messy_corpus, data_dir=folder, form=small_form)
+    return part
 
 
 def obvious_example(video, segment, rows):
@@ -29,6 +32,9 @@ def obvious_example(video, segment, rows):
         "segment": np.int32(segment.index),
         "start": np.float32(segment.start),
         "end": np.float32(segment.end),
+        "frame_count": np.int32(len(segment.frames)),
+        "height": np.int32(Image.open(io.BytesIO(segment.frames[0])).height),
+        "width": np.int32(Image.open(io.BytesIO(segment.frames[0])).width),
         "frames": np.array(segment.frames, object),
         "audio": np.zeros(0, np.int16) if segment.audio is None else segment.audio,
         "has_audio": segment.audio is not None,
@@ -124,10 +130,8 @@ def test_many_shards_hold_the_same_records(
     messy_records, messy_corpus, small_form, reading, tmp_path, monkeypatch
 ):
     # One video a shard: those of the broken videos are empty.
-    monkeypatch.setattr("tfds_builders.howto100m.howto100m.SHARD_BYTES", 1)
-    other = build(
-        "howto100m", manual_dir=messy_corpus, data_dir=tmp_path, form=small_form, workers=1
-    )
+    monkeypatch.setattr("tfds_builders.segments.SHARD_BYTES", 1)
+    (other,) = build("howto100m", manual_dir=messy_corpus, data_dir=tmp_path, form=small_form)
     sizes = sorted(path.stat().st_size for path in other.glob("*.tfrecord-*"))
     assert len(sizes) == 7  # an empty file fills no shard
     assert sizes.count(0) == 1

@@ -12,15 +12,15 @@ from vatt_gh.data.audio import add_noise
 from vatt_gh.data.records import Source
 from vatt_gh.data.sampling import (
     NOISE,
+    frame_places,
     nearest_captions,
     random_window,
+    sample_places,
     shuffled,
     stream,
-    take_audio,
-    take_frames,
 )
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.video import decode_window
+from vatt_gh.data.video import choose_crop, to_video
 
 HOST_KEYS = (names.VIDEO_ID, names.START, names.END)
 
@@ -65,7 +65,7 @@ def training_batches(
         )
         seed = tf.stack([tf.constant(config.seed, tf.int64), place])
         example = source.read(record)
-        first = random_window(tf.size(example["frames"]), config.data.frames, seed)
+        first = random_window(example["frame_count"], config.data.frames, seed)
         result = window(example, first, source, tokenizer, config.data, seed, train=True)
         result[names.INDEX] = tf.cast(place % global_batch, tf.int32)
         return result
@@ -89,7 +89,7 @@ def window(
     """One window of a segment: picture, sound and captions of the same time.
 
     Args:
-        example: a record, its frames still JPEG.
+        example: a record, nothing of it decoded.
         first: [] int32, the window's first frame.
         source: where the record is from.
         tokenizer: of the captions.
@@ -102,10 +102,22 @@ def window(
     """
     start = example["start"] + tf.cast(first, tf.float32) / source.fps
     end = start + data.frames / source.fps
-    frames = take_frames(example["frames"], first, data.frames)
-    audio = take_audio(
-        example["audio"], first, data.audio_samples, fps=source.fps, rate=source.audio_rate
+    shape = tf.stack([example["height"], example["width"]])
+    crop = choose_crop(shape, data, seed, train=train)
+    pictures, sound = source.window(
+        example,
+        frame_places(example["frame_count"], first, data.frames),
+        sample_places(
+            tf.cast(tf.round(example["start"] * source.fps), tf.int32),
+            example["frame_count"],
+            first,
+            data.audio_samples,
+            fps=source.fps,
+            rate=source.audio_rate,
+        ),
+        crop,
     )
+    audio = tf.cast(sound, tf.float32) / 32768.0
     if train and data.audio_noise:
         audio = add_noise(audio, data.audio_noise, stream(seed, NOISE))
     captions, has_text = nearest_captions(
@@ -116,7 +128,7 @@ def window(
         reach=data.caption_reach,
     )
     return {
-        names.VIDEO: decode_window(frames, data, seed, train=train),
+        names.VIDEO: to_video(pictures, data, seed, train=train),
         names.AUDIO: audio,
         names.TEXT: tokenizer(captions),
         names.AUDIO_MASK: example["has_audio"],
@@ -160,7 +172,7 @@ def captioned_clips(
         captions = example["captions"]
         firsts, chosen = tf.numpy_function(
             lambda s, e, begin, count: _windows(s, e, begin, count, data.frames, source.fps),
-            [captions["start"], captions["end"], example["start"], tf.size(example["frames"])],
+            [captions["start"], captions["end"], example["start"], example["frame_count"]],
             [tf.int32, tf.int32],
             stateful=False,
         )

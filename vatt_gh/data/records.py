@@ -2,7 +2,10 @@
 
 import dataclasses
 import importlib
+import json
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 from vatt_gh.data.record_index import load_index
+from vatt_gh.data.storage import Window, window_reader
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
 
@@ -20,29 +24,39 @@ WORDS_FILE = "words.json"  # {word: count} of all captions, written when records
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A built data set.
+    """A built data set: all parts of it.
 
     Attributes:
-        directory: of one version of the data set.
-        fps: frames a second.
-        audio_rate: of the sound, in Hz.
+        directories: of the parts.
+        form: how videos are stored.
         count: number of records.
         files: the shards.
         shard: [count] int32, place of each record's shard in `files`.
         offset: [count] int64, where the record's bytes begin in its shard.
         length: [count] int64, bytes.
         features: TFDS features, to parse a record.
+        window: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
     """
 
-    directory: Path
-    fps: float
-    audio_rate: int
+    directories: tuple[Path, ...]
+    form: Form
     count: int
     files: tuple[str, ...]
     shard: np.ndarray
     offset: np.ndarray
     length: np.ndarray
     features: Any
+    window: Window
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.form.fps
+
+    @property
+    def audio_rate(self) -> int:
+        """Of the sound, in Hz."""
+        return self.form.audio_rate
 
     def read(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
         """Reads and parses a record, in a tf.data graph.
@@ -51,13 +65,12 @@ class Source:
             record: [] int64, number of the record.
 
         Returns:
-            The example; 'frames' stay JPEG bytes [F] and are decoded where they are needed.
+            The example; pictures and sound stay as they are stored, for `window`.
         """
         serialized = tf.numpy_function(self.read_bytes, [record], tf.string, stateful=False)
         serialized.set_shape([])
-        return self.features.deserialize_example(
-            serialized, decoders={"frames": tfds.decode.SkipDecoding()}
-        )
+        as_stored = {"frames": tfds.decode.SkipDecoding()} if "frames" in self.features else None
+        return self.features.deserialize_example(serialized, decoders=as_stored)
 
     def read_bytes(self, record: int) -> bytes:
         """The bytes of a record.
@@ -78,74 +91,111 @@ class Source:
             )
         return data
 
+    def word_counts(self) -> dict[str, int]:
+        """How often every word occurs in the captions.
 
-def open_source(directory: Path) -> Source:
-    """Opens one version of a built data set.
+        Raises:
+            UserError: the counts that the build wrote beside the records cannot be read.
+        """
+        total: Counter[str] = Counter()
+        for directory in self.directories:
+            path = directory / WORDS_FILE
+            try:
+                total.update(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError) as error:
+                raise UserError(
+                    f"The word counts of the captions cannot be read: {error}",
+                    where=path,
+                    expected="the file that the build writes beside the records",
+                    todo="build the records again, or give --config.data.vocabulary=FILE",
+                ) from error
+        return dict(total)
+
+
+def open_source(directories: Sequence[Path], manual_dir: str = "") -> Source:
+    """Opens a built data set.
 
     Args:
-        directory: holds dataset_info.json and the shards.
+        directories: of its parts; each holds dataset_info.json and shards.
+        manual_dir: where the originals are that storage 'index' reads; "": where they were.
 
     Returns:
         The source.
 
     Raises:
-        UserError: the shards do not fit their index, or there is no record.
+        UserError: shards do not fit their index, there is no record, or records are of another
+            version.
     """
-    builder = tfds.builder_from_directory(str(directory))
-    index = load_index(directory)
-    metadata = builder.info.metadata
-    if not len(index.shard):
+    infos = [tfds.builder_from_directory(str(directory)).info for directory in directories]
+    indexes = [load_index(directory) for directory in directories]
+    metadata, files = infos[0].metadata, [len(index.files) for index in indexes]
+    if "storage" not in metadata:
+        raise UserError(
+            f"The records are of version {infos[0].version}, which is not read any more.",
+            where=directories[0],
+            expected="records of this version",
+            todo="build them again into another data_dir",
+        )
+    form = Form(**{field.name: metadata[field.name] for field in dataclasses.fields(Form)})
+    shards = [index.shard + sum(files[:k]) for k, index in enumerate(indexes)]
+    count = sum(map(len, shards))
+    if not count:
         raise UserError(
             "The data set holds no record.",
-            where=directory,
+            where=directories[0],
             expected="at least one segment of a video",
             todo="see skipped.jsonl of the build for what was left out and why",
         )
     return Source(
-        directory=Path(directory),
-        fps=float(metadata["fps"]),
-        audio_rate=int(metadata["audio_rate"]),
-        count=len(index.shard),
-        files=tuple(str(path) for path in index.files),
-        shard=index.shard,
-        offset=index.offset,
-        length=index.length,
-        features=builder.info.features,
+        directories=tuple(map(Path, directories)),
+        form=form,
+        count=count,
+        files=tuple(str(path) for index in indexes for path in index.files),
+        shard=np.concatenate(shards),
+        offset=np.concatenate([index.offset for index in indexes]),
+        length=np.concatenate([index.length for index in indexes]),
+        features=infos[0].features,
+        window=window_reader(form, Path(manual_dir or metadata["manual_dir"])),
     )
 
 
-def find_records(name: str, data_dir: str) -> Path | None:
-    """The version directory of a built data set.
+def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
+    """The version directories of a built data set's parts.
 
     Args:
         name: of the builder.
         data_dir: as given to the build.
 
     Returns:
-        The directory, or None where nothing is built yet.
+        The directories, and how many parts are not there.
 
     Raises:
-        UserError: there are several.
+        UserError: there are several data sets.
     """
     found = sorted(path.parent for path in (Path(data_dir) / name).glob("*/*/dataset_info.json"))
-    if len(found) > 1:
+    if not found:
+        return [], 0
+    metadata = [tfds.builder_from_directory(str(path)).info.metadata for path in found]
+    parts = {m.get("part") for m in metadata}
+    kinds = {json.dumps({**m, "part": 0}, sort_keys=True) for m in metadata}
+    if len(kinds) > 1 or len(parts) < len(found):
         raise UserError(
             "Several data sets were built into one directory.",
             where=data_dir,
             expected=f"one configuration and version of {name}",
             todo=f"give another data_dir, or delete all but one of {', '.join(map(str, found))}",
         )
-    return found[0] if found else None
+    return found, metadata[0].get("parts", 1) - len(found)
 
 
-def find_or_build(config: ConfigDict) -> Path:
-    """The records of `data.data_dir`; builds them from `data.manual_dir` where there are none.
+def find_or_build(config: ConfigDict) -> list[Path]:
+    """The records of `data.data_dir`; builds what is missing from `data.manual_dir`.
 
     Args:
         config: the whole configuration.
 
     Returns:
-        The version directory.
+        The version directories of all parts that are there.
 
     Raises:
         UserError: there are no records and nothing to build them from.
@@ -159,8 +209,10 @@ def find_or_build(config: ConfigDict) -> Path:
             todo="add --config.data.data_dir=DIR, and --config.data.manual_dir=DIR with videos "
             "and captions where no records exist yet",
         )
-    found = find_records(data.builder, data.data_dir)
-    if found is not None:
+    found, missing = find_records(data.builder, data.data_dir)
+    if found and not (missing and data.manual_dir):
+        if missing:
+            print(f"{data.data_dir}: {missing} parts are missing; the others are read", flush=True)
         return found
     if not data.manual_dir:
         raise UserError(
@@ -171,6 +223,7 @@ def find_or_build(config: ConfigDict) -> Path:
         )
     # By name: nothing in vatt_gh depends on the builders.
     build = importlib.import_module("tfds_builders.build").build
+    settings = importlib.import_module("tfds_builders.parts").Settings
     return build(
         data.builder,
         manual_dir=data.manual_dir,
@@ -180,6 +233,7 @@ def find_or_build(config: ConfigDict) -> Path:
             short_side=data.build_short_side,
             audio_rate=data.build_audio_rate,
             segment_seconds=data.build_segment_seconds,
+            storage=data.build_storage,
         ),
-        workers=data.build_workers,
+        settings=settings(workers=data.build_workers),
     )

@@ -53,41 +53,43 @@ def random_window(count: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
     )
 
 
-def take_frames(frames: tf.Tensor, first: tf.Tensor, length: int, *, stride: int = 1) -> tf.Tensor:
+def frame_places(count: tf.Tensor, first: tf.Tensor, length: int, *, stride: int = 1) -> tf.Tensor:
     """Every `stride`-th frame from one on; a segment that is too short starts again.
 
     Args:
-        frames: [n] string, JPEG.
+        count: [] int32, frames of the segment.
         first: [] int32, the first frame.
         length: frames wanted.
         stride: frames from one to the next.
 
     Returns:
-        [length] string.
+        [length] int32, numbers of frames.
     """
-    return tf.gather(frames, (first + stride * tf.range(length)) % tf.size(frames))
+    return (first + stride * tf.range(length)) % count
 
 
-def take_audio(
-    audio: tf.Tensor, first: tf.Tensor, length: int, *, fps: float, rate: int
+def sample_places(
+    begin: tf.Tensor, count: tf.Tensor, first: tf.Tensor, length: int, *, fps: float, rate: int
 ) -> tf.Tensor:
-    """The sound of a window.
+    """The sound samples of a window; a segment that is too short starts again.
 
     Args:
-        audio: [n] int16 of the segment; may be empty.
-        first: [] int32, the window's first frame.
+        begin: [] int32, the segment's first frame, counted from the video's beginning.
+        count: [] int32, frames of the segment.
+        first: [] int32, the window's first frame, counted from the segment's.
         length: samples wanted.
         fps: frames a second.
         rate: samples a second.
 
     Returns:
-        [length] float32 in [-1, 1]; a shorter segment starts again, one without sound is zeros.
+        [length] int32, places of samples in the segment's sound.
     """
-    count = tf.size(audio)
-    start = tf.cast(tf.round(tf.cast(first, tf.float64) * (rate / fps)), tf.int32)
-    index = (start + tf.range(length)) % tf.maximum(count, 1)
-    sound = tf.cond(count > 0, lambda: tf.gather(audio, index), lambda: tf.zeros(length, tf.int16))
-    return tf.cast(sound, tf.float32) / 32768.0
+
+    def at(frame: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.round(tf.cast(frame, tf.float64) * (rate / fps)), tf.int32)
+
+    samples = at(begin + count) - at(begin)
+    return (at(first) + tf.range(length)) % tf.maximum(samples, 1)
 
 
 def nearest_captions(

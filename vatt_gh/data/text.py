@@ -1,6 +1,6 @@
 """Words: the vocabulary, and captions to word ids."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -59,13 +59,15 @@ def read_vocabulary(path: Path) -> list[str]:
     return words
 
 
-def vocabulary_of(workdir: Path, given: str, counts_file: Path, size: int) -> list[str]:
+def vocabulary_of(
+    workdir: Path, given: str, counts: Callable[[], dict[str, int]], size: int
+) -> list[str]:
     """The vocabulary of a run, kept in its work directory so that word ids never change.
 
     Args:
         workdir: of the run; holds vocabulary.txt from the first call on.
         given: path of a vocabulary, or "" to build one.
-        counts_file: {word: count} of the captions, written when the records were built.
+        counts: tells how often each word occurs in the captions; asked only where one is built.
         size: words at the most.
 
     Returns:
@@ -77,19 +79,7 @@ def vocabulary_of(workdir: Path, given: str, counts_file: Path, size: int) -> li
     kept = Path(workdir) / "vocabulary.txt"
     if kept.exists():
         return read_vocabulary(kept)
-    if given:
-        words = read_vocabulary(Path(given))
-    else:
-        try:
-            counts = json.loads(Path(counts_file).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"The word counts of the captions cannot be read: {error}",
-                where=counts_file,
-                expected="the file that the build writes beside the records",
-                todo="build the records again, or give --config.data.vocabulary=FILE",
-            ) from error
-        words = build_vocabulary(counts, size)
+    words = read_vocabulary(Path(given)) if given else build_vocabulary(counts(), size)
     partial = kept.with_suffix(".partial")
     partial.write_text("\n".join(words) + "\n", encoding="utf-8")
     partial.rename(kept)

@@ -1,7 +1,6 @@
-"""From JPEG frames to a window of pixels: crop, resize, flip, colour. tf.data graph functions.
+"""From frames to a window of pixels: crop, resize, flip, colour. tf.data graph functions.
 
-All frames of a window are cropped, flipped and coloured alike. Only the part of a JPEG that the
-crop needs is decoded.
+All frames of a window are cropped, flipped and coloured alike.
 """
 
 import tensorflow as tf
@@ -10,28 +9,36 @@ from ml_collections import ConfigDict
 from vatt_gh.data.sampling import COLOUR, CROP, FLIP, stream
 
 
-def decode_window(
-    frames: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool
-) -> tf.Tensor:
-    """Decodes and augments a window.
+def choose_crop(shape: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> tf.Tensor:
+    """The part of a window's frames that is kept.
 
     Args:
-        frames: [T] string, JPEG.
+        shape: [2] int32, height and width.
         data: config.data.
         seed: [2], of the sample.
-        train: augments as data.augmentation says; otherwise takes the central square.
+        train: as data.augmentation says; otherwise the central square.
+
+    Returns:
+        [4] int32: top, left, height, width.
+    """
+    style = data.augmentation if train else "none"
+    return crop_box(shape, style, data.min_area, stream(seed, CROP))
+
+
+def to_video(pictures: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> tf.Tensor:
+    """Resizes and augments a window.
+
+    Args:
+        pictures: [T, h, w, 3] uint8, cropped.
+        data: config.data.
+        seed: [2], of the sample.
+        train: whether to flip and to change colours, as data.augmentation says.
 
     Returns:
         [T, size, size, 3] float32 in [-1, 1].
     """
-    style = data.augmentation if train else "none"
-    shape = tf.image.extract_jpeg_shape(frames[0])[:2]
-    box = crop_box(shape, style, data.min_area, stream(seed, CROP))
-    images = tf.stack(
-        [tf.image.decode_and_crop_jpeg(frames[t], box, channels=3) for t in range(data.frames)]
-    )
-    video = resize(images, [data.size, data.size])
-    if train and style != "none":
+    video = resize(pictures, [data.size, data.size])
+    if train and data.augmentation != "none":
         if data.flip:
             coin = tf.random.stateless_uniform([], stream(seed, FLIP))
             video = tf.cond(coin < 0.5, lambda: tf.reverse(video, [2]), lambda: video)

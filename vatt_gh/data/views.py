@@ -13,7 +13,7 @@ def window_starts(count: tf.Tensor, length: int, windows: int, *, stride: int = 
 
     Args:
         count: [] int32, frames of the video.
-        length: frames of a window (for `sampling.take_frames`, which starts again at the end).
+        length: frames of a window (for `sampling.frame_places`, which starts again at the end).
         windows: how many are wanted.
         stride: frames from one of a window to the next.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import zlib
 from pathlib import Path
 
 from vatt_gh.errors import UserError
@@ -22,14 +23,21 @@ class Library:
     """What a directory holds.
 
     Attributes:
+        folder: the directory.
         videos: (id, path), in order of the id.
         captions: of the videos that are there; a video may have none.
         skipped: rows {"id" or "path", "reason"} of what cannot be used.
     """
 
+    folder: Path
     videos: list[tuple[str, Path]]
     captions: dict[str, list[Caption]]
     skipped: list[dict[str, str]]
+
+    def part(self, number: int, parts: int) -> "Library":
+        """One of several parts, from 1; a video's part depends on its id alone."""
+        videos = [v for v in self.videos if zlib.crc32(v[0].encode()) % parts == number - 1]
+        return dataclasses.replace(self, videos=videos, skipped=[])
 
 
 def scan(manual_dir: Path) -> Library:
@@ -76,7 +84,7 @@ def scan(manual_dir: Path) -> Library:
     for name in sorted(captions.keys() - videos.keys()):
         skipped.append({"id": name, "reason": "has captions but no video file"})
     kept = {name: captions[name] for name in videos if name in captions}
-    return Library(sorted(videos.items()), kept, skipped)
+    return Library(manual_dir, sorted(videos.items()), kept, skipped)
 
 
 def _is_utf8(name: str) -> bool:

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.data.pipeline import training_batches
-from vatt_gh.data.records import WORDS_FILE, Source, find_or_build, open_source
+from vatt_gh.data.records import Source, find_or_build, open_source
 from vatt_gh.data.text import Tokenizer, vocabulary_of
 from vatt_gh.models.vatt import Vatt, build
 from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
@@ -214,9 +214,9 @@ def open_input(config: ConfigDict, workdir: Path) -> tuple[Source, list[str]]:
 
     def prepare() -> tuple[Source, list[str]]:
         claim_workdir(workdir, config)
-        source = open_source(find_or_build(config))
-        counts = source.directory / WORDS_FILE
-        return source, vocabulary_of(workdir, data.vocabulary, counts, data.vocabulary_size)
+        source = open_source(find_or_build(config), data.manual_dir)
+        size = data.vocabulary_size
+        return source, vocabulary_of(workdir, data.vocabulary, source.word_counts, size)
 
     if jax.process_index() == 0:
         opened = prepare()

@@ -40,7 +40,7 @@ def evaluate_workdir(
     held_out = config.copy_and_resolve_references()
     if config.eval.data_dir:
         held_out.data.data_dir, held_out.data.manual_dir = config.eval.data_dir, ""
-    source = open_source(find_or_build(held_out))
+    source = open_source(find_or_build(held_out), held_out.data.manual_dir)
     words = read_vocabulary(workdir / "vocabulary.txt")
     model, state = load_for_evaluation(config, workdir, source, words)
     labels_of = _labels(config.eval.truth) if config.eval.truth else None

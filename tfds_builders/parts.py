@@ -1,0 +1,109 @@
+"""Parts of a build: which there are, which are done, and who is at work on one."""
+
+import contextlib
+import dataclasses
+import fcntl
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfds_builders.workers import Limits
+from vatt_gh.errors import UserError
+from vatt_gh.media.form import Form
+
+PART_BYTES = 8_000_000_000  # of videos in a part, where the number of parts is not given
+_NAME = re.compile(r"(?P<base>.+?)(-part(?P<part>\d+)of(?P<parts>\d+))?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a build goes about; nothing of it shows in the records.
+
+    Attributes:
+        workers: processes that decode.
+        parts: how many; 0: see `parts_of`.
+        part: the one to build, from 1; 0: all that nobody else is at.
+        limits: of one video.
+    """
+
+    workers: int = 2
+    parts: int = 0
+    part: int = 0
+    limits: Limits = dataclasses.field(default_factory=Limits)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One part of a build: a TFDS data set of its own.
+
+    Attributes:
+        folder: DATA_DIR/NAME, of all parts.
+        form: how videos are stored.
+        number: from 1.
+        parts: how many there are.
+    """
+
+    folder: Path
+    form: Form
+    number: int
+    parts: int
+
+    @property
+    def config_name(self) -> str:
+        """Name of its TFDS configuration, which is its directory's."""
+        base = f"{self.form.storage}_{self.form.short_side}_{self.form.fps:g}fps"
+        # TFDS keeps the names of a builder's own configs for their own settings.
+        return base if self.parts == 1 else f"{base}-part{self.number:03d}of{self.parts:03d}"
+
+    def finished(self) -> Path | None:
+        """Its version directory where it is done."""
+        done = (self.folder / self.config_name).glob("*/dataset_info.json")
+        return next((info.parent for info in sorted(done)), None)
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[bool]:
+        """Whether this process may build it; what a process that died left of it is removed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / f".{self.config_name}.lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            home = self.folder / self.config_name
+            for left in [*home.glob("incomplete.*"), *home.glob("spool*")]:
+                shutil.rmtree(left, ignore_errors=True)
+            yield True
+
+
+def parts_of(folder: Path, form: Form, wanted: int, size: int) -> list[Part]:
+    """The parts of a build.
+
+    Args:
+        folder: DATA_DIR/NAME.
+        form: how videos are stored.
+        wanted: number of parts; 0: as many as an earlier build had, else by the videos' size.
+        size: bytes of all videos.
+
+    Returns:
+        All parts, done or not.
+
+    Raises:
+        UserError: an earlier build had another number of parts.
+    """
+    single = Part(folder, form, 1, 1).config_name
+    earlier = set()
+    for config in folder.glob("*/"):
+        match = _NAME.fullmatch(config.name)
+        if match and match["base"] == single and any(config.glob("*/dataset_info.json")):
+            earlier.add(int(match["parts"] or 1))
+    if earlier and wanted and earlier != {wanted}:
+        raise UserError(
+            f"An earlier build has {', '.join(map(str, sorted(earlier)))} part(s), not {wanted}.",
+            where=folder,
+            expected="the same number of parts, so that no video is in two of them",
+            todo=f"give --parts={min(earlier)}, or another --data_dir",
+        )
+    count = wanted or max(earlier, default=max(1, -(-size // PART_BYTES)))
+    return [Part(folder, form, number, count) for number in range(1, count + 1)]

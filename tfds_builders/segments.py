@@ -1,0 +1,176 @@
+"""The TFDS builder of segments of videos; a data set of one is a subclass of a few lines."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tensorflow_datasets as tfds
+
+from tfds_builders.decoding import Decoded, decode_all
+from tfds_builders.features import example_of, features_of
+from tfds_builders.workers import Limits
+from vatt_gh.media.captions import overlapping
+from vatt_gh.media.form import STORAGES, Form, Segment
+from vatt_gh.media.library import LAYOUT, Library, scan
+from vatt_gh.media.words import split_words
+
+# Bytes of video files whose segments share a shard. Records may take ten times as much, and TFDS
+# holds the examples of one shard in memory.
+SHARD_BYTES = 32_000_000
+COUNTS_FILE = "counts.json"
+
+_Decoding = Iterator[tuple[str, Segment | Decoded]]
+
+
+@dataclasses.dataclass(kw_only=True)
+class SegmentConfig(tfds.core.BuilderConfig):
+    """How videos are stored, see vatt_gh.media.form.Form, and how many processes decode."""
+
+    fps: float = Form.fps
+    short_side: int = Form.short_side
+    audio_rate: int = Form.audio_rate
+    segment_seconds: float = Form.segment_seconds
+    jpeg_quality: int = Form.jpeg_quality
+    storage: str = Form.storage
+    workers: int = 2
+    part: int = 1
+    parts: int = 1
+
+    def form(self) -> Form:
+        """The part that decides what is stored."""
+        return Form(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Form)})
+
+
+class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+    """Segments of videos: frames, sound, and the captions said in them.
+
+    Shard by shard, because TFDS's GeneratorBasedBuilder writes everything twice and, with
+    shuffling disabled, reads everything into memory in between.
+    """
+
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES: ClassVar = {"2.0.0": "Three storages: jpeg, mp4, index."}
+    BUILDER_CONFIGS: ClassVar = [
+        SegmentConfig(name=storage, storage=storage, description=f"Frames and sound as {storage}.")
+        for storage in STORAGES
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Point manual_dir at your files; nothing is copied:{LAYOUT}"
+    DESCRIPTION: ClassVar = "Segments of videos with frames, sound and captions."
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.spool_dir: Path | None = None  # where decoded segments wait; None: the system's
+        self.library: Library | None = None  # what is to be built, where that is known already
+        self._paths: dict[str, Path] = {}
+        self.limits = Limits()
+        self.on_video: Callable[[float], None] = lambda seconds: None  # told of every finished one
+        self.skipped: list[dict[str, str]] = []
+        self.words: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features_of(self.builder_config.storage)),
+            description=self.DESCRIPTION,
+            disable_shuffling=True,  # they are in random order already
+            metadata=tfds.core.MetadataDict(
+                dataclasses.asdict(self.builder_config.form()),
+                part=self.builder_config.part,
+                parts=self.builder_config.parts,
+            ),
+        )
+
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
+    ) -> None:
+        # Not dl_manager.manual_dir: its complaint about a missing one does not show the layout.
+        library = self.library or scan(Path(dl_manager._manual_dir or dl_manager.manual_dir))
+        self.library, self._paths = library, dict(library.videos)
+        self.info.metadata["manual_dir"] = str(library.folder.absolute())
+        videos = list(library.videos)
+        random.Random(0).shuffle(videos)
+        decoding = decode_all(
+            videos,
+            form=self.builder_config.form(),
+            workers=self.builder_config.workers,
+            spool_dir=self.spool_dir,
+            limits=self.limits,
+        )
+        with contextlib.closing(decoding):
+            # One decoding goes through all shards, which are written one after the other.
+            self._shards = [
+                functools.partial(self._examples, decoding, count)
+                for count in _shard_counts(videos)
+            ]
+            super()._download_and_prepare(dl_manager, download_config)
+        self._write_notes()
+
+    def _shard_iterators_per_split(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, list[Callable[[], Iterator[tuple[str, dict[str, Any]]]]]]:
+        return {"train": self._shards}
+
+    def _examples(self, decoding: _Decoding, videos: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The examples of the next `videos` videos."""
+        seconds = 0.0
+        while videos:
+            video, item = next(decoding)
+            if isinstance(item, Segment):
+                yield f"{video}/{item.index}", self._example(video, item)
+                seconds = item.end
+            else:
+                self._finish(item)
+                self.on_video(seconds)
+                videos, seconds = videos - 1, 0.0
+
+    def _example(self, video: str, segment: Segment) -> dict[str, Any]:
+        captions = self.library.captions.get(video, [])
+        said = overlapping(captions, segment.start, segment.end)
+        self.counts["segments"] += 1
+        self.counts["milliseconds"] += round((segment.end - segment.start) * 1000)
+        path = self._paths[video].relative_to(self.library.folder).as_posix()
+        return example_of(video, path, segment, said, self.builder_config.form())
+
+    def _finish(self, decoded: Decoded) -> None:
+        library, video = self.library, decoded.video
+        if decoded.error is not None:
+            row = {"path": str(self._paths[video]), "id": video, "reason": decoded.error}
+            self.skipped.append(row)
+            return
+        captions = library.captions.get(video, [])
+        self.counts["videos"] += 1
+        self.counts["without captions"] += not captions
+        self.counts["without sound"] += not decoded.has_audio
+        self.counts["captions"] += len(captions)
+        for caption in captions:
+            self.words.update(split_words(caption.text))
+
+    def _write_notes(self) -> None:
+        """Writes what was left out and what there is beside the records while they are unfinished.
+
+        So finished records always have it.
+        """
+        folder = Path(self.data_dir)
+        rows = "".join(json.dumps(row) + "\n" for row in self.skipped)
+        (folder / "skipped.jsonl").write_text(rows, encoding="utf-8")
+        words = json.dumps(dict(sorted(self.words.items())), ensure_ascii=False)
+        (folder / "words.json").write_text(words, encoding="utf-8")
+        (folder / COUNTS_FILE).write_text(json.dumps(dict(sorted(self.counts.items()))))
+
+
+def _shard_counts(videos: list[tuple[str, Path]]) -> list[int]:
+    """How many videos in a row go into each shard."""
+    counts, size = [0], 0
+    for _, path in videos:
+        if size >= SHARD_BYTES:
+            counts.append(0)
+            size = 0
+        counts[-1] += 1
+        size += path.stat().st_size
+    return counts

@@ -1,0 +1,111 @@
+"""Pictures and sound of a window, from records of each storage; tf.data graph functions.
+
+'jpeg' is read by TensorFlow alone; 'mp4' and 'index' by FFmpeg, which runs without Python's lock.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from vatt_gh.media.form import Form
+from vatt_gh.media.mp4 import from_mp4
+from vatt_gh.media.sound import from_flac
+from vatt_gh.media.video import read_window
+
+Example = dict[str, tf.Tensor]
+# example, frames [T] int32 and sound samples [S] int32 wanted, [4] int32 crop (top, left, height,
+# width) -> [T, height, width, 3] uint8, [S] int16 (zeros where the example has no sound)
+Window = Callable[[Example, tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+def window_reader(form: Form, folder: Path) -> Window:
+    """How a window of a record is read.
+
+    Args:
+        form: of the records.
+        folder: where the originals of storage 'index' are.
+
+    Returns:
+        A function of one example.
+    """
+    if form.storage == "jpeg":
+        return _of_jpeg
+    of_file = _of_mp4 if form.storage == "mp4" else _of_original(form, folder)
+    keys = ("video", "audio") if form.storage == "mp4" else ("path", "start")
+
+    def read(
+        example: Example, frames: tf.Tensor, samples: tf.Tensor, crop: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        given = [example[key] for key in keys] + [example["has_audio"], frames, samples, crop]
+        pictures, sound = tf.numpy_function(of_file, given, [tf.uint8, tf.int16], stateful=False)
+        return (
+            tf.ensure_shape(pictures, [frames.shape[0], None, None, 3]),
+            tf.ensure_shape(sound, samples.shape),
+        )
+
+    return read
+
+
+def _of_jpeg(
+    example: Example, frames: tf.Tensor, samples: tf.Tensor, crop: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    images = tf.gather(example["frames"], frames)
+    # Only the part of a JPEG that the crop needs is decoded.
+    pictures = [
+        tf.image.decode_and_crop_jpeg(images[t], crop, channels=3) for t in range(frames.shape[0])
+    ]
+    sound = tf.cond(
+        example["has_audio"],
+        lambda: tf.gather(example["audio"], samples),
+        lambda: tf.zeros_like(samples, tf.int16),
+    )
+    return tf.stack(pictures), sound
+
+
+def _of_mp4(
+    video: bytes,
+    audio: bytes,
+    has_audio: bool,
+    frames: np.ndarray,
+    samples: np.ndarray,
+    crop: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    first = frames.min()
+    pictures = from_mp4(video, int(first), int(frames.max() - first) + 1)
+    if not has_audio:
+        return _cropped(pictures, frames - first, crop), np.zeros(len(samples), np.int16)
+    low = samples.min()
+    sound = from_flac(audio, int(low), int(samples.max() - low) + 1)
+    return _cropped(pictures, frames - first, crop), sound[samples - low]
+
+
+def _of_original(form: Form, folder: Path) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    def read(
+        path: bytes,
+        start: np.float32,
+        has_audio: bool,
+        frames: np.ndarray,
+        samples: np.ndarray,
+        crop: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        # Of the video in place of its segment.
+        begin = round(float(start) * form.fps)
+        frames = frames + begin
+        samples = samples + round(begin / form.fps * form.audio_rate)
+        wanted_frames = range(frames.min(), frames.max() + 1)
+        wanted = range(samples.min(), samples.max() + 1) if has_audio else range(0)
+        pictures, sound = read_window(folder / path.decode(), form, wanted_frames, wanted)
+        heard = sound[samples - wanted.start] if has_audio else np.zeros(len(samples), np.int16)
+        return _cropped(pictures, frames - wanted_frames.start, crop), heard
+
+    return read
+
+
+def _cropped(pictures: list[np.ndarray], places: np.ndarray, crop: Any) -> np.ndarray:
+    top, left, height, width = crop
+    # A file may have grown shorter by a frame since it was measured: its last one stays.
+    shown = [pictures[min(place, len(pictures) - 1)] for place in places]
+    return np.stack([p[top : top + height, left : left + width] for p in shown])
