@@ -1,5 +1,6 @@
 """Records in which every frame, sound sample and caption tells its time."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -57,9 +58,16 @@ def clock(tmp_path_factory):
     (folder / "corpus" / "caption.json").write_text(json.dumps(captions))
     arguments = {"manual_dir": folder / "corpus", "data_dir": folder / "records"}
     parts = build("howto100m", **arguments, form=FORM)
+    others = {}
+    for storage in ("mp4", "index"):
+        arguments["data_dir"] = folder / storage
+        other = build("howto100m", **arguments, form=dataclasses.replace(FORM, storage=storage))
+        others[storage] = open_source(other)
     vocabulary = build_vocabulary(dict.fromkeys(WORDS, 1), 100)
     return SimpleNamespace(
         source=open_source(parts),
+        others=others,
+        manual_dir=folder / "corpus",
         tokenizer=Tokenizer(vocabulary, 3),
         vocabulary=vocabulary,
         captions=CAPTIONS,

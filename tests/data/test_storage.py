@@ -1,0 +1,79 @@
+"""Windows of records of every storage: the same pictures, sound and captions at every position."""
+
+import dataclasses
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+
+from vatt_gh import batch as names
+from vatt_gh.data.pipeline import captioned_clips, training_batches
+from vatt_gh.data.records import open_source
+
+STORAGES = ["mp4", "index"]
+
+
+def batches(source, clock, config, count):
+    stream = training_batches(source, clock.tokenizer, config, position=0, host=0, hosts=1)
+    return list(itertools.islice(stream, count))
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("frames", [4, 60])  # 60: more than a segment has, which starts again
+def test_training_windows_are_those_of_jpeg(clock, clock_config, storage, frames):
+    data = clock_config.data
+    data.augmentation, data.frames = "inception", frames
+    data.audio_samples = clock.rate * frames // clock.fps
+    expected = batches(clock.source, clock, clock_config, 3)
+    found = batches(clock.others[storage], clock, clock_config, 3)
+    for (device, host), (other, other_host) in zip(found, expected, strict=True):
+        for name in host:
+            np.testing.assert_array_equal(host[name], other_host[name], name)
+        for name in device.keys() - {names.VIDEO, names.AUDIO}:
+            np.testing.assert_array_equal(device[name], other[name], name)
+        # Both lose a little: JPEG at quality 95, H.264 at crf 23.
+        error = np.abs(device[names.VIDEO] - other[names.VIDEO])
+        assert error.mean() < 0.03
+        assert np.quantile(error, 0.99) < 0.25
+        heard = np.abs(device[names.AUDIO] - other[names.AUDIO])
+        assert heard.max() <= (0 if storage == "mp4" else 1e-3)  # FLAC loses nothing
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_evaluation_clips_are_those_of_jpeg(clock, clock_config, storage):
+    arguments = clock.tokenizer, clock_config
+    expected = list(captioned_clips(clock.source, *arguments))
+    for found, other in zip(
+        captioned_clips(clock.others[storage], *arguments), expected, strict=True
+    ):
+        assert found["caption"].tolist() == other["caption"].tolist()
+        numbers = clock.numbers_of(other[names.VIDEO])
+        np.testing.assert_array_equal(clock.numbers_of(found[names.VIDEO]), numbers)
+
+
+def test_the_other_storages_are_smaller(clock):
+    sizes = {
+        name: source.length.sum() for name, source in {"jpeg": clock.source, **clock.others}.items()
+    }
+    assert sizes["mp4"] < sizes["jpeg"] / 3
+    assert sizes["index"] < sizes["jpeg"] / 100
+
+
+def test_originals_may_have_moved(clock, clock_config, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(clock.manual_dir, moved)
+    (before,) = batches(clock.others["index"], clock, clock_config, 1)
+    source = open_source(clock.others["index"].directories, str(moved))
+    for path in (moved / "videos").iterdir():
+        path.touch()
+    (after,) = batches(source, clock, clock_config, 1)
+    np.testing.assert_array_equal(after[0][names.VIDEO], before[0][names.VIDEO])
+    shutil.rmtree(moved)
+    with pytest.raises(Exception, match=r"elsewhere/videos/.*mkv: cannot be decoded"):
+        batches(source, clock, clock_config, 1)
+
+
+def test_a_source_tells_how_it_is_stored(clock):
+    for storage, source in clock.others.items():
+        assert source.form == dataclasses.replace(clock.source.form, storage=storage)
