@@ -95,7 +95,9 @@ class Howto100m(tfds.core.ShardBasedBuilder):
         self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
     ) -> None:
         # Not dl_manager.manual_dir: its complaint about a missing one does not show the layout.
-        library = self.library or scan(Path(dl_manager._manual_dir or dl_manager.manual_dir))
+        library = self.library or scan(
+            Path(dl_manager._manual_dir or dl_manager.manual_dir), Path(self.data_dir_root)
+        )
         self.skipped += library.skipped
         videos = list(library.videos)
         random.Random(0).shuffle(videos)
@@ -156,6 +158,7 @@ class Howto100m(tfds.core.ShardBasedBuilder):
             self.skipped.append({"path": path, "id": decoded.video, "reason": decoded.error})
             return
         captions = library.captions.get(decoded.video, [])
+        self.skipped += library.captions.skipped(decoded.video)
         self.counts["videos"] += 1
         self.counts["without captions"] += not captions
         self.counts["without sound"] += not decoded.has_audio
