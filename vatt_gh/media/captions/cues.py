@@ -11,6 +11,7 @@ from vatt_gh.media.words import split_words
 
 # Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and places ({\an8}).
 _TAGS = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>|</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
+_SPEAKER = re.compile(">{2,}")
 _INVISIBLE = {0x200B: None, 0x200E: None, 0x200F: None, 0xFEFF: None}
 
 
@@ -74,7 +75,7 @@ def to_captions(cues: Iterable[Cue]) -> tuple[list[Caption], list[str]]:
     for cue in cues:
         problem = _problem(cue)
         if problem is None:
-            captions.append(Caption(encodable(cue.text), float(cue.start), float(cue.end)))
+            captions.append(Caption(encodable(cue.text.strip()), float(cue.start), float(cue.end)))
         else:
             left_out.setdefault(problem, []).append(cue.where)
     captions.sort(key=lambda row: (row.start, row.end))
@@ -107,4 +108,4 @@ def encodable(text: str) -> str:
 def plain_text(markup: str) -> str:
     """What a line of subtitles says: without tags, entities, ">>" of new speakers, line ends."""
     text = html.unescape(_TAGS.sub("", markup)).translate(_INVISIBLE)
-    return " ".join(word for word in text.split() if word.strip(">"))
+    return " ".join(_SPEAKER.sub(" ", text).split())

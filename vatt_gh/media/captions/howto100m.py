@@ -110,10 +110,12 @@ class _Window:
                     self.position = end
                     return value, text
             except json.JSONDecodeError as error:
-                cut = error.pos >= len(self._text) - _CUT or error.msg.startswith("Unterminated")
+                open_string = error.msg.startswith("Unterminated")
+                cut = open_string or error.pos >= len(self._text) - _CUT
                 if self._ended or not cut:
+                    short = open_string or error.pos >= len(self._text)
                     self.position = error.pos
-                    self.fail(f"it ends too early ({error.msg})" if cut else error.msg)
+                    self.fail(f"it ends too early ({error.msg})" if short else error.msg)
             except (RecursionError, ValueError) as error:  # a number of thousands of digits
                 self.fail(str(error))
             if len(self._text) - self.position > _LONGEST:

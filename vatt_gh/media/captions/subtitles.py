@@ -6,8 +6,9 @@ from pathlib import Path
 
 from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
 
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
+_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
 _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?!\S)")
+_CUE = re.compile(r"\s*-?\d\S*\s*-->")  # whatever its times are worth
 _TIME_TAG = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 _NO_CUE = re.compile(r"NOTE(\s|$)|(STYLE|REGION)\s*$")
 _FLASH = 0.0201  # s; YouTube shows a finished line alone for 10 ms before it rolls up
@@ -27,7 +28,7 @@ def subtitle_cues(path: Path, content: str) -> list[Cue]:
         content: its text.
 
     Returns:
-        One cue for each line with "-->" or, in rolling captions, for each line that is said.
+        One cue for each line "START --> END" or, in rolling captions, for each line that is said.
 
     Raises:
         CaptionFileError: it has neither a cue nor the header of WebVTT.
@@ -46,7 +47,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[int, str, list[str]]]:
     number, times, text = 0, "", []
     comment = False
     for k, line in enumerate(lines):
-        if "-->" in line and not comment:
+        if _CUE.match(line) and not comment:
             # The line right before the times, first of its block or a number, names the cue.
             named = k and lines[k - 1] and (k < 2 or not lines[k - 2] or lines[k - 1].isdigit())
             if times:

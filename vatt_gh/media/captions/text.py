@@ -32,9 +32,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise CaptionFileError(path, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
-        raise CaptionFileError(
-            path, f"is larger than the {MAX_BYTES} bytes of any video's captions"
-        )
+        raise CaptionFileError(path, f"has more than {MAX_BYTES} bytes")
     try:
         text = _decode(data)
     except UnicodeDecodeError as error:
