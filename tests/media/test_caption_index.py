@@ -169,8 +169,8 @@ def test_a_file_that_is_cut_anywhere_is_refused(monkeypatch, chunk):
     for end in range(len(data)):
         error = refused(data[:end])
         place = int(re.search(r"at character (\d+)", error.what).group(1))
-        half_a_word = "Expecting value" in error.what or "Invalid" in error.what
-        assert "it ends too early" in error.what or (half_a_word and place >= end - 12)
+        # Half of a token is named as it is, at its beginning.
+        assert "it ends too early" in error.what or place >= end - 12
         assert error.where == "c.json"
         assert ("after the captions of 'v1'" in error.what) == (end >= data.index(b', "v2"'))
 
