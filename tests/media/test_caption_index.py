@@ -172,7 +172,7 @@ def test_a_file_that_is_cut_anywhere_is_refused(monkeypatch, chunk):
         # Half of a token is named as it is, at its beginning.
         assert "it ends too early" in error.what or place >= end - 12
         assert error.where == "c.json"
-        assert ("after the captions of 'v1'" in error.what) == (end >= data.index(b', "v2"'))
+        assert ("after the captions of 'v" in error.what) == (end >= data.index(b', "v2"'))
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 1 << 20])

@@ -70,10 +70,9 @@ def _id_and_language(stem: str, ids: Collection[str]) -> tuple[str, str]:
     return video_id(stem[: match.start()]), match.group(1)
 
 
-def _language_rank(language: str) -> tuple[bool, bool, bool, str]:
+def _language_rank(language: str) -> tuple[bool, bool, str, bool, str]:
     main = re.split("[-_]", language)[0]
-    heard = language.endswith("-orig")
-    return main != "", main != "en", heard, language
+    return main != "", main != "en", main, language.endswith("-orig"), language
 
 
 def _form_rank(path: Path) -> int:
