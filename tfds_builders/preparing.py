@@ -51,7 +51,7 @@ def build(
     folder = Path(data_dir) / name
     for info in folder.glob("*/*/dataset_info.json"):
         _check_same(info.parent, dataclasses.asdict(form))
-    library = scan(Path(manual_dir))
+    library = scan(Path(manual_dir), Path(data_dir))
     size = sum(path.stat().st_size for _, path in library.videos)
     parts = parts_of(folder, form, settings.parts, size)
     wanted = [part for part in parts if settings.part in (0, part.number)]

@@ -90,7 +90,9 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
     ) -> None:
         # Not dl_manager.manual_dir: its complaint about a missing one does not show the layout.
-        library = self.library or scan(Path(dl_manager._manual_dir or dl_manager.manual_dir))
+        library = self.library or scan(
+            Path(dl_manager._manual_dir or dl_manager.manual_dir), Path(self.data_dir_root)
+        )
         self.library, self._paths = library, dict(library.videos)
         self.info.metadata["manual_dir"] = str(library.folder.absolute())
         videos = list(library.videos)
@@ -144,6 +146,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             self.skipped.append(row)
             return
         captions = library.captions.get(video, [])
+        self.skipped += library.captions.skipped(video)
         self.counts["videos"] += 1
         self.counts["without captions"] += not captions
         self.counts["without sound"] += not decoded.has_audio

@@ -1,105 +1,25 @@
-"""Captions in HowTo100M's form: what is read, what is left out, and what is refused."""
+"""What all caption files have in common: order, what is left out, encodings, what is refused."""
 
-import json
+import codecs
+import pickle
 
 import pytest
 
-from vatt_gh.errors import UserError
-from vatt_gh.media.captions import Caption, load_howto100m, overlapping
-
-
-def load(tmp_path, content):
-    path = tmp_path / "caption.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return load_howto100m(path)
-
-
-def columns(*rows):
-    return {name: [row[k] for row in rows] for k, name in enumerate(("text", "start", "end"))}
-
-
-def test_captions_come_in_order_of_their_start(tmp_path):
-    rows = [("c", 5.5, 6), ("b", 1, 3.25), ("a", 1, 2), ("d", 9, 9)]
-    captions, skipped = load(tmp_path, {"v1": columns(*rows), "v0": columns()})
-    assert captions == {
-        "v1": [
-            Caption("a", 1.0, 2.0),
-            Caption("b", 1.0, 3.25),
-            Caption("c", 5.5, 6.0),
-            Caption("d", 9.0, 9.0),
-        ],
-        "v0": [],
-    }
-    assert skipped == []
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        None,
-        7,
-        [],
-        "text",
-        {},
-        {"text": ["a"], "start": [1]},
-        {"text": ["a"], "start": [1], "end": []},
-        {"text": ["a"], "start": ["soon"], "end": [2]},
-        {"text": ["a"], "start": [None], "end": [2]},
-        {"text": ["a"], "start": [float("nan")], "end": [2]},
-        {"text": ["a"], "start": [3], "end": [2]},
-        {"text": "ab", "start": [1, 2], "end": [2, 3]},  # not captions of one letter
-        {"text": [None], "start": [1], "end": [2]},  # not the word "none"
-        {"text": [float("nan")], "start": [1], "end": [2]},
-        {"text": 5, "start": 1, "end": 2},
-    ],
+from vatt_gh.media.captions import (
+    Caption,
+    CaptionFileError,
+    overlapping,
+    read_captions,
+    text,
 )
-def test_a_video_with_broken_captions_is_left_out_and_named(tmp_path, broken):
-    captions, skipped = load(tmp_path, {"bad": broken, "good": columns(("a", 1, 2))})
-    assert captions == {"good": [Caption("a", 1.0, 2.0)]}
-    assert [row["id"] for row in skipped] == ["bad"]
-    assert '"text"' in skipped[0]["reason"]
+
+SRT = "1\n00:00:01,000 --> 00:00:02,500\n{}\n"
 
 
-def test_captions_without_a_word_are_no_captions(tmp_path):
-    # They would be candidates, hence positives, that say nothing.
-    rows = [("", 0, 1), (" ", 1, 2), ("...", 2, 3), ("[ - ]", 3, 4), ("It's 5!", 4, 5)]
-    captions, skipped = load(tmp_path, {"v": columns(*rows)})
-    assert captions == {"v": [Caption("It's 5!", 4.0, 5.0)]}
-    assert skipped == []
-
-
-def test_texts_keep_every_character_that_utf_8_has(tmp_path):
-    # JSON can hold half of an emoji, where something cut a caption; UTF-8 cannot.
-    path = tmp_path / "caption.json"
-    path.write_text('{"v": {"text": ["caf\u00e9 \\ud83d", "\\ud83d\\ude00 x"],')
-    path.write_text(path.read_text() + ' "start": [0, 1], "end": [1, 2]}}')
-    captions, _ = load_howto100m(path)
-    assert [row.text for row in captions["v"]] == ["caf\u00e9 ?", "\U0001f600 x"]
-
-
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        (b'{"v": {"text": ["a"], ', "The caption file is not JSON"),
-        (b"", "The caption file is not JSON"),
-        (b"\xff\xfe\x00{}", "The caption file is not JSON"),
-        (b"[1, 2]", "The caption file holds a list, not a dictionary"),
-        (b'"text"', "The caption file holds a str, not a dictionary"),
-        (None, "The caption file cannot be read"),  # a directory
-    ],
-)
-def test_a_file_of_another_form_is_refused_by_name(tmp_path, content, what):
-    path = tmp_path / "caption.json"
-    if content is None:
-        path.mkdir()
-    else:
-        path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        load_howto100m(path)
-    assert caught.value.what.startswith(what)
-    assert caught.value.where == str(path)
-    assert '"VIDEO_ID"' in caught.value.expected
-    assert "mend the file" in caught.value.todo
+def read(tmp_path, content, name="v.csv"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_captions(path)
 
 
 def test_overlapping_is_any_common_time():
@@ -112,3 +32,136 @@ def test_overlapping_is_any_common_time():
         ]
         assert overlapping(captions, start, end) == expected
     assert [row.text for row in overlapping(captions, 2.0, 4.0)] == ["1", "2", "3"]
+
+
+def test_a_table_in_any_order_of_columns_and_rows(tmp_path):
+    content = (
+        ",Text, end ,start,score\n"
+        '0,"peel it, then cut",9.5,6.25,0.1\n'
+        "1,wash the root,4,1.5,0.2\n"
+        "2,dry it,5.75,3,0.3\n"  # overlaps, and stays
+    )
+    captions, reasons = read(tmp_path, content)
+    assert captions == [
+        Caption("wash the root", 1.5, 4.0),
+        Caption("dry it", 3.0, 5.75),
+        Caption("peel it, then cut", 6.25, 9.5),
+    ]
+    assert reasons == []
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_tables_with_other_delimiters(tmp_path, delimiter):
+    content = "start,end,text\r\n0.5,1,a b\r\n".replace(",", delimiter)
+    assert read(tmp_path, content)[0] == [Caption("a b", 0.5, 1.0)]
+
+
+def test_commas_of_an_unquoted_text_at_the_end_stay(tmp_path):
+    captions, _ = read(tmp_path, "start,end,text\n0,1,salt, pepper, oil\n")
+    assert captions == [Caption("salt, pepper, oil", 0.0, 1.0)]
+
+
+def test_rows_that_are_no_captions_are_counted_with_the_place_of_the_first(tmp_path):
+    rows = [
+        "0,1,good",
+        "2,1,runs back",
+        "soon,2,no number",
+        "1,nan,no number",
+        "1,inf,no end",
+        "3,4,",
+        "4,5,...",
+        "6",
+        "7,8",
+        "9,9,at once",
+    ]
+    captions, reasons = read(tmp_path, "start,end,text\n" + "\n".join(rows) + "\n")
+    assert captions == [Caption("good", 0.0, 1.0), Caption("at once", 9.0, 9.0)]
+    assert reasons == [
+        "left out 1 of its captions, the first at line 3: it ends before it starts",
+        "left out 4 of its captions, the first at line 4: its times are not numbers of seconds",
+        "left out 2 of its captions, the first at line 7: it holds no word",
+        "left out 1 of its captions, the first at line 10: it has no text",
+    ]
+
+
+SAID = "na\u00efve caf\u00e9 \u201cquoted\u201d"
+
+
+@pytest.mark.parametrize(
+    ("encode", "said"),
+    [
+        (lambda s: s.encode("utf-8"), SAID + " \u6c34"),
+        (lambda s: s.encode("utf-8-sig"), SAID),
+        (lambda s: codecs.BOM_UTF16_LE + s.encode("utf-16-le"), SAID + " \U0001f600"),
+        (lambda s: codecs.BOM_UTF16_BE + s.encode("utf-16-be"), SAID),
+        (lambda s: s.encode("cp1252"), SAID),
+        (lambda s: s.encode("latin-1"), "caf\u00e9 \x81 x"),  # a byte that cp1252 does not define
+        (lambda s: s.replace("\n", "\r\n").encode("cp1252"), SAID),
+        (lambda s: s.replace("\n", "\r\r\n").encode(), SAID),
+        (lambda s: s.replace("\n", "\r").encode(), SAID),
+    ],
+)
+@pytest.mark.parametrize("form", ["srt", "vtt", "csv", "json"])
+def test_encodings_and_line_ends(tmp_path, encode, said, form):
+    content = {
+        "srt": SRT,
+        "vtt": "WEBVTT\n\n00:01.000 --> 00:02.500\n{}\n",
+        "csv": "start,end,text\n1,2.5,{}\n",
+        "json": '[{{"start": 1,\n"end": 2.5, "text": "{}"}}]',
+    }[form]
+    captions, reasons = read(tmp_path, encode(content.format(said)), f"v.{form}")
+    assert captions == [Caption(said, 1.0, 2.5)]
+    assert reasons == []
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("v.srt", b"", "is empty"),
+        ("v.vtt", codecs.BOM_UTF8 + b" \n", "is empty"),
+        ("v.srt", PICTURE, "holds zero bytes: it is no text, or UTF-16 without a mark"),
+        ("v.srt", SRT.encode("utf-16-le"), "holds zero bytes: it is no text"),
+        ("v.srt", codecs.BOM_UTF16_LE + b"a\x00b", "is not the utf-16"),
+        ("v.srt", b"only words\nand lines\n", 'holds no line "START --> END"'),
+        ("v.csv", b"0,1,hello\n", "has no columns start, end, text"),
+        ("v.csv", b"start,end\n0,1\n", "has no columns start, end, text"),
+        ("v.csv", b'start,end,text\n0,1,"' + b"x" * 200_000, "is no table near line"),
+        ("v.json", b'[{"text": "a", ', "is not JSON: Expecting"),
+        ("v.json3", b"<html>not found</html>", "is not JSON: Expecting value"),
+        ("v.json", b"[" * 100_000, "is JSON that cannot be read"),
+        ("v.json", b'{"title": "x"}', 'is JSON without "events"'),
+        ("v.json", b'"hello"', 'is JSON without "events"'),
+        ("v.json", b'{"text": ["a"], "start": [1], "end": []}', "has columns text, start, end of"),
+    ],
+)
+def test_files_that_cannot_be_read_say_why(tmp_path, name, content, reason):
+    with pytest.raises(CaptionFileError) as caught:
+        read(tmp_path, content, name)
+    assert caught.value.reason.startswith(reason)
+    assert caught.value.path == str(tmp_path / name)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.path, again.reason) == (caught.value.path, caught.value.reason)
+
+
+def test_a_file_that_is_not_there_or_too_large(tmp_path, monkeypatch):
+    with pytest.raises(CaptionFileError, match="cannot be read: No such file"):
+        read_captions(tmp_path / "v.srt")
+    monkeypatch.setattr(text, "MAX_BYTES", 37)
+    with pytest.raises(CaptionFileError, match="has more than 37 bytes"):
+        read(tmp_path, SRT.format("hello"), "v.srt")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("v.vtt", "WEBVTT\nKind: captions\n"),
+        ("v.csv", "start,end,text\n"),
+        ("v.json", '{"text": "", "segments": []}'),
+        ("v.json3", '{"events": []}'),
+    ],
+)
+def test_files_in_which_nobody_speaks_are_good(tmp_path, name, content):
+    assert read(tmp_path, content, name) == ([], [])

@@ -1,11 +1,14 @@
 """Finding videos and captions in a directory as users have it; nothing is decoded."""
 
 import json
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
 from vatt_gh.errors import UserError
+from vatt_gh.media.captions import Caption
 from vatt_gh.media.library import LAYOUT, scan, video_id
 
 
@@ -43,7 +46,7 @@ def test_ids_from_file_names(stem, expected):
 
 def test_videos_of_any_depth_and_suffix_in_order_of_their_ids(tmp_path):
     put(tmp_path, "z.mp4", "b/x.webm", "b/c/w.MKV", "y.avi", "v.mov", "u.m4v")
-    put(tmp_path, "z.srt", "z.mp4.part", "mp4", "notes.txt")
+    put(tmp_path, "z.info.json", "z.mp4.part", "mp4", "notes.txt")
     (tmp_path / "videos" / "folder.mp4").mkdir()
     (tmp_path / "elsewhere.mp4").write_bytes(b"x")
     library = scan(tmp_path)
@@ -141,3 +144,87 @@ def test_a_caption_file_that_is_not_json_is_refused(tmp_path):
     with pytest.raises(UserError, match="not JSON") as caught:
         scan(tmp_path)
     assert caught.value.where == str(tmp_path / "caption.json")
+
+
+SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n"
+
+
+def test_a_videos_own_captions_win_over_the_file_of_all_videos(tmp_path):
+    put(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    say(tmp_path, "a", "b", "d")
+    (tmp_path / "captions").mkdir()
+    (tmp_path / "captions" / "a.en.srt").write_text(SRT.format("from srt"))
+    (tmp_path / "videos" / "c.vtt").write_text(SRT.format("beside") + SRT.format("..."))
+    (tmp_path / "captions" / "d.srt").write_text("")  # unreadable, so that the other one counts
+    library = scan(tmp_path)
+    assert library.skipped == []
+    assert list(library.captions) == ["a", "b", "c", "d"]
+    assert len(library.captions) == 4
+    assert library.captions == {
+        "a": [Caption("from srt", 1.0, 2.0)],
+        "b": [Caption("hello", 0.0, 1.0)],
+        "c": [Caption("beside", 1.0, 2.0)],
+        "d": [Caption("hello", 0.0, 1.0)],
+    }
+    assert library.captions.get("e", []) == []
+    assert [library.captions.skipped(name) for name in "abcde"] == [
+        [],
+        [],
+        [
+            {
+                "id": "c",
+                "path": str(tmp_path / "videos" / "c.vtt"),
+                "reason": "left out 1 of its captions, the first at line 5: it holds no word",
+            }
+        ],
+        [{"id": "d", "path": str(tmp_path / "captions" / "d.srt"), "reason": "is empty"}],
+        [],
+    ]
+
+
+def test_captions_that_cannot_be_read_anywhere_are_none(tmp_path):
+    put(tmp_path, "a.mp4", "a.srt")
+    captions = scan(tmp_path).captions
+    assert captions.get("a", "nothing") == []
+    assert captions.skipped("a")[0]["reason"] == 'holds no line "START --> END"'
+
+
+def ask(library):
+    return {name: library.captions[name] for name, _ in library.videos}
+
+
+def test_another_process_reads_the_same_captions(tmp_path):
+    put(tmp_path, "a.mp4", "b.mp4")
+    say(tmp_path, "b")
+    (tmp_path / "videos" / "a.srt").write_text(SRT.format("hi"))
+    library = scan(tmp_path)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(ask, library).result() == {
+            "a": [Caption("hi", 1.0, 2.0)],
+            "b": [Caption("hello", 0.0, 1.0)],
+        }
+
+
+def test_the_index_is_kept_where_the_caller_says(tmp_path):
+    put(tmp_path / "manual", "a.mp4")
+    say(tmp_path / "manual", "a", file="raw_caption.json")
+    data = tmp_path / "data"
+    for _ in range(2):
+        library = scan(tmp_path / "manual", data)
+        assert library.captions["a"] == [Caption("hello", 0.0, 1.0)]
+        assert list(data.glob("*.sqlite")) == [data / "raw_caption.json.sqlite"]
+    assert list((tmp_path / "manual").rglob("*.sqlite")) == []
+
+
+def test_ids_in_metadata_are_never_paths(tmp_path):
+    put(tmp_path / "manual", "a.mp4")
+    outside = tmp_path / "secret.srt"
+    outside.write_text(SRT.format("secret"))
+    names = ["../secret", "../../secret.srt", str(outside), str(outside.with_suffix("")), "..", "."]
+    say(tmp_path / "manual", *names)
+    library = scan(tmp_path / "manual", tmp_path / "data")
+    assert dict(library.captions) == {}
+    assert all(library.captions.get(name) is None for name in names)
+    reason = "has captions but no video file"
+    assert library.skipped == [{"id": name, "reason": reason} for name in sorted(names)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "manual", "secret.srt"]

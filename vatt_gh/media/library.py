@@ -1,21 +1,23 @@
 """Finds videos and captions in a directory, as users have them."""
 
+import atexit
 import dataclasses
-import re
+import shutil
+import tempfile
 import zlib
 from pathlib import Path
 
 from vatt_gh.errors import UserError
-from vatt_gh.media.captions import Caption, load_howto100m
+from vatt_gh.media.captions import CaptionIndex, VideoCaptions, find_caption_files
+from vatt_gh.media.names import is_utf8, video_id
 
 SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 CAPTION_FILES = ("caption.json", "raw_caption.json", "raw_caption_superclean.json")
 LAYOUT = """
     MANUAL_DIR/
       videos/**/ID.mp4      (also webm, mkv, avi, mov, m4v; "Title [ID].mp4", "Title-ID.mp4")
+      captions/**/ID.vtt    (also csv, srt, json3, json; "ID.en.vtt"; or beside the video), optional
       caption.json          {"ID": {"text": [...], "start": [...], "end": [...]}, ...}, optional"""
-
-_ID = r"[A-Za-z0-9_-]{11}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +27,14 @@ class Library:
     Attributes:
         folder: the directory.
         videos: (id, path), in order of the id.
-        captions: of the videos that are there; a video may have none.
-        skipped: rows {"id" or "path", "reason"} of what cannot be used.
+        captions: of the videos that are there; a video may have none. Read when asked for.
+        skipped: rows {"id" or "path", "reason"} of what cannot be used, as far as names and the
+            captions of all videos show it; the rest is in captions.skipped(video).
     """
 
     folder: Path
     videos: list[tuple[str, Path]]
-    captions: dict[str, list[Caption]]
+    captions: VideoCaptions
     skipped: list[dict[str, str]]
 
     def part(self, number: int, parts: int) -> "Library":
@@ -40,17 +43,24 @@ class Library:
         return dataclasses.replace(self, videos=videos, skipped=[])
 
 
-def scan(manual_dir: Path) -> Library:
+def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
     """Finds all videos and their captions; nothing is decoded.
+
+    A video's own caption file wins over caption.json, see VideoCaptions; which of several files,
+    see find_caption_files. Of caption.json, raw_caption.json and raw_caption_superclean.json the
+    first that is there is used.
 
     Args:
         manual_dir: see LAYOUT.
+        index_dir: where the index of caption.json is kept, which is as large as that file; None:
+            in a temporary directory, removed when this process ends.
 
     Returns:
         The library. Of several files with one id the first by path is kept.
 
     Raises:
-        UserError: the directory is missing or holds no video, or its captions are not JSON.
+        UserError: the directory is missing or holds no video, or its captions are not JSON;
+            the index cannot be written.
     """
     manual_dir = Path(manual_dir)
     folder = manual_dir / "videos"
@@ -68,34 +78,39 @@ def scan(manual_dir: Path) -> Library:
     skipped = []
     for path in paths:
         name = video_id(path.stem)
-        if not _is_utf8(path.name):
+        if not is_utf8(path.name):
             skipped.append({"path": str(path), "reason": "has a name that is not UTF-8"})
         elif name in videos:
             reason = f"has the same id {name} as {videos[name]}"
             skipped.append({"path": str(path), "reason": reason})
         else:
             videos[name] = path
-    captions: dict[str, list[Caption]] = {}
+    files, unused = find_caption_files(manual_dir, videos.keys())
+    skipped += unused
+    index = _open_index(manual_dir, index_dir)
+    indexed = set()
+    if index is not None:
+        skipped += index.skipped()
+        for name in index.ids():
+            if name in videos:
+                indexed.add(name)
+            else:
+                skipped.append({"id": name, "reason": "has captions but no video file"})
+    return Library(
+        manual_dir, sorted(videos.items()), VideoCaptions(files, index, indexed), skipped
+    )
+
+
+def _open_index(manual_dir: Path, index_dir: Path | None) -> CaptionIndex | None:
     for file in CAPTION_FILES:
         if (manual_dir / file).exists():
-            captions, broken = load_howto100m(manual_dir / file)
-            skipped += broken
-            break
-    for name in sorted(captions.keys() - videos.keys()):
-        skipped.append({"id": name, "reason": "has captions but no video file"})
-    kept = {name: captions[name] for name in videos if name in captions}
-    return Library(manual_dir, sorted(videos.items()), kept, skipped)
+            return CaptionIndex.open(
+                manual_dir / file, (index_dir or _passing_dir()) / f"{file}.sqlite"
+            )
+    return None
 
 
-def _is_utf8(name: str) -> bool:
-    # Python keeps bytes of file names that are not UTF-8 as characters that UTF-8 does not have.
-    return not any("\udc80" <= character <= "\udcff" for character in name)
-
-
-def video_id(stem: str) -> str:
-    """The id in a file's name: an 11-character stem, "[ID]" or "-ID" at its end, else the stem."""
-    for pattern in (rf"({_ID})$", rf".*\[({_ID})\]$", rf".*-({_ID})$"):
-        match = re.match(pattern, stem)
-        if match:
-            return match.group(1)
-    return stem
+def _passing_dir() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="vatt_gh-captions-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,400 @@
+"""HowTo100M's JSON: streamed like json.load would read it, indexed once, asked by id."""
+
+import io
+import json
+import multiprocessing
+import os
+import pickle
+import re
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from vatt_gh.errors import UserError
+from vatt_gh.media.captions import Caption, CaptionIndex, howto100m
+from vatt_gh.media.captions.howto100m import stream_howto100m
+from vatt_gh.media.words import split_words
+
+ROOT = Path(__file__).parents[2]
+
+
+def columns(*rows):
+    return {name: [row[k] for row in rows] for k, name in enumerate(("text", "start", "end"))}
+
+
+def write(tmp_path, content):
+    path = tmp_path / "caption.json"
+    if not isinstance(content, bytes):
+        content = json.dumps(content).encode()
+    path.write_bytes(content)
+    return path
+
+
+def load(tmp_path, content):
+    """All captions by id, and what was skipped."""
+    index = CaptionIndex.open(write(tmp_path, content), tmp_path / "data" / "captions.sqlite")
+    return {video: index.get(video) for video in index.ids()}, list(index.skipped())
+
+
+def stream(data):
+    return list(stream_howto100m(io.BytesIO(data), Path("c.json")))
+
+
+def refused(data):
+    with pytest.raises(UserError) as caught:
+        stream(data)
+    return caught.value
+
+
+def test_captions_come_in_order_of_their_start(tmp_path):
+    rows = [("c", 5.5, 6), ("b", 1, 3.25), ("a", 1, 2), ("d", 9, 9)]
+    captions, skipped = load(tmp_path, {"v1": columns(*rows), "v0": columns()})
+    assert captions == {
+        "v0": [],
+        "v1": [
+            Caption("a", 1.0, 2.0),
+            Caption("b", 1.0, 3.25),
+            Caption("c", 5.5, 6.0),
+            Caption("d", 9.0, 9.0),
+        ],
+    }
+    assert skipped == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None,
+        7,
+        [],
+        "text",
+        {},
+        {"text": ["a"], "start": [1]},
+        {"text": ["a"], "start": [1], "end": []},
+        {"text": ["a"], "start": ["soon"], "end": [2]},
+        {"text": ["a"], "start": [None], "end": [2]},
+        {"text": ["a"], "start": [float("nan")], "end": [2]},
+        {"text": ["a"], "start": [1], "end": [float("inf")]},
+        {"text": ["a"], "start": [1], "end": [10**400]},
+        {"text": ["a"], "start": [3], "end": [2]},
+        {"text": "ab", "start": [1, 2], "end": [2, 3]},  # not captions of one letter
+        {"text": [None], "start": [1], "end": [2]},  # not the word "none"
+        {"text": [float("nan")], "start": [1], "end": [2]},
+        {"text": 5, "start": 1, "end": 2},
+    ],
+)
+def test_a_video_with_broken_captions_is_left_out_and_named(tmp_path, broken):
+    captions, skipped = load(tmp_path, {"bad": broken, "good": columns(("a", 1, 2))})
+    assert captions == {"good": [Caption("a", 1.0, 2.0)]}
+    assert [row["id"] for row in skipped] == ["bad"]
+    assert '"text"' in skipped[0]["reason"]
+
+
+def test_captions_without_a_word_are_no_captions(tmp_path):
+    # They would be candidates, hence positives, that say nothing.
+    rows = [("", 0, 1), (" ", 1, 2), ("...", 2, 3), ("[ - ]", 3, 4), ("It's 5!", 4, 5)]
+    captions, skipped = load(tmp_path, {"v": columns(*rows)})
+    assert captions == {"v": [Caption("It's 5!", 4.0, 5.0)]}
+    assert skipped == []
+
+
+def test_texts_and_ids_keep_every_character(tmp_path):
+    # JSON can hold half of an emoji, where something cut a caption; UTF-8 and SQLite cannot.
+    content = (
+        '{"v": {"text": ["caf\u00e9 \\ud83d", "\\ud83d\\ude00 x"], "start": [0, 1], "end": [1, 2]},'
+    )
+    content += '"\\udc80": {"text": [], "start": [], "end": []}, "a\\u0000\u6c34": 3}'
+    captions, skipped = load(tmp_path, content.encode())
+    assert [row.text for row in captions["v"]] == ["caf\u00e9 ?", "\U0001f600 x"]
+    assert captions["\udc80"] == []
+    assert [row["id"] for row in skipped] == ["a\0\u6c34"]
+
+
+def test_of_an_id_that_comes_twice_the_last_counts_as_in_json_load(tmp_path):
+    one, two = json.dumps(columns(("one", 0, 1))), json.dumps(columns(("two", 0, 1)))
+    content = f'{{"v": {one}, "w": {one}, "v": {two}, "w": 3}}'.encode()
+    captions, skipped = load(tmp_path, content)
+    assert captions == {"v": [Caption("two", 0.0, 1.0)]}
+    twice = "is in the caption file twice; what comes first was left out"
+    assert skipped[:2] == [{"id": "v", "reason": twice}, {"id": "w", "reason": twice}]
+    assert [row["id"] for row in skipped] == ["v", "w", "w"]
+
+
+def test_ids_that_are_not_there_and_ids_that_look_like_paths(tmp_path):
+    names = ["../../etc/passwd", "/etc/passwd", "-Qw4w9WgXcQ", "a'; DROP TABLE captions; --", ""]
+    content = dict.fromkeys(names, columns(("a", 0, 1)))
+    index = CaptionIndex.open(write(tmp_path, content), tmp_path / "data" / "i.sqlite")
+    assert list(index.ids()) == sorted(names)
+    for name in names:
+        assert name in index
+        assert index.get(name) == [Caption("a", 0.0, 1.0)]
+    assert "b" not in index
+    assert index.get("b") is None
+    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["i.sqlite", "i.sqlite.lock"]
+
+
+CONTENT = {
+    "v\u00e9\u6c34": columns(('say "hi" \\ \n', -1.5e-3, 1e2), ("\ud83d half", 0, 7)),
+    "": [1.25, float("nan"), float("inf"), -float("inf"), True, None, 123456789012345678901],
+    "\U0001f600": "text",
+    "number": 12345,
+    "nested": {"a": [[], {}, {"b": {}}]},
+}
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64, 1 << 20])
+def test_the_stream_is_what_json_load_reads(monkeypatch, chunk, indent, ascii_only):
+    monkeypatch.setattr(howto100m, "_CHUNK", chunk)
+    text = json.dumps(CONTENT, indent=indent, ensure_ascii=ascii_only)
+    data = b"\xef\xbb\xbf \r\n" + text.encode("utf-8", "replace") + b"\n\t "
+    entries = stream(data)
+    expected = json.loads(data.decode("utf-8-sig"))
+    assert repr({name: value for name, value, _ in entries}) == repr(expected)
+    assert [repr(json.loads(text)) for *_, text in entries] == [
+        repr(value) for value in expected.values()
+    ]
+    assert stream(b" {\n} ") == []
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 20])
+def test_a_file_that_is_cut_anywhere_is_refused(monkeypatch, chunk):
+    monkeypatch.setattr(howto100m, "_CHUNK", chunk)
+    data = json.dumps({"v1": columns(("a \u6c34", 0, 1.5)), "v2": [True, 12]}).encode()
+    assert len(stream(data)) == 2
+    for end in range(len(data)):
+        error = refused(data[:end])
+        place = int(re.search(r"at character (\d+)", error.what).group(1))
+        # Half of a token is named as it is, at its beginning.
+        assert "it ends too early" in error.what or place >= end - 12
+        assert error.where == "c.json"
+        assert ("after the captions of 'v" in error.what) == (end >= data.index(b', "v2"'))
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 20])
+def test_a_file_that_is_broken_anywhere_is_refused_where_json_load_refuses_it(monkeypatch, chunk):
+    monkeypatch.setattr(howto100m, "_CHUNK", chunk)
+    good = json.dumps({"v1": columns(("a", 0, 1.5), ("b", 2, 3)), "v2": [12]})
+    for place in range(len(good)):
+        for character in '#"}]{[,:0 \\\n':
+            text = good[:place] + character + good[place + 1 :]
+            try:
+                expected = repr(json.loads(text, object_pairs_hook=list))
+                if not expected.startswith(("[('", '[("', "[]")):
+                    continue  # no dictionary
+            except json.JSONDecodeError:
+                assert "not JSON of the expected form" in refused(text.encode()).what
+            else:
+                names = [name for name, *_ in stream(text.encode())]
+                assert names == [name for name, _ in json.loads(text, object_pairs_hook=list)]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (
+            b'{"v1": [], "v2": [nothing]}',
+            "Expecting value, at character 18, after the captions of 'v1'",
+        ),
+        (
+            b'{"v1": [], }',
+            "'}' is there instead of \", at character 11, after the captions of 'v1'",
+        ),
+        (b'{"v1": [] "v2"', "'\"' is there instead of , or }, at character 10"),
+        (b'{"v1": []}, 7', "',' follows the dictionary, at character 10"),
+        (b'{"v1": "\xe9"}', "byte 8 is not UTF-8"),
+        (b'\xef\xbb\xbf{"v1": "\xe9"}', "byte 11 is not UTF-8"),
+        (b"\xff\xfe{\x00", "byte 0 is not UTF-8"),
+        (b"[1, 2]", "'[' is there instead of {, at character 0."),
+        (b"", "it ends too early, at character 0."),
+        (b'{"v": ' + b"[" * 100_000, "recursion"),
+        (b'{"v": ' + b"1" * 10_000 + b"}", "Exceeds the limit"),
+    ],
+)
+def test_refusals_say_where(data, what):
+    error = refused(data)
+    assert error.what.startswith("The caption file is not JSON of the expected form: ")
+    assert what in error.what
+    assert '"VIDEO_ID"' in error.expected
+    assert "mend the file" in error.todo
+
+
+def test_a_quote_that_nothing_closes_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(howto100m, "_CHUNK", 100)
+    monkeypatch.setattr(howto100m, "_LONGEST", 1000)
+    file = io.BytesIO(b'{"v": "' + b"x" * 100_000)
+    with pytest.raises(UserError, match="an entry is longer than 1000 characters, at character 6"):
+        list(stream_howto100m(file, Path("c.json")))
+    assert file.tell() < 5000
+
+
+@pytest.mark.parametrize("state", ["missing", "a directory", "broken"])
+def test_a_caption_file_that_cannot_be_indexed_leaves_nothing(tmp_path, state):
+    source = tmp_path / "caption.json"
+    if state == "a directory":
+        source.mkdir()
+    elif state == "broken":
+        source.write_text('{"v": ')
+    with pytest.raises(UserError) as caught:
+        CaptionIndex.open(source, tmp_path / "data" / "i.sqlite")
+    assert caught.value.where == str(source)
+    assert not list((tmp_path).glob("data/*sqlite"))
+    assert not list((tmp_path).glob("data/*partial"))
+
+
+def test_an_index_is_built_once_and_again_when_the_file_changes(tmp_path):
+    path = tmp_path / "data" / "i.sqlite"
+    source = write(tmp_path, {"a": columns(("one", 0, 1))})
+    CaptionIndex.open(source, path)
+    first = path.stat()
+    assert CaptionIndex.open(source, path).get("a") == [Caption("one", 0.0, 1.0)]
+    assert path.stat().st_ino == first.st_ino and path.stat().st_mtime_ns == first.st_mtime_ns
+
+    time = source.stat().st_mtime_ns
+    write(tmp_path, {"a": columns(("four", 0, 1))})  # another size
+    os.utime(source, ns=(time, time))
+    assert CaptionIndex.open(source, path).get("a") == [Caption("four", 0.0, 1.0)]
+
+    write(tmp_path, {"a": columns(("five", 0, 1))})  # another time only
+    os.utime(source, ns=(time, time + 1))
+    assert CaptionIndex.open(source, path).get("a") == [Caption("five", 0.0, 1.0)]
+
+
+@pytest.mark.parametrize("other", [b"", b"no index at all", b"SQLite format 3\0" + b"x" * 5000])
+def test_another_file_with_the_name_of_the_index_is_replaced(tmp_path, other):
+    path = tmp_path / "i.sqlite"
+    path.write_bytes(other)
+    index = CaptionIndex.open(write(tmp_path, {"a": columns(("one", 0, 1))}), path)
+    assert index.get("a") == [Caption("one", 0.0, 1.0)]
+
+
+def test_an_index_of_another_format_is_built_anew(tmp_path, monkeypatch):
+    path = tmp_path / "i.sqlite"
+    source = write(tmp_path, {"a": columns(("one", 0, 1))})
+    CaptionIndex.open(source, path)
+    before = path.stat().st_ino, path.stat().st_mtime_ns
+    monkeypatch.setattr("vatt_gh.media.captions.index._FORMAT", 2)
+    CaptionIndex.open(source, path)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) != before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vatt_gh.media.captions import CaptionIndex, index
+insert = index._insert
+def insert_or_die(connection, name, content, text):
+    if name == "v500":
+        connection.execute("PRAGMA cache_spill = ON")
+        connection.execute("COMMIT")  # so that the partial file holds rows
+        os.kill(os.getpid(), signal.SIGKILL)
+    insert(connection, name, content, text)
+index._insert = insert_or_die
+CaptionIndex.open(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def run(program, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_build_that_is_killed_leaves_no_index_and_the_next_one_is_whole(tmp_path):
+    source = write(tmp_path, {f"v{k}": columns((f"word {k}", 0, 1)) for k in range(1000)})
+    path = tmp_path / "i.sqlite"
+    assert run(KILLED, source, path).returncode == -9
+    assert not path.exists()
+    assert (tmp_path / "i.sqlite.partial").stat().st_size > 10_000
+    index = CaptionIndex.open(source, path)
+    assert len(list(index.ids())) == 1000
+    assert index.get("v999") == [Caption("word 999", 0.0, 1.0)]
+    assert not (tmp_path / "i.sqlite.partial").exists()
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from vatt_gh.errors import UserError
+from vatt_gh.media.captions import CaptionIndex
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    CaptionIndex.open(Path(sys.argv[1]), Path(sys.argv[2]))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_disk_without_room_and_a_place_that_is_no_directory(tmp_path):
+    source = write(tmp_path, {f"v{k}": columns(("word " * 50, 0, 1)) for k in range(5000)})
+    path = tmp_path / "i.sqlite"
+    answer = run(FULL, source, path)
+    assert "The index of the captions cannot be written" in answer.stdout, answer.stderr
+    assert str(path) in answer.stdout
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["caption.json", "i.sqlite.lock"]
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        CaptionIndex.open(source, source / "i.sqlite")
+    assert caught.value.where == str(source / "i.sqlite")
+
+
+def open_and_ask(arguments):
+    source, path = arguments
+    index = CaptionIndex.open(source, path)
+    return path.stat().st_ino, [index.get(f"v{k}") for k in range(0, 2000, 100)]
+
+
+def ask(index):
+    return index.get("v7"), sorted(index.ids())[:2], "v8" in index, "w" in index
+
+
+def test_processes_that_open_at_once_build_once_and_a_pickled_index_works(tmp_path):
+    content = {f"v{k}": columns((f"word {k}", k, k + 1)) for k in range(2000)}
+    source, path = write(tmp_path, content), tmp_path / "i.sqlite"
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        answers = list(pool.map(open_and_ask, [(source, path)] * 6))
+        index = CaptionIndex.open(source, path)
+        assert pool.submit(ask, index).result() == ask(index)
+    expected = [[Caption(f"word {k}", k, k + 1)] for k in range(0, 2000, 100)]
+    assert answers == [(path.stat().st_ino, expected)] * 6
+    assert pickle.loads(pickle.dumps(index)) == index
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from vatt_gh.media.captions import CaptionIndex
+used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = used()
+index = CaptionIndex.open(Path(sys.argv[1]), Path(sys.argv[2]))
+count = sum(1 for _ in index.ids())
+print(count, len(index.get("v7")), used() - before)
+"""
+
+
+def test_memory_stays_flat_and_captions_are_those_of_json_load(tmp_path):
+    # Entries as in HowTo100M: a hundred captions of ten words.
+    text = " ".join(["whittle"] * 10)
+    rows = columns(*[(f"{text} {k}", k * 2.5, k * 2.5 + 4.125) for k in range(100)])
+    entry = json.dumps(rows)
+    source = tmp_path / "caption.json"
+    with source.open("w") as file:
+        file.write("{")
+        file.writelines(f'"v{k}": {entry},\n' for k in range(5000))
+        file.write(f'"last": {entry}}}')
+    assert source.stat().st_size > 50e6
+    answer = run(MEMORY, source, tmp_path / "i.sqlite")
+    count, captions, grown = map(int, answer.stdout.split())
+    assert (count, captions) == (5001, 100), answer.stderr
+    assert grown < 15e6
+    slow = [Caption(*row) for row in zip(*json.loads(entry).values(), strict=True)]
+    assert all(split_words(row.text) for row in slow)
+    index = CaptionIndex.open(source, tmp_path / "i.sqlite")
+    assert index.get("last") == index.get("v1234") == slow

@@ -1,0 +1,111 @@
+"""What a caption is, and how the cues of any file become captions."""
+
+import html
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vatt_gh.media.words import split_words
+
+# Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and places ({\an8}).
+_TAGS = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>|</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
+_SPEAKER = re.compile(">{2,}")
+_INVISIBLE = {0x200B: None, 0x200E: None, 0x200F: None, 0xFEFF: None}
+
+
+class Caption(NamedTuple):
+    """A caption: its text, and when it is said, in seconds of the video."""
+
+    text: str
+    start: float
+    end: float
+
+
+class Cue(NamedTuple):
+    """A caption as a file has it, nothing checked.
+
+    Attributes:
+        where: its place in the file, for people: "line 12".
+        text: what should be its text.
+        start: what should be its start, in seconds.
+        end: what should be its end, in seconds.
+    """
+
+    where: str
+    text: Any
+    start: Any
+    end: Any
+
+
+class CaptionFileError(Exception):
+    """A caption file of one video that cannot be read at all.
+
+    Args:
+        path: the file.
+        reason: one sentence, for the list of what was left out.
+    """
+
+    def __init__(self, path: Path | str, reason: str):
+        self.path, self.reason = str(path), reason
+        super().__init__(f"{path}: {reason}")
+
+    def __reduce__(self) -> tuple:
+        return CaptionFileError, (self.path, self.reason)  # it crosses process borders
+
+
+def overlapping(captions: list[Caption], start: float, end: float) -> list[Caption]:
+    """The captions that are said at any time between `start` and `end` seconds."""
+    return [row for row in captions if row.start < end and row.end > start]
+
+
+def to_captions(cues: Iterable[Cue]) -> tuple[list[Caption], list[str]]:
+    """Sorts cues, and leaves out what is no caption.
+
+    Args:
+        cues: of one file, in any order.
+
+    Returns:
+        Captions in order of their start, overlapping ones as they are; and why cues were left
+        out: one sentence for each kind, with how many and where the first is.
+    """
+    captions: list[Caption] = []
+    left_out: dict[str, list[str]] = {}
+    for cue in cues:
+        problem = _problem(cue)
+        if problem is None:
+            captions.append(Caption(encodable(cue.text.strip()), float(cue.start), float(cue.end)))
+        else:
+            left_out.setdefault(problem, []).append(cue.where)
+    captions.sort(key=lambda row: (row.start, row.end))
+    reasons = [
+        f"left out {len(places)} of its captions, the first at {places[0]}: {problem}"
+        for problem, places in left_out.items()
+    ]
+    return captions, reasons
+
+
+def _problem(cue: Cue) -> str | None:
+    try:
+        start, end = float(cue.start), float(cue.end)
+    except (TypeError, ValueError, OverflowError):
+        start = end = math.nan
+    if not (math.isfinite(start) and math.isfinite(end)):
+        return "its times are not numbers of seconds"
+    if start > end:
+        return "it ends before it starts"
+    if not isinstance(cue.text, str):
+        return "it has no text"
+    return None if split_words(cue.text) else "it holds no word"
+
+
+def encodable(text: str) -> str:
+    """The text; halves of characters, which JSON permits and UTF-8 does not, become "?"."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def plain_text(markup: str) -> str:
+    """What a line of subtitles says: without tags, entities, ">>" of new speakers, line ends."""
+    text = html.unescape(_TAGS.sub("", markup)).translate(_INVISIBLE)
+    return " ".join(_SPEAKER.sub(" ", text).split())

@@ -1,0 +1,79 @@
+"""Finds the caption files of videos, as yt-dlp, Whisper and people name them."""
+
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from vatt_gh.media.captions.read import READERS
+from vatt_gh.media.names import is_utf8, video_id
+
+# ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add eleven characters that name a track.
+_LANGUAGE = re.compile(r"\.([a-z]{2,3}(?:[-_][A-Za-z0-9_-]+)?)$")
+# What yt-dlp writes beside a video, and no caption.
+_OTHER = (".info.json", ".live_chat.json")
+
+
+def find_caption_files(
+    manual_dir: Path, ids: Collection[str]
+) -> tuple[dict[str, Path], list[dict[str, str]]]:
+    """Finds one caption file for each video: in captions/**, or beside the videos in videos/**.
+
+    The id comes from the name by the rule of `video_id`, without a language at its end
+    ("Title [ID].en-orig.vtt") unless a video has that name. Of several files of one video the
+    first is taken: in captions/ before videos/; without a language, then "en", "en-...", others
+    by the alphabet, and of each what somebody wrote before "-orig", which a machine heard; then
+    csv, json3, vtt, srt, json; then by path.
+
+    Args:
+        manual_dir: see vatt_gh.media.library.LAYOUT. Links to files are followed.
+        ids: of the videos that are there.
+
+    Returns:
+        The file of each video that has one; and rows {"path", "reason"} of all other files. In
+        videos/ a csv or json file that belongs to no video is no caption file.
+    """
+    ranked = []
+    skipped = []
+    for place, folder in enumerate(("captions", "videos")):
+        for path in _files(Path(manual_dir) / folder):
+            name, language = _id_and_language(path.stem, ids)
+            if name in ids:
+                ranked.append((place, _language_rank(language), _form_rank(path), path, name))
+            elif not is_utf8(path.name):
+                skipped.append({"path": str(path), "reason": "has a name that is not UTF-8"})
+            elif folder == "captions" or path.suffix.lower() not in (".csv", ".json"):
+                reason = f"has captions of {name}, and there is no such video file"
+                skipped.append({"path": str(path), "reason": reason})
+    files: dict[str, Path] = {}
+    for *_, path, name in sorted(ranked):
+        if files.setdefault(name, path) is not path:
+            reason = f"is of the same video {name} as {files[name]}"
+            skipped.append({"path": str(path), "reason": reason})
+    return files, skipped
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    found = folder.rglob("*") if folder.is_dir() else []
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() in READERS
+        and not path.name.lower().endswith(_OTHER)
+        and path.is_file()
+    )
+
+
+def _id_and_language(stem: str, ids: Collection[str]) -> tuple[str, str]:
+    match = _LANGUAGE.search(stem)
+    if match is None or video_id(stem) in ids:
+        return video_id(stem), ""
+    return video_id(stem[: match.start()]), match.group(1)
+
+
+def _language_rank(language: str) -> tuple[bool, bool, str, bool, str]:
+    main = re.split("[-_]", language)[0]
+    return main != "", main != "en", main, language.endswith("-orig"), language
+
+
+def _form_rank(path: Path) -> int:
+    return list(READERS).index(path.suffix.lower())

@@ -1,0 +1,173 @@
+"""HowTo100M's JSON of all videos, read as a stream."""
+
+import codecs
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vatt_gh.errors import UserError
+from vatt_gh.media.captions.cues import Caption, encodable
+from vatt_gh.media.words import split_words
+
+FORM = '{"VIDEO_ID": {"text": [...], "start": [...], "end": [...]}, ...}'
+
+_CHUNK = 1 << 20  # bytes
+_LONGEST = 1 << 26  # characters of an entry; more is a quote or a bracket that nothing closes
+_SPACE = re.compile(r"[ \t\n\r]*")
+# A token that the end of the window cuts is noticed at most this far before the end: two halves
+# of a character as "\\ud83d\\ude00".
+_CUT = 12
+
+
+def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, str]]:
+    """Reads {video id: captions} entry by entry, with as much memory as the longest entry takes.
+
+    Each entry is read by Python's own JSON decoder, so that it means what json.load says.
+    ijson 3.6 is up to twice as fast, but refuses a whole file for one NaN or one lone half of a
+    character.
+
+    Args:
+        file: UTF-8 text of caption.json, raw_caption.json or raw_caption_superclean.json.
+        where: its path, for messages.
+
+    Yields:
+        A video's id, what the file has as its captions, and that as JSON. An id that is in the
+        file twice comes twice.
+
+    Raises:
+        UserError: the file is not JSON, ends in the middle, or is no dictionary; says where.
+    """
+    window = _Window(file, where)
+    window.take("{")
+    if window.peek('}"') == "}":
+        window.take("}")
+    else:
+        separator = ","
+        while separator == ",":
+            window.peek('"')
+            name, _ = window.value()
+            window.take(":")
+            content, text = window.value()
+            window.last = name
+            yield name, content, text
+            separator = window.take(",}")
+    if found := window.character():
+        window.fail(f"{found!r} follows the dictionary")
+
+
+class _Window:
+    """The part of the file that is in memory.
+
+    Attributes:
+        position: of the next character, in `text`.
+        last: the id of the entry that was read last.
+    """
+
+    def __init__(self, file: BinaryIO, where: Path):
+        self.position, self.last = 0, ""
+        self._file, self._where = file, where
+        self._text, self._before, self._bytes, self._ended = "", 0, 0, False
+        self._utf8 = codecs.getincrementaldecoder("utf-8-sig")()
+        self._decode = json.JSONDecoder().raw_decode
+
+    def character(self) -> str:
+        """The next character that is no space, "" at the end; it stays the next."""
+        while True:
+            self.position = _SPACE.match(self._text, self.position).end()
+            if self.position < len(self._text):
+                return self._text[self.position]
+            if self._ended:
+                return ""
+            self._more()
+
+    def peek(self, characters: str) -> str:
+        """The next character that is no space, one of `characters`; it stays the next."""
+        found = self.character()
+        if not found:
+            self.fail("it ends too early")
+        if found not in characters:
+            self.fail(f"{found!r} is there instead of {' or '.join(characters)}")
+        return found
+
+    def take(self, characters: str) -> str:
+        """Takes the next character that is no space, one of `characters`."""
+        found = self.peek(characters)
+        self.position += 1
+        return found
+
+    def value(self) -> tuple[Any, str]:
+        """Takes the next value: what it is, and how it is written."""
+        self.character()
+        while True:
+            try:
+                value, end = self._decode(self._text, self.position)
+                # A number at the end of the window may go on behind it.
+                if end < len(self._text) or self._ended:
+                    text = self._text[self.position : end]
+                    self.position = end
+                    return value, text
+            except json.JSONDecodeError as error:
+                open_string = error.msg.startswith("Unterminated")
+                cut = open_string or error.pos >= len(self._text) - _CUT
+                if self._ended or not cut:
+                    short = open_string or error.pos >= len(self._text)
+                    self.position = error.pos
+                    self.fail(f"it ends too early ({error.msg})" if short else error.msg)
+            except (RecursionError, ValueError) as error:  # a number of thousands of digits
+                self.fail(str(error))
+            if len(self._text) - self.position > _LONGEST:
+                self.fail(f"an entry is longer than {_LONGEST} characters")
+            self._more()
+
+    def _more(self) -> None:
+        # As much again as is there, so that a long entry is not tried too often.
+        data = self._file.read(max(_CHUNK, len(self._text) - self.position))
+        try:
+            text = self._utf8.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            place = self._bytes + len(data) - (len(error.object) - error.start)
+            self.position = len(self._text)
+            self.fail(f"byte {place} is not UTF-8", error)
+        self._before += self.position
+        self._text, self.position = self._text[self.position :] + text, 0
+        self._bytes += len(data)
+        self._ended = not data
+
+    def fail(self, problem: str, error: Exception | None = None) -> None:
+        """Raises the UserError that names the file and the place."""
+        after = f", after the captions of {self.last!r}" if self.last else ""
+        raise UserError(
+            f"The caption file is not JSON of the expected form: {problem}, "
+            f"at character {self._before + self.position}{after}.",
+            where=self._where,
+            expected=FORM,
+            todo="mend the file, or move it out of manual_dir to build without captions",
+        ) from error
+
+
+def columns_of(content: Any) -> tuple[list[str], list[float], list[float]] | None:
+    """The texts, starts and ends of an entry, in seconds; None where they are not of FORM."""
+    try:
+        texts, starts, ends = content["text"], content["start"], content["end"]
+        if not all(type(column) is list for column in (texts, starts, ends)):
+            return None
+        begin, finish = list(map(float, starts)), list(map(float, ends))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    if not len(texts) == len(begin) == len(finish) or not set(map(type, texts)) <= {str}:
+        return None
+    sound = all(map(math.isfinite, begin + finish)) and all(map(float.__le__, begin, finish))
+    return (texts, begin, finish) if sound else None
+
+
+def captions_of(content: Any) -> list[Caption]:
+    """The captions of an entry that hold a word, in order of their start."""
+    rows = [
+        Caption(encodable(text), start, end)
+        for text, start, end in zip(*columns_of(content), strict=True)
+        if split_words(text)
+    ]
+    return sorted(rows, key=lambda row: (row.start, row.end))

@@ -1,0 +1,187 @@
+"""HowTo100M's captions by video id: an index in SQLite, made once from gigabytes of JSON."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vatt_gh.errors import UserError
+from vatt_gh.media.captions.cues import Caption
+from vatt_gh.media.captions.howto100m import FORM, captions_of, columns_of, stream_howto100m
+
+_FORMAT = 1  # of the index; another one is built anew
+_TABLES = """
+    PRAGMA journal_mode = OFF;
+    PRAGMA synchronous = OFF;
+    CREATE TABLE source (format INTEGER, size INTEGER, mtime_ns INTEGER);
+    CREATE TABLE captions (id BLOB PRIMARY KEY, json TEXT);
+    CREATE TABLE skipped (id BLOB, reason TEXT);
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class CaptionIndex:
+    """Captions of all videos in one JSON of HowTo100M's form.
+
+    It holds nothing but a path, and opens the file for each question: it can be pickled, and used
+    by many threads and processes at once.
+
+    Attributes:
+        path: of the index.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, source: Path, path: Path) -> "CaptionIndex":
+        """Opens the index of a caption file; builds it where there is none or the file changed.
+
+        A file has changed where its size or the time of its last change is another one. An
+        unfinished index has another name, so none is ever opened. Where several processes want
+        to build it, one does and the others wait.
+
+        Args:
+            source: caption.json, raw_caption.json or raw_caption_superclean.json.
+            path: of the index; its directory is made.
+
+        Returns:
+            The index.
+
+        Raises:
+            UserError: the caption file cannot be read, is not JSON or is no dictionary; or the
+                index cannot be written.
+        """
+        path = Path(path)
+        try:
+            file = Path(source).open("rb")  # noqa: SIM115
+        except OSError as error:
+            raise _unreadable(source, error) from error
+        with file:
+            if _state_in(path) != _state_of(file):
+                _build_alone(file, Path(source), path)
+        return cls(path)
+
+    def get(self, video: str) -> list[Caption] | None:
+        """A video's captions that hold a word, in order of their start; None: not in the file."""
+        with _connect(self.path) as connection:
+            row = connection.execute(
+                "SELECT json FROM captions WHERE id = ?", (_key(video),)
+            ).fetchone()
+        return captions_of(json.loads(row[0])) if row else None
+
+    def __contains__(self, video: str) -> bool:
+        with _connect(self.path) as connection:
+            query = "SELECT 1 FROM captions WHERE id = ?"
+            return connection.execute(query, (_key(video),)).fetchone() is not None
+
+    def ids(self) -> Iterator[str]:
+        """The ids of all videos with captions, in order."""
+        with _connect(self.path) as connection:
+            for (key,) in connection.execute("SELECT id FROM captions ORDER BY id"):
+                yield _id(key)
+
+    def skipped(self) -> Iterator[dict[str, str]]:
+        """Rows {"id", "reason"} of what is in the file and not in the index."""
+        with _connect(self.path) as connection:
+            for key, reason in connection.execute("SELECT id, reason FROM skipped ORDER BY rowid"):
+                yield {"id": _id(key), "reason": reason}
+
+
+def _build_alone(file: BinaryIO, source: Path, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_name(f"{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _state_in(path) != _state_of(file):  # no other process has built it meanwhile
+                _build(file, source, path)
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(
+            f"The index of the captions cannot be written: {error}",
+            where=path,
+            expected="a directory with file locks and more room than the caption file takes",
+            todo="free some space or give another --data_dir",
+        ) from error
+
+
+def _build(file: BinaryIO, source: Path, path: Path) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)  # of a process that was killed
+    try:
+        with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+            connection.executescript(_TABLES)
+            connection.execute("BEGIN")
+            connection.execute("INSERT INTO source VALUES (?, ?, ?)", _state_of(file))
+            for name, content, text in _entries(file, source):
+                _insert(connection, name, content, text)
+            connection.execute("COMMIT")
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _entries(file: BinaryIO, source: Path) -> Iterator[tuple[str, Any, str]]:
+    try:
+        yield from stream_howto100m(file, source)
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _insert(connection: sqlite3.Connection, name: str, content: Any, text: str) -> None:
+    key = _key(name)
+    reasons = []
+    if connection.execute("DELETE FROM captions WHERE id = ?", (key,)).rowcount:
+        reasons.append("is in the caption file twice; what comes first was left out")
+    if columns_of(content) is None:
+        reasons.append(f"captions are not of the form {FORM}")
+    else:
+        connection.execute("INSERT INTO captions VALUES (?, ?)", (key, text))
+    connection.executemany("INSERT INTO skipped VALUES (?, ?)", [(key, r) for r in reasons])
+
+
+def _state_of(file: BinaryIO) -> tuple[int, int, int]:
+    status = os.fstat(file.fileno())
+    return _FORMAT, status.st_size, status.st_mtime_ns
+
+
+def _state_in(path: Path) -> tuple[int, int, int] | None:
+    """The state of the caption file that an index was built from; None: there is no index."""
+    if not path.is_file():
+        return None
+    try:
+        with _connect(path) as connection:
+            return connection.execute("SELECT format, size, mtime_ns FROM source").fetchone()
+    except sqlite3.Error:
+        return None  # another file
+
+
+@contextlib.contextmanager
+def _connect(path: Path) -> Iterator[sqlite3.Connection]:
+    # Immutable: an index is never changed, only replaced. So it needs no locks to be read.
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        yield connection
+
+
+def _key(name: str) -> bytes:
+    # JSON can hold halves of characters, and SQLite's text cannot.
+    return name.encode("utf-8", "surrogatepass")
+
+
+def _id(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")
+
+
+def _unreadable(source: Path, error: OSError) -> UserError:
+    return UserError(
+        f"The caption file cannot be read: {error}",
+        where=source,
+        expected=FORM,
+        todo="mend the file, or move it out of manual_dir to build without captions",
+    )
