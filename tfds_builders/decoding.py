@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tfds_builders.workers import Died, Limits, run_in_order
 from vatt_gh.media.form import Form, MediaError, Segment
+from vatt_gh.media.sound import SoundCheck
 from vatt_gh.media.video import read_segments
 
 
@@ -25,12 +26,14 @@ class Decoded:
         segments: how many it has.
         has_audio: whether they have sound.
         error: why it cannot be used, or None.
+        remark: what else is to be said of it, or None.
     """
 
     video: str
     segments: int
     has_audio: bool
     error: str | None
+    remark: str | None = None
 
 
 def decode_all(
@@ -66,27 +69,32 @@ def decode_all(
                 if isinstance(done, Died):
                     done = Decoded(video, 0, False, done.reason)
                 if done.error is None:
-                    yield from ((video, segment) for segment in _unspool(file, done.segments))
+                    yield from ((video, segment) for segment in _unspool(file, done))
                 file.unlink(missing_ok=True)
                 yield video, done
 
 
 def _decode(video: str, path: Path, form: Form, file: Path) -> Decoded | OSError:
-    count, has_audio = 0, False
+    count, seconds, has_audio, check = 0, 0.0, False, SoundCheck()
     try:
         with file.open("wb") as spool:
-            for segment in read_segments(path, form):
+            for segment in read_segments(path, form, check):
                 pickle.dump(segment, spool)
-                count += 1
+                count, seconds = count + 1, segment.end
                 has_audio = segment.has_audio
     except MediaError as error:
         return Decoded(video, 0, False, error.reason)
     except OSError as error:  # of the spool: nothing that this video is to blame for
         return error
-    return Decoded(video, count, has_audio, None)
+    problem = check.problem() if has_audio else None
+    remark = problem or (check.remark(seconds) if has_audio else None)
+    return Decoded(video, count, has_audio and problem is None, None, remark)
 
 
-def _unspool(file: Path, count: int) -> Iterator[Segment]:
+def _unspool(file: Path, decoded: Decoded) -> Iterator[Segment]:
     with file.open("rb") as spool:
-        for _ in range(count):
-            yield pickle.load(spool)
+        for _ in range(decoded.segments):
+            segment = pickle.load(spool)
+            if segment.has_audio and not decoded.has_audio:
+                segment = dataclasses.replace(segment, has_audio=False, audio=None, flac=b"")
+            yield segment

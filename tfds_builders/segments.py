@@ -145,6 +145,9 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             row = {"path": str(self._paths[video]), "id": video, "reason": decoded.error}
             self.skipped.append(row)
             return
+        if decoded.remark is not None:
+            path = str(self._paths[video])
+            self.skipped.append({"path": path, "id": video, "reason": decoded.remark})
         captions = library.captions.get(video, [])
         self.skipped += library.captions.skipped(video)
         self.counts["videos"] += 1

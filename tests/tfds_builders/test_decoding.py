@@ -1,10 +1,12 @@
 """Decoding in processes: in order, and whatever happens to one video happens to it alone."""
 
+import dataclasses
 import time
 
+import numpy as np
 import pytest
 from deadly import DeadlyPath
-from media_files import grey, write_media
+from media_files import grey, tone, write_media
 
 from tfds_builders.decoding import Decoded, decode_all
 from tfds_builders.workers import Limits
@@ -114,3 +116,22 @@ def test_a_video_that_needs_too_much_memory_is_given_up_alone(videos, small_form
     check(third[1], *good, small_form)
     (end,) = second[1]
     assert end.error is not None  # decoders name the failure as they like
+
+
+@pytest.mark.parametrize("storage", ["jpeg", "mp4", "index"])
+def test_sound_that_is_none_is_left_out_and_its_video_kept(small_form, tmp_path, storage):
+    form = dataclasses.replace(small_form, storage=storage)
+    pictures = [grey(40 + k, 64, 48) for k in range(50)], [k / 10 for k in range(50)]
+    row = []
+    for name, level in (("hum", 0.25), ("tone", None)):
+        sound = tone(5, 16_000) if level is None else np.full(80_000, level, np.float32)
+        row.append((name, write_media(tmp_path / f"{name}.mkv", *pictures, sound=[(0.0, sound)])))
+    items = decode_all(row, form=form, workers=1, spool_dir=None, limits=Limits())
+    hum, heard = (decoded for _, decoded in grouped(items))
+    reason = "its sound is constant and was left out"
+    assert hum[-1] == Decoded("hum", 2, False, None, reason)
+    assert heard[-1] == Decoded("tone", 2, True, None)
+    for segment in hum[:-1]:
+        assert (segment.has_audio, segment.audio, segment.flac) == (False, None, b"")
+        assert segment.count > 0
+    assert all(segment.has_audio for segment in heard[:-1])

@@ -9,7 +9,55 @@ import numpy as np
 
 _GAP = 0.1  # s without sound that are kept; less is an inaccurate time stamp
 
+_LOUDEST = 4.0  # full scales; lossy codecs go a little above one, other data far above
+_SHORTEST = 0.9  # of the video's length, and no more than
+_MISSING = 2.0  # s
+
 Chunk = tuple[int, np.ndarray]  # place of the first sample, samples [n] int16
+
+
+class SoundCheck:
+    """Whether the sound of a file is sound.
+
+    Attributes:
+        end: seconds of the video at which it ends.
+    """
+
+    def __init__(self) -> None:
+        self.end = 0.0
+        self._low, self._high = np.inf, -np.inf
+        self._broken: str | None = None
+
+    def take(self, frame: av.AudioFrame) -> None:
+        """Looks at a source frame."""
+        kind = np.dtype(_KINDS.get(frame.format.packed.name, np.uint8))
+        # Behind its samples a plane may have bytes that nobody has written.
+        count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
+        for plane in frame.planes:
+            values = np.frombuffer(plane, kind, count)
+            low, high = float(values.min()), float(values.max())
+            self._low, self._high = min(self._low, low), max(self._high, high)
+            if kind.kind == "f" and self._broken is None:
+                if not np.isfinite(low + high):
+                    self._broken = "holds values that are no numbers"
+                elif max(-low, high) > _LOUDEST:
+                    self._broken = f"reaches {max(-low, high):.3g} times the loudest sound"
+
+    def problem(self) -> str | None:
+        """Why the sound cannot be used; None: it can."""
+        if self._broken is None and self._low == self._high:
+            return "its sound is constant and was left out"
+        return self._broken and f"its sound {self._broken} and was left out"
+
+    def remark(self, seconds: float) -> str | None:
+        """What is worth knowing of a sound that can be used, beside a video of a length."""
+        if seconds - self.end > _MISSING and self.end < _SHORTEST * seconds:
+            return f"its sound ends after {self.end:.1f} of {seconds:.1f} s; then there is silence"
+        return None
+
+
+_KINDS = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64}
+_KINDS |= {"flt": np.float32, "dbl": np.float64}
 
 
 class Resampler:

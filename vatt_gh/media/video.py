@@ -11,7 +11,7 @@ import numpy as np
 from vatt_gh.media.form import Form, MediaError, Segment
 from vatt_gh.media.mp4 import to_mp4
 from vatt_gh.media.pictures import Planes, Sampler, Scaler
-from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
+from vatt_gh.media.sound import Chunk, Resampler, SoundCheck, place, to_flac
 
 _PATIENCE = 10.0  # s of video that a segment waits for its sound
 _LEAD = 1.0  # s before a window where reading begins: sound may lie before its pictures
@@ -58,7 +58,9 @@ def _opened(path: Path | str, form: Form) -> Iterator[_Opened]:
         raise MediaError(path, f"cannot be decoded: {error}") from error
 
 
-def read_segments(path: Path | str, form: Form) -> Iterator[Segment]:
+def read_segments(
+    path: Path | str, form: Form, check: SoundCheck | None = None
+) -> Iterator[Segment]:
     """Decodes a file once, one segment in memory at a time.
 
     Variable frame rates become constant: frame k is the last source frame shown at its time.
@@ -68,6 +70,7 @@ def read_segments(path: Path | str, form: Form) -> Iterator[Segment]:
     Args:
         path: of a file with a video stream.
         form: how to store it.
+        check: shown all sound on the way.
 
     Yields:
         Segments in order.
@@ -76,7 +79,7 @@ def read_segments(path: Path | str, form: Form) -> Iterator[Segment]:
         MediaError: the file is empty, truncated, no media, or has no video stream.
     """
     with _opened(path, form) as file:
-        yield from _segments(file, form, Path(path))
+        yield from _segments(file, form, Path(path), check or SoundCheck())
 
 
 def read_window(
@@ -132,7 +135,7 @@ def _decoded_from(file: _Opened, seconds: float) -> Iterator[Any]:
             yield from packet.decode()
 
 
-def _segments(file: _Opened, form: Form, path: Path) -> Iterator[Segment]:
+def _segments(file: _Opened, form: Form, path: Path, check: SoundCheck) -> Iterator[Segment]:
     make, pack = _storage(file.scaler, form)
     cutter = _Cutter(form, pack, file.audio is not None)
     sampler = Sampler(form.fps, make)
@@ -149,10 +152,12 @@ def _segments(file: _Opened, form: Form, path: Path) -> Iterator[Segment]:
                 cutter.size = cutter.size or file.scaler.size(frame)
                 cutter.frames.extend(sampler.take(frame, file.zero))
             else:
+                check.take(frame)
                 cutter.add_sound(sound.take(frame, file.zero))
         yield from cutter.complete()
     cutter.frames.extend(sampler.finish())
     cutter.add_sound(sound.finish())
+    check.end = cutter.sound_seconds()
     if errors and not cutter.any_frames():
         raise MediaError(path, f"cannot be decoded: {errors} broken packets")
     if errors:
@@ -217,6 +222,10 @@ class _Cutter:
     def seconds(self) -> float:
         """Seconds of video so far."""
         return (self._first + len(self.frames)) / self._form.fps
+
+    def sound_seconds(self) -> float:
+        """Where the sound ends so far."""
+        return self._sound_end / self._form.audio_rate
 
     def complete(self) -> Iterator[Segment]:
         """Segments that nothing can be added to any more."""
