@@ -10,7 +10,7 @@ import pytest
 from media_files import grey, write_media
 from PIL import Image
 
-from vatt_gh.media.form import Form, MediaError
+from vatt_gh.media.form import Form, MediaError, Span
 from vatt_gh.media.mp4 import from_mp4
 from vatt_gh.media.sound import from_flac
 from vatt_gh.media.video import read_segments, read_window
@@ -221,3 +221,25 @@ def test_a_window_over_the_end_has_fewer_frames_and_silence(long_clip):
     assert sound[: 4 * 1600].any()
     with pytest.raises(MediaError, match=r"has no frame at 20\.0 s"):
         read_window(long_clip, FORM, range(200, 208), range(0))
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (2.55, 4.3), (6.0, None), (3.0, 3.01)])
+@pytest.mark.parametrize("seconds", [1000.0, 1.0])
+def test_a_stretch_of_a_file_is_the_part_of_the_whole(long_clip, start, end, seconds):
+    (whole,) = read_segments(long_clip, FORM)
+    form = dataclasses.replace(FORM, segment_seconds=seconds)
+    segments = list(read_segments(long_clip, form, span=Span(start, end)))
+    first = round(start * 10)
+    last = 80 if end is None else max(first + 1, round(end * 10))
+    assert segments[0].start == pytest.approx(first / 10)
+    assert segments[-1].end == pytest.approx(last / 10)
+    assert [f for s in segments for f in s.frames] == whole.frames[first:last]
+    heard = np.concatenate([s.audio for s in segments])
+    np.testing.assert_allclose(heard, whole.audio[first * 1600 : last * 1600], atol=40)
+
+
+def test_a_stretch_behind_the_end_is_refused(long_clip):
+    with pytest.raises(MediaError, match=r"has no frame at 20\.0 s"):
+        list(read_segments(long_clip, FORM, span=Span(20.0, 21.0)))
+    (segment,) = read_segments(long_clip, FORM, span=Span(7.0, 60.0))
+    assert segment.end == 8.0

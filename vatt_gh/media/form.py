@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,16 @@ class Form:
         "jpeg: fastest to read; mp4: H.264 and FLAC, about a quarter of the size; "
         "index: paths and times alone, the originals are decoded when they are read",
     )
+
+
+class Span(NamedTuple):
+    """A stretch of a file: seconds from its beginning; end None: to its end."""
+
+    start: float = 0.0
+    end: float | None = None
+
+
+WHOLE = Span()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Decodes any video file: whole, in segments at a constant rate, or one window of it."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
-from vatt_gh.media.form import Form, MediaError, Segment
+from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
 from vatt_gh.media.mp4 import to_mp4
 from vatt_gh.media.pictures import Planes, Sampler, Scaler
 from vatt_gh.media.sound import Chunk, Resampler, SoundCheck, place, to_flac
@@ -59,9 +60,9 @@ def _opened(path: Path | str, form: Form) -> Iterator[_Opened]:
 
 
 def read_segments(
-    path: Path | str, form: Form, check: SoundCheck | None = None
+    path: Path | str, form: Form, check: SoundCheck | None = None, span: Span = WHOLE
 ) -> Iterator[Segment]:
-    """Decodes a file once, one segment in memory at a time.
+    """Decodes a file, or a stretch of it, once, one segment in memory at a time.
 
     Variable frame rates become constant: frame k is the last source frame shown at its time.
     Frames are upright, of square pixels. A rest of less than a second at the end belongs to the
@@ -71,15 +72,17 @@ def read_segments(
         path: of a file with a video stream.
         form: how to store it.
         check: shown all sound on the way.
+        span: what of it is wanted, to the nearest frame.
 
     Yields:
-        Segments in order.
+        Segments in order; their times and those of their frames are the file's.
 
     Raises:
-        MediaError: the file is empty, truncated, no media, or has no video stream.
+        MediaError: the file is empty, truncated, no media, has no video stream, or ends before
+            the span begins.
     """
     with _opened(path, form) as file:
-        yield from _segments(file, form, Path(path), check or SoundCheck())
+        yield from _segments(file, form, Path(path), check or SoundCheck(), span)
 
 
 def read_window(
@@ -108,7 +111,7 @@ def read_window(
         begin = min(frames.start / form.fps, samples.start / form.audio_rate)
         end = max(frames.stop / form.fps, samples.stop / form.audio_rate)
         silent = file.audio is None or not samples
-        for frame in _decoded_from(file, begin):
+        for frame in _decoded_from(file, begin, []):
             if not isinstance(frame, av.VideoFrame):
                 chunks += sound.take(frame, file.zero)
             elif len(pictures) < len(frames):
@@ -124,47 +127,44 @@ def read_window(
         return pictures[: len(frames)], heard
 
 
-def _decoded_from(file: _Opened, seconds: float) -> Iterator[Any]:
+def _decoded_from(file: _Opened, seconds: float, errors: list[Exception]) -> Iterator[Any]:
     """Decoded frames from a key frame before a time on; from the beginning without an index."""
     target = max(0.0, seconds - _LEAD) + file.zero
     with contextlib.suppress(av.FFmpegError):
         if seconds > _LEAD:
             file.container.seek(int(target / file.video.time_base), stream=file.video)
     for packet in file.container.demux(file.streams()):
-        with contextlib.suppress(av.error.InvalidDataError):  # as before a file's first key frame
-            yield from packet.decode()
-
-
-def _segments(file: _Opened, form: Form, path: Path, check: SoundCheck) -> Iterator[Segment]:
-    make, pack = _storage(file.scaler, form)
-    cutter = _Cutter(form, pack, file.audio is not None)
-    sampler = Sampler(form.fps, make)
-    sound = Resampler(form.audio_rate)
-    errors = 0
-    for packet in file.container.demux(file.streams()):
         try:
-            decoded = packet.decode()
-        except av.error.InvalidDataError:
-            errors += 1
-            continue
-        for frame in decoded:
-            if isinstance(frame, av.VideoFrame):
-                cutter.size = cutter.size or file.scaler.size(frame)
-                cutter.frames.extend(sampler.take(frame, file.zero))
-            else:
-                check.take(frame)
-                cutter.add_sound(sound.take(frame, file.zero))
+            yield from packet.decode()
+        except av.error.InvalidDataError as error:
+            errors.append(error)
+
+
+def _segments(
+    file: _Opened, form: Form, path: Path, check: SoundCheck, span: Span
+) -> Iterator[Segment]:
+    first = round(span.start * form.fps)
+    last = None if span.end is None else max(first + 1, round(span.end * form.fps))
+    make, pack = _storage(file.scaler, form)
+    cutter = _Cutter(form, pack, file.audio is not None, first, last)
+    sampler, sound = Sampler(form.fps, make, first), Resampler(form.audio_rate)
+    errors: list[Exception] = []
+    for frame in _decoded_from(file, span.start, errors):
+        if isinstance(frame, av.VideoFrame):
+            cutter.size = cutter.size or file.scaler.size(frame)
+            cutter.add_frames(sampler.take(frame, file.zero))
+        else:
+            check.take(frame)
+            cutter.add_sound(sound.take(frame, file.zero))
         yield from cutter.complete()
-    cutter.frames.extend(sampler.finish())
+        time = None if frame.time is None else frame.time - file.zero
+        if cutter.satisfied(time):
+            break
+    else:
+        cutter.add_frames(sampler.finish())
+        _check_end(file.container, path, cutter, errors, span)
     cutter.add_sound(sound.finish())
     check.end = cutter.sound_seconds()
-    if errors and not cutter.any_frames():
-        raise MediaError(path, f"cannot be decoded: {errors} broken packets")
-    if errors:
-        raise MediaError(path, f"is damaged: {errors} packets cannot be decoded")
-    if not cutter.any_frames():
-        raise MediaError(path, "holds no frame")
-    _check_length(file.container, path, cutter.seconds())
     yield from cutter.rest()
 
 
@@ -188,8 +188,21 @@ def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
     }[form.storage]
 
 
-def _check_length(container: av.container.InputContainer, path: Path, seconds: float) -> None:
-    """A truncated file often decodes without complaint: its header promises more."""
+def _check_end(
+    container: av.container.InputContainer,
+    path: Path,
+    cutter: "_Cutter",
+    errors: list[Exception],
+    span: Span,
+) -> None:
+    """Refuses a file that ended, where it ended as no whole file does."""
+    if not cutter.any_frames():
+        reason = "holds no frame" if span.start == 0 else f"has no frame at {span.start:.1f} s"
+        raise MediaError(path, f"cannot be decoded: {errors[0]}" if errors else reason)
+    if errors and span == WHOLE:
+        raise MediaError(path, f"is damaged: {len(errors)} packets cannot be decoded")
+    # A truncated file often decodes without complaint: its header promises more.
+    seconds = cutter.seconds()
     promised = float(container.duration / av.time_base) if container.duration else 0.0
     if promised > seconds + 2.0 and seconds < 0.9 * promised:
         raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
@@ -198,15 +211,16 @@ def _check_length(container: av.container.InputContainer, path: Path, seconds: f
 class _Cutter:
     """Collects frames and sound and cuts them into segments."""
 
-    def __init__(self, form: Form, pack: Callable, has_audio: bool):
+    def __init__(self, form: Form, pack: Callable, has_audio: bool, first: int, last: int | None):
         self._form, self._pack = form, pack
         self._per_segment = max(1, round(form.segment_seconds * form.fps))
         self._has_audio = has_audio
         self._index = 0
-        self._first = 0  # number of frames in the segments given out
+        self._first = first  # number of the first frame that is not in a segment yet
+        self._last = last  # number of the first frame that is not wanted
         self._chunks: list[Chunk] = []
         self._sound_end = 0
-        self.frames: list[Any] = []
+        self._frames: list[Any] = []
         self.size: tuple[int, int] | None = None
 
     def add_sound(self, chunks: list[Chunk]) -> None:
@@ -215,13 +229,26 @@ class _Cutter:
             self._chunks.append((first, samples))
             self._sound_end = first + len(samples)
 
+    def add_frames(self, frames: Iterator[Any]) -> None:
+        """Takes frames as far as they are wanted."""
+        left = None if self._last is None else self._last - self._first - len(self._frames)
+        self._frames.extend(itertools.islice(frames, left))
+
+    def satisfied(self, time: float | None) -> bool:
+        """Whether all frames that are wanted are there, and their sound."""
+        if self._last is None or self._first + len(self._frames) < self._last:
+            return False
+        end = self._last / self._form.fps
+        heard = not self._has_audio or self._sound_end >= self._sample(self._last)
+        return heard or (time is not None and time > end + _PATIENCE)
+
     def any_frames(self) -> bool:
         """Whether the video has any frame."""
-        return self._index > 0 or bool(self.frames)
+        return self._index > 0 or bool(self._frames)
 
     def seconds(self) -> float:
-        """Seconds of video so far."""
-        return (self._first + len(self.frames)) / self._form.fps
+        """Where the video ends so far."""
+        return (self._first + len(self._frames)) / self._form.fps
 
     def sound_seconds(self) -> float:
         """Where the sound ends so far."""
@@ -230,9 +257,9 @@ class _Cutter:
     def complete(self) -> Iterator[Segment]:
         """Segments that nothing can be added to any more."""
         # A full segment waits for a second more of video: a shorter rest would belong to it.
-        while len(self.frames) >= self._per_segment + max(self._form.fps, 1):
+        while len(self._frames) >= self._per_segment + max(self._form.fps, 1):
             end = self._sample(self._first + self._per_segment)
-            waited = (len(self.frames) - self._per_segment) / self._form.fps
+            waited = (len(self._frames) - self._per_segment) / self._form.fps
             # Sound may lag behind pictures in a file, or end before them.
             if self._has_audio and self._sound_end < end and waited < _PATIENCE:
                 return
@@ -240,15 +267,15 @@ class _Cutter:
 
     def rest(self) -> Iterator[Segment]:
         """Everything left."""
-        while self.frames:
-            left = len(self.frames) - self._per_segment
-            yield self._cut(self._per_segment if left >= self._form.fps else len(self.frames))
+        while self._frames:
+            left = len(self._frames) - self._per_segment
+            yield self._cut(self._per_segment if left >= self._form.fps else len(self._frames))
 
     def _sample(self, frame: int) -> int:
         return round(frame / self._form.fps * self._form.audio_rate)
 
     def _cut(self, count: int) -> Segment:
-        frames, self.frames = self.frames[:count], self.frames[count:]
+        frames, self._frames = self._frames[:count], self._frames[count:]
         first, last = self._first, self._first + count
         height, width = self.size or (0, 0)
         audio = self._take_sound(self._sample(first), self._sample(last))
