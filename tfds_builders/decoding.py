@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tfds_builders.workers import Died, Limits, run_in_order
-from vatt_gh.media.form import Form, MediaError, Segment
+from vatt_gh.media.form import Form, MediaError, Segment, Span
 from vatt_gh.media.sound import SoundCheck
 from vatt_gh.media.video import read_segments
 
@@ -37,7 +37,7 @@ class Decoded:
 
 
 def decode_all(
-    videos: list[tuple[str, Path]],
+    videos: list[tuple[str, Path, Span]],
     *,
     form: Form,
     workers: int,
@@ -47,7 +47,7 @@ def decode_all(
     """Decodes videos, in their order whatever the number of workers.
 
     Args:
-        videos: (id, path).
+        videos: (id, path, what of it is wanted).
         form: how to store them.
         workers: processes.
         spool_dir: where decoded segments wait; None: the system's temporary directory.
@@ -63,7 +63,7 @@ def decode_all(
         files = [Path(spool) / f"{number + 1}" for number in range(len(videos))]
         tasks = [(*video, form, file) for video, file in zip(videos, files, strict=True)]
         with closing(run_in_order(_decode, tasks, workers=workers, limits=limits)) as results:
-            for (video, _), file, done in zip(videos, files, results, strict=True):
+            for (video, *_), file, done in zip(videos, files, results, strict=True):
                 if isinstance(done, OSError):
                     raise done
                 if isinstance(done, Died):
@@ -74,11 +74,11 @@ def decode_all(
                 yield video, done
 
 
-def _decode(video: str, path: Path, form: Form, file: Path) -> Decoded | OSError:
+def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decoded | OSError:
     count, seconds, has_audio, check = 0, 0.0, False, SoundCheck()
     try:
         with file.open("wb") as spool:
-            for segment in read_segments(path, form, check):
+            for segment in read_segments(path, form, check, span):
                 pickle.dump(segment, spool)
                 count, seconds = count + 1, segment.end
                 has_audio = segment.has_audio

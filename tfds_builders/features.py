@@ -1,13 +1,15 @@
 """What a record holds, by its storage."""
 
+import math
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from vatt_gh.media.captions import Caption
+from vatt_gh.media.captions import overlapping
 from vatt_gh.media.form import Form, Segment
+from vatt_gh.media.library import Library
 
 _BYTES = tfds.features.Tensor(shape=(), dtype=tf.string)
 
@@ -42,6 +44,7 @@ def features_of(storage: str) -> dict[str, Any]:
         "height": np.int32,
         "width": np.int32,
         "has_audio": np.bool_,
+        "labels": tfds.features.Sequence(tfds.features.Text()),
         "captions": tfds.features.Sequence(
             {"text": tfds.features.Text(), "start": np.float32, "end": np.float32}
         ),
@@ -49,26 +52,24 @@ def features_of(storage: str) -> dict[str, Any]:
     }
 
 
-def example_of(
-    video: str, path: str, segment: Segment, said: list[Caption], form: Form
-) -> dict[str, Any]:
+def example_of(library: Library, video: str, segment: Segment, form: Form) -> dict[str, Any]:
     """A segment as TFDS takes it.
 
     Args:
+        library: that the video is of.
         video: its id.
-        path: of its file, below manual_dir.
         segment: decoded.
-        said: captions that overlap it.
         form: how it is stored.
 
     Returns:
         Values of the features.
     """
+    said = overlapping(library.captions.get(video, []), segment.start, segment.end)
     audio = np.zeros(0, np.int16) if segment.audio is None else segment.audio
     stored: dict[str, dict[str, Any]] = {
         "jpeg": {"frames": segment.frames, "audio": audio},
         "mp4": {"video": segment.video, "audio": segment.flac},
-        "index": {"path": path},
+        "index": {"path": library.below(video)},
     }
     return {
         "video_id": video,
@@ -79,10 +80,11 @@ def example_of(
         "height": segment.height,
         "width": segment.width,
         "has_audio": segment.has_audio,
+        "labels": list(library.labels.get(video, ())),
         "captions": {
             "text": [row.text for row in said],
             "start": [row.start for row in said],
-            "end": [row.end for row in said],
+            "end": [segment.end if math.isinf(row.end) else row.end for row in said],
         },
         **stored[form.storage],
     }

@@ -15,8 +15,7 @@ import tensorflow_datasets as tfds
 from tfds_builders.decoding import Decoded, decode_all
 from tfds_builders.features import example_of, features_of
 from tfds_builders.workers import Limits
-from vatt_gh.media.captions import overlapping
-from vatt_gh.media.form import STORAGES, Form, Segment
+from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
 from vatt_gh.media.library import LAYOUT, Library, scan
 from vatt_gh.media.words import split_words
 
@@ -67,7 +66,6 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         super().__init__(**kwargs)
         self.spool_dir: Path | None = None  # where decoded segments wait; None: the system's
         self.library: Library | None = None  # what is to be built, where that is known already
-        self._paths: dict[str, Path] = {}
         self.limits = Limits()
         self.on_video: Callable[[float], None] = lambda seconds: None  # told of every finished one
         self.skipped: list[dict[str, str]] = []
@@ -93,12 +91,15 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         library = self.library or scan(
             Path(dl_manager._manual_dir or dl_manager.manual_dir), Path(self.data_dir_root)
         )
-        self.library, self._paths = library, dict(library.videos)
+        self.library = library
         self.info.metadata["manual_dir"] = str(library.folder.absolute())
-        videos = list(library.videos)
-        random.Random(0).shuffle(videos)
+        splits = _by_split(library)
         decoding = decode_all(
-            videos,
+            [
+                (video, path, library.spans.get(video, WHOLE))
+                for videos in splits.values()
+                for video, path in videos
+            ],
             form=self.builder_config.form(),
             workers=self.builder_config.workers,
             spool_dir=self.spool_dir,
@@ -106,17 +107,20 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         )
         with contextlib.closing(decoding):
             # One decoding goes through all shards, which are written one after the other.
-            self._shards = [
-                functools.partial(self._examples, decoding, count)
-                for count in _shard_counts(videos)
-            ]
+            self._shards = {
+                split: [
+                    functools.partial(self._examples, decoding, count)
+                    for count in _shard_counts(videos)
+                ]
+                for split, videos in splits.items()
+            }
             super()._download_and_prepare(dl_manager, download_config)
         self._write_notes()
 
     def _shard_iterators_per_split(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, list[Callable[[], Iterator[tuple[str, dict[str, Any]]]]]]:
-        return {"train": self._shards}
+        return self._shards
 
     def _examples(self, decoding: _Decoding, videos: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """The examples of the next `videos` videos."""
@@ -132,21 +136,18 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 videos, seconds = videos - 1, 0.0
 
     def _example(self, video: str, segment: Segment) -> dict[str, Any]:
-        captions = self.library.captions.get(video, [])
-        said = overlapping(captions, segment.start, segment.end)
         self.counts["segments"] += 1
         self.counts["milliseconds"] += round((segment.end - segment.start) * 1000)
-        path = self._paths[video].relative_to(self.library.folder).as_posix()
-        return example_of(video, path, segment, said, self.builder_config.form())
+        return example_of(self.library, video, segment, self.builder_config.form())
 
     def _finish(self, decoded: Decoded) -> None:
         library, video = self.library, decoded.video
         if decoded.error is not None:
-            row = {"path": str(self._paths[video]), "id": video, "reason": decoded.error}
+            row = {"path": str(library.path(video)), "id": video, "reason": decoded.error}
             self.skipped.append(row)
             return
         if decoded.remark is not None:
-            path = str(self._paths[video])
+            path = str(library.path(video))
             self.skipped.append({"path": path, "id": video, "reason": decoded.remark})
         captions = library.captions.get(video, [])
         self.skipped += library.captions.skipped(video)
@@ -168,6 +169,16 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         words = json.dumps(dict(sorted(self.words.items())), ensure_ascii=False)
         (folder / "words.json").write_text(words, encoding="utf-8")
         (folder / COUNTS_FILE).write_text(json.dumps(dict(sorted(self.counts.items()))))
+
+
+def _by_split(library: Library) -> dict[str, list[tuple[str, Path]]]:
+    """Videos of each split in random order; a part without videos has an empty "train"."""
+    videos = list(library.videos)
+    random.Random(0).shuffle(videos)
+    splits: dict[str, list[tuple[str, Path]]] = {} if videos else {"train": []}
+    for video, path in videos:
+        splits.setdefault(library.splits.get(video, "train"), []).append((video, path))
+    return dict(sorted(splits.items()))
 
 
 def _shard_counts(videos: list[tuple[str, Path]]) -> list[int]:

@@ -10,7 +10,7 @@ from media_files import grey, tone, write_media
 
 from tfds_builders.decoding import Decoded, decode_all
 from tfds_builders.workers import Limits
-from vatt_gh.media.form import Segment
+from vatt_gh.media.form import WHOLE, Segment
 from vatt_gh.media.video import read_segments
 
 
@@ -34,6 +34,11 @@ def check(decoded, video, path, form):
     assert end == Decoded(video, len(expected), has_audio, None)
 
 
+def whole(videos):
+    """All of each file."""
+    return [(name, path, WHOLE) for name, path in videos]
+
+
 def grouped(items):
     """[(id, items)] in order; every video must end before the next begins."""
     groups = []
@@ -50,7 +55,7 @@ def test_videos_come_in_their_order_and_broken_ones_with_a_reason(
     videos, small_form, tmp_path, workers
 ):
     items = decode_all(
-        videos, form=small_form, workers=workers, spool_dir=tmp_path, limits=Limits()
+        whole(videos), form=small_form, workers=workers, spool_dir=tmp_path, limits=Limits()
     )
     groups = grouped(items)
     assert [video for video, _ in groups] == [video for video, _ in videos]
@@ -67,7 +72,7 @@ def test_a_decoder_that_dies_costs_its_video_alone(videos, small_form, tmp_path)
     good = [item for item in videos if item[0] not in ("truncated00", "zerobytes00")]
     gate = tmp_path / "gate"
     row = [good[0], ("deadly", DeadlyPath(gate)), *good[1:], ("deadlier", DeadlyPath(gate))]
-    items = decode_all(row, form=small_form, workers=2, spool_dir=tmp_path, limits=Limits())
+    items = decode_all(whole(row), form=small_form, workers=2, spool_dir=tmp_path, limits=Limits())
     groups = [next(items)]
     # The first video is decoded; now a process dies while nobody waits for it.
     gate.touch()
@@ -82,7 +87,9 @@ def test_a_decoder_that_dies_costs_its_video_alone(videos, small_form, tmp_path)
 
 
 def test_stopping_early_leaves_no_spool(videos, small_form, tmp_path):
-    items = decode_all(videos, form=small_form, workers=1, spool_dir=tmp_path, limits=Limits())
+    items = decode_all(
+        whole(videos), form=small_form, workers=1, spool_dir=tmp_path, limits=Limits()
+    )
     next(items)
     assert list(tmp_path.iterdir()) != []
     items.close()
@@ -96,7 +103,7 @@ def test_a_video_that_takes_too_long_is_given_up_alone(videos, small_form, tmp_p
     limits = Limits(seconds=4.0)
     spool = tmp_path / "spool"
     spool.mkdir()
-    items = decode_all(row, form=small_form, workers=2, spool_dir=spool, limits=limits)
+    items = decode_all(whole(row), form=small_form, workers=2, spool_dir=spool, limits=limits)
     groups = grouped(items)
     assert [video for video, _ in groups] == [video for video, _ in row]
     assert groups[1][1] == [Decoded("hanging", 0, False, "took longer than 4 s to decode")]
@@ -110,7 +117,7 @@ def test_a_video_that_needs_too_much_memory_is_given_up_alone(videos, small_form
     huge = write_media(tmp_path / "huge.mkv", [grey(9, 6000, 6000)] * 3, [0, 0.1, 0.2])
     limits = Limits(gigabytes=0.25)
     row = [good, ("huge", huge), good]
-    items = decode_all(row, form=small_form, workers=1, spool_dir=None, limits=limits)
+    items = decode_all(whole(row), form=small_form, workers=1, spool_dir=None, limits=limits)
     (first, second, third) = grouped(items)
     check(first[1], *good, small_form)
     check(third[1], *good, small_form)
@@ -126,7 +133,7 @@ def test_sound_that_is_none_is_left_out_and_its_video_kept(small_form, tmp_path,
     for name, level in (("hum", 0.25), ("tone", None)):
         sound = tone(5, 16_000) if level is None else np.full(80_000, level, np.float32)
         row.append((name, write_media(tmp_path / f"{name}.mkv", *pictures, sound=[(0.0, sound)])))
-    items = decode_all(row, form=form, workers=1, spool_dir=None, limits=Limits())
+    items = decode_all(whole(row), form=form, workers=1, spool_dir=None, limits=Limits())
     hum, heard = (decoded for _, decoded in grouped(items))
     reason = "its sound is constant and was left out"
     assert hum[-1] == Decoded("hum", 2, False, None, reason)

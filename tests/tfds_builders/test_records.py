@@ -1,7 +1,9 @@
 """The HowTo100M builder: what is on disk is what is in the records, and the rest is listed."""
 
+import dataclasses
 import io
 import json
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -38,6 +40,7 @@ def obvious_example(video, segment, rows):
         "frames": np.array(segment.frames, object),
         "audio": np.zeros(0, np.int16) if segment.audio is None else segment.audio,
         "has_audio": segment.audio is not None,
+        "labels": np.array([], object),
         "captions": {
             "text": np.array([text.encode() for _, _, text in said], object),
             "start": np.array([start for start, _, _ in said], np.float32),
@@ -139,3 +142,32 @@ def test_many_shards_hold_the_same_records(
     assert sizes.count(0) == 1
     reading.assert_same(reading.tfds(other), reading.tfds(messy_records))
     reading.assert_same(reading.source(other), reading.tfds(messy_records))
+
+
+def test_a_list_of_videos_gives_stretches_texts_and_labels(
+    messy_corpus, small_form, reading, tmp_path
+):
+    corpus = tmp_path / "corpus"
+    (corpus / "videos").mkdir(parents=True)
+    source = messy_corpus / "videos" / "wordlessone.mkv"
+    shutil.copy(source, corpus / "film.mkv")
+    (corpus / "videos.csv").write_text(
+        "video_id,path,start,end,text,label\n"
+        "begin,film.mkv,,1,hello there,\n"
+        "middle,film.mkv,1.5,3.5,,red|loud\n"
+        "all,film.mkv,,,said throughout,\n"
+    )
+    form = dataclasses.replace(small_form, segment_seconds=1000.0)
+    (part,) = build("howto100m", manual_dir=corpus, data_dir=tmp_path / "records", form=form)
+    found = {example["video_id"].decode(): example for example in reading.tfds(part)}
+    (whole,) = read_segments(source, form)
+    for name, first, last in (("begin", 0, 10), ("middle", 15, 35), ("all", 0, 50)):
+        example = found[name]
+        assert (example["start"], example["end"]) == (first / 10, last / 10)
+        assert list(example["frames"]) == whole.frames[first:last]
+        assert len(example["audio"]) == (last - first) * 1600
+    assert list(found["middle"]["labels"]) == [b"red", b"loud"]
+    assert found["all"]["captions"]["text"].tolist() == [b"said throughout"]
+    assert found["all"]["captions"]["end"].tolist() == [5.0]
+    assert found["begin"]["captions"]["end"].tolist() == [1.0]
+    assert "hello" in json.loads((part / "words.json").read_text())

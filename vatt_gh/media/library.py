@@ -1,6 +1,7 @@
 """Finds videos and captions in a directory, as users have them."""
 
 import atexit
+import bisect
 import dataclasses
 import shutil
 import tempfile
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import CaptionIndex, VideoCaptions, find_caption_files
+from vatt_gh.media.form import WHOLE, Span
+from vatt_gh.media.listing import LISTING, Listed, read_listing
 from vatt_gh.media.names import is_utf8, video_id
 
 SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
@@ -17,7 +20,9 @@ LAYOUT = """
     MANUAL_DIR/
       videos/**/ID.mp4      (also webm, mkv, avi, mov, m4v; "Title [ID].mp4", "Title-ID.mp4")
       captions/**/ID.vtt    (also csv, srt, json3, json; "ID.en.vtt"; or beside the video), optional
-      caption.json          {"ID": {"text": [...], "start": [...], "end": [...]}, ...}, optional"""
+      caption.json          {"ID": {"text": [...], "start": [...], "end": [...]}, ...}, optional
+      videos.csv            in place of all names: path,video_id and, if wanted, caption_path,
+                            start,end,text,label"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +33,29 @@ class Library:
         folder: the directory.
         videos: (id, path), in order of the id.
         captions: of the videos that are there; a video may have none. Read when asked for.
+            The end of one that lasts to the end of its video is infinite.
         skipped: rows {"id" or "path", "reason"} of what cannot be used, as far as names and the
             captions of all videos show it; the rest is in captions.skipped(video).
+        spans: what of its file a video is, where that is not all of it.
+        labels: names of the classes of those videos that have any.
+        splits: the split of each video that is not in "train".
     """
 
     folder: Path
     videos: list[tuple[str, Path]]
     captions: VideoCaptions
     skipped: list[dict[str, str]]
+    spans: dict[str, Span] = dataclasses.field(default_factory=dict)
+    labels: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    splits: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def path(self, video: str) -> Path:
+        """The file of a video."""
+        return self.videos[bisect.bisect_left(self.videos, (video,))][1]
+
+    def below(self, video: str) -> str:
+        """The same as it is below the directory."""
+        return self.path(video).relative_to(self.folder).as_posix()
 
     def part(self, number: int, parts: int) -> "Library":
         """One of several parts, from 1; a video's part depends on its id alone."""
@@ -45,6 +65,8 @@ class Library:
 
 def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
     """Finds all videos and their captions; nothing is decoded.
+
+    Where there is a videos.csv, see `read_listing`, the videos are those that it lists.
 
     A video's own caption file wins over caption.json, see VideoCaptions; which of several files,
     see find_caption_files. Of caption.json, raw_caption.json and raw_caption_superclean.json the
@@ -63,10 +85,11 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
             the index cannot be written.
     """
     manual_dir = Path(manual_dir)
-    folder = manual_dir / "videos"
-    found = folder.rglob("*") if folder.is_dir() else []
-    paths = sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not paths:
+    if (manual_dir / LISTING).is_file():
+        rows, skipped = read_listing(manual_dir)
+    else:
+        rows, skipped = _named(manual_dir)
+    if not rows:
         missing = "is missing" if not manual_dir.is_dir() else "holds no video"
         raise UserError(
             f"The directory with the videos {missing}.",
@@ -74,9 +97,23 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
             expected=f"this layout:{LAYOUT}",
             todo="give --manual_dir=DIR (--config.data.manual_dir=DIR) with this layout",
         )
+    return Library(
+        folder=manual_dir,
+        videos=sorted((row.id, row.path) for row in rows),
+        captions=_captions(manual_dir, index_dir, rows, skipped),
+        skipped=skipped,
+        spans={row.id: row.span for row in rows if row.span != WHOLE},
+        labels={row.id: row.labels for row in rows if row.labels},
+    )
+
+
+def _named(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
+    """All files below videos/ with the ids in their names."""
+    folder = manual_dir / "videos"
+    found = folder.rglob("*") if folder.is_dir() else []
     videos: dict[str, Path] = {}
     skipped = []
-    for path in paths:
+    for path in sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file()):
         name = video_id(path.stem)
         if not is_utf8(path.name):
             skipped.append({"path": str(path), "reason": "has a name that is not UTF-8"})
@@ -85,20 +122,27 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
             skipped.append({"path": str(path), "reason": reason})
         else:
             videos[name] = path
-    files, unused = find_caption_files(manual_dir, videos.keys())
+    return [Listed(name, path, None, WHOLE, [], ()) for name, path in videos.items()], skipped
+
+
+def _captions(
+    manual_dir: Path, index_dir: Path | None, rows: list[Listed], skipped: list[dict[str, str]]
+) -> VideoCaptions:
+    """The captions of videos; what of them cannot be used is added to `skipped`."""
+    names = {row.id for row in rows}
+    files, unused = find_caption_files(manual_dir, names)
     skipped += unused
-    index = _open_index(manual_dir, index_dir)
-    indexed = set()
+    files |= {row.id: row.caption_path for row in rows if row.caption_path is not None}
+    given = {row.id: row.captions for row in rows if row.captions}
+    index, indexed = _open_index(manual_dir, index_dir), set()
     if index is not None:
         skipped += index.skipped()
         for name in index.ids():
-            if name in videos:
+            if name in names:
                 indexed.add(name)
             else:
                 skipped.append({"id": name, "reason": "has captions but no video file"})
-    return Library(
-        manual_dir, sorted(videos.items()), VideoCaptions(files, index, indexed), skipped
-    )
+    return VideoCaptions(files, index, indexed, given)
 
 
 def _open_index(manual_dir: Path, index_dir: Path | None) -> CaptionIndex | None:

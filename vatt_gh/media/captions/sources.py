@@ -11,13 +11,14 @@ from vatt_gh.media.captions.read import read_captions
 class VideoCaptions(Mapping[str, list[Caption]]):
     """Captions by video id, read when they are asked for; it can be pickled.
 
-    A video's own file wins over the index, which is asked where there is no such file or where
-    it cannot be read.
+    What is given wins over a video's own file, and that over the index, which is asked where
+    there is no such file or where it cannot be read.
 
     Args:
         files: the caption file of each video that has its own.
         index: of the captions of all videos, if there is one.
         indexed: ids of the videos that are in the index.
+        given: captions that are known already.
     """
 
     def __init__(
@@ -25,7 +26,9 @@ class VideoCaptions(Mapping[str, list[Caption]]):
         files: dict[str, Path],
         index: CaptionIndex | None = None,
         indexed: Iterable[str] = (),
+        given: Mapping[str, list[Caption]] | None = None,
     ):
+        self._given = dict(given or {})
         self._files, self._index, self._indexed = files, index, frozenset(indexed)
         # A builder asks for the same video at each of its segments.
         self._last: tuple[str, list[Caption], list[dict[str, str]]] | None = None
@@ -40,7 +43,7 @@ class VideoCaptions(Mapping[str, list[Caption]]):
         return len(self._videos())
 
     def __contains__(self, video: object) -> bool:
-        return video in self._files or video in self._indexed
+        return video in self._given or video in self._files or video in self._indexed
 
     def skipped(self, video: str) -> list[dict[str, str]]:
         """What of a video's own file was left out.
@@ -54,7 +57,7 @@ class VideoCaptions(Mapping[str, list[Caption]]):
         return self._read(video)[1] if video in self else []
 
     def _videos(self) -> Set[str]:
-        return self._files.keys() | self._indexed
+        return self._given.keys() | self._files.keys() | self._indexed
 
     def _read(self, video: str) -> tuple[list[Caption], list[dict[str, str]]]:
         if video not in self:
@@ -64,6 +67,8 @@ class VideoCaptions(Mapping[str, list[Caption]]):
         return self._last[1:]
 
     def _read_now(self, video: str) -> tuple[list[Caption], list[dict[str, str]]]:
+        if video in self._given:
+            return self._given[video], []
         reasons: list[str] = []
         captions: list[Caption] | None = None
         path = self._files.get(video)

@@ -1,0 +1,132 @@
+"""videos.csv: a list of videos, or of stretches of them, that overrides every rule of names."""
+
+import csv
+import dataclasses
+import math
+import os
+from pathlib import Path
+
+from vatt_gh.errors import UserError
+from vatt_gh.media.captions import Caption
+from vatt_gh.media.form import WHOLE, Span
+from vatt_gh.media.names import is_utf8
+
+LISTING = "videos.csv"
+COLUMNS = ("path", "video_id", "caption_path", "start", "end", "text", "label")
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A row of videos.csv.
+
+    Attributes:
+        id: unique in the list.
+        path: the file.
+        caption_path: its captions' file, or None.
+        span: what of the file is meant.
+        captions: what is said over the whole span: the text of the row.
+        labels: names of classes.
+    """
+
+    id: str
+    path: Path
+    caption_path: Path | None
+    span: Span
+    captions: list[Caption]
+    labels: tuple[str, ...]
+
+
+def read_listing(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
+    """Reads MANUAL_DIR/videos.csv.
+
+    Columns path and video_id are needed; caption_path, start and end (seconds), text and label
+    (several of them separated by "|") may be there. Paths are below manual_dir.
+
+    Args:
+        manual_dir: the directory.
+
+    Returns:
+        The rows that can be used, and rows {"id", "reason"} of the others.
+
+    Raises:
+        UserError: the file cannot be read, or a column is missing or unknown.
+    """
+    path = Path(manual_dir) / LISTING
+    rows: dict[str, Listed] = {}
+    skipped = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restkey="")
+            _check_columns(path, reader.fieldnames or [])
+            for number, values in enumerate(reader, 2):
+                row = _row(values, Path(manual_dir), rows)
+                if isinstance(row, Listed):
+                    rows[row.id] = row
+                else:
+                    name = values["video_id"] or f"row {number} of {LISTING}"
+                    skipped.append({"id": name, "reason": row})
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"The list of videos cannot be read: {error}",
+            where=path,
+            expected=f"a UTF-8 csv file with the columns {', '.join(COLUMNS)}",
+            todo="mend it, or remove it to have all files below videos/ taken",
+        ) from error
+    return list(rows.values()), skipped
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    missing = [name for name in COLUMNS[:2] if name not in columns]
+    unknown = [name for name in columns if name not in COLUMNS]
+    if missing or unknown:
+        problem = [f"lacks {name}" for name in missing] + [f"has {name!r}" for name in unknown]
+        raise UserError(
+            f"The list of videos {', '.join(problem)}.",
+            where=path,
+            expected=f"a first row with path and video_id, and any of {', '.join(COLUMNS[2:])}",
+            todo="name the columns in the first row",
+        )
+
+
+def _row(values: dict[str, str], manual_dir: Path, known: dict[str, Listed]) -> Listed | str:
+    """The row, or why it cannot be used."""
+    name = values["video_id"]
+    if not name or not values["path"] or "" in values:
+        return "does not have a value for every column, or has more"
+    if not is_utf8(name + values["path"]):
+        return "is not UTF-8"
+    if name in known:
+        return f"is in {LISTING} twice; the first row is taken"
+    path = _inside(manual_dir, values["path"])
+    captions = _inside(manual_dir, values.get("caption_path") or ".")
+    if path is None or captions is None:
+        return "has a path that leads out of manual_dir"
+    for file in (path, captions):
+        if file != manual_dir and not file.is_file():
+            return f"{file} is missing"
+    try:
+        span = _span(values.get("start"), values.get("end"))
+    except ValueError:
+        return f"start {values.get('start')!r}, end {values.get('end')!r} are no stretch of time"
+    text, labels = values.get("text") or "", values.get("label") or ""
+    said = [Caption(text, span.start, math.inf if span.end is None else span.end)] if text else []
+    return Listed(
+        name,
+        path,
+        None if captions == manual_dir else captions,
+        span,
+        said,
+        tuple(label for label in labels.split("|") if label),
+    )
+
+
+def _inside(manual_dir: Path, given: str) -> Path | None:
+    path = Path(os.path.normpath(manual_dir / given))
+    return path if path.is_relative_to(os.path.normpath(manual_dir)) else None
+
+
+def _span(start: str | None, end: str | None) -> Span:
+    span = Span(float(start or 0.0), float(end) if end else None)
+    if not 0 <= span.start < (math.inf if span.end is None else span.end):
+        raise ValueError
+    return span if span != (0.0, None) else WHOLE
