@@ -156,7 +156,11 @@ def _data() -> ConfigDict:
             "build_short_side": 256,  # pixels
             "build_audio_rate": 48_000,  # Hz
             "build_segment_seconds": 30.0,
-            "frames": 32,  # of one window, at the fps of the records
+            # More data sets, "BUILDER=DATA_DIR" each, that take turns with the one above, sample
+            # by sample: ("youtube8m=/data/yt8m", ...). What has no captions has no text.
+            "also": (),
+            "frames": 32,  # of one window
+            "fps": 10.0,  # frames a second of a window; records may hold more, or fewer
             "size": 224,  # pixels, height and width of a frame
             "audio_samples": 153_600,  # of one window, at the sound rate of the records
             "candidates": 5,  # captions a window, the nearest in time (K of MIL-NCE)

@@ -19,6 +19,7 @@ POSITIVE = (
     "train.keep_checkpoints",
     "data.build_workers",
     "data.frames",
+    "data.fps",
     "data.size",
     "data.audio_samples",
     "data.candidates",
@@ -56,6 +57,14 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
         "tf:PATH of the original's checkpoint, orbax:WORKDIR of a run of ours, or nothing",
         "set --config.init_from=tf:DIR/ckpt-500000",
     )
+    for given in config.data.also:
+        _check(
+            isinstance(given, str) and bool(re.fullmatch("[a-z0-9_]+=.+", given)),
+            "data.also",
+            config.data.also,
+            "a tuple of BUILDER=DATA_DIR",
+            "set --config.data.also=\"('youtube8m=DIR',)\"",
+        )
     _one_of(config, "model.kind", ("three_tower", "shared"))
     _one_of(config, "model.dtype", ("float32", "bfloat16"))
     _one_of(config, "model.audio.input", ("waveform", "spectrogram"))

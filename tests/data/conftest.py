@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,6 +59,11 @@ def clock(tmp_path_factory):
     (folder / "corpus" / "caption.json").write_text(json.dumps(captions))
     arguments = {"manual_dir": folder / "corpus", "data_dir": folder / "records"}
     parts = build("howto100m", **arguments, form=FORM)
+    (folder / "other" / "videos").mkdir(parents=True)
+    shutil.copy(folder / "corpus" / "videos" / "wordless.mkv", folder / "other" / "videos")
+    wordless = open_source(
+        build("howto100m", manual_dir=folder / "other", data_dir=folder / "few", form=FORM)
+    )
     others = {}
     for storage in ("mp4", "index"):
         arguments["data_dir"] = folder / storage
@@ -67,6 +73,7 @@ def clock(tmp_path_factory):
     return SimpleNamespace(
         source=open_source(parts),
         others=others,
+        wordless=wordless,
         manual_dir=folder / "corpus",
         tokenizer=Tokenizer(vocabulary, 3),
         vocabulary=vocabulary,

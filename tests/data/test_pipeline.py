@@ -13,7 +13,7 @@ from vatt_gh.data.pipeline import HOST_KEYS, training_batches
 
 def batches(clock, config, count, *, position=0, host=0, hosts=1, source=None):
     stream = training_batches(
-        source or clock.source,
+        [source or clock.source],
         clock.tokenizer,
         config,
         position=position,
@@ -154,7 +154,7 @@ def test_batches_are_read_ahead(clock, clock_config):
     fields = dataclasses.fields(clock.source)
     source = Counting(**{field.name: getattr(clock.source, field.name) for field in fields})
     clock_config.data.parallel_reads = 2
-    stream = training_batches(source, clock.tokenizer, clock_config, position=0, host=0, hosts=1)
+    stream = training_batches([source], clock.tokenizer, clock_config, position=0, host=0, hosts=1)
     next(stream)
     deadline = time.monotonic() + 20
     while len(reads) < 18 and time.monotonic() < deadline:

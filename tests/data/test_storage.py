@@ -15,7 +15,7 @@ STORAGES = ["mp4", "index"]
 
 
 def batches(source, clock, config, count):
-    stream = training_batches(source, clock.tokenizer, config, position=0, host=0, hosts=1)
+    stream = training_batches([source], clock.tokenizer, config, position=0, host=0, hosts=1)
     return list(itertools.islice(stream, count))
 
 

@@ -83,13 +83,13 @@ def test_no_clip_is_said(setup):
 
 
 def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
-    from vatt_gh.data.records import open_source
+    from vatt_gh.data.records import open_source, word_counts
     from vatt_gh.data.text import build_vocabulary
     from vatt_gh.demo.truth import Truth
     from vatt_gh.evaluation.evaluate import evaluate, similarity_of
 
     source = open_source([small_records])
-    words = build_vocabulary(source.word_counts(), WORDS)
+    words = build_vocabulary(word_counts([source]), WORDS)
     truth = Truth.load(small_corpus / "alignment.jsonl")
     asked = []
 

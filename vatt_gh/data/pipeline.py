@@ -1,6 +1,7 @@
 """tf.data pipelines: endless training batches, and the clips of an evaluation."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from vatt_gh.data.sampling import (
     random_window,
     sample_places,
     shuffled,
+    stored_span,
     stream,
 )
 from vatt_gh.data.text import Tokenizer
@@ -26,7 +28,7 @@ HOST_KEYS = (names.VIDEO_ID, names.START, names.END)
 
 
 def training_batches(
-    source: Source,
+    sources: Sequence[Source],
     tokenizer: Tokenizer,
     config: ConfigDict,
     *,
@@ -36,8 +38,10 @@ def training_batches(
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Endless batches. What stands at a position depends on the seed and the position alone.
 
+    Several data sets take turns, sample by sample, each in epochs of its own.
+
     Args:
-        source: the records.
+        sources: the records of each data set.
         tokenizer: of the captions.
         config: the whole configuration.
         position: samples already given out, all hosts together; a multiple of the batch size.
@@ -57,16 +61,13 @@ def training_batches(
     )
 
     def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
-        record = shuffled(
-            place,
-            records=source.count,
-            windows=config.data.windows_per_segment,
-            seed=config.seed,
-        )
-        seed = tf.stack([tf.constant(config.seed, tf.int64), place])
-        example = source.read(record)
-        first = random_window(example["frame_count"], config.data.frames, seed)
-        result = window(example, first, source, tokenizer, config.data, seed, train=True)
+        turns = [
+            functools.partial(_training_sample, source, number, len(sources), place)
+            for number, source in enumerate(sources)
+        ]
+        number = tf.cast(place % len(sources), tf.int32)
+        chosen = [functools.partial(turn, tokenizer, config) for turn in turns]
+        result = chosen[0]() if len(sources) == 1 else tf.switch_case(number, chosen)
         result[names.INDEX] = tf.cast(place % global_batch, tf.int32)
         return result
 
@@ -74,6 +75,28 @@ def training_batches(
     batches = samples.batch(local, drop_remainder=True).prefetch(2)
     for arrays in batches.as_numpy_iterator():
         yield split_host(arrays)
+
+
+def _training_sample(
+    source: Source,
+    number: int,
+    sources: int,
+    place: tf.Tensor,
+    tokenizer: Tokenizer,
+    config: ConfigDict,
+) -> dict[str, tf.Tensor]:
+    """The sample at a place of the endless stream, which is of this source's turn."""
+    record = shuffled(
+        place // sources,
+        records=source.count,
+        windows=config.data.windows_per_segment,
+        seed=config.seed + number,
+    )
+    seed = tf.stack([tf.constant(config.seed, tf.int64), place])
+    example = source.read(record)
+    span = stored_span(config.data.frames, source.fps / config.data.fps)
+    first = random_window(example["frame_count"], span, seed)
+    return window(example, first, source, tokenizer, config.data, seed, train=True)
 
 
 def window(
@@ -101,12 +124,12 @@ def window(
         One sample's arrays of a batch (without 'index').
     """
     start = example["start"] + tf.cast(first, tf.float32) / source.fps
-    end = start + data.frames / source.fps
+    end = start + data.frames / data.fps
     shape = tf.stack([example["height"], example["width"]])
     crop = choose_crop(shape, data, seed, train=train)
     pictures, sound = source.window(
         example,
-        frame_places(example["frame_count"], first, data.frames),
+        frame_places(example["frame_count"], first, data.frames, stride=source.fps / data.fps),
         sample_places(
             tf.cast(tf.round(example["start"] * source.fps), tf.int32),
             example["frame_count"],
@@ -166,12 +189,13 @@ def captioned_clips(
     """
     data = config.data.copy_and_resolve_references()
     data.candidates = 1
+    span = stored_span(data.frames, source.fps / data.fps)
 
     def clips_of(record: tf.Tensor) -> tf.data.Dataset:
         example = source.read(record)
         captions = example["captions"]
         firsts, chosen = tf.numpy_function(
-            lambda s, e, begin, count: _windows(s, e, begin, count, data.frames, source.fps),
+            lambda s, e, begin, count: _windows(s, e, begin, count, span, source.fps),
             [captions["start"], captions["end"], example["start"], example["frame_count"]],
             [tf.int32, tf.int32],
             stateful=False,

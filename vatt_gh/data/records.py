@@ -91,26 +91,6 @@ class Source:
             )
         return data
 
-    def word_counts(self) -> dict[str, int]:
-        """How often every word occurs in the captions.
-
-        Raises:
-            UserError: the counts that the build wrote beside the records cannot be read.
-        """
-        total: Counter[str] = Counter()
-        for directory in self.directories:
-            path = directory / WORDS_FILE
-            try:
-                total.update(json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"The word counts of the captions cannot be read: {error}",
-                    where=path,
-                    expected="the file that the build writes beside the records",
-                    todo="build the records again, or give --config.data.vocabulary=FILE",
-                ) from error
-        return dict(total)
-
 
 def open_source(directories: Sequence[Path], manual_dir: str = "") -> Source:
     """Opens a built data set.
@@ -237,3 +217,66 @@ def find_or_build(config: ConfigDict) -> list[Path]:
         ),
         settings=settings(workers=data.build_workers),
     )
+
+
+def open_sources(config: ConfigDict) -> list[Source]:
+    """Opens all data sets of a configuration; builds what is missing of the first.
+
+    Args:
+        config: the whole configuration.
+
+    Returns:
+        That of data.data_dir, then those of data.also.
+
+    Raises:
+        UserError: see `find_or_build` and `open_source`; records of one of data.also are missing,
+            or their sound has another rate.
+    """
+    sources = [open_source(find_or_build(config), config.data.manual_dir)]
+    for given in config.data.also:
+        name, _, folder = given.partition("=")
+        found, missing = find_records(name, folder)
+        if not found or missing:
+            raise UserError(
+                f"There are no {name} records." if not found else f"{missing} parts are missing.",
+                where=f"config.data.also: {given}",
+                expected=f"records built by python -m tfds_builders.build {name}",
+                todo="build them first",
+            )
+        sources.append(open_source(found))
+        if sources[-1].audio_rate != sources[0].audio_rate:
+            raise UserError(
+                f"The sound has {sources[-1].audio_rate} samples a second, that of the first data "
+                f"set {sources[0].audio_rate}.",
+                where=f"config.data.also: {given}",
+                expected="the same rate in all data sets",
+                todo=f"build it with --audio_rate={sources[0].audio_rate}",
+            )
+    return sources
+
+
+def word_counts(sources: Sequence[Source]) -> dict[str, int]:
+    """How often every word occurs in the captions.
+
+    Args:
+        sources: the data sets.
+
+    Returns:
+        Counts by word.
+
+    Raises:
+        UserError: the counts that a build wrote beside its records cannot be read.
+    """
+    total: Counter[str] = Counter()
+    for directory in (directory for source in sources for directory in source.directories):
+        path = directory / WORDS_FILE
+        try:
+            total.update(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"The word counts of the captions cannot be read: {error}",
+                where=path,
+                expected="the file that the build writes beside the records",
+                todo="build the records again, or give --config.data.vocabulary=FILE",
+            ) from error
+    return dict(total)

@@ -1,6 +1,10 @@
 """Which window of a segment, and which captions go with it. tf.data graph functions."""
 
+import math
+
 import tensorflow as tf
+
+_ROUNDING = 1e-6  # frames
 
 # Every random choice about a sample has its own number: adding one never shifts the others.
 WINDOW, CROP, FLIP, COLOUR, NOISE = range(5)
@@ -53,19 +57,27 @@ def random_window(count: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
     )
 
 
-def frame_places(count: tf.Tensor, first: tf.Tensor, length: int, *, stride: int = 1) -> tf.Tensor:
+def stored_span(length: int, stride: float) -> int:
+    """How many stored frames a window of `length` frames takes, one every `stride`."""
+    return math.ceil(length * stride - _ROUNDING)
+
+
+def frame_places(
+    count: tf.Tensor, first: tf.Tensor, length: int, *, stride: float = 1.0
+) -> tf.Tensor:
     """Every `stride`-th frame from one on; a segment that is too short starts again.
 
     Args:
         count: [] int32, frames of the segment.
         first: [] int32, the first frame.
         length: frames wanted.
-        stride: frames from one to the next.
+        stride: stored frames from one to the next; need not be a whole number.
 
     Returns:
-        [length] int32, numbers of frames.
+        [length] int32, numbers of frames: those that are on screen.
     """
-    return (first + stride * tf.range(length)) % count
+    steps = [math.floor(k * stride + _ROUNDING) for k in range(length)]
+    return (first + tf.constant(steps, tf.int32)) % count
 
 
 def sample_places(

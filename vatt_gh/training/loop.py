@@ -1,5 +1,6 @@
 """Pre-training from records to checkpoints: opens the input, resumes, steps, writes numbers."""
 
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -14,7 +15,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.data.pipeline import training_batches
-from vatt_gh.data.records import Source, find_or_build, open_source
+from vatt_gh.data.records import Source, open_sources, word_counts
 from vatt_gh.data.text import Tokenizer, vocabulary_of
 from vatt_gh.models.vatt import Vatt, build
 from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
@@ -43,8 +44,9 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
         FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
     """
     host = jax.process_index()
-    source, words = open_input(config, workdir)
-    model = build(config, words=len(words), audio_rate=source.audio_rate, axis_name=AXIS)
+    sources, words = open_input(config, workdir)
+    audio_rate = sources[0].audio_rate
+    model = build(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
     rate = stepped_cosine(
         config.train.learning_rates,
         (config.train.warmup_steps, config.train.steps),
@@ -62,7 +64,7 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
         writer = _Writer(config, workdir, int(state.step), rate, host)
         stack.callback(writer.close)
         given = training_batches(
-            source,
+            sources,
             Tokenizer(words, config.data.words),
             config,
             position=position,
@@ -197,7 +199,7 @@ def _sample_row(
     }
 
 
-def open_input(config: ConfigDict, workdir: Path) -> tuple[Source, list[str]]:
+def open_input(config: ConfigDict, workdir: Path) -> tuple[list[Source], list[str]]:
     """The records and the vocabulary of a run; one host builds what is not there yet.
 
     Args:
@@ -205,18 +207,18 @@ def open_input(config: ConfigDict, workdir: Path) -> tuple[Source, list[str]]:
         workdir: of the run; the configuration and the vocabulary are kept in it.
 
     Returns:
-        The records and the words by id.
+        The records of every data set and the words by id.
 
     Raises:
-        UserError: see `find_or_build`, `claim_workdir` and `vocabulary_of`.
+        UserError: see `open_sources`, `claim_workdir` and `vocabulary_of`.
     """
     data = config.data
 
-    def prepare() -> tuple[Source, list[str]]:
+    def prepare() -> tuple[list[Source], list[str]]:
         claim_workdir(workdir, config)
-        source = open_source(find_or_build(config), data.manual_dir)
-        size = data.vocabulary_size
-        return source, vocabulary_of(workdir, data.vocabulary, source.word_counts, size)
+        sources = open_sources(config)
+        counts = functools.partial(word_counts, sources)
+        return sources, vocabulary_of(workdir, data.vocabulary, counts, data.vocabulary_size)
 
     if jax.process_index() == 0:
         opened = prepare()
