@@ -13,7 +13,9 @@ from pathlib import Path
 # Name: its module, and one line for --help.
 MEASUREMENTS = {
     "bfloat16": ("vatt_gh.bench.bfloat16", "retrieval in bfloat16 beside float32"),
+    "build": ("vatt_gh.bench.build", "what building records costs beside decoding alone"),
     "harmonize": ("vatt_gh.bench.harmonize", "what harmonization costs beside the plain step"),
+    "pipeline": ("vatt_gh.bench.pipeline", "windows a second beside decoding the same alone"),
     "sketch": ("vatt_gh.bench.sketch", "how far a sketch moves the cosines of samples"),
 }
 

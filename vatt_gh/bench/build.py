@@ -1,0 +1,104 @@
+"""What building records costs beside decoding alone, and what a second process brings."""
+
+import argparse
+import dataclasses
+import importlib
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vatt_gh.bench.clip import decode_bare, write_clip
+from vatt_gh.media.form import STORAGES, Form
+from vatt_gh.media.video import read_segments
+
+_UNIT = "clip-seconds per CPU-second"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this measurement's arguments to the command line's."""
+    parser.add_argument("--seconds", type=float, default=30.0, help="length of a clip")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=24, help="of the whole build")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures with the command line's arguments.
+
+    Args:
+        arguments: of `add_arguments`.
+
+    Returns:
+        {"rows": [{"case", "rate", "unit", "share_of_bare_decode"}], "two_processes": how many
+        times as fast as one}. Rates are medians; the cases take turns.
+    """
+    with tempfile.TemporaryDirectory(prefix="vatt_gh-bench-") as folder:
+        clip = Path(folder) / "videos" / "clip.mp4"
+        clip.parent.mkdir()
+        write_clip(clip, arguments.seconds)
+        cases: dict[str, Callable[[], Any]] = {"bare decode": lambda: decode_bare(clip)}
+        for storage in STORAGES:
+            form = Form(storage=storage)
+            cases[storage] = lambda form=form: sum(s.count for s in read_segments(clip, form))
+        rates = {name: [] for name in cases}
+        for _ in range(arguments.rounds):
+            for name, case in cases.items():
+                begin = time.process_time()
+                case()
+                rates[name].append(arguments.seconds / (time.process_time() - begin))
+        for k in range(arguments.clips):
+            shutil.copy(clip, clip.parent / f"copy{k}.mp4")
+        clip.unlink()
+        times = [_whole_build(Path(folder), workers, arguments) for workers in (1, 2)]
+    shares = {
+        name: statistics.median(r / b for r, b in zip(own, rates["bare decode"], strict=True))
+        for name, own in rates.items()
+    }
+    rows = [
+        {
+            "case": name,
+            "rate": statistics.median(own),
+            "unit": _UNIT,
+            "share_of_bare_decode": shares[name],
+        }
+        for name, own in rates.items()
+    ]
+    return {"rows": rows, "two_processes": times[0] / times[1], "clips": arguments.clips}
+
+
+def _whole_build(folder: Path, workers: int, arguments: argparse.Namespace) -> float:
+    """Seconds that a build into JPEG records takes beyond one of a single clip.
+
+    What it takes to start TensorFlow and the processes is no part of a build of hours.
+    """
+    parts, build = (importlib.import_module(f"tfds_builders.{n}") for n in ("parts", "build"))
+    seconds = []
+    for count in (1, arguments.clips):
+        some = folder / f"some{count}" / "videos"
+        shutil.rmtree(some, ignore_errors=True)
+        some.mkdir(parents=True)
+        for clip in sorted((folder / "videos").iterdir())[:count]:
+            (some / clip.name).symlink_to(clip)
+        records = folder / "records"
+        settings = dataclasses.replace(parts.Settings(), workers=workers)
+        begin = time.perf_counter()
+        build.build(
+            "howto100m", manual_dir=some.parent, data_dir=records, form=Form(), settings=settings
+        )
+        seconds.append(time.perf_counter() - begin)
+        shutil.rmtree(records)
+    return seconds[1] - seconds[0]
+
+
+def show(numbers: dict[str, Any]) -> str:
+    """The numbers as text."""
+    lines = [
+        f"{row['case']:12} {row['rate']:7.1f} {row['unit']}, "
+        f"{row['share_of_bare_decode']:.2f} of bare decode"
+        for row in numbers["rows"]
+    ]
+    lines.append(f"two processes build {numbers['two_processes']:.2f} times as fast as one")
+    return "\n".join(lines)

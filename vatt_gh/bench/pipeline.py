@@ -1,0 +1,141 @@
+"""Windows a second that the input pipeline gives, beside decoding the same bytes alone."""
+
+import argparse
+import importlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from vatt_gh import config as configuration
+from vatt_gh.bench.clip import write_clip
+from vatt_gh.data.pipeline import training_batches
+from vatt_gh.data.records import Source, open_source
+from vatt_gh.data.text import Tokenizer, build_vocabulary
+from vatt_gh.media.form import STORAGES, Form
+
+_UNIT = "windows a second"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this measurement's arguments to the command line's."""
+    parser.add_argument("--clips", type=int, default=4, help="of 30 s, that records are built of")
+    parser.add_argument("--windows", type=int, default=96, help="a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--augmentations", nargs="+", default=["none", "inception"])
+    parser.add_argument("--parallel_reads", type=int, default=4)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures with the command line's arguments.
+
+    Args:
+        arguments: of `add_arguments`.
+
+    Returns:
+        {"rows": [{"case", "rate", "unit", "share_of_bare_decode"}], ...}: of each storage bare
+        decoding, and the pipeline with each augmentation, windows of 32 x 224 x 224 with sound
+        and text. Rates are medians, the cases take turns.
+    """
+    build = importlib.import_module("tfds_builders.build").build
+    with tempfile.TemporaryDirectory(prefix="vatt_gh-bench-") as folder:
+        videos = Path(folder) / "corpus" / "videos"
+        videos.mkdir(parents=True)
+        for number in range(arguments.clips):
+            write_clip(videos / f"clip{number}.mp4", 30.0, number)
+            subtitles = "start,end,text\n" + "".join(
+                f"{k},{k + 3},and now we stir it\n" for k in range(0, 30, 4)
+            )
+            (videos / f"clip{number}.csv").write_text(subtitles)
+        cases: dict[str, Callable[[], Any]] = {}
+        for storage in STORAGES:
+            form = Form(storage=storage)
+            parts = build(
+                "howto100m",
+                manual_dir=videos.parent,
+                data_dir=Path(folder) / storage,
+                form=form,
+            )
+            source = open_source(parts)
+            # Of the originals fewer, which take long.
+            windows = arguments.windows if storage != "index" else max(8, arguments.windows // 8)
+            cases[f"{storage}, bare decode"] = _bare(source, windows, arguments.parallel_reads)
+            for augmentation in arguments.augmentations:
+                config = _config(augmentation, arguments.parallel_reads)
+                cases[f"{storage}, {augmentation}"] = _piped(source, config, windows)
+        rates: dict[str, list[float]] = {name: [] for name in cases}
+        for case in cases.values():
+            case()  # traces graphs, and brings files into memory
+        for _ in range(arguments.rounds):
+            for name, case in cases.items():
+                rates[name].append(case())
+    rows = []
+    for name, own in rates.items():
+        bare = rates[f"{name.split(',')[0]}, bare decode"]
+        share = statistics.median(r / b for r, b in zip(own, bare, strict=True))
+        rows.append({"case": name, "rate": statistics.median(own), "unit": _UNIT})
+        rows[-1]["share_of_bare_decode"] = share
+    return {"rows": rows, "cpus": len(os.sched_getaffinity(0))}
+
+
+def _config(augmentation: str, parallel_reads: int) -> ConfigDict:
+    config = configuration.default()
+    config.data.augmentation, config.data.parallel_reads = augmentation, parallel_reads
+    config.train.batch_size = 8
+    return config
+
+
+def _piped(source: Source, config: ConfigDict, windows: int) -> Callable[[], float]:
+    tokenizer = Tokenizer(build_vocabulary({"stir": 1, "now": 1}, 100), config.data.words)
+    given = training_batches([source], tokenizer, config, position=0, host=0, hosts=1)
+    batches = windows // config.train.batch_size
+
+    def case() -> float:
+        for _ in range(4):  # what was read ahead while others had their turn
+            next(given)
+        begin = time.perf_counter()
+        for _ in range(batches):
+            next(given)
+        return batches * config.train.batch_size / (time.perf_counter() - begin)
+
+    return case
+
+
+def _bare(source: Source, windows: int, parallel: int) -> Callable[[], float]:
+    """Reads records and decodes whole frames and the sound of windows; nothing else is done."""
+    data = configuration.default().data
+
+    def decode(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = source.read(number % source.count)
+        first = tf.cast(number * 37 % 268, tf.int32)
+        whole = tf.stack([0, 0, example["height"], example["width"]])
+        samples = first * 4800 + tf.range(data.audio_samples)
+        return source.window(example, first + tf.range(data.frames), samples, whole)
+
+    numbers = tf.data.Dataset.range(windows)
+    decoded = numbers.map(decode, num_parallel_calls=parallel, deterministic=False)
+
+    def case() -> float:
+        begin = time.perf_counter()
+        for _ in decoded:
+            pass
+        return windows / (time.perf_counter() - begin)
+
+    return case
+
+
+def show(numbers: dict[str, Any]) -> str:
+    """The numbers as text."""
+    lines = [f"windows of 32 x 224 x 224 with sound and text, {numbers['cpus']} CPUs"]
+    lines += [
+        f"{row['case']:20}{row['rate']:8.1f} {row['unit']}, "
+        f"{row['share_of_bare_decode']:.2f} of bare decode"
+        for row in numbers["rows"]
+    ]
+    return "\n".join(lines)
