@@ -33,8 +33,8 @@ class Labels:
     Attributes:
         by_video: {YouTube id: indices into the class names}; none for videos of the test set.
         class_names: "" for an index that the vocabulary leaves out.
-        skipped: rows {"path", "reason"}: one for every broken record, and one a file for all records
-            of one kind that cannot be used.
+        skipped: rows {"path", "reason"}: one for every broken record, and one a file for all its
+            records of one kind that cannot be used.
     """
 
     by_video: dict[str, tuple[int, ...]]
