@@ -1,0 +1,1 @@
+"""What the sets for evaluation hold: one file a set, each with list_clips(manual_dir)."""

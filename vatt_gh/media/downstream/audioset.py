@@ -1,0 +1,193 @@
+"""AudioSet: ten-second pieces of YouTube videos with any of 527 classes of sound."""
+
+import csv
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+
+from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.files import (
+    AUDIO_SUFFIXES,
+    NO_FILE,
+    NO_NAME,
+    VIDEO_SUFFIXES,
+    Tree,
+    is_plain_name,
+    media_files,
+    read_lines,
+    read_table,
+    scan_files,
+    stem,
+)
+from vatt_gh.media.library import video_id
+
+LAYOUT = """
+    MANUAL_DIR/
+      unbalanced_train_segments.csv, balanced_train_segments.csv, eval_segments.csv
+                              one or more, as published: # YTID, start_seconds, end_seconds, ...
+      class_labels_indices.csv    index,mid,display_name
+      **/YTID.mp4             the whole video, or the piece alone: its duration tells
+      **/YTID_START.wav       the piece; also YTID_START_END, YTID_START-END, and a "Y" before YTID;
+                              START in seconds or milliseconds
+      **/YYTID.wav            the piece; all with any suffix of video or sound"""
+TABLES = {f"{name}_segments.csv": name for name in ("unbalanced_train", "balanced_train", "eval")}
+_ID = r"[A-Za-z0-9_-]{11}"
+_NUMBER = r"\d+(?:\.\d+)?"
+_CUT = (rf"({_ID})_({_NUMBER})(?:[_-]{_NUMBER})?", rf"Y({_ID})_({_NUMBER})(?:[_-]{_NUMBER})?")
+
+
+class Segment(NamedTuple):
+    """A row of a csv file: when it is in the video, in seconds, and the indices of its classes."""
+
+    video: str
+    start: float
+    end: float
+    labels: tuple[int, ...]
+    split: str
+
+    @property
+    def id(self) -> str:
+        """YTID_MILLISECONDS, as in AudioSet's newer files."""
+        return f"{self.video}_{round(self.start * 1000)}"
+
+
+class Found(NamedTuple):
+    """A file as its name says: the whole video, or what begins at a number or anywhere."""
+
+    path: str
+    whole: bool
+    start: float | None
+
+
+def list_clips(manual_dir: Path) -> Listing:
+    """Lists the segments of AudioSet.
+
+    A number in a name is compared with the start of the segment, once in seconds and once in
+    milliseconds; a file whose number is neither, to a second, is skipped. A file named by the id
+    alone is opened for its duration, unless the segment begins with the video: one that ends before
+    the segment does, and is no longer than it, is the segment alone. Of several files video comes
+    first, then the piece alone.
+
+    Args:
+        manual_dir: see LAYOUT.
+
+    Returns:
+        Its clips YTID_MILLISECONDS, with the splits unbalanced_train, balanced_train and eval.
+
+    Raises:
+        UserError: the directory or the csv files are missing or cannot be read.
+    """
+    tree = scan_files(manual_dir, LAYOUT)
+    class_names, index = _classes(tree)
+    files = _files(tree)
+    clips, skipped, seen, used = [], [], set(), set()
+    for segment in _segments(tree, index, skipped):
+        if segment.id in seen:
+            skipped.append({"id": segment.id, "reason": f"is listed again: {segment.split}"})
+            continue
+        seen.add(segment.id)
+        fitting = sorted(
+            (found for found in files.get(segment.video, ()) if _fits(found, segment)),
+            key=lambda found: (_is_sound(found.path), found.whole, found.path),
+        )
+        if not fitting:
+            skipped.append({"id": segment.id, "reason": NO_FILE})
+            continue
+        used.update(found.path for found in fitting)
+        chosen = fitting[0]
+        for other in fitting[1:]:
+            reason = f"is not needed: {segment.id} is taken from {chosen.path}"
+            skipped.append({"path": other.path, "reason": reason})
+        start, end = _times(chosen, segment)
+        path = Path(chosen.path)
+        clips.append(Clip(segment.id, path, start, end, segment.labels, (), (segment.split,)))
+    left = sorted({found.path for several in files.values() for found in several} - used)
+    skipped += [{"path": path, "reason": "is in no annotation file"} for path in left]
+    return Listing(clips, tree.skipped + skipped, class_names)
+
+
+def _classes(tree: Tree) -> tuple[list[str], dict[str, int]]:
+    """Names by index, and indices by machine identifier such as /m/09x0r."""
+    path = tree.annotation("class_labels_indices.csv")
+    rows = list(read_table(path, ("index", "mid", "display_name"), tree))
+    if [row["index"] for row in rows] != [str(n) for n in range(len(rows))]:
+        raise tree.error("The classes are not numbered from 0 without gaps.", path)
+    names = [row["display_name"] for row in rows]
+    return names, {row["mid"]: label for label, row in enumerate(rows)}
+
+
+def _segments(tree: Tree, index: dict[str, int], skipped) -> Iterator[Segment]:
+    paths = [path for name in TABLES if (path := tree.optional_annotation(name))]
+    if not paths:
+        raise tree.error(f"The annotation files {', '.join(TABLES)} are missing.", tree.root)
+    for path in paths:
+        split = TABLES[path.name]
+        for line in read_lines(path, tree):
+            if line.startswith("#"):
+                continue
+            try:
+                # Line by line: a quote without its other half costs one row.
+                video, start, end, mids = next(csv.reader([line], skipinitialspace=True))
+                start, end = float(start), float(end)
+                labels = tuple(index[mid.strip()] for mid in mids.split(","))
+            except (ValueError, KeyError, csv.Error) as error:
+                reason = f"{path.name} has a row of another form or with an unknown class: {error}"
+                skipped.append({"id": line.split(",")[0], "reason": reason})
+                continue
+            if not is_plain_name(video):
+                skipped.append({"id": video, "reason": NO_NAME})
+            elif not (0 <= start < end < math.inf):
+                skipped.append({"id": video, "reason": f"is from {start} s to {end} s"})
+            else:
+                yield Segment(video, start, end, labels, split)
+
+
+def _files(tree: Tree) -> dict[str, list[Found]]:
+    """What every file may be, by the id of the video: a name can be read in several ways."""
+    files: dict[str, list[Found]] = {}
+    for path in media_files(tree, VIDEO_SUFFIXES + AUDIO_SUFFIXES):
+        name = stem(path)
+        files.setdefault(video_id(name), []).append(Found(path, True, None))
+        if re.fullmatch(rf"Y{_ID}", name):
+            files.setdefault(name[1:], []).append(Found(path, False, None))
+        for pattern in _CUT:
+            if match := re.fullmatch(pattern, name):
+                found = Found(path, False, float(match[2]))
+                files.setdefault(match[1], []).append(found)
+    return files
+
+
+def _fits(found: Found, segment: Segment) -> bool:
+    if found.start is None:
+        return True
+    return any(abs(found.start * unit - segment.start) < 1 for unit in (1, 0.001))
+
+
+def _is_sound(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES
+
+
+def _times(found: Found, segment: Segment) -> tuple[float | None, float | None]:
+    """Where in the file the segment is; None, None: the file is the segment."""
+    if not found.whole:
+        return None, None
+    if segment.start > 0:
+        seconds = _seconds(found.path)
+        length = segment.end - segment.start
+        if seconds is not None and seconds < segment.end - 0.5 and seconds <= length + 0.5:
+            return None, None
+    return segment.start, segment.end
+
+
+def _seconds(path: str) -> float | None:
+    """The duration that a file claims; None where it claims none or cannot be opened."""
+    try:
+        with av.open(path) as container:
+            return None if container.duration is None else container.duration / av.time_base
+    except (av.FFmpegError, OSError):  # who reads the clip will say what is wrong
+        return None

@@ -1,0 +1,66 @@
+"""ESC-50: five folds of sounds of 50 classes."""
+
+from pathlib import Path
+
+from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.files import (
+    AUDIO_SUFFIXES,
+    NO_FILE,
+    NO_NAME,
+    Media,
+    is_plain_name,
+    read_table,
+    scan_files,
+    stem,
+)
+
+LAYOUT = """
+    MANUAL_DIR/
+      ESC-50-master/audio/1-100032-A-0.wav   in any depth; other suffixes than .wav are accepted
+      ESC-50-master/meta/esc50.csv           filename,fold,target,category,esc10,src_file,take"""
+COLUMNS = ("filename", "fold", "target", "category")
+
+
+def list_clips(manual_dir: Path) -> Listing:
+    """Lists the sounds of ESC-50.
+
+    Args:
+        manual_dir: see LAYOUT.
+
+    Returns:
+        Its clips, with the splits fold1 to fold5; classes are numbered as in the csv file.
+
+    Raises:
+        UserError: the directory or esc50.csv is missing or cannot be read, or esc50.csv gives one
+            target two categories.
+    """
+    tree = scan_files(manual_dir, LAYOUT)
+    table = tree.annotation("esc50.csv")
+    media = Media(tree, AUDIO_SUFFIXES)
+    clips, skipped, seen = [], [], set()
+    categories: dict[int, str] = {}
+    for row in read_table(table, COLUMNS, tree):
+        file, fold, target = row["filename"], row["fold"], row["target"]
+        clip = stem(file)
+        if not is_plain_name(file):
+            skipped.append({"id": file, "reason": NO_NAME})
+            continue
+        if not (target.isdecimal() and fold in "12345" and len(fold) == 1):
+            reason = f"has a fold or target that is none: {fold}, {target}"
+            skipped.append({"id": clip, "reason": reason})
+            continue
+        if categories.setdefault(int(target), row["category"]) != row["category"]:
+            raise tree.error(f"The target {target} has two categories.", table)
+        if clip in seen:
+            skipped.append({"id": clip, "reason": "is listed again"})
+            continue
+        seen.add(clip)
+        path = media.find(clip)
+        if path is None:
+            skipped.append({"id": clip, "reason": NO_FILE})
+        else:
+            clips.append(Clip(clip, path, None, None, (int(target),), (), (f"fold{fold}",)))
+    if sorted(categories) != list(range(len(categories))):
+        raise tree.error("The targets are not numbered from 0 without gaps.", table)
+    skipped = tree.skipped + media.skipped + skipped + media.left()
+    return Listing(clips, skipped, [categories[target] for target in sorted(categories)])

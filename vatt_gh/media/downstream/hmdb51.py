@@ -1,0 +1,104 @@
+"""HMDB51: three splits into training, test and unused clips of 51 actions."""
+
+import os
+import re
+from pathlib import Path
+
+from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.files import (
+    NO_FILE,
+    NO_NAME,
+    VIDEO_SUFFIXES,
+    Media,
+    Tree,
+    is_plain_name,
+    read_lines,
+    scan_files,
+    stem,
+)
+
+LAYOUT = """
+    MANUAL_DIR/
+      CLASS/CLIP.avi      in any depth; other suffixes than .avi are accepted
+      testTrainMulti_7030_splits/CLASS_test_split{1,2,3}.txt
+                          lines "CLIP.avi N", N = 1 training, 2 test, 0 unused in this split"""
+_LIST = re.compile(r"(.+)_test_split([123])\.txt")
+_PARTS = {"1": "train", "2": "test", "0": ""}
+
+
+def list_clips(manual_dir: Path) -> Listing:
+    """Lists the clips of HMDB51.
+
+    Args:
+        manual_dir: see LAYOUT.
+
+    Returns:
+        Its clips, with the splits train1, test1, ... test3; a clip that no split uses has none.
+        Classes are in order of their names.
+
+    Raises:
+        UserError: the directory or a list of a class is missing or cannot be read.
+    """
+    tree = scan_files(manual_dir, LAYOUT)
+    lists = _lists(tree)
+    class_names = sorted(lists)
+    # A class is part of the key: nothing says that two classes have no name in common.
+    media = Media(tree, VIDEO_SUFFIXES, key=_class_and_stem)
+    clips, skipped = [], []
+    for label, name in enumerate(class_names):
+        for file, splits in _listed(name, lists[name], tree, skipped).items():
+            clip = f"{name}/{file}"
+            path = media.find(clip)
+            if path is None:
+                skipped.append({"id": clip, "reason": NO_FILE})
+            else:
+                clips.append(Clip(clip, path, None, None, (label,), (), tuple(splits)))
+    skipped = tree.skipped + media.skipped + skipped + media.left()
+    return Listing(clips, skipped, class_names)
+
+
+def _class_and_stem(path: str) -> str:
+    return f"{os.path.basename(os.path.dirname(path))}/{stem(path)}"
+
+
+def _lists(tree: Tree) -> dict[str, dict[str, Path]]:
+    """{class: {"1": path, "2": path, "3": path}}."""
+    lists: dict[str, dict[str, Path]] = {}
+    for path in tree.files:
+        match = _LIST.fullmatch(os.path.basename(path))
+        if match:
+            lists.setdefault(match[1], {}).setdefault(match[2], Path(path))
+    if not lists:
+        raise tree.error("The annotation files CLASS_test_splitN.txt are missing.", tree.root)
+    for name, numbers in lists.items():
+        for number in "123":
+            if number not in numbers:
+                what = f"The annotation file {name}_test_split{number}.txt is missing."
+                raise tree.error(what, tree.root)
+    return lists
+
+
+def _listed(
+    name: str, lists: dict[str, Path], tree: Tree, skipped: list[dict[str, str]]
+) -> dict[str, list[str]]:
+    """Splits of the clips of a class, by file name without suffix."""
+    listed: dict[str, list[str]] = {}
+    for number, path in sorted(lists.items()):
+        seen = set()
+        for line in read_lines(path, tree):
+            # From the right: nothing forbids spaces in names.
+            file, *part = line.rsplit(maxsplit=1)
+            clip = stem(file)
+            if len(part) != 1 or part[0] not in _PARTS:
+                reason = f"{path.name} has a line that is not of the form NAME 0, 1 or 2"
+                skipped.append({"id": line, "reason": reason})
+            elif not is_plain_name(file):
+                skipped.append({"id": f"{name}/{file}", "reason": NO_NAME})
+            elif clip in seen:
+                reason = f"{path.name} lists it twice"
+                skipped.append({"id": f"{name}/{clip}", "reason": reason})
+            else:
+                seen.add(clip)
+                splits = listed.setdefault(clip, [])
+                splits += [_PARTS[part[0]] + number] if part[0] != "0" else []
+    return listed

@@ -1,0 +1,99 @@
+"""Kinetics-400: ten-second clips of 400 actions, cut from YouTube videos."""
+
+import csv
+import os
+from pathlib import Path
+
+from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.files import (
+    NO_FILE,
+    NO_NAME,
+    VIDEO_SUFFIXES,
+    Media,
+    Tree,
+    is_plain_name,
+    read_table,
+    scan_files,
+)
+
+LAYOUT = """
+    MANUAL_DIR/
+      train/LABEL/YOUTUBEID_000010_000020.mp4   the original layout, with spaces or _ in LABEL; or
+      train/YOUTUBEID_000010_000020.mp4         CVDF's layout; in any depth, any suffix of video
+      *.csv                                     label,youtube_id,time_start,time_end,split"""
+COLUMNS = ("youtube_id", "time_start", "time_end", "split")
+_SPLITS = {"train": "train", "validate": "validate", "val": "validate", "test": "test"}
+
+
+def list_clips(manual_dir: Path) -> Listing:
+    """Lists the clips of Kinetics-400.
+
+    Every csv file with the columns of LAYOUT counts, in any depth and under any name; labels come
+    from there, never from folders.
+
+    Args:
+        manual_dir: see LAYOUT.
+
+    Returns:
+        Its clips, with the splits train, validate and test. Classes are in order of their names.
+
+    Raises:
+        UserError: the directory or the csv files are missing or cannot be read.
+    """
+    tree = scan_files(manual_dir, LAYOUT)
+    rows = [row for path in _tables(tree) for row in read_table(path, COLUMNS, tree)]
+    class_names = sorted({_label(row) for row in rows} - {""})
+    index = {name: label for label, name in enumerate(class_names)}
+    media = Media(tree, VIDEO_SUFFIXES)
+    clips, skipped, seen = [], [], set()
+    for row in rows:
+        video, split = row["youtube_id"], _SPLITS.get(row["split"])
+        name = _file_name(row)
+        if name is None or split is None:
+            reason = f"has times or a split that are none: {', '.join(row.values())}"
+            skipped.append({"id": video, "reason": reason})
+        elif not is_plain_name(name):
+            skipped.append({"id": name, "reason": NO_NAME})
+        elif name in seen:
+            reason = f"is listed again: {_label(row)}, {split}"
+            skipped.append({"id": name, "reason": reason})
+        else:
+            seen.add(name)
+            path = media.find(name)
+            if path is None:
+                skipped.append({"id": name, "reason": NO_FILE})
+            else:
+                # The first published list of the test set has no labels.
+                labels = (index[_label(row)],) if _label(row) else ()
+                clips.append(Clip(name, path, None, None, labels, (), (split,)))
+    skipped = tree.skipped + media.skipped + skipped + media.left()
+    return Listing(clips, skipped, class_names)
+
+
+def _tables(tree: Tree) -> list[Path]:
+    tables = [Path(path) for path in tree.files if path.lower().endswith(".csv")]
+    tables = [path for path in tables if _has_columns(path)]
+    if not tables:
+        raise tree.error("The annotation files are missing.", tree.root)
+    return tables
+
+
+def _has_columns(path: Path) -> bool:
+    # What cannot be read is not taken for another table: reading it again says why.
+    if not os.access(path, os.R_OK):
+        return True
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = next(csv.reader([file.readline(10_000)], skipinitialspace=True), [])
+    return set(COLUMNS) <= {name.strip() for name in header}
+
+
+def _label(row: dict[str, str]) -> str:
+    return row.get("label", "").replace("_", " ")
+
+
+def _file_name(row: dict[str, str]) -> str | None:
+    try:
+        start, end = (int(float(row[name])) for name in ("time_start", "time_end"))
+    except (ValueError, OverflowError):
+        return None
+    return f"{row['youtube_id']}_{start:06d}_{end:06d}"

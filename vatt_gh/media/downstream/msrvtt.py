@@ -1,0 +1,113 @@
+"""MSR-VTT: 10,000 clips with 20 captions each, in its own split and in JSFusion's (1k-A)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.files import (
+    NO_FILE,
+    NO_NAME,
+    VIDEO_SUFFIXES,
+    Media,
+    Tree,
+    is_plain_name,
+    read_json,
+    read_table,
+    scan_files,
+)
+
+LAYOUT = """
+    MANUAL_DIR/
+      videos/video0.mp4 ...         in any depth
+      MSRVTT_data.json              or train_val_videodatainfo.json and test_videodatainfo.json:
+                                    {"videos": [{"video_id", "split", ...}],
+                                     "sentences": [{"video_id", "caption", ...}]}
+      MSRVTT_JSFUSION_test.csv      key,vid_key,video_id,sentence; for 1k-A"""
+SPLITS = ("train", "validate", "test")
+Row = tuple[str, tuple[str, ...], str]  # id, captions, split
+_ALL = "MSRVTT_data.json"
+_PARTS = ("train_val_videodatainfo.json", "test_videodatainfo.json")
+
+
+def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Listing:
+    """Lists the clips of MSR-VTT.
+
+    The times in the JSON files are those of the YouTube videos; the clips are cut already.
+
+    Args:
+        manual_dir: see LAYOUT.
+        split: "full": train, validate, test as in the JSON files, all captions. "1k-A": test are
+            the clips of MSRVTT_JSFUSION_test.csv with the one sentence that they have there, train
+            are all others with all captions; without JSON files there is only test.
+
+    Returns:
+        Its clips; there are no classes.
+
+    Raises:
+        UserError: the directory or an annotation file is missing or cannot be read.
+    """
+    tree = scan_files(manual_dir, LAYOUT)
+    media = Media(tree, VIDEO_SUFFIXES)
+    skipped: list[dict[str, str]] = []
+    clips, seen = [], set()
+    for video, captions, part in (_one_k_a if split == "1k-A" else _full)(tree, skipped):
+        if not is_plain_name(video):
+            skipped.append({"id": video, "reason": NO_NAME})
+        elif video in seen:
+            skipped.append({"id": video, "reason": f"is listed again: {part}"})
+        else:
+            seen.add(video)
+            path = media.find(video)
+            if path is None:
+                skipped.append({"id": video, "reason": NO_FILE})
+            else:
+                clips.append(Clip(video, path, None, None, (), captions, (part,)))
+    skipped = tree.skipped + media.skipped + skipped + media.left()
+    return Listing(clips, skipped, [])
+
+
+def _one_k_a(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
+    table = tree.annotation("MSRVTT_JSFUSION_test.csv")
+    tested = set()
+    for row in read_table(table, ("video_id", "sentence"), tree):
+        tested.add(row["video_id"])
+        yield row["video_id"], (row["sentence"],), "test"
+    if not _found(tree):
+        # Zero-shot retrieval needs the test clips alone.
+        reason = f"is missing: without it the training clips of {table.name} are unknown"
+        skipped.append({"path": str(tree.root / _ALL), "reason": reason})
+        return
+    for video, captions, _ in _full(tree, skipped):
+        if video not in tested:
+            yield video, captions, "train"
+
+
+def _full(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
+    paths = _found(tree)
+    if not paths:
+        what = f"The annotation files {_ALL}, or {' and '.join(_PARTS)}, are missing."
+        raise tree.error(what, tree.root)
+    for path in paths:
+        content = read_json(path, tree)
+        try:
+            captions: dict[str, list[str]] = {}
+            for row in content["sentences"]:
+                captions.setdefault(row["video_id"], []).append(str(row["caption"]))
+            videos = [(row["video_id"], row.get("split")) for row in content["videos"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise tree.error(f"The annotation file has another form: {error!r}", path) from error
+        for video, part in videos:
+            if part in SPLITS:
+                yield video, tuple(captions.get(video, ())), part
+            else:
+                skipped.append({"id": video, "reason": f"is in no split: {part!r}"})
+
+
+def _found(tree: Tree) -> list[Path]:
+    """The one JSON file with everything, or else both parts."""
+    whole = tree.optional_annotation(_ALL)
+    if whole is not None:
+        return [whole]
+    parts = [tree.optional_annotation(name) for name in _PARTS]
+    return [] if None in parts else parts

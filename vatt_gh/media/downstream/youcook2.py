@@ -1,0 +1,96 @@
+"""YouCook2: cooking videos, cut into steps with one sentence each."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.files import (
+    NO_FILE,
+    NO_NAME,
+    VIDEO_SUFFIXES,
+    Media,
+    Tree,
+    is_plain_name,
+    read_json,
+    scan_files,
+    stem,
+)
+from vatt_gh.media.library import video_id
+
+LAYOUT = """
+    MANUAL_DIR/
+      raw_videos/{training,validation,testing}/RECIPE/YOUTUBEID.mp4   in any depth, any suffix
+      annotations/youcookii_annotations_trainval.json
+          {"database": {"YOUTUBEID": {"subset": "training", "annotations":
+              [{"id": 0, "segment": [90, 102], "sentence": "..."}, ...]}, ...}}
+      annotations/youcookii_annotations_test_segments_only.json       optional"""
+SPLITS = ("training", "validation", "testing")
+
+
+def list_clips(manual_dir: Path) -> Listing:
+    """Lists the steps of YouCook2.
+
+    Args:
+        manual_dir: see LAYOUT.
+
+    Returns:
+        Its clips YOUTUBEID_0, YOUTUBEID_1, ..., pieces of the videos, with the splits training,
+        validation and testing; those of testing have no caption. There are no classes.
+
+    Raises:
+        UserError: the directory or the annotations are missing or cannot be read.
+    """
+    tree = scan_files(manual_dir, LAYOUT)
+    paths = [tree.annotation("youcookii_annotations_trainval.json")]
+    test = tree.optional_annotation("youcookii_annotations_test_segments_only.json")
+    paths += [test] if test else []
+    media = Media(tree, VIDEO_SUFFIXES, key=lambda path: video_id(stem(path)))
+    clips, skipped, seen = [], [], set()
+    for video, content in (pair for path in paths for pair in _database(path, tree)):
+        split = content.get("subset") if isinstance(content, dict) else None
+        steps = content.get("annotations") if isinstance(content, dict) else None
+        if not is_plain_name(video):
+            skipped.append({"id": video, "reason": NO_NAME})
+        elif split not in SPLITS or not isinstance(steps, list):
+            skipped.append({"id": video, "reason": "has no subset or no annotations"})
+        elif video in seen:
+            skipped.append({"id": video, "reason": f"is listed again: {split}"})
+        else:
+            seen.add(video)
+            path = media.find(video)
+            if path is None:
+                skipped.append({"id": video, "reason": f"{NO_FILE} ({len(steps)} clips)"})
+            else:
+                _add_steps(video, path, split, steps, clips, skipped)
+    skipped = tree.skipped + media.skipped + skipped + media.left()
+    return Listing(clips, skipped, [])
+
+
+def _database(path: Path, tree: Tree) -> Iterator[tuple[str, Any]]:
+    content = read_json(path, tree)
+    database = content.get("database") if isinstance(content, dict) else None
+    if not isinstance(database, dict):
+        raise tree.error("The annotation file has no database.", path)
+    return iter(database.items())
+
+
+def _add_steps(video, path, split, steps, clips, skipped):
+    seen = set()
+    for step in steps:
+        try:
+            clip = f"{video}_{int(step['id'])}"
+            start, end = (float(second) for second in step["segment"])
+            sentence = str(step["sentence"]) if "sentence" in step else ""
+        except (KeyError, TypeError, ValueError, OverflowError):
+            skipped.append({"id": video, "reason": f"has a step of another form: {step!r}"})
+            continue
+        if not (0 <= start < end < math.inf):
+            skipped.append({"id": clip, "reason": f"is from {start} s to {end} s"})
+        elif clip in seen:
+            skipped.append({"id": clip, "reason": "is listed again"})
+        else:
+            seen.add(clip)
+            captions = (sentence,) if sentence else ()
+            clips.append(Clip(clip, path, start, end, (), captions, (split,)))

@@ -1,0 +1,219 @@
+"""The files of a directory, as users have them: in any depth, behind links, with any name.
+
+Annotations never become part of a path: what they name is looked up among the files that were
+found, so that no id of theirs leads out of the directory.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from vatt_gh.errors import UserError
+
+VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".flv", ".3gp")
+AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aac")
+NO_FILE = "has no media file"
+NO_NAME = "is not the plain name of a file"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    """All files of a directory.
+
+    Attributes:
+        root: the directory.
+        layout: what it should look like; for error messages.
+        files: path of every file, in order.
+        skipped: rows {"path", "reason"} of what cannot be used whatever it is.
+    """
+
+    root: Path
+    layout: str
+    files: list[str]
+    skipped: list[dict[str, str]]
+
+    def annotation(self, name: str) -> Path:
+        """The file of this name; of several the first by path.
+
+        Args:
+            name: without folders.
+
+        Returns:
+            Its path.
+
+        Raises:
+            UserError: there is none.
+        """
+        path = self.optional_annotation(name)
+        if path is None:
+            raise self.error(f"The annotation file {name} is missing.", self.root)
+        return path
+
+    def optional_annotation(self, name: str) -> Path | None:
+        """The same, or None where there is no such file."""
+        found = (path for path in self.files if os.path.basename(path) == name)
+        first = next(found, None)
+        return None if first is None else Path(first)
+
+    def error(self, what: str, where: object) -> UserError:
+        """The error that shows the layout."""
+        return UserError(
+            what,
+            where=where,
+            expected=f"this layout:{self.layout}",
+            todo="give --manual_dir=DIR with this layout",
+        )
+
+
+def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> Tree:
+    """Finds all files of a directory, without opening any.
+
+    Links are followed: users link the folders of large sets. A folder that two links lead to is
+    read once.
+
+    Args:
+        manual_dir: the directory.
+        layout: what it should look like, for error messages.
+        without: names of folders that are not entered.
+
+    Returns:
+        Its files.
+
+    Raises:
+        UserError: it is no directory.
+    """
+    tree = Tree(Path(manual_dir), layout, [], [])
+    if not tree.root.is_dir():
+        raise tree.error("The directory with the data is missing.", manual_dir)
+    waiting, seen = [str(manual_dir)], set()
+    while waiting:
+        folder = waiting.pop()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            tree.skipped.append({"path": folder, "reason": f"cannot be read: {error.strerror}"})
+            continue
+        waiting += [e.path for e in entries if e.name not in without and e.is_dir()]
+        for entry in entries:
+            if not _is_utf8(entry.name):
+                reason = "has a name that is not UTF-8"
+                tree.skipped.append({"path": entry.path, "reason": reason})
+            elif entry.is_file():
+                tree.files.append(entry.path)
+            elif entry.is_symlink() and not entry.is_dir():
+                tree.skipped.append({"path": entry.path, "reason": "is a link to nothing"})
+    tree.files.sort()
+    tree.skipped.sort(key=lambda row: row["path"])
+    return tree
+
+
+def _is_utf8(name: str) -> bool:
+    # Python keeps bytes of file names that are not UTF-8 as characters that UTF-8 does not have.
+    return not any("\udc80" <= character <= "\udcff" for character in name)
+
+
+def stem(path: str) -> str:
+    """The name of a file without folders and suffix."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name from metadata is that of a file, without any folder."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0")
+
+
+class Media:
+    """The media files of a directory by a key that is made from their names.
+
+    Attributes:
+        skipped: rows {"path", "reason"} of the files whose key another file has already.
+    """
+
+    def __init__(self, tree: Tree, suffixes: Collection[str], key: Callable[[str], str] = stem):
+        self.skipped: list[dict[str, str]] = []
+        self._paths: dict[str, str] = {}
+        self._found: set[str] = set()
+        for path in media_files(tree, suffixes):
+            first = self._paths.setdefault(key(path), path)
+            if first != path:
+                reason = f"has the same name as {first}"
+                self.skipped.append({"path": path, "reason": reason})
+
+    def find(self, key: str) -> Path | None:
+        """The file of a key."""
+        path = self._paths.get(key)
+        if path is None:
+            return None
+        self._found.add(key)
+        return Path(path)
+
+    def left(self) -> list[dict[str, str]]:
+        """Rows {"path", "reason"} of the files that were never found."""
+        return [
+            {"path": path, "reason": "is in no annotation file"}
+            for key, path in self._paths.items()
+            if key not in self._found
+        ]
+
+
+def media_files(tree: Tree, suffixes: Collection[str]) -> Iterator[str]:
+    """Paths of the files with one of these suffixes, in lower or upper case."""
+    for path in tree.files:
+        if os.path.splitext(path)[1].lower() in suffixes:
+            yield path
+
+
+def read_lines(path: Path, tree: Tree) -> Iterator[str]:
+    """The lines of an annotation file that are not empty, without space around them."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for line in file:
+                if line.strip():
+                    yield line.strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise tree.error(f"The annotation file cannot be read: {error}", path) from error
+
+
+def read_json(path: Path, tree: Tree) -> Any:
+    """The content of a JSON file; UserError where it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise tree.error(f"The annotation file is not JSON: {error}", path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise tree.error(f"The annotation file cannot be read: {error}", path) from error
+
+
+def read_table(path: Path, columns: Collection[str], tree: Tree) -> Iterator[dict[str, str]]:
+    """The rows of a csv file with a header.
+
+    Args:
+        path: the file.
+        columns: that it must have.
+        tree: the directory that it belongs to.
+
+    Yields:
+        {column: text without space around it}; what a short row lacks is "".
+
+    Raises:
+        UserError: it cannot be read, or lacks a column.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, restval="", skipinitialspace=True)
+            missing = sorted(set(columns) - set(table.fieldnames or ()))
+            if missing:
+                what = f"The annotation file has no column {', '.join(missing)}."
+                raise tree.error(what, path)
+            for row in table:
+                yield {name: text.strip() for name, text in row.items() if name is not None}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise tree.error(f"The annotation file cannot be read: {error}", path) from error

@@ -1,0 +1,103 @@
+"""TFRecord files without TensorFlow: records, and the checksums that guard them.
+
+A record is its length (8 bytes, little endian), the checksum of the length (4), the data, and the
+checksum of the data (4).
+"""
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+_HEADER = struct.Struct("<QI")
+_CHECKSUM = struct.Struct("<I")
+# The upper half of the length of a record below 4 GiB, and so what to look for.
+_ZEROS = re.compile(rb"\0{4,}")
+_CHUNK = 1 << 20
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of TFRecord: CRC-32C, turned and shifted so that it can stand beside its data.
+
+    Args:
+        data: any bytes.
+
+    Returns:
+        An unsigned number of 32 bits.
+    """
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int, bytes]]:
+    """Reads the records of a file whose checksums are right.
+
+    Behind a broken record reading goes on at the next place where a length and its checksum stand.
+
+    Args:
+        path: a TFRecord file, not compressed.
+        errors: gets a row {"path", "reason"} for every place that cannot be read.
+
+    Yields:
+        Where the record begins, in bytes, and its data.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        size, offset = os.fstat(file.fileno()).st_size, 0
+        while offset < size:
+            length = _length_at(file, offset)
+            end = None if length is None else offset + _HEADER.size + length + _CHECKSUM.size
+            if end is None:
+                reason = "its length and the checksum of that disagree"
+            elif end > size:
+                reason = f"the file ends {end - size} bytes before it does"
+            else:
+                data = file.read(length)
+                if file.read(_CHECKSUM.size) == _CHECKSUM.pack(masked_crc32c(data)):
+                    yield offset, data
+                    offset = end
+                    continue
+                reason = "its data and their checksum disagree"
+            follows = end is not None and (end == size or _length_at(file, end) is not None)
+            following = end if follows else _next_header(file, offset + 1, size)
+            where = (
+                f"the record at byte {offset} is broken, {following - offset} bytes are left out"
+            )
+            errors.append({"path": str(path), "reason": f"{where}: {reason}"})
+            offset = following
+
+
+def _length_at(file: BinaryIO, offset: int) -> int | None:
+    """The length of the record that begins here; None if none does. The file is left behind it."""
+    file.seek(offset)
+    return _length(file.read(_HEADER.size))
+
+
+def _length(header: bytes) -> int | None:
+    if len(header) < _HEADER.size:
+        return None
+    length, checksum = _HEADER.unpack(header)
+    return length if checksum == masked_crc32c(header[:8]) else None
+
+
+def _next_header(file: BinaryIO, start: int, size: int) -> int:
+    """Where the next record may begin, or the end of the file."""
+    while start + _HEADER.size <= size:
+        file.seek(start)
+        chunk = file.read(_CHUNK)
+        for zeros in _ZEROS.finditer(chunk):
+            # Long runs of zeros are holes in the file: a header is only where one ends, because
+            # the checksum, 4 bytes that follow, is not zero.
+            for upper in range(max(4, zeros.start(), zeros.end() - 7), zeros.end() - 3):
+                if _length(chunk[upper - 4 : upper - 4 + _HEADER.size]) is not None:
+                    return start + upper - 4
+        if start + len(chunk) >= size or len(chunk) < _HEADER.size:
+            break
+        start += len(chunk) - (_HEADER.size - 1)  # a header may lie across the border
+    return size

@@ -1,0 +1,265 @@
+"""YouTube-8M's own files: which classes a YouTube video has.
+
+Its records are read without TensorFlow, and of them the id and the labels alone: the features of
+300 frames are stepped over.
+"""
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from vatt_gh.media.files import Tree, read_lines, read_table, scan_files
+from vatt_gh.media.tfrecord import read_records
+
+LAYOUT = """
+    MANUAL_DIR/
+      yt8m/**/{train,validate,test}*.tfrecord   frame-level or video-level, in any depth
+      yt8m/vocabulary.csv                       Index,...,Name,...
+      yt8m/yt8m_ids.csv                         yt8m_id,youtube_id; or
+      yt8m/yt8m_ids.jsonl                       {"yt8m_id": "nXSc", "youtube_id": "0sf943sWZls"}; or
+      yt8m/j/i/AB/ABCD.js                       as published: i("ABCD","YOUTUBEID");"""
+_YT8M_ID = re.compile(r"[A-Za-z0-9_-]{4}")
+_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_JSONP = re.compile(r'i\("([^"]*)","([^"]*)"\);?')
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What YouTube-8M says about videos.
+
+    Attributes:
+        by_video: {YouTube id: indices into the class names}; none for videos of the test set.
+        class_names: "" for an index that the vocabulary leaves out.
+        skipped: rows {"path", "reason"}: one for every broken record, and one a file for all its
+            records of one kind that cannot be used.
+    """
+
+    by_video: dict[str, tuple[int, ...]]
+    class_names: list[str]
+    skipped: list[dict[str, str]]
+
+
+def read_labels(manual_dir: Path) -> Labels:
+    """Reads all records of a directory.
+
+    Args:
+        manual_dir: see LAYOUT. Of yt8m_ids.csv, yt8m_ids.jsonl and j/i the first that is there
+            counts.
+
+    Returns:
+        The labels. Of records that contradict each other the first by path counts.
+
+    Raises:
+        UserError: the records, the vocabulary or the ids are missing, or a table cannot be read.
+    """
+    # Millions of files j/i/AB/ABCD.js are opened by name, not listed.
+    tree = scan_files(Path(manual_dir) / "yt8m", LAYOUT, without={"j"})
+    paths = [Path(path) for path in tree.files if path.endswith(".tfrecord")]
+    if not paths:
+        raise tree.error("The records are missing.", tree.root)
+    skipped = list(tree.skipped)
+    class_names = _class_names(tree)
+    youtube_id = _ids(tree, skipped)
+    by_video: dict[str, tuple[int, ...]] = {}
+    alike: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for path in paths:
+        count, unusable = 0, Counter()
+        try:
+            for _, record in read_records(path, skipped):
+                count += 1
+                reason = _add(record, youtube_id, len(class_names), by_video, alike)
+                unusable[reason] += 1
+        except OSError as error:
+            skipped.append({"path": str(path), "reason": f"cannot be read: {error.strerror}"})
+        del unusable[None]
+        for reason, number in sorted(unusable.items()):
+            skipped.append({"path": str(path), "reason": f"{number} of {count} records {reason}"})
+    return Labels(by_video, class_names, skipped)
+
+
+def _add(
+    record: bytes,
+    youtube_id: Callable[[str], str | None],
+    classes: int,
+    by_video: dict[str, tuple[int, ...]],
+    alike: dict[tuple[int, ...], tuple[int, ...]],
+) -> str | None:
+    """Adds a record; returns the reason why it cannot be used, if so."""
+    try:
+        name, labels = parse_record(record)
+    except ValueError:
+        return "are no examples with an id and labels"
+    if not all(0 <= label < classes for label in labels):
+        return "have labels that are not in vocabulary.csv"
+    video = youtube_id(name)
+    if video is None:
+        return "have no YouTube id"
+    # Few of millions of tuples differ.
+    labels = alike.setdefault(labels, labels)
+    if by_video.setdefault(video, labels) != labels:
+        return "contradict the labels of an earlier record"
+    return None
+
+
+def _class_names(tree: Tree) -> list[str]:
+    path = tree.annotation("vocabulary.csv")
+    names = {}
+    for row in read_table(path, ("Index", "Name"), tree):
+        # isdecimal() alone takes digits of all scripts.
+        if not (row["Index"].isascii() and row["Index"].isdecimal()):
+            raise tree.error(f"The vocabulary has an index that is none: {row['Index']!r}", path)
+        names[int(row["Index"])] = row["Name"]
+    return [names.get(index, "") for index in range(max(names, default=-1) + 1)]
+
+
+def _ids(tree: Tree, skipped: list[dict[str, str]]) -> Callable[[str], str | None]:
+    """The function from YouTube-8M's id to YouTube's."""
+    for name, read in (("yt8m_ids.csv", _csv_pairs), ("yt8m_ids.jsonl", _jsonl_pairs)):
+        path = tree.optional_annotation(name)
+        if path is not None:
+            return _table(path, read(path, tree), skipped).get
+    for folder in (tree.root / "j" / "i", tree.root / "2" / "j" / "i"):
+        if folder.is_dir():
+            return lambda name: _published_id(folder, name)
+    raise tree.error(
+        "The file yt8m_ids.csv, yt8m_ids.jsonl or the folder j/i is missing.", tree.root
+    )
+
+
+def _table(path: Path, pairs: Iterator[tuple], skipped: list[dict[str, str]]) -> dict[str, str]:
+    table: dict[str, str] = {}
+    for number, (name, video) in enumerate(pairs, 1):
+        if not (_is(_YT8M_ID, name) and _is(_YOUTUBE_ID, video)):
+            reason = f"row {number} is no pair of ids: {name!r}, {video!r}"
+            skipped.append({"path": str(path), "reason": reason})
+        elif table.setdefault(name, video) != video:
+            reason = f"row {number} gives {name} a second YouTube id, {video}"
+            skipped.append({"path": str(path), "reason": reason})
+    return table
+
+
+def _is(pattern: re.Pattern, text: object) -> bool:
+    return isinstance(text, str) and pattern.fullmatch(text) is not None
+
+
+def _csv_pairs(path: Path, tree: Tree) -> Iterator[tuple]:
+    for row in read_table(path, ("yt8m_id", "youtube_id"), tree):
+        yield row["yt8m_id"], row["youtube_id"]
+
+
+def _jsonl_pairs(path: Path, tree: Tree) -> Iterator[tuple]:
+    for line in read_lines(path, tree):
+        try:
+            row = json.loads(line)
+            yield row["yt8m_id"], row["youtube_id"]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            yield line, None
+
+
+def _published_id(folder: Path, name: str) -> str | None:
+    if not _is(_YT8M_ID, name):  # it becomes part of a path
+        return None
+    try:
+        text = (folder / name[:2] / f"{name}.js").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    match = _JSONP.fullmatch(text.strip())
+    known = match and match[1] == name and _is(_YOUTUBE_ID, match[2])
+    return match[2] if known else None
+
+
+def parse_record(record: bytes) -> tuple[str, tuple[int, ...]]:
+    """The id and the labels of a record.
+
+    Args:
+        record: a serialized tf.train.Example or tf.train.SequenceExample.
+
+    Returns:
+        The id; the labels, none if there is no such feature.
+
+    Raises:
+        ValueError: it is no such message, or has no id.
+    """
+    name, labels = None, ()
+    # Field 1 of both messages is a tf.train.Features, whose field 1 are pairs of key and Feature.
+    for features in _messages(record, (0, len(record)), 1):
+        for pair in _messages(record, features, 1):
+            key = [record[slice(*span)] for span in _messages(record, pair, 1)]
+            if key[-1:] == [b"id"]:
+                name = _last_bytes(record, pair)
+            elif key[-1:] == [b"labels"]:
+                labels = _integers(record, pair)
+    if name is None:
+        raise ValueError("the record has no id")
+    return name.decode("utf-8"), labels
+
+
+def _last_bytes(data: bytes, pair: tuple[int, int]) -> bytes | None:
+    """The one value of a Feature with a list of bytes."""
+    value = None
+    for feature in _messages(data, pair, 2):
+        for values in _messages(data, feature, 1):
+            for span in _messages(data, values, 1):
+                value = data[slice(*span)]
+    return value
+
+
+def _integers(data: bytes, pair: tuple[int, int]) -> tuple[int, ...]:
+    """The values of a Feature with a list of int64; packed, as they should be, or not."""
+    integers = []
+    for feature in _messages(data, pair, 2):
+        for values in _messages(data, feature, 3):
+            for number, value in _fields(data, values):
+                if number == 1 and isinstance(value, int):
+                    integers.append(value)
+                elif number == 1:
+                    position, end = value
+                    while position < end:
+                        integer, position = _varint(data, position, end)
+                        integers.append(integer)
+    return tuple(integers)
+
+
+def _messages(data: bytes, span: tuple[int, int], wanted: int) -> Iterator[tuple[int, int]]:
+    """From where to where the fields of this number are, of those that have a length."""
+    for number, value in _fields(data, span):
+        if number == wanted and not isinstance(value, int):
+            yield value
+
+
+def _fields(data: bytes, span: tuple[int, int]) -> Iterator[tuple[int, int | tuple[int, int]]]:
+    """Number and value of the fields of a protobuf message: an integer, or from where to where."""
+    position, end = span
+    while position < end:
+        tag, position = _varint(data, position, end)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, position = _varint(data, position, end)
+            yield number, value
+            continue
+        if kind == 2:
+            length, position = _varint(data, position, end)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"protobuf has no wire type {kind}")
+        if position + length > end:
+            raise ValueError("a field is longer than its message")
+        yield number, (position, position + length)
+        position += length
+
+
+def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """An unsigned integer of up to 64 bits, and the position behind it."""
+    value = shift = 0
+    while position < end and shift < 70:
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+        shift += 7
+    raise ValueError("an integer does not end")
