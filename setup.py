@@ -23,6 +23,7 @@ setup(
         "av>=18.1",
         "dm-tree>=0.1.10",
         "flax>=0.12.8",
+        "google-crc32c>=1.9",
         "importlib_resources>=7.1",  # tensorflow-datasets 4.9.10 imports it without asking for it
         "jax>=0.10.2",
         "matplotlib>=3.11",
