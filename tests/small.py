@@ -1,9 +1,16 @@
 """A small model and synthetic batches, shared by the tests of models and training."""
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
+from vatt_gh.models.vatt import Vatt
+from vatt_gh.training.optimizer import keras_adam, stepped_cosine
 
 WORDS = 50
 RATE = 16_000
@@ -52,3 +59,25 @@ def small_batch(config: ConfigDict, size: int = 8, seed: int = 0) -> dict[str, n
         "text_mask": text_mask,
         "index": np.arange(size, dtype=np.int32),
     }
+
+
+def drawn(model: Vatt, sample: dict[str, np.ndarray]) -> tuple[Any, Any]:
+    """Parameters and batch statistics, without compiling what draws them; no bias is zero."""
+    rng = np.random.default_rng(0)
+    shapes, statistics = jax.eval_shape(lambda: model.init(jax.random.key(0), sample))
+
+    def draw(path: tuple[Any, ...], x: jax.ShapeDtypeStruct) -> jax.Array:
+        # Where a norm's scale is near zero samples hardly differ, and the heads' batch norm
+        # enlarges rounding.
+        mean = 1.0 if path[-1].key == "scale" else 0.0
+        return jnp.asarray(rng.normal(mean, 0.3, x.shape), x.dtype)
+
+    params = jax.tree.map_with_path(draw, shapes)
+    return params, jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), statistics)
+
+
+def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
+    """The optimizer of training, with the configuration's rates."""
+    steps = (config.train.warmup_steps, config.train.steps)
+    rate = stepped_cosine(config.train.learning_rates, steps, config.train.steps)
+    return keras_adam(rate, **config.train.adam)

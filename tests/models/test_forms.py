@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import RATE, WORDS, small_batch, small_config
+from small import RATE, WORDS, drawn, small_batch, small_config
 
 from vatt_gh.models.layers import SelfAttention
 from vatt_gh.models.vatt import MODALITIES, build
@@ -24,14 +24,6 @@ def model_of(kind, **overrides):
     odd = {f"model.{tower}.{key}": value for tower in MODALITIES for key, value in ODD.items()}
     overrides = {**odd, **overrides}
     return build(small_config(kind, **overrides), words=WORDS, audio_rate=RATE)
-
-
-def drawn(model, sample):
-    """Parameters and batch statistics, without compiling what draws them."""
-    rng = np.random.default_rng(0)
-    shapes, statistics = jax.eval_shape(lambda: model.init(jax.random.key(0), sample))
-    params = jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.3, x.shape), x.dtype), shapes)
-    return params, jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), statistics)
 
 
 @functools.cache
