@@ -45,6 +45,25 @@ def test_every_size_is_a_configuration(case, size):
         assert kept / video.d_model == pytest.approx(784 / 768, rel=0.03)
 
 
+def test_memory_of_vmap_alone_grows_with_batch_and_parameters(tmp_path, capsys):
+    file = tmp_path / "found.json"
+    main(["memory", "--batches", "2", "6", "--widths", "192", "--layers=1", f"--json={file}"])
+    found = json.loads(file.read_text())
+    rows = {(row["batch"], row["engine"]): row for row in found["rows"]}
+    assert len(rows) == 6
+    for (batch, _), row in rows.items():
+        plain = rows[batch, "plain"]["temp_bytes"]
+        assert row["temp_bytes_ratio"] == row["temp_bytes"] / plain
+    # A block has 12 x width^2 parameters, the patches 3072 x width.
+    assert rows[2, "plain"]["parameter_bytes"] == pytest.approx(
+        4 * (12 * 192**2 + 3072 * 192), rel=0.02
+    )
+    growth = {row["engine"]: row["gradients_a_sample"] for row in found["growth"]}
+    assert growth["plain"] == 0 and growth["ghost"] < 0.7
+    assert growth["vmap"] > 2, "it holds a gradient for each of two losses"
+    assert "vmap" in capsys.readouterr().out
+
+
 def test_relative_difference_is_of_global_norms():
     expected = {"a": jnp.array([3.0, 0.0]), "b": jnp.array([4.0])}
     actual = {"a": jnp.array([3.0, 0.3]), "b": jnp.array([4.4])}

@@ -130,7 +130,7 @@ def make(config: ConfigDict, case: str, size: Size) -> tuple[Step, Tree, dict[st
     state = create_state(model, optimizer, {m: batch[m][0] for m in fields}, seed=0)
     if case == "video_tower":
         towers = {"video": state.params["towers"]["video"]}
-        return _tower_step(config, model), towers, {"video": batch["video"]}
+        return tower_step(config, model), towers, {"video": batch["video"]}
 
     def step(state: Tree, batch: dict[str, Array]) -> Tree:
         new, output = train_step(
@@ -141,8 +141,16 @@ def make(config: ConfigDict, case: str, size: Size) -> tuple[Step, Tree, dict[st
     return step, state, batch
 
 
-def _tower_step(config: ConfigDict, model: Vatt) -> Step:
-    """The tower under two losses that couple the samples, each against vectors of its own."""
+def tower_step(config: ConfigDict, model: Vatt) -> Step:
+    """The video tower under two losses that couple the samples, each against vectors of its own.
+
+    Args:
+        config: of `configure`.
+        model: of that configuration.
+
+    Returns:
+        ({"video": parameters of the tower}, {"video": [B, T, H, W, 3]}) -> (gradients, ...).
+    """
     keep = model.draw_keep(jax.random.key(1))
     others = jax.random.normal(
         jax.random.key(2), (2, config.train.batch_size, config.model.video.d_model)

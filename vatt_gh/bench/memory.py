@@ -1,0 +1,137 @@
+"""What the engines hold at a time, over batch and width: XLA's compile-time temporary memory.
+
+A video tower of the size `third` with fewer tokens and layers, so that one sample's gradients take
+more than its activations: there an engine that holds gradients of samples shows. Programs are
+compiled for shapes alone; nothing is drawn and nothing runs.
+"""
+
+import argparse
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vatt_gh.bench.cases import configure, third, tower_step
+from vatt_gh.models.vatt import build
+
+ENGINES = ("plain", "ghost", "vmap")
+_MIB = 2**20
+_DATA = {"frames": 16, "size": 64, "audio_samples": 1_280}  # 64 tokens of video
+# Code that never runs need not be fast; memory is assigned before it is made.
+_NEVER_RUNS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this measurement's arguments to the command line's."""
+    parser.add_argument("--batches", nargs="+", type=int, default=[4, 16])
+    parser.add_argument("--widths", nargs="+", type=int, default=[128, 256, 512], help="k x 64")
+    parser.add_argument("--layers", type=int, default=2)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures with the command line's arguments.
+
+    Args:
+        arguments: of `add_arguments`.
+
+    Returns:
+        {"rows": [{"width", "batch", "engine", "parameter_bytes" of the tower, "temp_bytes",
+        "temp_bytes_ratio" to plain}], "growth": see `growth`, "layers", "platform"}.
+    """
+    rows = []
+    for width in arguments.widths:
+        for batch in arguments.batches:
+            some = [_measured(width, batch, engine, arguments.layers) for engine in ENGINES]
+            rows += [
+                {**row, "temp_bytes_ratio": row["temp_bytes"] / some[0]["temp_bytes"]}
+                for row in some
+            ]
+    found = {"rows": rows, "growth": growth(rows), "layers": arguments.layers}
+    return {**found, "platform": jax.default_backend()}
+
+
+def _measured(width: int, batch: int, engine: str, layers: int) -> dict[str, Any]:
+    size = dataclasses.replace(third(width, layers, batch), data=_DATA, keep_tokens=1.0)
+    config = configure(size, "video_tower", engine)
+    model = build(config, words=size.words, audio_rate=config.data.build_audio_rate)
+    data = config.data
+    sample = {
+        "video": jax.ShapeDtypeStruct((data.frames, data.size, data.size, 3), jnp.float32),
+        "audio": jax.ShapeDtypeStruct((data.audio_samples,), jnp.float32),
+        "text": jax.ShapeDtypeStruct((data.candidates, data.words), jnp.int32),
+    }
+    params, _ = jax.eval_shape(model.init, jax.random.key(0), sample)
+    tower = {"video": params["towers"]["video"]}
+    clips = {"video": jax.ShapeDtypeStruct((batch, *sample["video"].shape), jnp.float32)}
+    lowered = jax.jit(tower_step(config, model)).lower(tower, clips)
+    memory = lowered.compile(compiler_options=_NEVER_RUNS).memory_analysis()
+    return {
+        "width": width,
+        "batch": batch,
+        "engine": engine,
+        "parameter_bytes": sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tower)),
+        "temp_bytes": int(memory.temp_size_in_bytes),
+    }
+
+
+def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a sample more takes, from the smallest to the largest batch.
+
+    Args:
+        rows: of `run`.
+
+    Returns:
+        Of each width and engine {"width", "engine", "bytes_a_sample", "parameter_bytes",
+        "gradients_a_sample"}: the last is what an engine takes beyond plain, in gradients of the
+        whole tower. Nothing where there is one batch only.
+    """
+    found = []
+    for width in dict.fromkeys(row["width"] for row in rows):
+        plain = None
+        for engine in ENGINES:
+            own = [row for row in rows if (row["width"], row["engine"]) == (width, engine)]
+            first, last = min(own, key=_batch), max(own, key=_batch)
+            if first["batch"] == last["batch"]:
+                continue
+            slope = (last["temp_bytes"] - first["temp_bytes"]) / (last["batch"] - first["batch"])
+            plain = slope if engine == "plain" else plain
+            found.append(
+                {
+                    "width": width,
+                    "engine": engine,
+                    "bytes_a_sample": slope,
+                    "parameter_bytes": first["parameter_bytes"],
+                    "gradients_a_sample": (slope - plain) / first["parameter_bytes"],
+                }
+            )
+    return found
+
+
+def _batch(row: dict[str, Any]) -> int:
+    return row["batch"]
+
+
+def show(numbers: dict[str, Any]) -> str:
+    """The numbers as text."""
+    lines = [
+        f"temporary memory in MiB of a video tower of {numbers['layers']} layers and 64 tokens, "
+        f"and its ratio to plain ({numbers['platform']})",
+        f"{'width':>6}{'tower':>8}{'batch':>7}{'plain':>9}{'ghost':>16}{'vmap':>16}",
+    ]
+    cells = {(row["width"], row["batch"], row["engine"]): row for row in numbers["rows"]}
+    for width, batch in dict.fromkeys(key[:2] for key in cells):
+        plain, *others = (cells[width, batch, engine] for engine in ENGINES)
+        lines.append(
+            f"{width:6}{plain['parameter_bytes'] / _MIB:8.1f}{batch:7}"
+            f"{plain['temp_bytes'] / _MIB:9.1f}"
+            + "".join(f"{o['temp_bytes'] / _MIB:9.1f}{o['temp_bytes_ratio']:6.2f}x" for o in others)
+        )
+    if numbers["growth"]:
+        lines.append("a sample more takes, in MiB, and beyond plain in gradients of the tower")
+    for row in numbers["growth"]:
+        lines.append(
+            f"{row['width']:6}  {row['engine']:8}{row['bytes_a_sample'] / _MIB:8.1f}"
+            f"{row['gradients_a_sample']:8.2f}"
+        )
+    return "\n".join(lines)
