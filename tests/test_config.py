@@ -30,6 +30,7 @@ REFUSED = {
     "train.batch_size": 6,  # on four devices
     "harmonize.engine": "exact",
     "harmonize.attribution": "all",
+    "harmonize.sketch_check": True,  # without a sketch
     "train.microbatch": 3,  # of two samples a device
     "train.warmup_steps": 21,
     "train.learning_rates": (1e-3,),
@@ -113,6 +114,16 @@ def with_short_form(short: bool):
     with config.unlocked():
         config.short_overrides = {"train__steps": 30, "train__log_every": 5}
     return config
+
+
+@pytest.mark.parametrize(("engine", "sketch"), [("vmap", 64), ("ghost", 0), ("ghost", 64)])
+def test_a_sketch_can_be_checked_where_there_is_one(engine, sketch):
+    changes = {"engine": engine, "sketch": sketch, "sketch_check": True}
+    config = small_config(**{f"harmonize.{key}": value for key, value in changes.items()})
+    if engine == "ghost" and sketch:
+        validate(config, devices=4, hosts=1)
+    else:
+        assert refusal(config).where == "config.harmonize.sketch_check"
 
 
 def test_short_form_stands_between_experiment_and_command_line():

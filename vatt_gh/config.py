@@ -118,6 +118,9 @@ def _harmonize() -> ConfigDict:
             # ghost: from what single layers saw | vmap: sample by sample, slow and obvious
             "engine": "ghost",
             "sketch": 0,  # ghost: random signs a layer, for cheaper estimates of cosines; 0: exact
+            # Finds the exact cosines too and logs the largest error of a sample as sketch_error:
+            # costs more than the sketch saves.
+            "sketch_check": False,
             # Of the losses of a batch, a sample is given embedding: all that it does to them, as
             # a negative too (sums to VATT) | anchor: what it does to its own terms; B times the
             # work in the heads. The paper leaves this open.

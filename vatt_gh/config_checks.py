@@ -74,6 +74,14 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
     _one_of(config, "data.augmentation", VIDEO_AUGMENTATIONS)
     _one_of(config, "harmonize.engine", ("ghost", "vmap"))
     _one_of(config, "harmonize.attribution", ("embedding", "anchor"))
+    _check(
+        not config.harmonize.sketch_check
+        or (config.harmonize.engine == "ghost" and config.harmonize.sketch > 0),
+        "harmonize.sketch_check",
+        config.harmonize.sketch_check,
+        "False where the ghost engine has no sketch: nothing would differ from exact",
+        "set --config.harmonize.sketch=64, or leave the check out",
+    )
     for key in POSITIVE:
         _check(get(config, key) > 0, key, get(config, key), "a positive number", f"set {key} > 0")
     for key in NOT_NEGATIVE:

@@ -163,6 +163,18 @@ def test_sketched_inner_products_are_unbiased():
     assert mean < 0.05
 
 
+@pytest.mark.parametrize("microbatch", [0, 2])
+def test_the_check_of_a_sketch_finds_the_exact_cosines_and_changes_nothing(microbatch):
+    exact = harmonized(ghost)[1]
+    sketched = {"sketch": 3, "key": jax.random.key(9), "microbatch": microbatch}
+    plain = harmonized(ghost, **sketched)
+    checked = harmonized(ghost, **sketched, sketch_check=True)
+    assert exact.exact_cosine is None and plain[1].exact_cosine is None
+    assert_same(checked, plain, 1e-6)
+    assert np.abs(plain[1].cosine - exact.cosine).max() > 0.01, "the sketch must be a sketch"
+    np.testing.assert_allclose(checked[1].exact_cosine, exact.cosine, atol=1e-6)
+
+
 def test_words_stay_apart_where_cotangents_are_bfloat16():
     """Ids are recorded as float32; bfloat16 would make one of 256 and 257."""
     ids = jnp.array([[256.0, 257.0]])

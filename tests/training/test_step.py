@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small import RATE, WORDS, small_batch, small_config
+from small import RATE, WORDS, optimizer_of, small_batch, small_config
 
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import build
 from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
-from vatt_gh.training.optimizer import keras_adam, stepped_cosine
 from vatt_gh.training.parallel import (
     AXIS,
     assert_same_on_all_devices,
@@ -31,12 +30,6 @@ FIELDS = ("video", "audio", "text")
 def shallow_config(kind="three_tower", **overrides):
     # Most of the time goes into compiling blocks; a second one would test nothing new here.
     return small_config(kind, **{"model.video.layers": 1, **overrides})
-
-
-def optimizer_of(config):
-    steps = (config.train.warmup_steps, config.train.steps)
-    rate = stepped_cosine(config.train.learning_rates, steps, config.train.steps)
-    return keras_adam(rate, **config.train.adam)
 
 
 @functools.cache
@@ -240,6 +233,15 @@ def test_unshared_towers_and_heads_take_the_weights():
     assert_close(gradients["towers"]["audio"], expected, 1e-5)
 
 
+@functools.cache
+def first_step(devices, kind="three_tower", **harmonize):
+    """State and report after one step at a threshold that drops some samples."""
+    options = {"gamma_start": -0.2, **harmonize}
+    config = shallow_config(kind, **{f"harmonize.{key}": x for key, x in options.items()})
+    state, outputs = run_steps(config, devices, 1)
+    return state, outputs[0]
+
+
 def run_steps(config, devices, steps, seed=3):
     batch = small_batch(config)
     sample = {m: batch[m][0] for m in FIELDS}
@@ -266,16 +268,26 @@ def run_steps(config, devices, steps, seed=3):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_and_four_devices_give_the_same_update(kind):
-    config = shallow_config(kind, **{"harmonize.gamma_start": -0.2})
-    one, single = run_steps(config, 1, 1)
-    four, several = run_steps(config, 4, 1)
+    one, single = first_step(1, kind)
+    four, several = first_step(4, kind)
     assert_same_on_all_devices(four)
-    for name, value in single[0].metrics.items():
-        np.testing.assert_allclose(several[0].metrics[name], value, rtol=2e-4, atol=1e-5)
-    cosines = several[0].samples["cosine"].reshape(-1)
-    np.testing.assert_allclose(cosines, single[0].samples["cosine"], atol=2e-5)
+    for name, value in single.metrics.items():
+        np.testing.assert_allclose(several.metrics[name], value, rtol=2e-4, atol=1e-5)
+    cosines = several.samples["cosine"].reshape(-1)
+    np.testing.assert_allclose(cosines, single.samples["cosine"], atol=2e-5)
     assert_close(four.opt_state.first, one.opt_state.first, 1e-4)
     assert_close(four.statistics, one.statistics, 1e-5)
+
+
+def test_the_error_of_a_sketch_is_a_metric_on_request():
+    """The largest difference of cosines over all devices, from two runs of their own."""
+    exact = first_step(4)[1]
+    sketched = first_step(4, sketch=2, sketch_check=True)[1]
+    errors = np.abs(exact.samples["cosine"] - sketched.samples["cosine"]).max(axis=1)
+    assert errors.max() > 0.01, "the sketch must be a sketch"
+    assert len(set(errors.tolist())) == 4, "devices must differ"
+    assert float(sketched.metrics["sketch_error"]) == pytest.approx(errors.max(), abs=1e-5)
+    assert "sketch_error" not in exact.metrics
 
 
 def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted():
@@ -311,8 +323,7 @@ def test_numbers_that_are_not_finite_reach_the_metrics():
 
 
 def test_histogram_counts_the_samples_that_have_a_cosine():
-    _, outputs = run_steps(shallow_config(), 1, 1)
-    metrics, samples = outputs[0]
+    metrics, samples = first_step(1)[1]
     histogram = metrics["cosine_histogram"]
     expected, _ = np.histogram(samples["cosine"][samples["defined"]], bins=40, range=(-1, 1))
     np.testing.assert_array_equal(histogram, expected)

@@ -12,7 +12,7 @@ per_sample   the `vmap` engine: gradients of single samples
 ghost        the `ghost` engine: the same numbers from what single layers saw
 recording    of layers' inputs and output cotangents, for the ghost engine
 rules        per-sample gradients of single layers
-devices      sums over devices
+devices      sums and maxima over devices
 """
 
 from vatt_gh.harmonize.attribution import feature_cotangents

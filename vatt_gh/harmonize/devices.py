@@ -1,4 +1,4 @@
-"""Sums over the devices that share a batch: the one place where harmonization reduces."""
+"""Sums and maxima over devices that share a batch: the one place where harmonization reduces."""
 
 from typing import Any
 
@@ -18,6 +18,11 @@ def averaged(x: Array, axis_name: str | None) -> Array:
     """Mean of all elements of all devices, which hold equally many."""
     mean = jnp.mean(x)
     return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
+
+
+def largest(x: Array, axis_name: str | None) -> Array:
+    """Largest of an array that every device has one of, element by element."""
+    return x if axis_name is None else jax.lax.pmax(x, axis_name)
 
 
 def normalised(gradients: Tree, weight: Array, axis_name: str | None) -> tuple[Tree, Array]:

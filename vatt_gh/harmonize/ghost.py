@@ -48,6 +48,7 @@ def ghost(
     rules: Rules = RULES,
     plain: Sequence[type[nn.Module]] = PLAIN,
     sketch: int = 0,
+    sketch_check: bool = False,
     key: Array | None = None,
 ) -> tuple[list[Tree], Finish]:
     """Encodes a batch, and makes what turns cotangents into harmonized gradients.
@@ -61,6 +62,8 @@ def ghost(
             by sample.
         plain: types of layers of which that is not worth a note in the log.
         sketch: random signs a layer for unbiased estimates of its inner products; 0: exact.
+        sketch_check: also finds the exact inner products, from the same passes, and with them the
+            coefficients' `exact_cosine`; nothing else changes.
         key: random key of the signs, to be drawn anew every step.
 
     Returns:
@@ -86,13 +89,20 @@ def ghost(
             single = [{} for _ in range(losses)]  # of each loss: per-sample gradients of the rest
             for recording, own in zip(recordings, cotangents, strict=True):
                 recording.pull(own, uses, single)
-            gram = jnp.zeros((complete.shape[0], losses, losses), jnp.float32)
-            for number, (path, rule) in enumerate(rule_of.items()):
-                if path in counted:
-                    signs = Sketch(sketch, jax.random.fold_in(key, number)) if sketch else None
-                    gram += rule.inner_products(uses[path], losses, layers[path], signs)
-            gram += _rest_products(single, shared)
-            decided = decide(gram, complete)
+            rest_gram = _rest_products(single, shared)
+
+            def products(size: int) -> Array:
+                gram = jnp.zeros((complete.shape[0], losses, losses), jnp.float32)
+                for number, (path, rule) in enumerate(rule_of.items()):
+                    if path in counted:
+                        signs = Sketch(size, jax.random.fold_in(key, number)) if size else None
+                        gram += rule.inner_products(uses[path], losses, layers[path], signs)
+                return gram + rest_gram
+
+            decided = decide(products(sketch), complete)
+            if sketch_check:
+                exact = decide(products(0), complete).cosine
+                decided = decided._replace(exact_cosine=exact)
             made = _rule_gradients(rule_of, uses, decided.scale, layers)
             made |= _rest_gradients(single, rest, decided.scale)
             return unflatten_dict({path: made[path] for path in flat}), decided

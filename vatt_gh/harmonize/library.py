@@ -53,6 +53,7 @@ def harmonized_gradients(
     rules: Rules = RULES,
     plain: Sequence[type[nn.Module]] = PLAIN,
     sketch: int = 0,
+    sketch_check: bool = False,
     key: Array | None = None,
     axis_name: str | None = None,
 ) -> Harmonized:
@@ -79,7 +80,7 @@ def harmonized_gradients(
         complete: [B] bool, False for samples that lack one of the losses: they have no conflict,
             and weight 1. None: all are complete.
         microbatch: samples whose encoder runs at a time; divides B; 0: all.
-        rules, plain, sketch, key: of the ghost engine, see `ghost`.
+        rules, plain, sketch, sketch_check, key: of the ghost engine, see `ghost`.
         axis_name: named axis of the devices that share the batch, or None.
 
     Returns:
@@ -106,7 +107,8 @@ def harmonized_gradients(
     if engine == "vmap":
         [features], finish = per_sample(encode, params, passes, **common)
     else:
-        special = {"rules": rules, "plain": plain, "sketch": sketch, "key": key}
+        special = {"rules": rules, "plain": plain, "key": key}
+        special |= {"sketch": sketch, "sketch_check": sketch_check}
         [features], finish = ghost(encode, params, passes, **common, **special)
     values, pullback = jax.vjp(values_of, features)
     cotangents = feature_cotangents(

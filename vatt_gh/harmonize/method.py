@@ -21,12 +21,15 @@ class Coefficients(NamedTuple):
         weight: [B] float32 in [0, 1], of the curriculum.
         cosine: [B] float32, smallest between two losses; 0 where it is not defined.
         defined: [B] bool, whether the sample has a cosine.
+        exact_cosine: [B] float32, what `cosine` would be without a sketch; None where no check of
+            the sketch was asked for.
     """
 
     scale: Array
     weight: Array
     cosine: Array
     defined: Array
+    exact_cosine: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)

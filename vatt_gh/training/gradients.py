@@ -179,6 +179,7 @@ def _engine(
         rules=LAYER_RULES,
         plain=PLAIN_LAYERS,
         sketch=config.harmonize.sketch,
+        sketch_check=config.harmonize.sketch_check,
         key=sketch_key,
     )
 

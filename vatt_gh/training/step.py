@@ -15,7 +15,7 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from vatt_gh.harmonize import Coefficients, gamma_schedule
-from vatt_gh.harmonize.devices import normalised, summed
+from vatt_gh.harmonize.devices import largest, normalised, summed
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
 
@@ -52,7 +52,8 @@ class StepOutput(NamedTuple):
     """What a step reports.
 
     Attributes:
-        metrics: scalars (and 'cosine_histogram' [40] int32) of the global batch.
+        metrics: scalars (and 'cosine_histogram' [40] int32) of the global batch; 'sketch_error'
+            only with harmonize.sketch_check.
         samples: of each sample of this device, [b]: 'cosine', 'defined', 'weight', 'loss_audio',
             'loss_text'.
     """
@@ -179,5 +180,8 @@ def _metrics(
     metrics["cosine_mean"] = (
         summed(jnp.sum(jnp.where(defined, decided.cosine, 0.0)), axis_name) / total
     )
+    if decided.exact_cosine is not None:
+        error = jnp.max(jnp.abs(decided.cosine - decided.exact_cosine))
+        metrics["sketch_error"] = largest(error, axis_name)
     metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
     return metrics
