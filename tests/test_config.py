@@ -38,6 +38,7 @@ REFUSED = {
     "data.frames": 5,
     "data.size": 20,
     "data.audio_samples": 1000,
+    "data.also": ("records of another",),
 }
 
 

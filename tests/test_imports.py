@@ -25,7 +25,7 @@ ALLOWED = {
     "flops": set(),
     "describe": GROUND | {"flops", "data", "training"},
     "config_checks": {"config"},
-    "bench": GROUND | {"evaluation", "flops", "training"},
+    "bench": GROUND | {"data", "evaluation", "flops", "training"},
     "demo": GROUND | {"data", "training"},
     "main": None,  # anything
     "": set(),  # vatt_gh/__init__.py
