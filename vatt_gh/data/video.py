@@ -57,7 +57,7 @@ def resize(images: tf.Tensor, size: list[int]) -> tf.Tensor:
     Returns:
         [T, *size, 3] float32; nothing is rounded to whole levels on the way.
     """
-    return tf.image.resize(tf.cast(images, tf.float32), size) / 255.0
+    return tf.cast(tf.image.resize(images, size), tf.float32) / 255.0
 
 
 def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> tf.Tensor:
