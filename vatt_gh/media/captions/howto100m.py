@@ -18,7 +18,7 @@ _CHUNK = 1 << 20  # bytes
 _LONGEST = 1 << 26  # characters of an entry; more is a quote or a bracket that nothing closes
 _SPACE = re.compile(r"[ \t\n\r]*")
 # A token that the end of the window cuts is noticed at most this far before the end: two halves
-# of a character as "\\ud83d\\ude00".
+# of a character as "\ud83d\ude00".
 _CUT = 12
 
 
