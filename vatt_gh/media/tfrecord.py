@@ -64,8 +64,8 @@ def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int
                     offset = end
                     continue
                 reason = "its data and their checksum disagree"
-            follows = end is not None and (end == size or _length_at(file, end) is not None)
-            following = end if follows else _next_header(file, offset + 1, size)
+            # Not simply at the end of this one: a piece of the file may be lost.
+            following = _next_header(file, offset + 1, size)
             where = (
                 f"the record at byte {offset} is broken, {following - offset} bytes are left out"
             )
