@@ -121,19 +121,17 @@ def _kinetics(directory: Path, *, cvdf: bool) -> None:
     rows = [
         ("playing harmonica", YOUTUBE[0], 10, 20, "train"),
         ("abseiling", YOUTUBE[1], 0, 10, "train"),
-        ("abseiling", YOUTUBE[2], 110, 120, "validate"),
+        ("abseiling", YOUTUBE[2], 110, 120, "val" if cvdf else "validate"),
         ("playing harmonica", YOUTUBE[3], 3, 13, "test"),
     ]
     for n, (label, name, start, end, split) in enumerate(rows):
         # The original layout has spaces or _ in labels.
         folder = "" if cvdf else (label if n % 2 else label.replace(" ", "_"))
-        part = "val" if cvdf and split == "validate" else split
-        video(directory / part / folder / f"{name}_{start:06d}_{end:06d}.mp4", silent=n == 1)
+        video(directory / split / folder / f"{name}_{start:06d}_{end:06d}.mp4", silent=n == 1)
     header = "label,youtube_id,time_start,time_end,split" + ("" if cvdf else ",is_cc")
-    for split in ("train", "validate", "test"):
-        file = "val" if cvdf and split == "validate" else split
+    for split in dict.fromkeys(row[-1] for row in rows):
         these = [row if cvdf else (*row, 0) for row in rows if row[-1] == split]
-        table(directory / "annotations" / f"{file}.csv", header, these)
+        table(directory / "annotations" / f"{split}.csv", header, these)
 
 
 def _kinetics400(directory: Path) -> None:

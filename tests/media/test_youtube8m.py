@@ -152,6 +152,17 @@ def test_published_ids_that_are_wrong(directory, content):
     assert all(row["reason"].endswith("have no YouTube id") for row in labels.skipped)
 
 
+def test_ids_never_lead_out_of_the_published_folder(directory):
+    folder = directory / "yt8m"
+    (folder / "yt8m_ids.csv").unlink()
+    (folder / "j" / "i" / "AA").mkdir(parents=True)
+    name = "../../x"
+    secret = text(folder / "j" / "i" / name[:2] / f"{name}.js", f'i("{name}","{YOUTUBE[0]}");')
+    assert secret.resolve().parent == directory
+    tfrecord(folder / "more.tfrecord", [yt8m_record(name, [0])])
+    assert read_labels(directory).by_video == {}
+
+
 @pytest.mark.parametrize(
     ("pattern", "what"),
     [

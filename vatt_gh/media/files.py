@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vatt_gh.errors import UserError
+from vatt_gh.media.names import is_utf8
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".flv", ".3gp")
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aac")
@@ -103,7 +104,7 @@ def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> 
             continue
         waiting += [e.path for e in entries if e.name not in without and e.is_dir()]
         for entry in entries:
-            if not _is_utf8(entry.name):
+            if not is_utf8(entry.name):
                 reason = "has a name that is not UTF-8"
                 tree.skipped.append({"path": entry.path, "reason": reason})
             elif entry.is_file():
@@ -113,11 +114,6 @@ def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> 
     tree.files.sort()
     tree.skipped.sort(key=lambda row: row["path"])
     return tree
-
-
-def _is_utf8(name: str) -> bool:
-    # Python keeps bytes of file names that are not UTF-8 as characters that UTF-8 does not have.
-    return not any("\udc80" <= character <= "\udcff" for character in name)
 
 
 def stem(path: str) -> str:

@@ -101,6 +101,7 @@ def test_pieces_of_another_time_are_not_taken(library, name):
         (30.0, 2, (None, None)),  # the piece alone
         (2.0, 2, (None, None)),
         (1.0, 2, (None, None)),
+        (3.0, 1, (None, None)),
         (30.0, 4, (30.0, 32.0)),  # neither: who reads it will say so
         (0.0, 2, (0.0, 2.0)),  # the same
     ],

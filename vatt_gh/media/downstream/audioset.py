@@ -24,7 +24,7 @@ from vatt_gh.media.files import (
     scan_files,
     stem,
 )
-from vatt_gh.media.library import video_id
+from vatt_gh.media.names import video_id
 
 LAYOUT = """
     MANUAL_DIR/
@@ -69,9 +69,9 @@ def list_clips(manual_dir: Path) -> Listing:
 
     A number in a name is compared with the start of the segment, once in seconds and once in
     milliseconds; a file whose number is neither, to a second, is skipped. A file named by the id
-    alone is opened for its duration, unless the segment begins with the video: one that ends before
-    the segment does, and is no longer than it, is the segment alone. Of several files video comes
-    first, then the piece alone.
+    alone is opened for its duration, unless the segment begins with the video: one that is not half
+    a second longer than the segment is the segment alone, and not the whole video. Of several files
+    video comes first, then the piece alone.
 
     Args:
         manual_dir: see LAYOUT.
@@ -178,8 +178,7 @@ def _times(found: Found, segment: Segment) -> tuple[float | None, float | None]:
         return None, None
     if segment.start > 0:
         seconds = _seconds(found.path)
-        length = segment.end - segment.start
-        if seconds is not None and seconds < segment.end - 0.5 and seconds <= length + 0.5:
+        if seconds is not None and seconds <= segment.end - segment.start + 0.5:
             return None, None
     return segment.start, segment.end
 

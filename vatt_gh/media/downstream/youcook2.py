@@ -17,7 +17,7 @@ from vatt_gh.media.files import (
     scan_files,
     stem,
 )
-from vatt_gh.media.library import video_id
+from vatt_gh.media.names import video_id
 
 LAYOUT = """
     MANUAL_DIR/
