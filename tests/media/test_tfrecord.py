@@ -112,18 +112,19 @@ def test_headers_across_the_pieces_that_are_searched(tmp_path, monkeypatch):
         assert len(errors) == 1
 
 
-def test_headers_whose_checksums_begin_with_zeros(tmp_path):
-    checksums = {n: struct.pack("<I", masked_crc32c(struct.pack("<Q", n))) for n in range(200_000)}
-    lengths = [
-        next(n for n, checksum in checksums.items() if checksum.startswith(bytes(zeros)))
-        for zeros in (1, 2)
-    ]
-    path = tfrecord(tmp_path / "a.tfrecord", [b"broken", *(b"a" * n for n in lengths)])
+@pytest.mark.parametrize("zeros", [1, 2])
+def test_headers_whose_checksums_begin_with_zeros(tmp_path, zeros):
+    length = next(
+        n
+        for n in range(200_000)
+        if masked_crc32c(struct.pack("<Q", n)) % (1 << 8 * zeros) == 0  # little endian
+    )
+    path = tfrecord(tmp_path / "a.tfrecord", [b"broken", b"a" * length])
     data = bytearray(path.read_bytes())
-    data[20] ^= 1
+    data[12] ^= 1
     path.write_bytes(data)
     found, errors = read(path)
-    assert [len(record) for _, record in found] == lengths
+    assert [len(record) for _, record in found] == [length]
     assert len(errors) == 1
 
 
