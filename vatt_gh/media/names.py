@@ -3,15 +3,27 @@
 import re
 
 _ID = r"[A-Za-z0-9_-]{11}"
+# How an id is found in a name, for people, and as a pattern; the first that fits counts.
+_RULES = {
+    "11 characters": rf"({_ID})$",
+    "[id]": rf".*\[({_ID})\]$",
+    "-id": rf".*-({_ID})$",
+}
+RULES = (*_RULES, "the whole name")
 
 
 def video_id(stem: str) -> str:
     """The id in a file's name: an 11-character stem, "[ID]" or "-ID" at its end, else the stem."""
-    for pattern in (rf"({_ID})$", rf".*\[({_ID})\]$", rf".*-({_ID})$"):
+    return id_and_rule(stem)[0]
+
+
+def id_and_rule(stem: str) -> tuple[str, str]:
+    """The id in a file's name, and which one of RULES it was found by."""
+    for rule, pattern in _RULES.items():
         match = re.match(pattern, stem)
         if match:
-            return match.group(1)
-    return stem
+            return match.group(1), rule
+    return stem, RULES[-1]
 
 
 def is_utf8(name: str) -> bool:

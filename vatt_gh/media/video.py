@@ -18,7 +18,7 @@ _PATIENCE = 10.0  # s of video that a segment waits for its sound
 _LEAD = 1.0  # s before a window where reading begins: sound may lie before its pictures
 
 
-class _Opened(NamedTuple):
+class Opened(NamedTuple):
     """A file with a video stream.
 
     Attributes:
@@ -40,7 +40,8 @@ class _Opened(NamedTuple):
 
 
 @contextlib.contextmanager
-def _opened(path: Path | str, form: Form) -> Iterator[_Opened]:
+def opened(path: Path | str, form: Form) -> Iterator[Opened]:
+    """Opens a file with a video stream; what goes wrong with it meanwhile is a MediaError."""
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
             if not container.streams.video:
@@ -54,7 +55,7 @@ def _opened(path: Path | str, form: Form) -> Iterator[_Opened]:
                 float(s.start_time * s.time_base) for s in streams if s.start_time is not None
             ]
             scaler = Scaler(form.short_side, float(video.sample_aspect_ratio or 1))
-            yield _Opened(container, video, audio, float(min(begins, default=0)), scaler)
+            yield Opened(container, video, audio, float(min(begins, default=0)), scaler)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(path, f"cannot be decoded: {error}") from error
 
@@ -81,7 +82,7 @@ def read_segments(
         MediaError: the file is empty, truncated, no media, has no video stream, or ends before
             the span begins.
     """
-    with _opened(path, form) as file:
+    with opened(path, form) as file:
         yield from _segments(file, form, Path(path), check or SoundCheck(), span)
 
 
@@ -103,7 +104,7 @@ def read_window(
     Raises:
         MediaError: the file cannot be decoded there.
     """
-    with _opened(path, form) as file:
+    with opened(path, form) as file:
         pictures: list[np.ndarray] = []
         chunks: list[Chunk] = []
         sampler = Sampler(form.fps, file.scaler.rgb, frames.start)
@@ -127,7 +128,7 @@ def read_window(
         return pictures[: len(frames)], heard
 
 
-def _decoded_from(file: _Opened, seconds: float, errors: list[Exception]) -> Iterator[Any]:
+def _decoded_from(file: Opened, seconds: float, errors: list[Exception]) -> Iterator[Any]:
     """Decoded frames from a key frame before a time on; from the beginning without an index."""
     target = max(0.0, seconds - _LEAD) + file.zero
     with contextlib.suppress(av.FFmpegError):
@@ -141,7 +142,7 @@ def _decoded_from(file: _Opened, seconds: float, errors: list[Exception]) -> Ite
 
 
 def _segments(
-    file: _Opened, form: Form, path: Path, check: SoundCheck, span: Span
+    file: Opened, form: Form, path: Path, check: SoundCheck, span: Span
 ) -> Iterator[Segment]:
     first = round(span.start * form.fps)
     last = None if span.end is None else max(first + 1, round(span.end * form.fps))
@@ -201,9 +202,19 @@ def _check_end(
         raise MediaError(path, f"cannot be decoded: {errors[0]}" if errors else reason)
     if errors and span == WHOLE:
         raise MediaError(path, f"is damaged: {len(errors)} packets cannot be decoded")
-    # A truncated file often decodes without complaint: its header promises more.
-    seconds = cutter.seconds()
+    check_length(container, path, cutter.seconds())
+
+
+def check_length(container: av.container.InputContainer, path: Path, seconds: float) -> None:
+    """Refuses a file whose pictures end long before its header says.
+
+    A truncated file often decodes without complaint: its header promises more.
+    """
     promised = float(container.duration / av.time_base) if container.duration else 0.0
+    video = container.streams.video[0]
+    if container.format.name == "avi" and video.average_rate:
+        # FFmpeg shortens its duration with the file; its number of frames stays.
+        promised = max(promised, float(video.frames / video.average_rate))
     if promised > seconds + 2.0 and seconds < 0.9 * promised:
         raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
 

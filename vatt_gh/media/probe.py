@@ -1,0 +1,124 @@
+"""What a file holds and what it costs to store it, without decoding all of it."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import av
+
+from vatt_gh.media.form import Form, MediaError, Segment, Span
+from vatt_gh.media.video import Opened, check_length, opened, read_segments
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """A file that can be decoded where it begins, and reaches to where it should end.
+
+    Attributes:
+        span: what is wanted of it.
+        seconds: how long that is.
+        has_audio: whether it has a sound stream.
+    """
+
+    span: Span
+    seconds: float
+    has_audio: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A stretch of a file that was stored, and thrown away.
+
+    Attributes:
+        seconds: of video.
+        stored: bytes of frames and sound.
+        cpu_seconds: that it took, without what opening the file does.
+    """
+
+    seconds: float
+    stored: int
+    cpu_seconds: float
+
+
+def look(path: Path, span: Span, form: Form) -> Look | MediaError:
+    """Opens a file, decodes its first picture, and looks for its end.
+
+    Args:
+        path: the file.
+        span: what is wanted of it.
+        form: how it would be stored.
+
+    Returns:
+        What was found, or why it cannot be used. A file that is damaged in the middle, or whose
+        sound is none, is taken for a good one.
+    """
+    try:
+        with opened(path, form) as file:
+            if next(file.container.decode(file.video), None) is None:
+                raise MediaError(path, "holds no frame")
+            end = _end(file, path)
+            if end <= span.start:
+                raise MediaError(path, f"has no frame at {span.start:.1f} s")
+            if span.end is None or span.end > end:
+                check_length(file.container, path, end)
+                return Look(span, end - span.start, file.audio is not None)
+            return Look(span, span.end - span.start, file.audio is not None)
+    except MediaError as error:
+        return error
+
+
+def _end(file: Opened, path: Path) -> float:
+    """When the last picture ends, in seconds of the video: by its packet, not by a header."""
+    unit = file.video.time_base
+    # Where the header says nothing, far behind any end: FFmpeg goes to the last key frame.
+    seconds = file.container.duration / av.time_base if file.container.duration else 1e6
+    try:
+        file.container.seek(int((seconds + file.zero) / unit), stream=file.video)
+    except av.FFmpegError:  # no index: through all packets, of which none is decoded
+        file.container.seek(0)
+    packets = (packet for packet in file.container.demux(file.video) if packet.pts is not None)
+    ends = [packet.pts + (packet.duration or 0) for packet in packets]
+    if not ends:
+        raise MediaError(path, "is truncated: nothing is where its end should be")
+    return float(max(ends) * unit) - file.zero
+
+
+def trial(path: Path, found: Look, form: Form, longest: float) -> Trial | MediaError:
+    """Stores a stretch from the middle of a file.
+
+    Args:
+        path: the file.
+        found: by `look`.
+        form: how to store it.
+        longest: seconds that are enough; of a shorter video all is stored.
+
+    Returns:
+        What it took, or why it cannot be used.
+    """
+    span, whole = found.span, found.seconds <= longest
+    try:
+        if not whole:
+            start = span.start + (found.seconds - longest) / 2
+            span = Span(start, start + longest)
+            # What it costs to come to a place in the middle: all of the file pays it once.
+            _, _, lead = _store(path, form, Span(start, start + 1 / form.fps))
+        seconds, stored, cpu = _store(path, form, span)
+    except MediaError as error:
+        return error
+    return Trial(seconds, stored, cpu if whole else max(cpu - lead, cpu / 2))
+
+
+def _store(path: Path, form: Form, span: Span) -> tuple[float, int, float]:
+    """Seconds of video, bytes, CPU-seconds."""
+    begin = time.process_time()
+    seconds, stored = 0.0, 0
+    for segment in read_segments(path, form, span=span):
+        seconds += segment.end - segment.start
+        stored += bytes_of(segment)
+    return seconds, stored, time.process_time() - begin
+
+
+def bytes_of(segment: Segment) -> int:
+    """Bytes of a segment's frames and sound."""
+    audio = 0 if segment.audio is None else segment.audio.nbytes
+    return sum(map(len, segment.frames)) + audio + len(segment.video) + len(segment.flac)
