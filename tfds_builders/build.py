@@ -5,6 +5,9 @@
 Nothing is copied or renamed in manual_dir. What cannot be used is listed, with the reason, in
 DATA_DIR/skipped.jsonl. A build that was interrupted goes on with the same command; of many parts
 only the open one is begun again. The same command on several machines shares the parts.
+
+With --dry_run it looks at some of the files, and prints what would be found, and what the build
+would take.
 """
 
 import argparse
@@ -13,10 +16,12 @@ import os
 import sys
 from pathlib import Path
 
+from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
 from tfds_builders.workers import Limits
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
+from vatt_gh.media.survey import text
 
 # TensorFlow is imported late: the processes that decode import this module, and do without it.
 
@@ -70,12 +75,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--gigabytes", type=float, default=Limits.gigabytes, help="of memory, likewise; default 4"
     )
+    parser.add_argument("--dry_run", action="store_true", help="build nothing; say what would be")
     options = vars(parser.parse_args(argv))
     form = Form(**{field.name: options.pop(field.name) for field in dataclasses.fields(Form)})
     limits = Limits(options.pop("seconds"), options.pop("gigabytes"))
     settings = Settings(*(options.pop(key) for key in ("workers", "parts", "part")), limits)
+    dry, data_dir = options.pop("dry_run"), options.pop("data_dir")
     try:
-        for path in build(**options, form=form, settings=settings):
+        if dry:
+            found = dry_run(**options, form=form, settings=settings)
+            print(text(found))
+            return 0 if found.usable else 2
+        for path in build(**options, data_dir=data_dir, form=form, settings=settings):
             print(path)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import errno
 import json
-import math
 import os
 import shutil
 from collections import Counter
@@ -15,13 +14,14 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tfds_builders.checks import check_name, check_settings
 from tfds_builders.howto100m import Howto100m
 from tfds_builders.parts import Part, Settings, parts_of
 from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
 from vatt_gh.data.record_index import write_index
 from vatt_gh.errors import UserError
-from vatt_gh.media.form import STORAGES, Form
+from vatt_gh.media.form import Form
 from vatt_gh.media.library import Library, scan
 
 BUILDERS: dict[str, type[SegmentBuilder]] = {"howto100m": Howto100m}
@@ -46,8 +46,8 @@ def build(
         UserError: nothing can be built; a setting does not fit; records with other settings are
             there; another process is at the part that is asked for; the disk is full.
     """
-    _check_name(name)
-    _check_settings(form, settings)
+    check_name(name, BUILDERS)
+    check_settings(form, settings)
     folder = Path(data_dir) / name
     for info in folder.glob("*/*/dataset_info.json"):
         _check_same(info.parent, dataclasses.asdict(form))
@@ -168,37 +168,6 @@ def _full_disk_named(data_dir: Path) -> Iterator[None]:
             expected="room for the records",
             todo="free some space or give another --data_dir, and build again",
         ) from error
-
-
-def _check_name(name: str) -> None:
-    if name not in BUILDERS:
-        raise UserError(
-            f"There is no builder {name!r}.",
-            where="the builder's name",
-            expected=f"one of {', '.join(BUILDERS)}",
-            todo="give one of these names",
-        )
-
-
-def _check_settings(form: Form, settings: Settings) -> None:
-    numbers = dataclasses.asdict(form) | dataclasses.asdict(settings.limits)
-    numbers |= {"workers": settings.workers}
-    storage = numbers.pop("storage")
-    rules = {key: (0 < value < math.inf, "a positive number") for key, value in numbers.items()}
-    rules["jpeg_quality"] = (0 < form.jpeg_quality <= 95, "1 to 95")
-    rules["storage"] = (storage in STORAGES, f"one of {', '.join(STORAGES)}")
-    rules["parts"] = (settings.parts >= 0, "the number of parts, or 0")
-    if rules["short_side"][0] and form.short_side % 2:
-        rules["short_side"] = (False, "an even number: colours are stored at half the resolution")
-    for key, (good, expected) in rules.items():
-        if not good:
-            value = (dataclasses.asdict(form) | dataclasses.asdict(settings) | numbers)[key]
-            raise UserError(
-                f"{key} = {value} does not fit.",
-                where=f"--{key} (config.data.build_{key})",
-                expected=expected,
-                todo=f"give another --{key}",
-            )
 
 
 def _check_room(needed: int, data_dir: Path) -> None:

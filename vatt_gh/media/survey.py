@@ -1,0 +1,255 @@
+"""What a build would find, hold and take: told from names and from a sample of the files."""
+
+import contextlib
+import dataclasses
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vatt_gh.media.form import WHOLE, Form
+from vatt_gh.media.library import SUFFIXES, Library
+from vatt_gh.media.listing import LISTING
+from vatt_gh.media.names import RULES, id_and_rule
+from vatt_gh.media.probe import Look, Trial, look, trial
+
+SAMPLE = 64  # files that are opened
+TRIALS = 8  # of them a stretch is stored
+STRETCH = 10.0  # s of video
+PATIENCE = 30.0  # s after which no further file is waited for
+_RECORD = 280  # bytes of a record besides frames, sound and captions: names and numbers
+_CAPTION = 12  # bytes of a caption besides its text
+_KINDS = 12  # of reasons that are shown
+
+# Calls a function for the arguments in a list, and gives the results in order, or something with
+# a `reason` where a call did not come to its end.
+Run = Callable[[Callable[..., Any], list[tuple]], Iterator[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What a build would find, hold and take.
+
+    Attributes:
+        folder: the directory.
+        form: how videos would be stored.
+        workers: processes that would decode.
+        files: video files found.
+        videos: ids that would be built from them.
+        rules: how many ids were found by each rule of names, or in videos.csv.
+        captioned: videos with captions.
+        looked: videos in the sample.
+        usable: of them those that can be decoded.
+        silent: of those the ones without a sound stream.
+        hours: of all videos, as the sample has them.
+        tried: videos of which a stretch was stored.
+        stored: bytes of all records; None: no stretch could be stored.
+        build_seconds: that the build would take; None likewise.
+        skipped: rows {"id" or "path", "reason"} of what is known to be left out: by names, for all
+            files; by what files hold, for the sample.
+    """
+
+    folder: Path
+    form: Form
+    workers: int
+    files: int
+    videos: int
+    rules: dict[str, int]
+    captioned: int
+    looked: int
+    usable: int
+    silent: int
+    hours: float
+    tried: int
+    stored: float | None
+    build_seconds: float | None
+    skipped: list[dict[str, str]]
+
+
+class _Usable(NamedTuple):
+    video: str
+    path: Path
+    found: Look
+
+
+def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run) -> Survey:
+    """Looks at some videos of a library, and stores a stretch of a few of them.
+
+    Args:
+        library: with at least one video.
+        form: how to store them.
+        sample: number of videos to look at, which are drawn at random, the same ones each time.
+        workers: processes that the build will have.
+        run: calls `look` and `trial`, which must not take the caller with them when a file makes
+            a decoder hang or crash.
+
+    Returns:
+        What was found. Where files take too long the sample is smaller than asked for.
+    """
+    drawn = random.Random(0).sample(library.videos, min(sample, len(library.videos)))
+    usable, skipped = _look_at(library, drawn, form, run)
+    trials = _try(usable[:TRIALS], form, run)
+    looked = len(usable) + len(skipped)
+    seconds = sum(one.found.seconds for one in usable) * len(library.videos) / max(looked, 1)
+    skipped = [*library.skipped, *skipped]
+    besides = 0  # bytes of the sample's records besides frames and sound
+    for one in usable:
+        besides += _besides(library, one, form)
+        skipped += library.captions.skipped(one.video)
+    stored = build_seconds = None
+    if trials:
+        rates = [
+            (n.found.seconds, t.stored / t.seconds, t.cpu_seconds / t.seconds) for n, t in trials
+        ]
+        weight = sum(length for length, *_ in rates)
+        stored = seconds * sum(length * size for length, size, _ in rates) / weight
+        stored += besides * len(library.videos) / looked
+        cpu = seconds * sum(length * cost for length, _, cost in rates) / weight
+        build_seconds = cpu / min(workers, os.cpu_count() or workers)
+    return Survey(
+        folder=library.folder,
+        form=form,
+        workers=workers,
+        files=_count_files(library),
+        videos=len(library.videos),
+        rules=_count_rules(library),
+        captioned=sum(video in library.captions for video, _ in library.videos),
+        looked=looked,
+        usable=len(usable),
+        silent=sum(not one.found.has_audio for one in usable),
+        hours=seconds / 3600,
+        tried=len(trials),
+        stored=stored,
+        build_seconds=build_seconds,
+        skipped=skipped,
+    )
+
+
+def _look_at(
+    library: Library, drawn: list[tuple[str, Path]], form: Form, run: Run
+) -> tuple[list[_Usable], list[dict[str, str]]]:
+    tasks = [(path, library.spans.get(video, WHOLE), form) for video, path in drawn]
+    usable: list[_Usable] = []
+    skipped = []
+    for found, (video, path) in zip(_patiently(run(look, tasks)), drawn, strict=False):
+        if isinstance(found, Look):
+            usable.append(_Usable(video, path, found))
+        else:
+            skipped.append({"path": str(path), "id": video, "reason": found.reason})
+    return usable, skipped
+
+
+def _try(usable: list[_Usable], form: Form, run: Run) -> list[tuple[_Usable, Trial]]:
+    tasks = [(one.path, one.found, form, STRETCH) for one in usable]
+    results = zip(_patiently(run(trial, tasks)), usable, strict=False)
+    return [(one, found) for found, one in results if isinstance(found, Trial) and found.seconds]
+
+
+def _patiently(results: Iterator[Any]) -> Iterator[Any]:
+    """Results, as long as they come soon enough."""
+    end = time.monotonic() + PATIENCE
+    with contextlib.closing(results):
+        for result in results:
+            yield result
+            if time.monotonic() > end:
+                return
+
+
+def _besides(library: Library, one: _Usable, form: Form) -> int:
+    """Bytes of a video's records besides frames and sound."""
+    # A rest of less than a second belongs to the record before.
+    records = max(1, int((one.found.seconds - 1.0) // form.segment_seconds) + 1)
+    said = library.captions.get(one.video, [])
+    size = sum(len(caption.text.encode()) + _CAPTION for caption in said)
+    return size + records * (_RECORD + len(one.video.encode()))
+
+
+def _count_files(library: Library) -> int:
+    left_out = {row.get("path", "") for row in library.skipped}
+    found = {str(path) for _, path in library.videos}
+    return len(found | {path for path in left_out if path.lower().endswith(SUFFIXES)})
+
+
+def _count_rules(library: Library) -> dict[str, int]:
+    if (library.folder / LISTING).is_file():
+        return {LISTING: len(library.videos)}
+    counts = Counter(id_and_rule(path.stem)[1] for _, path in library.videos)
+    return {rule: counts[rule] for rule in RULES}
+
+
+def text(found: Survey) -> str:
+    """A survey for people to read.
+
+    Args:
+        found: by `survey`.
+
+    Returns:
+        Some lines.
+    """
+    rules = ", ".join(f"{count} by {rule}" for rule, count in found.rules.items())
+    part = "all of them" if found.looked == found.videos else f"{found.looked} of {found.videos}"
+    bad = found.looked - found.usable
+    lines = [
+        f"{found.folder}: nothing is built",
+        f"  video files    {found.files}",
+        f"  ids            {found.videos}: {rules}",
+        f"  with captions  {found.captioned} of {found.videos}",
+        f"  looked at      {part}",
+        f"    unreadable     {_share(bad, found.looked)}",
+        f"    without sound  {_share(found.silent, found.usable)}",
+        f"  video          {_about(found)}{_time(found.hours * 3600)}",
+        *_estimates(found),
+        *_reasons(found.skipped),
+    ]
+    if not found.usable:
+        lines.append(f"None of the {found.looked} videos that were looked at can be used.")
+    return "\n".join(lines)
+
+
+def _about(found: Survey) -> str:
+    return "" if found.looked == found.videos else "about "
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} of {of}" + (f" ({100 * count / of:.0f} %)" if of else "")
+
+
+def _estimates(found: Survey) -> Iterator[str]:
+    if found.stored is None or found.build_seconds is None:
+        return
+    form = found.form
+    settings = f"{form.storage}, {form.short_side} pixels, {form.fps:g} frames a second"
+    yield f"  records        about {_bytes(found.stored)} ({settings})"
+    yield f"  build          about {_time(found.build_seconds)} with {found.workers} workers"
+    yield f"                 (as {found.tried} of the videos, up to {STRETCH:g} s of each, were)"
+
+
+def _time(seconds: float) -> str:
+    units = ("hours", 3600), ("minutes", 60), ("seconds", 1)
+    unit, size = next(((u, s) for u, s in units if seconds >= s), units[-1])
+    return f"{seconds / size:.2f} {unit}"
+
+
+def _bytes(count: float) -> str:
+    units = ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)
+    unit, size = next(((u, s) for u, s in units if count >= s), units[-1])
+    return f"{count / size:.3g} {unit}"
+
+
+def _reasons(skipped: list[dict[str, str]]) -> Iterator[str]:
+    """The reasons by how often they come, those that begin alike together."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in skipped:
+        words = (word for word in row["reason"].split() if "/" not in word)
+        kind = " ".join(["#" if any(map(str.isdigit, word)) else word for word in words][:3])
+        groups.setdefault(kind, []).append(row)
+    yield f"  left out so far  {len(skipped)}"
+    ordered = sorted(groups.values(), key=lambda rows: (-len(rows), rows[0]["reason"]))
+    for rows in ordered[:_KINDS]:
+        name = rows[0].get("path") or rows[0]["id"]
+        yield f"    {len(rows):6} such as {name}: {rows[0]['reason']}"
+    if len(ordered) > _KINDS:
+        yield f"    {sum(map(len, ordered[_KINDS:])):6} for {len(ordered) - _KINDS} other reasons"
