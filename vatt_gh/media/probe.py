@@ -56,18 +56,18 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
         with opened(path, form) as file:
             if next(file.container.decode(file.video), None) is None:
                 raise MediaError(path, "holds no frame")
-            end = _end(file, path)
+            end = _end(file, path, form)
             if end <= span.start:
                 raise MediaError(path, f"has no frame at {span.start:.1f} s")
             if span.end is None or span.end > end:
-                check_length(file.container, path, end)
+                check_length(file, path, end)
                 return Look(span, end - span.start, file.audio is not None)
             return Look(span, span.end - span.start, file.audio is not None)
     except MediaError as error:
         return error
 
 
-def _end(file: Opened, path: Path) -> float:
+def _end(file: Opened, path: Path, form: Form) -> float:
     """When the last picture ends, in seconds of the video: by its packet, not by a header."""
     unit = file.video.time_base
     # Where the header says nothing, far behind any end: FFmpeg goes to the last key frame.
@@ -76,11 +76,17 @@ def _end(file: Opened, path: Path) -> float:
         file.container.seek(int((seconds + file.zero) / unit), stream=file.video)
     except av.FFmpegError:  # no index: through all packets, of which none is decoded
         file.container.seek(0)
-    packets = (packet for packet in file.container.demux(file.video) if packet.pts is not None)
-    ends = [packet.pts + (packet.duration or 0) for packet in packets]
+    ends = [
+        # A picture without a duration is shown for one of the form's, as in a build; AVI files
+        # have empty packets where nothing changes.
+        (packet.pts + (packet.duration or 0)) * unit
+        + (1 / form.fps if packet.size and not packet.duration else 0)
+        for packet in file.container.demux(file.video)
+        if packet.pts is not None
+    ]
     if not ends:
         raise MediaError(path, "is truncated: nothing is where its end should be")
-    return float(max(ends) * unit) - file.zero
+    return float(max(ends)) - file.zero
 
 
 def trial(path: Path, found: Look, form: Form, longest: float) -> Trial | MediaError:

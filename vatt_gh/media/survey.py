@@ -230,7 +230,7 @@ def _estimates(found: Survey) -> Iterator[str]:
 def _time(seconds: float) -> str:
     units = ("hours", 3600), ("minutes", 60), ("seconds", 1)
     unit, size = next(((u, s) for u, s in units if seconds >= s), units[-1])
-    return f"{seconds / size:.2f} {unit}"
+    return f"{seconds / size:.3g} {unit}"
 
 
 def _bytes(count: float) -> str:

@@ -163,7 +163,7 @@ def _segments(
             break
     else:
         cutter.add_frames(sampler.finish())
-        _check_end(file.container, path, cutter, errors, span)
+        _check_end(file, path, cutter, errors, span)
     cutter.add_sound(sound.finish())
     check.end = cutter.sound_seconds()
     yield from cutter.rest()
@@ -190,7 +190,7 @@ def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
 
 
 def _check_end(
-    container: av.container.InputContainer,
+    file: Opened,
     path: Path,
     cutter: "_Cutter",
     errors: list[Exception],
@@ -202,19 +202,20 @@ def _check_end(
         raise MediaError(path, f"cannot be decoded: {errors[0]}" if errors else reason)
     if errors and span == WHOLE:
         raise MediaError(path, f"is damaged: {len(errors)} packets cannot be decoded")
-    check_length(container, path, cutter.seconds())
+    check_length(file, path, cutter.seconds())
 
 
-def check_length(container: av.container.InputContainer, path: Path, seconds: float) -> None:
+def check_length(file: Opened, path: Path, seconds: float) -> None:
     """Refuses a file whose pictures end long before its header says.
 
     A truncated file often decodes without complaint: its header promises more.
     """
+    container, video = file.container, file.video
     promised = float(container.duration / av.time_base) if container.duration else 0.0
-    video = container.streams.video[0]
     if container.format.name == "avi" and video.average_rate:
         # FFmpeg shortens its duration with the file; its number of frames stays.
         promised = max(promised, float(video.frames / video.average_rate))
+    promised -= max(0.0, file.zero)  # headers count from 0, wherever the streams begin
     if promised > seconds + 2.0 and seconds < 0.9 * promised:
         raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
 
