@@ -34,13 +34,15 @@ def write_media(
     sound_codec: str = "pcm_s16le",
     layout: str = "mono",
     options: dict[str, str] | None = None,
+    time_base: Fraction = MILLISECONDS,
+    codec_options: dict[str, str] | None = None,
 ) -> Path:
     """Writes a file; what has no images or no sound gets no such stream.
 
     Args:
         path: its suffix tells the container.
         images: [H, W, 3] uint8 each.
-        times: when each image begins to be shown, in seconds, exact to a millisecond.
+        times: when each image begins to be shown, in seconds, exact to the time base.
         fps: pictures a second, as the file claims; the last one is shown so long.
         codec, pix_fmt: of the pictures.
         pixel_aspect: width by height of a pixel; None: square.
@@ -48,6 +50,9 @@ def write_media(
         rate: samples a second.
         sound_codec, layout: of the sound; every channel gets the same.
         options: of the container.
+        time_base: of the pictures' time stamps, in seconds. AVI files have as many pictures a
+            second, of which those that nobody gave are empty.
+        codec_options: of the pictures; None: as fast as they come, none held back.
 
     Returns:
         The path.
@@ -55,10 +60,19 @@ def write_media(
     with av.open(str(path), "w", options=options or {}) as container:
         packets = []
         if len(images):
-            video = _picture_stream(container, codec, fps, images[0].shape, pix_fmt, pixel_aspect)
+            video = _picture_stream(
+                container,
+                codec,
+                fps,
+                images[0].shape,
+                pix_fmt,
+                pixel_aspect,
+                time_base,
+                codec_options,
+            )
             for image, time in zip(images, times, strict=True):
                 frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-                frame.pts, frame.time_base = round(time * 1000), MILLISECONDS
+                frame.pts, frame.time_base = round(time / time_base), time_base
                 packets += video.encode(frame)
             packets += video.encode(None)
         if len(sound):
@@ -72,13 +86,15 @@ def write_media(
     return path
 
 
-def _picture_stream(container, codec, fps, shape, pix_fmt, pixel_aspect):
+def _picture_stream(container, codec, fps, shape, pix_fmt, pixel_aspect, time_base, options):
     # One thread, and no frames held back: a file of few frames keeps its time stamps.
     x264 = {"crf": "8", "preset": "veryfast", "threads": "1", "bf": "0"}
-    video = container.add_stream(codec, rate=fps, options=x264 if codec == "libx264" else {})
+    if options is None:
+        options = x264 if codec == "libx264" else {}
+    video = container.add_stream(codec, rate=fps, options=options)
     video.height, video.width = shape[:2]
     video.pix_fmt = pix_fmt
-    video.codec_context.time_base = MILLISECONDS
+    video.codec_context.time_base = time_base
     if pixel_aspect is not None:
         video.codec_context.sample_aspect_ratio = pixel_aspect
     return video

@@ -88,6 +88,30 @@ def pixels_of(plane: av.video.plane.VideoPlane, channels: int) -> np.ndarray:
     return pixels if channels == 1 else pixels.reshape(plane.height, plane.width, channels)
 
 
+class AviPlaces:
+    """When the frames of an AVI file are shown.
+
+    AVI has no time stamps but the places of packets. Where a decoder holds frames back, FFmpeg
+    guesses when they are shown: a frame too late, and out of order for H.264 with B-frames. They
+    are shown in the order in which they come out, from the place of the first packet on.
+    """
+
+    def __init__(self) -> None:
+        self._first: int | None = None  # place of the first packet
+        self._held: int | None = None  # how many places its frame comes later
+
+    def take(self, packet: av.Packet) -> None:
+        """Takes a packet of pictures before it is decoded."""
+        if self._first is None and packet.size:
+            self._first = packet.dts
+
+    def correct(self, frame: av.VideoFrame) -> None:
+        """Sets a frame's time stamp; None, which is "at once", for those left at the end."""
+        if frame.dts is not None and self._held is None:
+            self._held = frame.dts - (self._first or 0)
+        frame.pts = None if frame.dts is None else frame.dts - (self._held or 0)
+
+
 class Sampler(Generic[Picture]):
     """Source frames at any times to pictures at a constant rate.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
 from vatt_gh.media.mp4 import to_mp4
-from vatt_gh.media.pictures import Planes, Sampler, Scaler
+from vatt_gh.media.pictures import AviPlaces, Planes, Sampler, Scaler
 from vatt_gh.media.sound import Chunk, Resampler, SoundCheck, place, to_flac
 
 _PATIENCE = 10.0  # s of video that a segment waits for its sound
@@ -134,9 +134,15 @@ def _decoded_from(file: Opened, seconds: float, errors: list[Exception]) -> Iter
     with contextlib.suppress(av.FFmpegError):
         if seconds > _LEAD:
             file.container.seek(int(target / file.video.time_base), stream=file.video)
+    places = AviPlaces() if file.container.format.name == "avi" else None
     for packet in file.container.demux(file.streams()):
+        if places is not None and packet.stream is file.video:
+            places.take(packet)
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                if places is not None and isinstance(frame, av.VideoFrame):
+                    places.correct(frame)
+                yield frame
         except av.error.InvalidDataError as error:
             errors.append(error)
 
