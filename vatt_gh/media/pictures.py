@@ -1,6 +1,6 @@
 """Source frames to frames at a constant rate: upright, of square pixels, of one size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
 
@@ -99,6 +99,17 @@ class AviPlaces:
     def __init__(self) -> None:
         self._first: int | None = None  # place of the first packet
         self._held: int | None = None  # how many places its frame comes later
+
+    def learn(self, packets: Iterable[av.Packet]) -> None:
+        """Decodes from the beginning of the file until it is clear how much is held back.
+
+        Elsewhere it is not: of the frames between two key frames some may need the first one.
+        """
+        for packet in packets:
+            self.take(packet)
+            for frame in packet.decode():
+                self.correct(frame)
+                return
 
     def take(self, packet: av.Packet) -> None:
         """Takes a packet of pictures before it is decoded."""

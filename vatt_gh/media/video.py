@@ -131,10 +131,12 @@ def read_window(
 def _decoded_from(file: Opened, seconds: float, errors: list[Exception]) -> Iterator[Any]:
     """Decoded frames from a key frame before a time on; from the beginning without an index."""
     target = max(0.0, seconds - _LEAD) + file.zero
+    places = AviPlaces() if file.container.format.name == "avi" else None
     with contextlib.suppress(av.FFmpegError):
         if seconds > _LEAD:
+            if places is not None:
+                places.learn(file.container.demux(file.video))
             file.container.seek(int(target / file.video.time_base), stream=file.video)
-    places = AviPlaces() if file.container.format.name == "avi" else None
     for packet in file.container.demux(file.streams()):
         if places is not None and packet.stream is file.video:
             places.take(packet)
