@@ -128,7 +128,10 @@ def test_links_to_files_elsewhere_are_followed(tmp_path):
     (folder / "captions").mkdir(parents=True)
     (folder / "captions" / f"{ID}.vtt").symlink_to(tmp_path / "elsewhere/speech.txt")
     (folder / "captions" / "gone.vtt").symlink_to(tmp_path / "nowhere")
-    assert find(folder, ID, "gone") == ({ID: f"captions/{ID}.vtt"}, {})
+    assert find(folder, ID, "gone") == (
+        {ID: f"captions/{ID}.vtt"},
+        {"captions/gone.vtt": "is a link to nothing"},
+    )
 
 
 def test_a_directory_without_captions(tmp_path):

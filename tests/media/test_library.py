@@ -99,6 +99,40 @@ def test_a_name_that_records_cannot_hold_is_left_out(tmp_path):
     assert json.loads(json.dumps(row)) == row
 
 
+def test_a_folder_with_a_name_that_records_cannot_hold(tmp_path):
+    put(tmp_path, os.fsdecode(b"caf\xe9/a.mp4"), "b.mp4")
+    library = scan(tmp_path)
+    assert [name for name, _ in library.videos] == ["b"]
+    assert [row["reason"] for row in library.skipped] == ["has a name that is not UTF-8"]
+
+
+def test_linked_files_and_folders_are_followed_once(tmp_path):
+    put(tmp_path / "manual", "own/a.mp4")
+    put(tmp_path / "other", "b.mp4", "deep/c.mp4")
+    videos = tmp_path / "manual" / "videos"
+    (videos / "disk2").symlink_to(tmp_path / "other" / "videos")
+    (videos / "d.mp4").symlink_to(tmp_path / "other" / "videos" / "b.mp4")
+    (videos / "again").symlink_to(videos / "own")
+    (videos / "up").symlink_to(videos)
+    (tmp_path / "other" / "videos" / "deep" / "up").symlink_to(tmp_path / "other")
+    (videos / "gone.mp4").symlink_to(tmp_path / "nowhere")
+    (videos / "itself.mp4").symlink_to(videos / "itself.mp4")
+    (videos / "gone.txt").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(videos / "pipe.mp4")
+    library = scan(tmp_path / "manual")
+    assert dict(library.videos) == {
+        "a": videos / "own" / "a.mp4",
+        "b": videos / "disk2" / "b.mp4",
+        "c": videos / "disk2" / "deep" / "c.mp4",
+        "d": videos / "d.mp4",
+    }
+    assert library.skipped == [
+        {"path": str(videos / "gone.mp4"), "reason": "is a link to nothing"},
+        {"path": str(videos / "itself.mp4"), "reason": "is a link to nothing"},
+        {"path": str(videos / "pipe.mp4"), "reason": "is no file"},
+    ]
+
+
 def test_broken_captions_leave_the_video(tmp_path):
     put(tmp_path, "a.mp4")
     (tmp_path / "caption.json").write_text('{"a": 3}')

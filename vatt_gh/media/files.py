@@ -4,6 +4,7 @@ Annotations never become part of a path: what they name is looked up among the f
 found, so that no id of theirs leads out of the directory.
 """
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -60,6 +61,14 @@ class Tree:
         first = next(found, None)
         return None if first is None else Path(first)
 
+    def skipped_of(self, suffixes: Collection[str]) -> list[dict[str, str]]:
+        """Rows of `skipped`: files with one of these suffixes, and folders."""
+        return [
+            row
+            for row in self.skipped
+            if os.path.splitext(row["path"])[1].lower() in suffixes or os.path.isdir(row["path"])
+        ]
+
     def error(self, what: str, where: object) -> UserError:
         """The error that shows the layout."""
         return UserError(
@@ -90,30 +99,44 @@ def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> 
     tree = Tree(Path(manual_dir), layout, [], [])
     if not tree.root.is_dir():
         raise tree.error("The directory with the data is missing.", manual_dir)
-    waiting, seen = [str(manual_dir)], set()
-    while waiting:
-        folder = waiting.pop()
+    waiting, linked, seen = [str(manual_dir)], [], set()
+    while waiting or linked:
+        # Linked folders last, so that what is found under two paths has its own.
+        folder = waiting.pop() if waiting else linked.pop()
         real = os.path.realpath(folder)
         if real in seen:
             continue
         seen.add(real)
         try:
-            entries = list(os.scandir(folder))
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
         except OSError as error:
             tree.skipped.append({"path": folder, "reason": f"cannot be read: {error.strerror}"})
             continue
-        waiting += [e.path for e in entries if e.name not in without and e.is_dir()]
         for entry in entries:
-            if not is_utf8(entry.name):
+            kind = _kind(entry)
+            if kind == "folder":
+                if entry.name not in without:
+                    (linked if entry.is_symlink() else waiting).append(entry.path)
+            elif not is_utf8(entry.path[len(str(manual_dir)) :]):
                 reason = "has a name that is not UTF-8"
                 tree.skipped.append({"path": entry.path, "reason": reason})
-            elif entry.is_file():
+            elif kind == "file":
                 tree.files.append(entry.path)
-            elif entry.is_symlink() and not entry.is_dir():
-                tree.skipped.append({"path": entry.path, "reason": "is a link to nothing"})
+            else:
+                tree.skipped.append({"path": entry.path, "reason": kind})
     tree.files.sort()
     tree.skipped.sort(key=lambda row: row["path"])
     return tree
+
+
+def _kind(entry: os.DirEntry) -> str:
+    """What lies under a name: "folder", "file", or why it is neither."""
+    with contextlib.suppress(OSError):  # a link that leads to itself
+        if entry.is_dir():
+            return "folder"
+        if entry.is_file():
+            return "file"
+    return "is a link to nothing" if entry.is_symlink() else "is no file"
 
 
 def stem(path: str) -> str:

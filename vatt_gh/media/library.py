@@ -10,9 +10,10 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import CaptionIndex, VideoCaptions, find_caption_files
+from vatt_gh.media.files import media_files, scan_files
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.listing import LISTING, Listed, read_listing
-from vatt_gh.media.names import is_utf8, video_id
+from vatt_gh.media.names import video_id
 
 SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 CAPTION_FILES = ("caption.json", "raw_caption.json", "raw_caption_superclean.json")
@@ -66,7 +67,8 @@ class Library:
 def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
     """Finds all videos and their captions; nothing is decoded.
 
-    Where there is a videos.csv, see `read_listing`, the videos are those that it lists.
+    Where there is a videos.csv, see `read_listing`, the videos are those that it lists. Links to
+    files and to folders are followed, each folder once.
 
     A video's own caption file wins over caption.json, see VideoCaptions; which of several files,
     see find_caption_files. Of caption.json, raw_caption.json and raw_caption_superclean.json the
@@ -110,14 +112,14 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
 def _named(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
     """All files below videos/ with the ids in their names."""
     folder = manual_dir / "videos"
-    found = folder.rglob("*") if folder.is_dir() else []
+    if not folder.is_dir():
+        return [], []
+    tree = scan_files(folder, LAYOUT)
+    skipped = tree.skipped_of(SUFFIXES)
     videos: dict[str, Path] = {}
-    skipped = []
-    for path in sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file()):
+    for path in sorted(map(Path, media_files(tree, SUFFIXES))):
         name = video_id(path.stem)
-        if not is_utf8(path.name):
-            skipped.append({"path": str(path), "reason": "has a name that is not UTF-8"})
-        elif name in videos:
+        if name in videos:
             reason = f"has the same id {name} as {videos[name]}"
             skipped.append({"path": str(path), "reason": reason})
         else:

@@ -1,11 +1,12 @@
 """Finds the caption files of videos, as yt-dlp, Whisper and people name them."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.names import is_utf8, video_id
+from vatt_gh.media.files import media_files, scan_files
+from vatt_gh.media.names import video_id
 
 # ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add eleven characters that name a track.
 _LANGUAGE = re.compile(r"\.([a-z]{2,3}(?:[-_][A-Za-z0-9_-]+)?)$")
@@ -25,7 +26,7 @@ def find_caption_files(
     csv, json3, vtt, srt, json; then by path.
 
     Args:
-        manual_dir: see vatt_gh.media.library.LAYOUT. Links to files are followed.
+        manual_dir: see vatt_gh.media.library.LAYOUT. Links to files and to folders are followed.
         ids: of the videos that are there.
 
     Returns:
@@ -35,13 +36,13 @@ def find_caption_files(
     ranked = []
     skipped = []
     for place, folder in enumerate(("captions", "videos")):
-        for path in _files(Path(manual_dir) / folder):
+        found, unusable = _files(Path(manual_dir) / folder)
+        skipped += [row for row in unusable if _is_ours(Path(row["path"]), folder)]
+        for path in found:
             name, language = _id_and_language(path.stem, ids)
             if name in ids:
                 ranked.append((place, _language_rank(language), _form_rank(path), path, name))
-            elif not is_utf8(path.name):
-                skipped.append({"path": str(path), "reason": "has a name that is not UTF-8"})
-            elif folder == "captions" or path.suffix.lower() not in (".csv", ".json"):
+            elif _is_ours(path, folder):
                 reason = f"has captions of {name}, and there is no such video file"
                 skipped.append({"path": str(path), "reason": reason})
     files: dict[str, Path] = {}
@@ -52,15 +53,17 @@ def find_caption_files(
     return files, skipped
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    found = folder.rglob("*") if folder.is_dir() else []
-    return sorted(
-        path
-        for path in found
-        if path.suffix.lower() in READERS
-        and not path.name.lower().endswith(_OTHER)
-        and path.is_file()
-    )
+def _is_ours(path: Path, folder: str) -> bool:
+    """Whether a file was meant as captions, whatever its name says."""
+    return folder == "captions" or path.suffix.lower() not in (".csv", ".json")
+
+
+def _files(folder: Path) -> tuple[list[Path], list[dict[str, str]]]:
+    if not folder.is_dir():
+        return [], []
+    tree = scan_files(folder, "")
+    found = (path for path in media_files(tree, READERS) if not path.lower().endswith(_OTHER))
+    return sorted(map(Path, found)), tree.skipped_of(READERS)
 
 
 def _id_and_language(stem: str, ids: Collection[str]) -> tuple[str, str]:
