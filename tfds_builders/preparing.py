@@ -74,13 +74,12 @@ def build(
 def _build_parts(
     name: str, parts: list[Part], library: Library, settings: Settings, data_dir: Path
 ) -> None:
-    todo = [part for part in parts if not part.finished()]
-    videos = sum(len(library.part(part.number, part.parts).videos) for part in todo)
-    with Progress(name, videos) as progress:
-        for part in todo:
+    shares = library.split_into(parts[0].parts)
+    todo = [(part, shares[part.number - 1]) for part in parts if not part.finished()]
+    with Progress(name, sum(len(share.videos) for _, share in todo)) as progress:
+        for part, share in todo:
             with part.claimed() as mine:
                 if mine and not part.finished():
-                    share = library.part(part.number, part.parts)
                     _build_part(name, part, share, settings, data_dir, progress.add)
                 elif not mine and settings.part:
                     raise UserError(

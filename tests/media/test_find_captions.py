@@ -5,6 +5,7 @@ import os
 import pytest
 
 from vatt_gh.media.captions import find_caption_files
+from vatt_gh.media.files import scan_files
 
 ID = "-Qw4w9WgXcQ"
 
@@ -17,7 +18,10 @@ def put(folder, *names):
 
 
 def find(folder, *ids):
-    files, skipped = find_caption_files(folder, ids)
+    there = [name for name in ("captions", "videos") if (folder / name).is_dir()]
+    files, skipped = find_caption_files(
+        {name: scan_files(folder / name, "") for name in there}, ids
+    )
     return (
         {name: str(path.relative_to(folder)) for name, path in files.items()},
         {os.path.relpath(row["path"], folder): row["reason"] for row in skipped},

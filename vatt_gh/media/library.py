@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import CaptionIndex, VideoCaptions, find_caption_files
-from vatt_gh.media.files import media_files, scan_files
+from vatt_gh.media.files import Tree, media_files, scan_files
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.listing import LISTING, Listed, read_listing
 from vatt_gh.media.names import video_id
@@ -58,10 +58,12 @@ class Library:
         """The same as it is below the directory."""
         return self.path(video).relative_to(self.folder).as_posix()
 
-    def part(self, number: int, parts: int) -> "Library":
-        """One of several parts, from 1; a video's part depends on its id alone."""
-        videos = [v for v in self.videos if zlib.crc32(v[0].encode()) % parts == number - 1]
-        return dataclasses.replace(self, videos=videos, skipped=[])
+    def split_into(self, parts: int) -> list["Library"]:
+        """So many parts; which one a video is in depends on its id alone."""
+        videos: list[list[tuple[str, Path]]] = [[] for _ in range(parts)]
+        for video, path in self.videos:
+            videos[zlib.crc32(video.encode()) % parts].append((video, path))
+        return [dataclasses.replace(self, videos=some, skipped=[]) for some in videos]
 
 
 def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
@@ -87,10 +89,12 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
             the index cannot be written.
     """
     manual_dir = Path(manual_dir)
+    folders = (name for name in ("captions", "videos") if (manual_dir / name).is_dir())
+    trees = {name: scan_files(manual_dir / name, LAYOUT) for name in folders}
     if (manual_dir / LISTING).is_file():
         rows, skipped = read_listing(manual_dir)
     else:
-        rows, skipped = _named(manual_dir)
+        rows, skipped = _named(trees.get("videos"))
     if not rows:
         missing = "is missing" if not manual_dir.is_dir() else "holds no video"
         raise UserError(
@@ -102,19 +106,17 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
     return Library(
         folder=manual_dir,
         videos=sorted((row.id, row.path) for row in rows),
-        captions=_captions(manual_dir, index_dir, rows, skipped),
+        captions=_captions(manual_dir, trees, index_dir, rows, skipped),
         skipped=skipped,
         spans={row.id: row.span for row in rows if row.span != WHOLE},
         labels={row.id: row.labels for row in rows if row.labels},
     )
 
 
-def _named(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
-    """All files below videos/ with the ids in their names."""
-    folder = manual_dir / "videos"
-    if not folder.is_dir():
+def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
+    """All files below videos/, if it is there, with the ids in their names."""
+    if tree is None:
         return [], []
-    tree = scan_files(folder, LAYOUT)
     skipped = tree.skipped_of(SUFFIXES)
     videos: dict[str, Path] = {}
     for path in sorted(map(Path, media_files(tree, SUFFIXES))):
@@ -128,11 +130,15 @@ def _named(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
 
 
 def _captions(
-    manual_dir: Path, index_dir: Path | None, rows: list[Listed], skipped: list[dict[str, str]]
+    manual_dir: Path,
+    trees: dict[str, Tree],
+    index_dir: Path | None,
+    rows: list[Listed],
+    skipped: list[dict[str, str]],
 ) -> VideoCaptions:
     """The captions of videos; what of them cannot be used is added to `skipped`."""
     names = {row.id for row in rows}
-    files, unused = find_caption_files(manual_dir, names)
+    files, unused = find_caption_files(trees, names)
     skipped += unused
     files |= {row.id: row.caption_path for row in rows if row.caption_path is not None}
     given = {row.id: row.captions for row in rows if row.captions}

@@ -1,11 +1,11 @@
 """Finds the caption files of videos, as yt-dlp, Whisper and people name them."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.files import media_files, scan_files
+from vatt_gh.media.files import Tree, media_files
 from vatt_gh.media.names import video_id
 
 # ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add eleven characters that name a track.
@@ -15,7 +15,7 @@ _OTHER = (".info.json", ".live_chat.json")
 
 
 def find_caption_files(
-    manual_dir: Path, ids: Collection[str]
+    trees: Mapping[str, Tree], ids: Collection[str]
 ) -> tuple[dict[str, Path], list[dict[str, str]]]:
     """Finds one caption file for each video: in captions/**, or beside the videos in videos/**.
 
@@ -26,7 +26,7 @@ def find_caption_files(
     csv, json3, vtt, srt, json; then by path.
 
     Args:
-        manual_dir: see vatt_gh.media.library.LAYOUT. Links to files and to folders are followed.
+        trees: the files of captions/ and of videos/, of those folders that are there.
         ids: of the videos that are there.
 
     Returns:
@@ -36,9 +36,11 @@ def find_caption_files(
     ranked = []
     skipped = []
     for place, folder in enumerate(("captions", "videos")):
-        found, unusable = _files(Path(manual_dir) / folder)
+        if folder not in trees:
+            continue
+        unusable = trees[folder].skipped_of(READERS)
         skipped += [row for row in unusable if _is_ours(Path(row["path"]), folder)]
-        for path in found:
+        for path in _files(trees[folder]):
             name, language = _id_and_language(path.stem, ids)
             if name in ids:
                 ranked.append((place, _language_rank(language), _form_rank(path), path, name))
@@ -58,12 +60,9 @@ def _is_ours(path: Path, folder: str) -> bool:
     return folder == "captions" or path.suffix.lower() not in (".csv", ".json")
 
 
-def _files(folder: Path) -> tuple[list[Path], list[dict[str, str]]]:
-    if not folder.is_dir():
-        return [], []
-    tree = scan_files(folder, "")
+def _files(tree: Tree) -> list[Path]:
     found = (path for path in media_files(tree, READERS) if not path.lower().endswith(_OTHER))
-    return sorted(map(Path, found)), tree.skipped_of(READERS)
+    return sorted(map(Path, found))
 
 
 def _id_and_language(stem: str, ids: Collection[str]) -> tuple[str, str]:
