@@ -22,7 +22,7 @@ class MediaError(Exception):
         super().__init__(f"{path}: {reason}")
 
     def __reduce__(self) -> tuple:
-        return MediaError, (self.path, self.reason)  # it crosses process borders
+        return type(self), (self.path, self.reason)  # it crosses process borders
 
 
 def _setting(default: float | int | str, explanation: str) -> Any:

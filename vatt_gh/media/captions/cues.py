@@ -4,9 +4,9 @@ import html
 import math
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from vatt_gh.media.form import MediaError
 from vatt_gh.media.words import split_words
 
 # Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and places ({\an8}).
@@ -39,20 +39,8 @@ class Cue(NamedTuple):
     end: Any
 
 
-class CaptionFileError(Exception):
-    """A caption file of one video that cannot be read at all.
-
-    Args:
-        path: the file.
-        reason: one sentence, for the list of what was left out.
-    """
-
-    def __init__(self, path: Path | str, reason: str):
-        self.path, self.reason = str(path), reason
-        super().__init__(f"{path}: {reason}")
-
-    def __reduce__(self) -> tuple:
-        return CaptionFileError, (self.path, self.reason)  # it crosses process borders
+class CaptionFileError(MediaError):
+    """A caption file of one video that cannot be read at all."""
 
 
 def overlapping(captions: list[Caption], start: float, end: float) -> list[Caption]:
