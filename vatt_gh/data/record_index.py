@@ -1,21 +1,15 @@
-"""Where every record lies in its TFRecord shard, so that any one can be read at once.
-
-A TFRecord file is a row of records: uint64 length, uint32 checksum of it, the bytes, uint32
-checksum of the bytes; all little-endian.
-"""
+"""Where every record lies in its TFRecord shard, so that any one can be read at once."""
 
 import dataclasses
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 
 from vatt_gh.errors import UserError
+from vatt_gh.media.tfrecord import CHECKSUM, HEADER
 
 INDEX_FILE = "records.index.npz"
-_HEADER = struct.Struct("<QI")
-_FOOTER_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +95,10 @@ def _places(path: Path) -> list[tuple[int, int]]:
     with path.open("rb", buffering=0) as file:
         position = 0
         while position < size:
-            header = os.pread(file.fileno(), _HEADER.size, position)
-            length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else size
-            begin = position + _HEADER.size
-            position = begin + length + _FOOTER_BYTES
+            header = os.pread(file.fileno(), HEADER.size, position)
+            length = HEADER.unpack(header)[0] if len(header) == HEADER.size else size
+            begin = position + HEADER.size
+            position = begin + length + CHECKSUM.size
             if position > size:
                 raise UserError(
                     f"A shard ends in the middle of record {len(places)}.",

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
-_HEADER = struct.Struct("<QI")
-_CHECKSUM = struct.Struct("<I")
+HEADER = struct.Struct("<QI")
+CHECKSUM = struct.Struct("<I")
 # The upper half of the length of a record below 4 GiB, and so what to look for.
 _ZEROS = re.compile(rb"\0{4,}")
 _CHUNK = 1 << 20
@@ -52,14 +52,14 @@ def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int
         size, offset = os.fstat(file.fileno()).st_size, 0
         while offset < size:
             length = _length_at(file, offset)
-            end = None if length is None else offset + _HEADER.size + length + _CHECKSUM.size
+            end = None if length is None else offset + HEADER.size + length + CHECKSUM.size
             if end is None:
                 reason = "its length and the checksum of that disagree"
             elif end > size:
                 reason = f"the file ends {end - size} bytes before it does"
             else:
                 data = file.read(length)
-                if file.read(_CHECKSUM.size) == _CHECKSUM.pack(masked_crc32c(data)):
+                if file.read(CHECKSUM.size) == CHECKSUM.pack(masked_crc32c(data)):
                     yield offset, data
                     offset = end
                     continue
@@ -76,28 +76,28 @@ def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int
 def _length_at(file: BinaryIO, offset: int) -> int | None:
     """The length of the record that begins here; None if none does. The file is left behind it."""
     file.seek(offset)
-    return _length(file.read(_HEADER.size))
+    return _length(file.read(HEADER.size))
 
 
 def _length(header: bytes) -> int | None:
-    if len(header) < _HEADER.size:
+    if len(header) < HEADER.size:
         return None
-    length, checksum = _HEADER.unpack(header)
+    length, checksum = HEADER.unpack(header)
     return length if checksum == masked_crc32c(header[:8]) else None
 
 
 def _next_header(file: BinaryIO, start: int, size: int) -> int:
     """Where the next record may begin, or the end of the file."""
-    while start + _HEADER.size <= size:
+    while start + HEADER.size <= size:
         file.seek(start)
         chunk = file.read(_CHUNK)
         for zeros in _ZEROS.finditer(chunk):
             # Long runs of zeros are holes in the file: a header is only where one ends, because
             # the checksum, 4 bytes that follow, is not zero.
             for upper in range(max(4, zeros.start(), zeros.end() - 7), zeros.end() - 3):
-                if _length(chunk[upper - 4 : upper - 4 + _HEADER.size]) is not None:
+                if _length(chunk[upper - 4 : upper - 4 + HEADER.size]) is not None:
                     return start + upper - 4
-        if start + len(chunk) >= size or len(chunk) < _HEADER.size:
+        if start + len(chunk) >= size or len(chunk) < HEADER.size:
             break
-        start += len(chunk) - (_HEADER.size - 1)  # a header may lie across the border
+        start += len(chunk) - (HEADER.size - 1)  # a header may lie across the border
     return size
