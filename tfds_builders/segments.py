@@ -142,13 +142,12 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _finish(self, decoded: Decoded) -> None:
         library, video = self.library, decoded.video
-        if decoded.error is not None:
-            row = {"path": str(library.path(video)), "id": video, "reason": decoded.error}
-            self.skipped.append(row)
-            return
-        if decoded.remark is not None:
+        reason = decoded.error or decoded.remark
+        if reason is not None:
             path = str(library.path(video))
-            self.skipped.append({"path": path, "id": video, "reason": decoded.remark})
+            self.skipped.append({"path": path, "id": video, "reason": reason})
+        if decoded.error is not None:
+            return
         captions = library.captions.get(video, [])
         self.skipped += library.captions.skipped(video)
         self.counts["videos"] += 1

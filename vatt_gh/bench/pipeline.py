@@ -80,8 +80,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for name, own in rates.items():
         bare = rates[f"{name.split(',')[0]}, bare decode"]
         share = statistics.median(r / b for r, b in zip(own, bare, strict=True))
-        rows.append({"case": name, "rate": statistics.median(own), "unit": _UNIT})
-        rows[-1]["share_of_bare_decode"] = share
+        rate = statistics.median(own)
+        rows.append({"case": name, "rate": rate, "unit": _UNIT, "share_of_bare_decode": share})
     return {"rows": rows, "cpus": len(os.sched_getaffinity(0))}
 
 

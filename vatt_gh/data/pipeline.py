@@ -62,12 +62,13 @@ def training_batches(
 
     def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
         turns = [
-            functools.partial(_training_sample, source, number, len(sources), place)
+            functools.partial(
+                _training_sample, source, number, len(sources), place, tokenizer, config
+            )
             for number, source in enumerate(sources)
         ]
-        number = tf.cast(place % len(sources), tf.int32)
-        chosen = [functools.partial(turn, tokenizer, config) for turn in turns]
-        result = chosen[0]() if len(sources) == 1 else tf.switch_case(number, chosen)
+        turn = tf.cast(place % len(sources), tf.int32)
+        result = turns[0]() if len(sources) == 1 else tf.switch_case(turn, turns)
         result[names.INDEX] = tf.cast(place % global_batch, tf.int32)
         return result
 

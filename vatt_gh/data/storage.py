@@ -15,6 +15,8 @@ from vatt_gh.media.mp4 import from_mp4
 from vatt_gh.media.sound import from_flac
 from vatt_gh.media.video import read_window
 
+_SILENCE = np.zeros(0, np.int16)
+
 Example = dict[str, tf.Tensor]
 # example, frames [T] int32 and sound samples [S] int32 wanted, [4] int32 crop (top, left, height,
 # width) -> [T, height, width, 3] uint8, [S] int16 (zeros where the example has no sound)
@@ -65,43 +67,44 @@ def _of_jpeg(
     return tf.stack(pictures), sound
 
 
-def _of_mp4(
-    video: bytes,
-    audio: bytes,
+def _of_mp4(video: bytes, audio: bytes, *wanted: Any) -> tuple[np.ndarray, np.ndarray]:
+    def decode(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
+        sound = from_flac(audio, samples.start, len(samples)) if samples else _SILENCE
+        return from_mp4(video, frames.start, len(frames)), sound
+
+    return _decoded(decode, *wanted)
+
+
+def _of_original(form: Form, folder: Path) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    def read(path: bytes, start: np.float32, *wanted: Any) -> tuple[np.ndarray, np.ndarray]:
+        # Counted from the video's beginning in place of the segment's.
+        first = round(float(start) * form.fps)
+        sample = round(first / form.fps * form.audio_rate)
+
+        def decode(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
+            frames = range(frames.start + first, frames.stop + first)
+            samples = range(samples.start + sample, samples.stop + sample)
+            return read_window(folder / path.decode(), form, frames, samples)
+
+        return _decoded(decode, *wanted)
+
+    return read
+
+
+def _decoded(
+    decode: Callable[[range, range], tuple[list[np.ndarray], np.ndarray]],
     has_audio: bool,
     frames: np.ndarray,
     samples: np.ndarray,
     crop: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    first = frames.min()
-    pictures = from_mp4(video, int(first), int(frames.max() - first) + 1)
+    """What a graph asks for, of the stretches around it that are decoded at once."""
+    shown = range(frames.min(), frames.max() + 1)
+    heard = range(samples.min(), samples.max() + 1) if has_audio else range(0)
+    pictures, sound = decode(shown, heard)
     if not has_audio:
-        return _cropped(pictures, frames - first, crop), np.zeros(len(samples), np.int16)
-    low = samples.min()
-    sound = from_flac(audio, int(low), int(samples.max() - low) + 1)
-    return _cropped(pictures, frames - first, crop), sound[samples - low]
-
-
-def _of_original(form: Form, folder: Path) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    def read(
-        path: bytes,
-        start: np.float32,
-        has_audio: bool,
-        frames: np.ndarray,
-        samples: np.ndarray,
-        crop: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        # Of the video in place of its segment.
-        begin = round(float(start) * form.fps)
-        frames = frames + begin
-        samples = samples + round(begin / form.fps * form.audio_rate)
-        wanted_frames = range(frames.min(), frames.max() + 1)
-        wanted = range(samples.min(), samples.max() + 1) if has_audio else range(0)
-        pictures, sound = read_window(folder / path.decode(), form, wanted_frames, wanted)
-        heard = sound[samples - wanted.start] if has_audio else np.zeros(len(samples), np.int16)
-        return _cropped(pictures, frames - wanted_frames.start, crop), heard
-
-    return read
+        return _cropped(pictures, frames - shown.start, crop), np.zeros(len(samples), np.int16)
+    return _cropped(pictures, frames - shown.start, crop), sound[samples - heard.start]
 
 
 def _cropped(pictures: list[np.ndarray], places: np.ndarray, crop: Any) -> np.ndarray:

@@ -124,8 +124,8 @@ def read_window(
         pictures.extend(sampler.finish() if len(pictures) < len(frames) else ())
         if not pictures:
             raise MediaError(path, f"has no frame at {frames.start / form.fps:.1f} s")
-        heard = place(chunks + sound.finish(), samples.start, samples.stop)
-        return pictures[: len(frames)], heard
+        chunks += sound.finish()
+        return pictures[: len(frames)], place(chunks, samples.start, samples.stop)
 
 
 def _decoded_from(file: Opened, seconds: float, errors: list[Exception]) -> Iterator[Any]:
