@@ -10,13 +10,13 @@ smaller run sets train.batch_size, train.steps and harmonize.curriculum_steps.
 from ml_collections import ConfigDict
 
 from vatt_gh.config import default
+from vatt_gh.models.sizes import MODELS
 
 
 def get_config() -> ConfigDict:
     """Returns the configuration; what it does not set has the original's value by default."""
     config = default()
-    medium = {"layers": 12, "d_model": 1024, "d_ff": 4096, "heads": 16, "d_kv": 64}
-    config.model.video.update(medium)
+    config.model.update(MODELS["tx_fac_mbs"]())
     config.model.dtype = "bfloat16"
     config.model.remat = True
     return config

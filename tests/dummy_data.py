@@ -79,6 +79,13 @@ def table(path: Path, header: str, rows: Iterable[Sequence[object]]) -> Path:
     return path
 
 
+def _howto100m(directory: Path) -> None:
+    for name, suffix in zip(YOUTUBE[:2], (".mp4", ".webm"), strict=True):
+        video(directory / "videos" / f"{name}{suffix}", seconds=3)
+    captions = {YOUTUBE[0]: {"text": ["cut the naïve onion"], "start": [0.5], "end": [2.0]}}
+    text(directory / "caption.json", json.dumps(captions))
+
+
 def _ucf101(directory: Path) -> None:
     # The archive spells the files of HandstandPushups with a capital S, the lists do not.
     clips = {}
@@ -290,12 +297,14 @@ def varint(value: int) -> bytes:
 
 
 MAKERS = {
+    "howto100m": _howto100m,
     "ucf101": _ucf101,
     "hmdb51": _hmdb51,
     "kinetics400": _kinetics400,
     "kinetics400_cvdf": _kinetics400_cvdf,
     "esc50": _esc50,
     "msrvtt": _msrvtt,
+    "msrvtt_1ka": _msrvtt,
     "youcook2": _youcook2,
     "audioset": _audioset,
     "youtube8m": _youtube8m,

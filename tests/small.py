@@ -42,12 +42,12 @@ def small_config(kind: str = "three_tower", **overrides: object) -> ConfigDict:
 
 
 def small_batch(config: ConfigDict, size: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
-    """A random batch; sample 1 has no sound, sample 2 no text."""
+    """A random batch; sample 1 has no sound, sample 2 no text, sample 4 no video."""
     rng = np.random.default_rng(seed)
     data = config.data
-    audio_mask, text_mask = np.ones(size, bool), np.ones(size, bool)
-    if size > 2:
-        audio_mask[1], text_mask[2] = False, False
+    video_mask, audio_mask, text_mask = np.ones((3, size), bool)
+    if size > 4:
+        audio_mask[1], text_mask[2], video_mask[4] = False, False, False
     text = rng.integers(1, WORDS, (size, data.candidates, data.words)).astype(np.int32)
     text[:, -1, data.words // 2 :] = 0
     video = rng.uniform(-1, 1, (size, data.frames, data.size, data.size, 3))
@@ -55,6 +55,7 @@ def small_batch(config: ConfigDict, size: int = 8, seed: int = 0) -> dict[str, n
         "video": video.astype(np.float32),
         "audio": rng.uniform(-1, 1, (size, data.audio_samples)).astype(np.float32),
         "text": text,
+        "video_mask": video_mask,
         "audio_mask": audio_mask,
         "text_mask": text_mask,
         "index": np.arange(size, dtype=np.int32),

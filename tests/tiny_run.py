@@ -100,7 +100,7 @@ def prepared(session: Path) -> Tiny:
     )
     render_corpus(folder / "corpus", spec, workers=1)
     tiny = Tiny(folder / "corpus", folder / "records", folder / "programs")
-    from vatt_gh.data.records import find_or_build
+    from vatt_gh.data.sources import find_or_build
 
     find_or_build(tiny.config())
     return tiny

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
+from tfds_builders.sets import SETS
 from tfds_builders.workers import Limits
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
@@ -54,8 +55,8 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", help="howto100m")
-    parser.add_argument("--manual_dir", required=True, help="videos and captions")
+    parser.add_argument("name", help=", ".join(SETS))
+    parser.add_argument("--manual_dir", required=True, help="what you have, see README.md")
     parser.add_argument("--data_dir", required=True, help="where records go")
     for field in dataclasses.fields(Form):
         parser.add_argument(
@@ -75,11 +76,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--gigabytes", type=float, default=Limits.gigabytes, help="of memory, likewise; default 4"
     )
+    parser.add_argument(
+        "--beam_pipeline_options",
+        default="",
+        help="build the parts with Apache Beam: runner=DirectRunner,direct_num_workers=2",
+    )
     parser.add_argument("--dry_run", action="store_true", help="build nothing; say what would be")
     options = vars(parser.parse_args(argv))
     form = Form(**{field.name: options.pop(field.name) for field in dataclasses.fields(Form)})
     limits = Limits(options.pop("seconds"), options.pop("gigabytes"))
-    settings = Settings(*(options.pop(key) for key in ("workers", "parts", "part")), limits)
+    settings = Settings(
+        *(options.pop(key) for key in ("workers", "parts", "part")),
+        limits,
+        options.pop("beam_pipeline_options"),
+    )
     dry, data_dir = options.pop("dry_run"), options.pop("data_dir")
     try:
         if dry:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tfds_builders.workers import Died, Limits, run_in_order
 from vatt_gh.media.form import Form, MediaError, Segment, Span
 from vatt_gh.media.sound import SoundCheck
+from vatt_gh.media.sound_file import is_sound_file
 from vatt_gh.media.video import read_segments
 
 
@@ -87,6 +88,8 @@ def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decod
     except OSError as error:  # of the spool: nothing that this video is to blame for
         return error
     problem = check.problem() if has_audio else None
+    if problem is not None and is_sound_file(path):
+        return Decoded(video, 0, False, problem)
     remark = problem or (check.remark(seconds) if has_audio else None)
     return Decoded(video, count, has_audio and problem is None, None, remark)
 

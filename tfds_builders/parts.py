@@ -25,12 +25,14 @@ class Settings:
         parts: how many; 0: see `parts_of`.
         part: the one to build, from 1; 0: all that nobody else is at.
         limits: of one video.
+        beam: options of a Beam pipeline that builds the parts; "": they are built here.
     """
 
     workers: int = 2
     parts: int = 0
     part: int = 0
     limits: Limits = dataclasses.field(default_factory=Limits)
+    beam: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

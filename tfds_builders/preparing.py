@@ -9,22 +9,39 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tfds_builders import beam, downstream
 from tfds_builders.checks import check_name, check_settings
 from tfds_builders.howto100m import Howto100m
 from tfds_builders.parts import Part, Settings, parts_of
 from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
+from tfds_builders.sets import SETS
+from tfds_builders.youtube8m import Youtube8m
 from vatt_gh.data.record_index import write_index
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
-from vatt_gh.media.library import Library, scan
+from vatt_gh.media.library import Library
 
-BUILDERS: dict[str, type[SegmentBuilder]] = {"howto100m": Howto100m}
+BUILDERS: dict[str, type[SegmentBuilder]] = {
+    builder.name: builder
+    for builder in (
+        Howto100m,
+        Youtube8m,
+        downstream.Ucf101,
+        downstream.Hmdb51,
+        downstream.Kinetics400,
+        downstream.Esc50,
+        downstream.Msrvtt,
+        downstream.Msrvtt1ka,
+        downstream.Youcook2,
+        downstream.Audioset,
+    )
+}
 
 
 def build(
@@ -34,7 +51,7 @@ def build(
 
     Args:
         name: of BUILDERS.
-        manual_dir: videos and captions, see vatt_gh.media.library.LAYOUT.
+        manual_dir: as the set's layout in tfds_builders.sets.
         data_dir: where records go.
         form: how videos are stored.
         settings: see Settings.
@@ -51,7 +68,7 @@ def build(
     folder = Path(data_dir) / name
     for info in folder.glob("*/*/dataset_info.json"):
         _check_same(info.parent, dataclasses.asdict(form))
-    library = scan(Path(manual_dir), Path(data_dir))
+    library = SETS[name].scan(Path(manual_dir), Path(data_dir))
     size = sum(path.stat().st_size for _, path in library.videos)
     parts = parts_of(folder, form, settings.parts, size)
     wanted = [part for part in parts if settings.part in (0, part.number)]
@@ -71,33 +88,49 @@ def build(
     return finished
 
 
+class _Task(NamedTuple):
+    """A part that is to be built, as it can be pickled."""
+
+    name: str
+    part: Part
+    share: Library
+    settings: Settings
+    data_dir: Path
+
+
 def _build_parts(
     name: str, parts: list[Part], library: Library, settings: Settings, data_dir: Path
 ) -> None:
     shares = library.split_into(parts[0].parts)
-    todo = [(part, shares[part.number - 1]) for part in parts if not part.finished()]
-    with Progress(name, sum(len(share.videos) for _, share in todo)) as progress:
-        for part, share in todo:
-            with part.claimed() as mine:
-                if mine and not part.finished():
-                    _build_part(name, part, share, settings, data_dir, progress.add)
-                elif not mine and settings.part:
-                    raise UserError(
-                        f"Another process is building part {part.number}.",
-                        where=part.folder / part.config_name,
-                        expected="one process a part",
-                        todo="wait for it, or leave --part out to build what nobody is at",
-                    )
+    tasks = [
+        _Task(name, part, shares[part.number - 1], settings, data_dir)
+        for part in parts
+        if not part.finished()
+    ]
+    if settings.beam:
+        beam.run(_build_unless_taken, tasks, settings.beam)
+        return
+    with Progress(name, sum(len(task.share.videos) for task in tasks)) as progress:
+        for task in tasks:
+            _build_unless_taken(task, progress.add)
 
 
-def _build_part(
-    name: str,
-    part: Part,
-    library: Library,
-    settings: Settings,
-    data_dir: Path,
-    on_video: Callable[[float], None],
-) -> None:
+def _build_unless_taken(task: _Task, on_video: Callable[[float], None] = lambda _: None) -> None:
+    part = task.part
+    with part.claimed() as mine:
+        if mine and not part.finished():
+            _build_part(task, on_video)
+        elif not mine and task.settings.part:
+            raise UserError(
+                f"Another process is building part {part.number}.",
+                where=part.folder / part.config_name,
+                expected="one process a part",
+                todo="wait for it, or leave --part out to build what nobody is at",
+            )
+
+
+def _build_part(task: _Task, on_video: Callable[[float], None]) -> None:
+    name, part, library, settings, data_dir = task
     config = SegmentConfig(
         name=part.config_name,
         workers=settings.workers,

@@ -14,9 +14,10 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.decoding import Decoded, decode_all
 from tfds_builders.features import example_of, features_of
+from tfds_builders.sets import SETS
 from tfds_builders.workers import Limits
 from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
-from vatt_gh.media.library import LAYOUT, Library, scan
+from vatt_gh.media.library import Library
 from vatt_gh.media.words import split_words
 
 # Bytes of video files whose segments share a shard. Records may take ten times as much, and TFDS
@@ -53,14 +54,22 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     shuffling disabled, reads everything into memory in between.
     """
 
-    VERSION = tfds.core.Version("2.0.0")
-    RELEASE_NOTES: ClassVar = {"2.0.0": "Three storages: jpeg, mp4, index."}
+    VERSION = tfds.core.Version("3.0.0")
+    RELEASE_NOTES: ClassVar = {
+        "3.0.0": "Names of classes; sound alone.",
+        "2.0.0": "Three storages: jpeg, mp4, index.",
+    }
     BUILDER_CONFIGS: ClassVar = [
         SegmentConfig(name=storage, storage=storage, description=f"Frames and sound as {storage}.")
         for storage in STORAGES
     ]
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Point manual_dir at your files; nothing is copied:{LAYOUT}"
-    DESCRIPTION: ClassVar = "Segments of videos with frames, sound and captions."
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        layout = SETS[cls.name].layout
+        cls.MANUAL_DOWNLOAD_INSTRUCTIONS = (
+            f"Point manual_dir at your files; nothing is copied:{layout}"
+        )
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -75,7 +84,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features_of(self.builder_config.storage)),
-            description=self.DESCRIPTION,
+            description=SETS[self.name].description,
             disable_shuffling=True,  # they are in random order already
             metadata=tfds.core.MetadataDict(
                 dataclasses.asdict(self.builder_config.form()),
@@ -87,12 +96,12 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
     ) -> None:
-        # Not dl_manager.manual_dir: its complaint about a missing one does not show the layout.
-        library = self.library or scan(
-            Path(dl_manager._manual_dir or dl_manager.manual_dir), Path(self.data_dir_root)
+        library = self.library or SETS[self.name].scan(
+            _manual_dir(dl_manager), Path(self.data_dir_root)
         )
         self.library = library
         self.info.metadata["manual_dir"] = str(library.folder.absolute())
+        self.info.metadata["class_names"] = library.class_names
         splits = _by_split(library)
         decoding = decode_all(
             [
@@ -168,6 +177,14 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         words = json.dumps(dict(sorted(self.words.items())), ensure_ascii=False)
         (folder / "words.json").write_text(words, encoding="utf-8")
         (folder / COUNTS_FILE).write_text(json.dumps(dict(sorted(self.counts.items()))))
+
+
+def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
+    try:
+        return Path(dl_manager.manual_dir)
+    except AssertionError:
+        # TFDS's complaint about a missing one does not show the layout; that of a scan does.
+        return Path(dl_manager._manual_dir)
 
 
 def _by_split(library: Library) -> dict[str, list[tuple[str, Path]]]:

@@ -5,26 +5,29 @@ from collections.abc import Mapping
 import numpy as np
 
 # B samples, T frames, H x W pixels, S sound samples, K caption candidates, W words.
-VIDEO = "video"  # [B, T, H, W, 3] float32 in [-1, 1], RGB
+VIDEO = "video"  # [B, T, H, W, 3] float32 in [-1, 1], RGB; all dark where it is missing
 AUDIO = "audio"  # [B, S] float32 in [-1, 1], mono at the records' rate; zeros where it is missing
 TEXT = "text"  # [B, K, W] int32 word ids, 0 = padding
+VIDEO_MASK = "video_mask"  # [B] bool, False where a sample is sound alone
 AUDIO_MASK = "audio_mask"  # [B] bool, False where a sample has no sound
 TEXT_MASK = "text_mask"  # [B] bool, False where a sample has no caption
 INDEX = "index"  # [B] int32, place of the sample in the global batch
 
 MODALITIES = (VIDEO, AUDIO, TEXT)
-DEVICE_KEYS = (*MODALITIES, AUDIO_MASK, TEXT_MASK, INDEX)  # what the training step takes
+MASKS = (VIDEO_MASK, AUDIO_MASK, TEXT_MASK)
+DEVICE_KEYS = (*MODALITIES, *MASKS, INDEX)  # what the training step takes
 
 # Known to the host alone: they name a sample in messages and reports.
 VIDEO_ID = "video_id"  # [B] bytes
 START = "start"  # [B] float32, seconds in the source video
 END = "end"  # [B] float32, seconds in the source video
 
-RANKS = {VIDEO: 5, AUDIO: 2, TEXT: 3, AUDIO_MASK: 1, TEXT_MASK: 1, INDEX: 1}
+RANKS = {VIDEO: 5, AUDIO: 2, TEXT: 3, VIDEO_MASK: 1, AUDIO_MASK: 1, TEXT_MASK: 1, INDEX: 1}
 DTYPES = {
     VIDEO: np.float32,
     AUDIO: np.float32,
     TEXT: np.int32,
+    VIDEO_MASK: np.bool_,
     AUDIO_MASK: np.bool_,
     TEXT_MASK: np.bool_,
     INDEX: np.int32,

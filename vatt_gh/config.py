@@ -149,7 +149,8 @@ def _train() -> ConfigDict:
 def _data() -> ConfigDict:
     return ConfigDict(
         {
-            "builder": "howto100m",  # a package of tfds_builders
+            "builder": "howto100m",  # a name in tfds_builders.sets
+            "split": "train",  # the one that is read
             "manual_dir": "",  # videos and captions; needed only where no records exist yet
             "data_dir": "",  # where records are, or are built to
             "build_workers": 2,  # processes that decode while records are built
@@ -159,8 +160,9 @@ def _data() -> ConfigDict:
             "build_short_side": 256,  # pixels
             "build_audio_rate": 48_000,  # Hz
             "build_segment_seconds": 30.0,
-            # More data sets, "BUILDER=DATA_DIR" each, that take turns with the one above, sample
-            # by sample: ("youtube8m=/data/yt8m", ...). What has no captions has no text.
+            # More data sets, "BUILDER=DATA_DIR" or "BUILDER/SPLIT=DATA_DIR" each, that take turns
+            # with the one above, sample by sample: ("audioset/unbalanced_train=/data/as", ...).
+            # What has no captions has no text; what is sound alone has no loss.
             "also": (),
             "frames": 32,  # of one window
             "fps": 10.0,  # frames a second of a window; records may hold more, or fewer
@@ -191,6 +193,8 @@ def _eval() -> ConfigDict:
     return ConfigDict(
         {
             "data_dir": "",  # records of the held-out corpus; "": data.data_dir
+            "builder": "",  # of these; "": data.builder
+            "split": "",  # likewise
             "batch_size": 32,
             "max_clips": 1_000,  # captions taken as queries, the first in the records' order
             "truth": "",  # alignment.jsonl with the classes of the held-out clips, for the probes

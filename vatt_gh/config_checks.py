@@ -59,10 +59,10 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
     )
     for given in config.data.also:
         _check(
-            isinstance(given, str) and bool(re.fullmatch("[a-z0-9_]+=.+", given)),
+            isinstance(given, str) and bool(re.fullmatch(r"[a-z0-9_]+(/\w+)?=.+", given)),
             "data.also",
             config.data.also,
-            "a tuple of BUILDER=DATA_DIR",
+            "a tuple of BUILDER=DATA_DIR or BUILDER/SPLIT=DATA_DIR",
             "set --config.data.also=\"('youtube8m=DIR',)\"",
         )
     _one_of(config, "model.kind", ("three_tower", "shared"))

@@ -8,7 +8,7 @@ import pytest
 
 from vatt_gh import batch as names
 from vatt_gh.data.pipeline import captioned_clips, training_batches
-from vatt_gh.data.records import open_sources
+from vatt_gh.data.sources import open_sources
 from vatt_gh.errors import UserError
 
 

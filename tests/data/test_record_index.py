@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from vatt_gh.data.record_index import INDEX_FILE, load_index, write_index
-from vatt_gh.data.records import find_or_build, find_records, open_source
+from vatt_gh.data.records import open_source
+from vatt_gh.data.sources import find_or_build, find_records
 from vatt_gh.errors import UserError
 
 SIZES = ([5, 0, 300], [], [70_000, 1])

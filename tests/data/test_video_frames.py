@@ -11,6 +11,7 @@ from small import small_config
 
 from vatt_gh.data.sampling import COLOUR, CROP, stream
 from vatt_gh.data.storage import window_reader
+from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.data.video import choose_crop, crop_box, jitter_colour, to_video
 from vatt_gh.media.form import Form
 
@@ -53,10 +54,14 @@ def obvious_window(frames, box):
 
 
 def decode(frames, data, k, train=True):
-    example = {"frames": tf.constant(frames), "has_audio": tf.constant(False)}
+    example = {
+        "frames": tf.constant(frames),
+        "height": tf.constant(37),
+        "has_audio": tf.constant(False),
+    }
     crop = choose_crop(tf.constant([37, 50]), data, seed_of(k), train=train)
-    read = window_reader(Form(), Path())
-    pictures, _ = read(example, tf.range(T), tf.range(0), crop)
+    read = window_reader(Form(), Path(), Unreadable())
+    pictures, *_ = read(example, tf.range(T), tf.range(0), crop)
     return to_video(pictures, data, seed_of(k), train=train).numpy()
 
 

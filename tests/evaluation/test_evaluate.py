@@ -83,7 +83,8 @@ def test_no_clip_is_said(setup):
 
 
 def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
-    from vatt_gh.data.records import open_source, word_counts
+    from vatt_gh.data.records import open_source
+    from vatt_gh.data.sources import word_counts
     from vatt_gh.data.text import build_vocabulary
     from vatt_gh.demo.truth import Truth
     from vatt_gh.evaluation.evaluate import evaluate, similarity_of

@@ -203,6 +203,7 @@ def whole_model(name: str) -> tuple[Vatt, dict[str, np.ndarray]]:
         "video": inputs["video"],
         "audio": inputs["audio"][..., 0],
         "text": inputs["text"].reshape(count, -1, inputs["text"].shape[-1]),
+        "video_mask": np.ones(count, bool),
         "audio_mask": inputs["audio_mask"] > 0,
         "text_mask": inputs["text_mask"] > 0,
     }

@@ -126,7 +126,7 @@ def test_files_that_take_long_make_the_sample_smaller(folder, monkeypatch):
 def test_what_is_printed(folder):
     shown = text(survey(scan(folder), FORM, sample=100, workers=2, run=here))
     lines = [line.strip() for line in shown.splitlines()]
-    assert "video files    10" in lines
+    assert "media files    10" in lines
     assert "ids            9: 1 by 11 characters, 1 by [id], 1 by -id, 6 by the whole name" in lines
     assert "with captions  3 of 9" in lines
     assert "looked at      all of them" in lines

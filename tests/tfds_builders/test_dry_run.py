@@ -44,7 +44,7 @@ def test_the_command_tells_what_there_is_and_leaves_nothing(
     records = tmp_path / "records"
     assert main([*options_of(messy_corpus, records, small_form), "--dry_run"]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert "video files    8" in lines
+    assert "media files    8" in lines
     assert any(line.startswith("ids            8: ") for line in lines)
     assert "with captions  5 of 8" in lines
     assert "unreadable     2 of 8 (25 %)" in lines

@@ -16,7 +16,8 @@ import vatt_gh
 from tfds_builders.build import build
 from tfds_builders.parts import Part, Settings
 from vatt_gh.data.record_index import load_index
-from vatt_gh.data.records import find_or_build, find_records, open_source
+from vatt_gh.data.records import open_source
+from vatt_gh.data.sources import find_or_build, find_records
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
 
@@ -176,3 +177,24 @@ def test_a_killed_build_goes_on_with_the_same_command(corpus, whole, reading, tm
     assert_same_records(reading, parts, whole)
     left = [p for p in tmp_path.rglob("*") if p.name.startswith(("incomplete", "spool"))]
     assert left == []
+
+
+def test_beam_builds_the_same_parts(corpus, whole, reading, tmp_path):
+    options = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"
+    settings = Settings(parts=3, workers=1, beam=options)
+    arguments = {"manual_dir": corpus, "data_dir": tmp_path, "form": FORM, "settings": settings}
+    parts = build("howto100m", **arguments)
+    assert len(parts) == 3
+    assert_same_records(reading, parts, whole)
+    before = times_of(parts)
+    shutil.rmtree(parts[1].parent)
+    assert build("howto100m", **arguments) == parts
+    kept = {path: time for path, time in before.items() if parts[1] not in path.parents}
+    assert kept.items() <= times_of(parts).items()
+
+
+def test_what_beam_does_not_know_is_said(corpus, tmp_path):
+    settings = Settings(parts=2, beam="runner=NoSuchRunner")
+    with pytest.raises(UserError, match="The Beam pipeline failed") as caught:
+        build("howto100m", manual_dir=corpus, data_dir=tmp_path, form=FORM, settings=settings)
+    assert "NoSuchRunner" in str(caught.value)

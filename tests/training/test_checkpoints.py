@@ -124,6 +124,20 @@ def test_checkpoint_of_another_model_is_a_user_error(tmp_path, saved, wanted):
     assert error.value.where == str(tmp_path / "checkpoints")
 
 
+def test_other_records_are_refused(tmp_path):
+    config = small_config()
+    with Checkpoints(tmp_path, config, [9, 4]) as checkpoints:
+        checkpoints.save(state_of(1), position=8)
+    what = r"have \[9, 5\] records; they had \[9, 4\] at step 1"
+    with Checkpoints(tmp_path, config, [9, 5]) as checkpoints, pytest.raises(UserError, match=what):
+        checkpoints.restore(state_of(0))
+    for records in ([9, 4], []):  # [] by an evaluation, which goes on from no position
+        with Checkpoints(tmp_path, config, records) as checkpoints:
+            state, position = checkpoints.restore(state_of(0))
+            assert position == 8
+            assert_same_state(state, state_of(1))
+
+
 def test_checkpoint_with_a_missing_part_is_a_user_error(tmp_path):
     with Checkpoints(tmp_path, small_config()) as checkpoints:
         checkpoints.save(state_of(4), position=32)

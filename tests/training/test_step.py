@@ -70,7 +70,7 @@ def loss_of(params, kind, feature_hook=lambda features: features):
     _, model, batch, state, keys, keep = setup(kind)
     features = model.encode(params["towers"], {m: batch[m] for m in FIELDS}, keys, keep)
     embeddings, _ = model.project(params["heads"], state.statistics, feature_hook(features))
-    masks = {"audio": batch["audio_mask"], "text": batch["text_mask"]}
+    masks = {m: batch[f"{m}_mask"] for m in FIELDS}
     losses = alignment_losses(
         embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
     )
@@ -158,7 +158,7 @@ def test_cosines_and_update_equal_one_sample_at_a_time(kind, engine, attribution
     )
     pairs = slow_per_sample(kind, attribution)
     grams = jnp.stack([inner_products([shared_part(kind, g) for g in pair]) for pair in pairs])
-    complete = jnp.asarray(batch["audio_mask"] & batch["text_mask"])
+    complete = jnp.asarray(batch["video_mask"] & batch["audio_mask"] & batch["text_mask"])
     expected = Method(realign=True, curriculum=True)(grams, complete, jnp.float32(-0.1))
     np.testing.assert_allclose(decided.cosine, expected.cosine, atol=2e-5)
     np.testing.assert_array_equal(decided.weight, expected.weight)
@@ -213,7 +213,7 @@ def test_unshared_towers_and_heads_take_the_weights():
 
     def weighted_loss(heads, h, factor):
         embeddings, _ = model.project(heads, state.statistics, h)
-        masks = {"audio": batch["audio_mask"], "text": batch["text_mask"]}
+        masks = {m: batch[f"{m}_mask"] for m in FIELDS}
         losses = alignment_losses(
             embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
         )
@@ -294,7 +294,7 @@ def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted():
     config = shallow_config(**{"harmonize.gamma_start": 1.0, "harmonize.gamma_end": 1.0})
     model = build(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config)
-    batch["audio_mask"][:] = batch["text_mask"][:] = True
+    batch["video_mask"][:] = batch["audio_mask"][:] = batch["text_mask"][:] = True
     optimizer = optimizer_of(config)
     state = create_state(model, optimizer, {m: batch[m][0] for m in FIELDS}, 0)
     step = functools.partial(

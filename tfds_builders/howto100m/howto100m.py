@@ -5,5 +5,3 @@ from tfds_builders.segments import SegmentBuilder
 
 class Howto100m(SegmentBuilder):
     """Segments of narrated videos."""
-
-    DESCRIPTION = "Segments of narrated videos with frames, sound and captions."

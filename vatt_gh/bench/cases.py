@@ -206,6 +206,7 @@ def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
         "video": rng.uniform(-1, 1, shape).astype(np.float32),
         "audio": rng.uniform(-1, 1, (count, data.audio_samples)).astype(np.float32),
         "text": rng.integers(1, size.words, words).astype(np.int32),
+        "video_mask": np.ones(count, bool),
         "audio_mask": np.ones(count, bool),
         "text_mask": np.ones(count, bool),
         "index": np.arange(count, dtype=np.int32),

@@ -126,9 +126,11 @@ def window(
     """
     start = example["start"] + tf.cast(first, tf.float32) / source.fps
     end = start + data.frames / data.fps
+    seen = example["height"] > 0
     shape = tf.stack([example["height"], example["width"]])
+    shape = tf.where(seen, shape, [data.size, data.size])
     crop = choose_crop(shape, data, seed, train=train)
-    pictures, sound = source.window(
+    pictures, sound, there = source.window(
         example,
         frame_places(example["frame_count"], first, data.frames, stride=source.fps / data.fps),
         sample_places(
@@ -155,7 +157,8 @@ def window(
         names.VIDEO: to_video(pictures, data, seed, train=train),
         names.AUDIO: audio,
         names.TEXT: tokenizer(captions),
-        names.AUDIO_MASK: example["has_audio"],
+        names.VIDEO_MASK: seen & there,
+        names.AUDIO_MASK: example["has_audio"] & there,
         names.TEXT_MASK: has_text,
         names.VIDEO_ID: example["video_id"],
         names.START: start,

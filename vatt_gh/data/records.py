@@ -1,10 +1,8 @@
 """The records of a built data set: where they lie, what they hold, random access to each."""
 
 import dataclasses
-import importlib
-import json
 import os
-from collections import Counter
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from ml_collections import ConfigDict
 
-from vatt_gh.data.record_index import load_index
+from vatt_gh.data.record_index import RecordIndex, load_index
 from vatt_gh.data.storage import Window, window_reader
+from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
+from vatt_gh.media.splits import matching, official
+from vatt_gh.media.tfrecord import CHECKSUM, masked_crc32c
 
-WORDS_FILE = "words.json"  # {word: count} of all captions, written when records are built
+_PLACES = ("shard", "offset", "length")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Source:
         offset: [count] int64, where the record's bytes begin in its shard.
         length: [count] int64, bytes.
         features: TFDS features, to parse a record.
+        class_names: of the labels, in order of their numbers; empty where there are none.
         window: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
+        blank: [] bytes, a record without pictures, sound and captions.
+        unreadable: what turned out to be damaged so far.
     """
 
     directories: tuple[Path, ...]
@@ -46,7 +49,10 @@ class Source:
     offset: np.ndarray
     length: np.ndarray
     features: Any
+    class_names: tuple[str, ...]
     window: Window
+    blank: bytes
+    unreadable: Unreadable
 
     @property
     def fps(self) -> float:
@@ -73,50 +79,58 @@ class Source:
         return self.features.deserialize_example(serialized, decoders=as_stored)
 
     def read_bytes(self, record: int) -> bytes:
-        """The bytes of a record.
+        """The bytes of a record; of one whose checksum does not fit, those of a blank one.
 
         Raises:
             UserError: the shard is shorter than when its index was made.
         """
         path = self.files[self.shard[record]]
-        length = int(self.length[record])
+        length, offset = int(self.length[record]), int(self.offset[record])
         with open(path, "rb", buffering=0) as file:
-            data = os.pread(file.fileno(), length, int(self.offset[record]))
-        if len(data) != length:
+            data = os.pread(file.fileno(), length, offset)
+            checksum = os.pread(file.fileno(), CHECKSUM.size, offset + length)
+        if len(data) != length or len(checksum) != CHECKSUM.size:
             raise UserError(
                 f"Record {record} ends too early: {len(data)} of {length} bytes are there.",
                 where=path,
                 expected="the shard as it was built",
                 todo="delete the records and build them again",
             )
+        if CHECKSUM.unpack(checksum)[0] != masked_crc32c(data):
+            reason = f"record {record} at byte {offset} does not fit its checksum"
+            self.unreadable.add(path, reason)
+            return self.blank
         return data
 
 
-def open_source(directories: Sequence[Path], manual_dir: str = "") -> Source:
+def open_source(directories: Sequence[Path], manual_dir: str = "", split: str = "train") -> Source:
     """Opens a built data set.
 
     Args:
         directories: of its parts; each holds dataset_info.json and shards.
         manual_dir: where the originals are that storage 'index' reads; "": where they were.
+        split: official name of the one that is wanted.
 
     Returns:
         The source.
 
     Raises:
-        UserError: shards do not fit their index, there is no record, or records are of another
-            version.
+        UserError: shards do not fit their index, there is no record or no such split, or records
+            are of another version.
     """
     infos = [tfds.builder_from_directory(str(directory)).info for directory in directories]
-    indexes = [load_index(directory) for directory in directories]
-    metadata, files = infos[0].metadata, [len(index.files) for index in indexes]
-    if "storage" not in metadata:
+    metadata = infos[0].metadata
+    if "class_names" not in metadata:
         raise UserError(
             f"The records are of version {infos[0].version}, which is not read any more.",
             where=directories[0],
             expected="records of this version",
             todo="build them again into another data_dir",
         )
+    unreadable = Unreadable()
     form = Form(**{field.name: metadata[field.name] for field in dataclasses.fields(Form)})
+    indexes = _of_split([load_index(directory) for directory in directories], split)
+    files = [len(index.files) for index in indexes]
     shards = [index.shard + sum(files[:k]) for k, index in enumerate(indexes)]
     count = sum(map(len, shards))
     if not count:
@@ -135,148 +149,42 @@ def open_source(directories: Sequence[Path], manual_dir: str = "") -> Source:
         offset=np.concatenate([index.offset for index in indexes]),
         length=np.concatenate([index.length for index in indexes]),
         features=infos[0].features,
-        window=window_reader(form, Path(manual_dir or metadata["manual_dir"])),
+        class_names=tuple(metadata["class_names"]),
+        window=window_reader(form, Path(manual_dir or metadata["manual_dir"]), unreadable),
+        blank=infos[0].features.serialize_example(_blank(form.storage)),
+        unreadable=unreadable,
     )
 
 
-def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
-    """The version directories of a built data set's parts.
-
-    Args:
-        name: of the builder.
-        data_dir: as given to the build.
-
-    Returns:
-        The directories, and how many parts are not there.
-
-    Raises:
-        UserError: there are several data sets.
-    """
-    found = sorted(path.parent for path in (Path(data_dir) / name).glob("*/*/dataset_info.json"))
-    if not found:
-        return [], 0
-    metadata = [tfds.builder_from_directory(str(path)).info.metadata for path in found]
-    parts = {m.get("part") for m in metadata}
-    kinds = {json.dumps({**m, "part": 0}, sort_keys=True) for m in metadata}
-    if len(kinds) > 1 or len(parts) < len(found):
+def _of_split(indexes: list[RecordIndex], split: str) -> list[RecordIndex]:
+    """Of every part the records of one split."""
+    stored = {_split_of(path) for index in indexes for path in index.files}
+    names = matching(split, sorted(stored))
+    if stored and not names:
         raise UserError(
-            "Several data sets were built into one directory.",
-            where=data_dir,
-            expected=f"one configuration and version of {name}",
-            todo=f"give another data_dir, or delete all but one of {', '.join(map(str, found))}",
+            f"There is no split {split!r}.",
+            where=indexes[0].files[0].parent,
+            expected=f"one of {', '.join(sorted(official(stored)))}",
+            todo="set --config.data.split, or write data.also as BUILDER/SPLIT=DATA_DIR",
         )
-    return found, metadata[0].get("parts", 1) - len(found)
+    return [
+        dataclasses.replace(index, **{key: getattr(index, key)[kept] for key in _PLACES})
+        for index in indexes
+        for kept in [np.array([_split_of(p) in names for p in index.files], bool)[index.shard]]
+    ]
 
 
-def find_or_build(config: ConfigDict) -> list[Path]:
-    """The records of `data.data_dir`; builds what is missing from `data.manual_dir`.
-
-    Args:
-        config: the whole configuration.
-
-    Returns:
-        The version directories of all parts that are there.
-
-    Raises:
-        UserError: there are no records and nothing to build them from.
-    """
-    data = config.data
-    if not data.data_dir:
-        raise UserError(
-            "No data directory is given.",
-            where="config.data.data_dir",
-            expected="the directory with the records, or one to build them into",
-            todo="add --config.data.data_dir=DIR, and --config.data.manual_dir=DIR with videos "
-            "and captions where no records exist yet",
-        )
-    found, missing = find_records(data.builder, data.data_dir)
-    if found and not (missing and data.manual_dir):
-        if missing:
-            print(f"{data.data_dir}: {missing} parts are missing; the others are read", flush=True)
-        return found
-    if not data.manual_dir:
-        raise UserError(
-            f"There are no {data.builder} records, and nothing to build them from.",
-            where=f"config.data.data_dir = {data.data_dir}",
-            expected="records built by python -m tfds_builders.build",
-            todo="add --config.data.manual_dir=DIR, the directory with videos and captions",
-        )
-    # By name: nothing in vatt_gh depends on the builders.
-    build = importlib.import_module("tfds_builders.build").build
-    settings = importlib.import_module("tfds_builders.parts").Settings
-    return build(
-        data.builder,
-        manual_dir=data.manual_dir,
-        data_dir=data.data_dir,
-        form=Form(
-            fps=data.build_fps,
-            short_side=data.build_short_side,
-            audio_rate=data.build_audio_rate,
-            segment_seconds=data.build_segment_seconds,
-            storage=data.build_storage,
-        ),
-        settings=settings(workers=data.build_workers),
-    )
+def _split_of(path: Path) -> str:
+    return re.fullmatch(r".+-(\w+)\.tfrecord.*", path.name)[1]
 
 
-def open_sources(config: ConfigDict) -> list[Source]:
-    """Opens all data sets of a configuration; builds what is missing of the first.
-
-    Args:
-        config: the whole configuration.
-
-    Returns:
-        That of data.data_dir, then those of data.also.
-
-    Raises:
-        UserError: see `find_or_build` and `open_source`; records of one of data.also are missing,
-            or their sound has another rate.
-    """
-    sources = [open_source(find_or_build(config), config.data.manual_dir)]
-    for given in config.data.also:
-        name, _, folder = given.partition("=")
-        found, missing = find_records(name, folder)
-        if not found or missing:
-            raise UserError(
-                f"There are no {name} records." if not found else f"{missing} parts are missing.",
-                where=f"config.data.also: {given}",
-                expected=f"records built by python -m tfds_builders.build {name}",
-                todo="build them first",
-            )
-        sources.append(open_source(found))
-        if sources[-1].audio_rate != sources[0].audio_rate:
-            raise UserError(
-                f"The sound has {sources[-1].audio_rate} samples a second, that of the first data "
-                f"set {sources[0].audio_rate}.",
-                where=f"config.data.also: {given}",
-                expected="the same rate in all data sets",
-                todo=f"build it with --audio_rate={sources[0].audio_rate}",
-            )
-    return sources
-
-
-def word_counts(sources: Sequence[Source]) -> dict[str, int]:
-    """How often every word occurs in the captions.
-
-    Args:
-        sources: the data sets.
-
-    Returns:
-        Counts by word.
-
-    Raises:
-        UserError: the counts that a build wrote beside its records cannot be read.
-    """
-    total: Counter[str] = Counter()
-    for directory in (directory for source in sources for directory in source.directories):
-        path = directory / WORDS_FILE
-        try:
-            total.update(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"The word counts of the captions cannot be read: {error}",
-                where=path,
-                expected="the file that the build writes beside the records",
-                todo="build the records again, or give --config.data.vocabulary=FILE",
-            ) from error
-    return dict(total)
+def _blank(storage: str) -> dict[str, Any]:
+    nothing = {
+        "jpeg": {"frames": [], "audio": np.zeros(0, np.int16)},
+        "mp4": {"video": b"", "audio": b""},
+        "index": {"path": ""},
+    }
+    numbers = dict.fromkeys(("segment", "start", "end", "height", "width"), 0)
+    captions: dict[str, list] = {"text": [], "start": [], "end": []}
+    record = {"video_id": "", "has_audio": False, "labels": [], "captions": captions}
+    return record | numbers | {"frame_count": 1} | nothing[storage]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from vatt_gh.media.form import Form
+from vatt_gh.data.unreadable import Unreadable
+from vatt_gh.media.form import Form, MediaError
 from vatt_gh.media.mp4 import from_mp4
 from vatt_gh.media.sound import from_flac
 from vatt_gh.media.video import read_window
@@ -19,33 +20,39 @@ _SILENCE = np.zeros(0, np.int16)
 
 Example = dict[str, tf.Tensor]
 # example, frames [T] int32 and sound samples [S] int32 wanted, [4] int32 crop (top, left, height,
-# width) -> [T, height, width, 3] uint8, [S] int16 (zeros where the example has no sound)
-Window = Callable[[Example, tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+# width) -> [T, height, width, 3] uint8 (black where the example is sound alone), [S] int16 (zeros
+# where it has no sound), [] bool (False where nothing can be read any more: both are zeros)
+Window = Callable[
+    [Example, tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+]
 
 
-def window_reader(form: Form, folder: Path) -> Window:
+def window_reader(form: Form, folder: Path, unreadable: Unreadable) -> Window:
     """How a window of a record is read.
 
     Args:
         form: of the records.
         folder: where the originals of storage 'index' are.
+        unreadable: takes those of them that cannot be decoded any more.
 
     Returns:
         A function of one example.
     """
     if form.storage == "jpeg":
         return _of_jpeg
-    of_file = _of_mp4 if form.storage == "mp4" else _of_original(form, folder)
+    of_file = _of_mp4 if form.storage == "mp4" else _of_original(form, folder, unreadable)
     keys = ("video", "audio") if form.storage == "mp4" else ("path", "start")
 
     def read(
         example: Example, frames: tf.Tensor, samples: tf.Tensor, crop: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         given = [example[key] for key in keys] + [example["has_audio"], frames, samples, crop]
-        pictures, sound = tf.numpy_function(of_file, given, [tf.uint8, tf.int16], stateful=False)
+        kinds = [tf.uint8, tf.int16, tf.bool]
+        pictures, sound, there = tf.numpy_function(of_file, given, kinds, stateful=False)
         return (
             tf.ensure_shape(pictures, [frames.shape[0], None, None, 3]),
             tf.ensure_shape(sound, samples.shape),
+            tf.ensure_shape(there, []),
         )
 
     return read
@@ -53,30 +60,41 @@ def window_reader(form: Form, folder: Path) -> Window:
 
 def _of_jpeg(
     example: Example, frames: tf.Tensor, samples: tf.Tensor, crop: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    images = tf.gather(example["frames"], frames)
-    # Only the part of a JPEG that the crop needs is decoded.
-    pictures = [
-        tf.image.decode_and_crop_jpeg(images[t], crop, channels=3) for t in range(frames.shape[0])
-    ]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    count = frames.shape[0]
+
+    def decoded() -> tf.Tensor:
+        images = tf.gather(example["frames"], frames)
+        # Only the part of a JPEG that the crop needs is decoded.
+        return tf.stack(
+            [tf.image.decode_and_crop_jpeg(images[t], crop, channels=3) for t in range(count)]
+        )
+
+    def black() -> tf.Tensor:
+        return tf.zeros([count, crop[2], crop[3], 3], tf.uint8)
+
     sound = tf.cond(
         example["has_audio"],
         lambda: tf.gather(example["audio"], samples),
         lambda: tf.zeros_like(samples, tf.int16),
     )
-    return tf.stack(pictures), sound
+    return tf.cond(example["height"] > 0, decoded, black), sound, tf.constant(True)
 
 
-def _of_mp4(video: bytes, audio: bytes, *wanted: Any) -> tuple[np.ndarray, np.ndarray]:
+def _of_mp4(video: bytes, audio: bytes, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
     def decode(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
         sound = from_flac(audio, samples.start, len(samples)) if samples else _SILENCE
-        return from_mp4(video, frames.start, len(frames)), sound
+        return from_mp4(video, frames.start, len(frames)) if video else [], sound
 
     return _decoded(decode, *wanted)
 
 
-def _of_original(form: Form, folder: Path) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    def read(path: bytes, start: np.float32, *wanted: Any) -> tuple[np.ndarray, np.ndarray]:
+def _of_original(
+    form: Form, folder: Path, unreadable: Unreadable
+) -> Callable[..., tuple[np.ndarray, np.ndarray, bool]]:
+    def read(path: bytes, start: np.float32, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
+        if not path:  # a blank record
+            return _decoded(_nothing, *wanted)
         # Counted from the video's beginning in place of the segment's.
         first = round(float(start) * form.fps)
         sample = round(first / form.fps * form.audio_rate)
@@ -86,9 +104,19 @@ def _of_original(form: Form, folder: Path) -> Callable[..., tuple[np.ndarray, np
             samples = range(samples.start + sample, samples.stop + sample)
             return read_window(folder / path.decode(), form, frames, samples)
 
-        return _decoded(decode, *wanted)
+        try:
+            return _decoded(decode, *wanted)
+        except MediaError as error:
+            if not folder.is_dir():  # one file may be missing, all of them may not
+                raise
+            unreadable.add(error.path, error.reason)
+            return _decoded(_nothing, *wanted, there=False)
 
     return read
+
+
+def _nothing(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
+    return [], np.zeros(len(samples), np.int16)
 
 
 def _decoded(
@@ -97,18 +125,22 @@ def _decoded(
     frames: np.ndarray,
     samples: np.ndarray,
     crop: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+    there: bool = True,
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """What a graph asks for, of the stretches around it that are decoded at once."""
     shown = range(frames.min(), frames.max() + 1)
     heard = range(samples.min(), samples.max() + 1) if has_audio else range(0)
     pictures, sound = decode(shown, heard)
+    pictures = _cropped(pictures, frames - shown.start, crop)
     if not has_audio:
-        return _cropped(pictures, frames - shown.start, crop), np.zeros(len(samples), np.int16)
-    return _cropped(pictures, frames - shown.start, crop), sound[samples - heard.start]
+        return pictures, np.zeros(len(samples), np.int16), there
+    return pictures, sound[samples - heard.start], there
 
 
 def _cropped(pictures: list[np.ndarray], places: np.ndarray, crop: Any) -> np.ndarray:
     top, left, height, width = crop
+    if not pictures:
+        return np.zeros((len(places), height, width, 3), np.uint8)
     # A file may have grown shorter by a frame since it was measured: its last one stays.
     shown = [pictures[min(place, len(pictures) - 1)] for place in places]
     return np.stack([p[top : top + height, left : left + width] for p in shown])

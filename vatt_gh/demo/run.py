@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from vatt_gh.data.records import find_or_build
+from vatt_gh.data.sources import find_or_build
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.demo.truth import Truth
 from vatt_gh.training.loop import pretrain

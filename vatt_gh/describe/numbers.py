@@ -311,7 +311,7 @@ def _batched(shapes: Shapes, count: int) -> Shapes:
 
 def _batch(sample: Shapes, count: int) -> Shapes:
     batch = _batched(sample, count)
-    for name in (names.AUDIO_MASK, names.TEXT_MASK, names.INDEX):
+    for name in (*names.MASKS, names.INDEX):
         batch[name] = jax.ShapeDtypeStruct((count,), names.DTYPES[name])
     return batch
 

@@ -16,7 +16,8 @@ from typing import Any
 from vatt_gh.errors import UserError
 from vatt_gh.media.names import is_utf8
 
-VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".flv", ".3gp")
+VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
+VIDEO_SUFFIXES += (".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv", ".ts")
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aac")
 NO_FILE = "has no media file"
 NO_NAME = "is not the plain name of a file"

@@ -7,23 +7,25 @@ import shutil
 import tempfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import CaptionIndex, VideoCaptions, find_caption_files
-from vatt_gh.media.files import Tree, media_files, scan_files
+from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, media_files, scan_files
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.listing import LISTING, Listed, read_listing
 from vatt_gh.media.names import video_id
 
-SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 CAPTION_FILES = ("caption.json", "raw_caption.json", "raw_caption_superclean.json")
 LAYOUT = """
     MANUAL_DIR/
-      videos/**/ID.mp4      (also webm, mkv, avi, mov, m4v; "Title [ID].mp4", "Title-ID.mp4")
+      videos/**/ID.mp4      (also webm, mkv, avi, mov, ...; "Title [ID].mp4", "Title-ID.mp4")
       captions/**/ID.vtt    (also csv, srt, json3, json; "ID.en.vtt"; or beside the video), optional
       caption.json          {"ID": {"text": [...], "start": [...], "end": [...]}, ...}, optional
       videos.csv            in place of all names: path,video_id and, if wanted, caption_path,
                             start,end,text,label"""
+
+NAMES = "names"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Library:
         spans: what of its file a video is, where that is not all of it.
         labels: names of the classes of those videos that have any.
         splits: the split of each video that is not in "train".
+        class_names: of all classes, in order of their numbers, where they have any.
+        found_by: what the videos' ids are from: names of files, or a list.
     """
 
     folder: Path
@@ -49,6 +53,8 @@ class Library:
     spans: dict[str, Span] = dataclasses.field(default_factory=dict)
     labels: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     splits: dict[str, str] = dataclasses.field(default_factory=dict)
+    class_names: list[str] = dataclasses.field(default_factory=list)
+    found_by: str = NAMES
 
     def path(self, video: str) -> Path:
         """The file of a video."""
@@ -59,11 +65,30 @@ class Library:
         return self.path(video).relative_to(self.folder).as_posix()
 
     def split_into(self, parts: int) -> list["Library"]:
-        """So many parts; which one a video is in depends on its id alone."""
+        """So many parts; which one a video is in depends on its id alone.
+
+        A part knows nothing of the others' videos, so that it is small where it is pickled.
+        """
         videos: list[list[tuple[str, Path]]] = [[] for _ in range(parts)]
         for video, path in self.videos:
             videos[zlib.crc32(video.encode()) % parts].append((video, path))
-        return [dataclasses.replace(self, videos=some, skipped=[]) for some in videos]
+        return [self._only(some) for some in videos]
+
+    def _only(self, videos: list[tuple[str, Path]]) -> "Library":
+        ids = [video for video, _ in videos]
+
+        def some(values: dict[str, Any]) -> dict[str, Any]:
+            return {video: values[video] for video in ids if video in values}
+
+        return dataclasses.replace(
+            self,
+            videos=videos,
+            captions=self.captions.only(ids),
+            skipped=[],
+            spans=some(self.spans),
+            labels=some(self.labels),
+            splits=some(self.splits),
+        )
 
 
 def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
@@ -91,7 +116,8 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
     manual_dir = Path(manual_dir)
     folders = (name for name in ("captions", "videos") if (manual_dir / name).is_dir())
     trees = {name: scan_files(manual_dir / name, LAYOUT) for name in folders}
-    if (manual_dir / LISTING).is_file():
+    listed = (manual_dir / LISTING).is_file()
+    if listed:
         rows, skipped = read_listing(manual_dir)
     else:
         rows, skipped = _named(trees.get("videos"))
@@ -110,6 +136,7 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
         skipped=skipped,
         spans={row.id: row.span for row in rows if row.span != WHOLE},
         labels={row.id: row.labels for row in rows if row.labels},
+        found_by=LISTING if listed else NAMES,
     )
 
 
@@ -117,9 +144,9 @@ def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
     """All files below videos/, if it is there, with the ids in their names."""
     if tree is None:
         return [], []
-    skipped = tree.skipped_of(SUFFIXES)
+    skipped = tree.skipped_of(VIDEO_SUFFIXES)
     videos: dict[str, Path] = {}
-    for path in sorted(map(Path, media_files(tree, SUFFIXES))):
+    for path in sorted(map(Path, media_files(tree, VIDEO_SUFFIXES))):
         name = video_id(path.stem)
         if name in videos:
             reason = f"has the same id {name} as {videos[name]}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 
 from vatt_gh.media.form import Form, MediaError, Segment, Span
+from vatt_gh.media.sound_file import is_sound_file, sound_seconds
 from vatt_gh.media.video import Opened, check_length, opened, read_segments
 
 
@@ -41,7 +42,7 @@ class Trial:
 
 
 def look(path: Path, span: Span, form: Form) -> Look | MediaError:
-    """Opens a file, decodes its first picture, and looks for its end.
+    """Opens a file, decodes where it begins, and looks for its end.
 
     Args:
         path: the file.
@@ -53,6 +54,8 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
         sound is none, is taken for a good one.
     """
     try:
+        if is_sound_file(path):
+            return _look_at_sound(path, span)
         with opened(path, form) as file:
             if next(file.container.decode(file.video), None) is None:
                 raise MediaError(path, "holds no frame")
@@ -65,6 +68,13 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
             return Look(span, span.end - span.start, file.audio is not None)
     except MediaError as error:
         return error
+
+
+def _look_at_sound(path: Path, span: Span) -> Look:
+    end = sound_seconds(path)
+    if 0 < end <= span.start:
+        raise MediaError(path, f"has no sound at {span.start:.1f} s")
+    return Look(span, (end if span.end is None else span.end) - span.start, True)
 
 
 def _end(file: Opened, path: Path, form: Form) -> float:

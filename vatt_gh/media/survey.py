@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from vatt_gh.media.form import WHOLE, Form
-from vatt_gh.media.library import SUFFIXES, Library
-from vatt_gh.media.listing import LISTING
+from vatt_gh.media.library import NAMES, Library
 from vatt_gh.media.names import RULES, id_and_rule
 from vatt_gh.media.probe import Look, Trial, look, trial
 
@@ -37,9 +37,9 @@ class Survey:
         folder: the directory.
         form: how videos would be stored.
         workers: processes that would decode.
-        files: video files found.
+        files: media files found.
         videos: ids that would be built from them.
-        rules: how many ids were found by each rule of names, or in videos.csv.
+        rules: how many ids were found by each rule of names, or in a list.
         captioned: videos with captions.
         looked: videos in the sample.
         usable: of them those that can be decoded.
@@ -170,12 +170,13 @@ def _besides(library: Library, one: _Usable, form: Form) -> int:
 def _count_files(library: Library) -> int:
     left_out = {row.get("path", "") for row in library.skipped}
     found = {str(path) for _, path in library.videos}
-    return len(found | {path for path in left_out if path.lower().endswith(SUFFIXES)})
+    suffixes = VIDEO_SUFFIXES + AUDIO_SUFFIXES
+    return len(found | {path for path in left_out if path.lower().endswith(suffixes)})
 
 
 def _count_rules(library: Library) -> dict[str, int]:
-    if (library.folder / LISTING).is_file():
-        return {LISTING: len(library.videos)}
+    if library.found_by != NAMES:
+        return {library.found_by: len(library.videos)}
     counts = Counter(id_and_rule(path.stem)[1] for _, path in library.videos)
     return {rule: counts[rule] for rule in RULES}
 
@@ -194,7 +195,7 @@ def text(found: Survey) -> str:
     bad = found.looked - found.usable
     lines = [
         f"{found.folder}: nothing is built",
-        f"  video files    {found.files}",
+        f"  media files    {found.files}",
         f"  ids            {found.videos}: {rules}",
         f"  with captions  {found.captioned} of {found.videos}",
         f"  looked at      {part}",

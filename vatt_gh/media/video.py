@@ -1,7 +1,6 @@
-"""Decodes any video file: whole, in segments at a constant rate, or one window of it."""
+"""Decodes any media file: whole, in segments at a constant rate, or one window of it."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,12 +8,13 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
+from vatt_gh.media.cutting import PATIENCE, Cutter
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
 from vatt_gh.media.mp4 import to_mp4
 from vatt_gh.media.pictures import AviPlaces, Planes, Sampler, Scaler
 from vatt_gh.media.sound import Chunk, Resampler, SoundCheck, place, to_flac
+from vatt_gh.media.sound_file import is_sound_file, sound_segments, sound_window
 
-_PATIENCE = 10.0  # s of video that a segment waits for its sound
 _LEAD = 1.0  # s before a window where reading begins: sound may lie before its pictures
 
 
@@ -67,10 +67,11 @@ def read_segments(
 
     Variable frame rates become constant: frame k is the last source frame shown at its time.
     Frames are upright, of square pixels. A rest of less than a second at the end belongs to the
-    segment before it.
+    segment before it. A file of sound alone, by its suffix, gives what
+    vatt_gh.media.sound_file.sound_segments does.
 
     Args:
-        path: of a file with a video stream.
+        path: of a file with a video stream, or of sound alone.
         form: how to store it.
         check: shown all sound on the way.
         span: what of it is wanted, to the nearest frame.
@@ -82,8 +83,12 @@ def read_segments(
         MediaError: the file is empty, truncated, no media, has no video stream, or ends before
             the span begins.
     """
+    check = check or SoundCheck()
+    if is_sound_file(path):
+        yield from sound_segments(Path(path), form, check, span)
+        return
     with opened(path, form) as file:
-        yield from _segments(file, form, Path(path), check or SoundCheck(), span)
+        yield from _segments(file, form, Path(path), check, span)
 
 
 def read_window(
@@ -99,11 +104,13 @@ def read_window(
 
     Returns:
         Frames [H, W, 3] uint8, as `read_segments` has them but for the loss of JPEG, fewer where
-        the video ends before; and the sound, [len(samples)] int16.
+        the video ends before, none of sound alone; and the sound, [len(samples)] int16.
 
     Raises:
         MediaError: the file cannot be decoded there.
     """
+    if is_sound_file(path):
+        return [], sound_window(Path(path), form, samples)
     with opened(path, form) as file:
         pictures: list[np.ndarray] = []
         chunks: list[Chunk] = []
@@ -118,7 +125,7 @@ def read_window(
             elif len(pictures) < len(frames):
                 pictures.extend(sampler.take(frame, file.zero))
             heard = silent or (chunks and chunks[-1][0] >= samples.stop)
-            late = frame.time is not None and frame.time - file.zero > end + _PATIENCE
+            late = frame.time is not None and frame.time - file.zero > end + PATIENCE
             if len(pictures) >= len(frames) and (heard or late):
                 break
         pictures.extend(sampler.finish() if len(pictures) < len(frames) else ())
@@ -155,7 +162,7 @@ def _segments(
     first = round(span.start * form.fps)
     last = None if span.end is None else max(first + 1, round(span.end * form.fps))
     make, pack = _storage(file.scaler, form)
-    cutter = _Cutter(form, pack, file.audio is not None, first, last)
+    cutter = Cutter(form, pack, file.audio is not None, first, last)
     sampler, sound = Sampler(form.fps, make, first), Resampler(form.audio_rate)
     errors: list[Exception] = []
     for frame in _decoded_from(file, span.start, errors):
@@ -200,7 +207,7 @@ def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
 def _check_end(
     file: Opened,
     path: Path,
-    cutter: "_Cutter",
+    cutter: Cutter,
     errors: list[Exception],
     span: Span,
 ) -> None:
@@ -226,95 +233,3 @@ def check_length(file: Opened, path: Path, seconds: float) -> None:
     promised -= max(0.0, file.zero)  # headers count from 0, wherever the streams begin
     if promised > seconds + 2.0 and seconds < 0.9 * promised:
         raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
-
-
-class _Cutter:
-    """Collects frames and sound and cuts them into segments."""
-
-    def __init__(self, form: Form, pack: Callable, has_audio: bool, first: int, last: int | None):
-        self._form, self._pack = form, pack
-        self._per_segment = max(1, round(form.segment_seconds * form.fps))
-        self._has_audio = has_audio
-        self._index = 0
-        self._first = first  # number of the first frame that is not in a segment yet
-        self._last = last  # number of the first frame that is not wanted
-        self._chunks: list[Chunk] = []
-        self._sound_end = 0
-        self._frames: list[Any] = []
-        self.size: tuple[int, int] | None = None
-
-    def add_sound(self, chunks: list[Chunk]) -> None:
-        """Takes samples with their places."""
-        for first, samples in chunks:
-            self._chunks.append((first, samples))
-            self._sound_end = first + len(samples)
-
-    def add_frames(self, frames: Iterator[Any]) -> None:
-        """Takes frames as far as they are wanted."""
-        left = None if self._last is None else self._last - self._first - len(self._frames)
-        self._frames.extend(itertools.islice(frames, left))
-
-    def satisfied(self, time: float | None) -> bool:
-        """Whether all frames that are wanted are there, and their sound."""
-        if self._last is None or self._first + len(self._frames) < self._last:
-            return False
-        end = self._last / self._form.fps
-        heard = not self._has_audio or self._sound_end >= self._sample(self._last)
-        return heard or (time is not None and time > end + _PATIENCE)
-
-    def any_frames(self) -> bool:
-        """Whether the video has any frame."""
-        return self._index > 0 or bool(self._frames)
-
-    def seconds(self) -> float:
-        """Where the video ends so far."""
-        return (self._first + len(self._frames)) / self._form.fps
-
-    def sound_seconds(self) -> float:
-        """Where the sound ends so far."""
-        return self._sound_end / self._form.audio_rate
-
-    def complete(self) -> Iterator[Segment]:
-        """Segments that nothing can be added to any more."""
-        # A full segment waits for a second more of video: a shorter rest would belong to it.
-        while len(self._frames) >= self._per_segment + max(self._form.fps, 1):
-            end = self._sample(self._first + self._per_segment)
-            waited = (len(self._frames) - self._per_segment) / self._form.fps
-            # Sound may lag behind pictures in a file, or end before them.
-            if self._has_audio and self._sound_end < end and waited < _PATIENCE:
-                return
-            yield self._cut(self._per_segment)
-
-    def rest(self) -> Iterator[Segment]:
-        """Everything left."""
-        while self._frames:
-            left = len(self._frames) - self._per_segment
-            yield self._cut(self._per_segment if left >= self._form.fps else len(self._frames))
-
-    def _sample(self, frame: int) -> int:
-        return round(frame / self._form.fps * self._form.audio_rate)
-
-    def _cut(self, count: int) -> Segment:
-        frames, self._frames = self._frames[:count], self._frames[count:]
-        first, last = self._first, self._first + count
-        height, width = self.size or (0, 0)
-        audio = self._take_sound(self._sample(first), self._sample(last))
-        segment = Segment(
-            index=self._index,
-            start=first / self._form.fps,
-            end=last / self._form.fps,
-            count=count,
-            height=height,
-            width=width,
-            has_audio=audio is not None,
-            **self._pack(frames, audio),
-        )
-        self._index, self._first = self._index + 1, last
-        return segment
-
-    def _take_sound(self, start: int, end: int) -> np.ndarray | None:
-        if not self._has_audio or not self._sound_end:
-            return None
-        audio = place(self._chunks, start, end)  # gaps and a missing end are silence
-        self._chunks = [(p, s) for p, s in self._chunks if p + len(s) > end]
-        return audio

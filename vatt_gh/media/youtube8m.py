@@ -8,7 +8,7 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from vatt_gh.media.files import Tree, read_lines, read_table, scan_files
@@ -21,6 +21,7 @@ LAYOUT = """
       yt8m/yt8m_ids.csv                         yt8m_id,youtube_id; or
       yt8m/yt8m_ids.jsonl                       {"yt8m_id": "nXSc", "youtube_id": "0sf943sWZls"}; or
       yt8m/j/i/AB/ABCD.js                       as published: i("ABCD","YOUTUBEID");"""
+FOLDER = "yt8m"
 _YT8M_ID = re.compile(r"[A-Za-z0-9_-]{4}")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _JSONP = re.compile(r'i\("([^"]*)","([^"]*)"\);?')
@@ -42,12 +43,13 @@ class Labels:
     skipped: list[dict[str, str]]
 
 
-def read_labels(manual_dir: Path) -> Labels:
+def read_labels(manual_dir: Path, videos: Container[str] | None = None) -> Labels:
     """Reads all records of a directory.
 
     Args:
         manual_dir: see LAYOUT. Of yt8m_ids.csv, yt8m_ids.jsonl and j/i the first that is there
             counts.
+        videos: YouTube ids of those whose labels are wanted; None: all.
 
     Returns:
         The labels. Of records that contradict each other the first by path counts.
@@ -56,7 +58,7 @@ def read_labels(manual_dir: Path) -> Labels:
         UserError: the records, the vocabulary or the ids are missing, or a table cannot be read.
     """
     # Millions of files j/i/AB/ABCD.js are opened by name, not listed.
-    tree = scan_files(Path(manual_dir) / "yt8m", LAYOUT, without={"j"})
+    tree = scan_files(Path(manual_dir) / FOLDER, LAYOUT, without={"j"})
     paths = [Path(path) for path in tree.files if path.endswith(".tfrecord")]
     if not paths:
         raise tree.error("The records are missing.", tree.root)
@@ -70,7 +72,7 @@ def read_labels(manual_dir: Path) -> Labels:
         try:
             for _, record in read_records(path, skipped):
                 count += 1
-                reason = _add(record, youtube_id, len(class_names), by_video, alike)
+                reason = _add(record, youtube_id, len(class_names), by_video, alike, videos)
                 unusable[reason] += 1
         except OSError as error:
             skipped.append({"path": str(path), "reason": f"cannot be read: {error.strerror}"})
@@ -86,6 +88,7 @@ def _add(
     classes: int,
     by_video: dict[str, tuple[int, ...]],
     alike: dict[tuple[int, ...], tuple[int, ...]],
+    videos: Container[str] | None,
 ) -> str | None:
     """Adds a record; returns the reason why it cannot be used, if so."""
     try:
@@ -97,6 +100,8 @@ def _add(
     video = youtube_id(name)
     if video is None:
         return "have no YouTube id"
+    if videos is not None and video not in videos:
+        return None
     # Few of millions of tuples differ.
     labels = alike.setdefault(labels, labels)
     if by_video.setdefault(video, labels) != labels:

@@ -1,6 +1,7 @@
 """Checkpoints with Orbax: the whole state, the input's position, and the configuration."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,12 @@ class Checkpoints:
 
     Args:
         workdir: the work directory; its folder `checkpoints` is used.
-        config: the whole configuration, stored beside every checkpoint.
+        config: the whole configuration.
+        records: how many records each data set has, which decide what an input position means;
+            (): the position is of no interest.
     """
 
-    def __init__(self, workdir: Path, config: ConfigDict):
+    def __init__(self, workdir: Path, config: ConfigDict, records: Sequence[int] = ()):
         # Orbax takes absolute paths only, and says so no earlier than in a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
         options = ocp.CheckpointManagerOptions(
@@ -54,7 +57,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_handlers=handlers
         )
-        self._config = config
+        self._records = list(records)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -80,7 +83,7 @@ class Checkpoints:
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(to_global(state)),
-                meta=ocp.args.JsonSave({"position": position}),
+                meta=ocp.args.JsonSave({"position": position, "records": self._records}),
             ),
         )
 
@@ -95,7 +98,7 @@ class Checkpoints:
             The state and the input position.
 
         Raises:
-            UserError: there is none, it does not fit the model, or it is damaged.
+            UserError: there is none, it does not fit the model or the records, or it is damaged.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -122,7 +125,18 @@ class Checkpoints:
                 expected="a checkpoint as it was written",
                 todo=f"remove {self._directory / str(step)}: an older one, or the start, is next",
             ) from error
+        self._check_records(step, restored["meta"]["records"])
         return to_local(restored["state"]), restored["meta"]["position"]
+
+    def _check_records(self, step: int, saved: list[int]) -> None:
+        if self._records and saved != self._records:
+            raise UserError(
+                f"The data sets have {self._records} records; they had {saved} at step {step}.",
+                where=self._directory,
+                expected="the same records: the input's position means nothing among others",
+                todo="give the records of that run, or start another --workdir with "
+                "--config.init_from=orbax:WORKDIR",
+            )
 
     def _check(self, step: int, target: TrainState) -> None:
         """Compares names and shapes before anything large is read."""

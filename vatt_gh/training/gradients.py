@@ -122,7 +122,7 @@ def step_gradients(
             curriculum=config.harmonize.curriculum,
             soft_temperature=config.harmonize.soft_temperature,
         )
-        complete = batch["audio_mask"] & batch["text_mask"]
+        complete = batch["video_mask"] & batch["audio_mask"] & batch["text_mask"]
         gradients, decided = finish["both"](
             of_ways(both, own), lambda gram, all_: method(gram, all_, gamma), complete
         )
@@ -148,7 +148,7 @@ def _head_losses(
     embeddings, statistics = model.project(heads, statistics, features)
     losses = alignment_losses(
         embeddings,
-        {name: batch[f"{name}_mask"] for name in LOSSES},
+        {m: batch[f"{m}_mask"] for m in MODALITIES},
         kind=config.loss.kind,
         temperature=config.loss.temperature,
         axis_name=axis_name,
@@ -200,18 +200,18 @@ def loss_shares(
     each a mean over the valid samples of the global batch.
 
     Args:
-        batch: has 'audio_mask' and 'text_mask', [b] bool.
+        batch: has 'video_mask', 'audio_mask' and 'text_mask', [b] bool.
         config: the whole configuration.
         axis_name: named axis of the devices, or None.
 
     Returns:
-        'audio' and 'text': [b] float32, zero where the sample lacks the modality.
+        'audio' and 'text': [b] float32, zero where the sample lacks that modality or the video.
     """
     weights = {"audio": config.loss.video_audio_weight, "text": config.loss.video_text_weight}
     total = sum(weights.values())
     shares = {}
     for name in LOSSES:
-        mask = batch[f"{name}_mask"].astype(jnp.float32)
+        mask = (batch["video_mask"] & batch[f"{name}_mask"]).astype(jnp.float32)
         count = summed(jnp.sum(mask), axis_name)
         shares[name] = weights[name] / total * mask / jnp.maximum(count, 1.0)
     return shares

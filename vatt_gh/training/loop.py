@@ -15,7 +15,8 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.data.pipeline import training_batches
-from vatt_gh.data.records import Source, open_sources, word_counts
+from vatt_gh.data.records import Source
+from vatt_gh.data.sources import open_sources, word_counts
 from vatt_gh.data.text import Tokenizer, vocabulary_of
 from vatt_gh.models.vatt import Vatt, build
 from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
@@ -56,12 +57,13 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
     state = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
     position = 0
     with ExitStack() as stack:
-        checkpoints = stack.enter_context(Checkpoints(workdir, config))
+        records = [source.count for source in sources]
+        checkpoints = stack.enter_context(Checkpoints(workdir, config, records))
         if checkpoints.latest() is not None:
             state, position = checkpoints.restore(state)
         elif config.init_from:
             state = replicate(start_from(jax.device_get(state), words, config, workdir))
-        writer = _Writer(config, workdir, int(state.step), rate, host)
+        writer = _Writer(config, workdir, int(state.step), rate, host, sources)
         stack.callback(writer.close)
         given = training_batches(
             sources,
@@ -112,13 +114,24 @@ def _run(
 class _Writer:
     """Checks every step's numbers and writes the ones that are due."""
 
-    def __init__(self, config: ConfigDict, workdir: Path, done: int, rate: Any, host: int):
+    def __init__(
+        self,
+        config: ConfigDict,
+        workdir: Path,
+        done: int,
+        rate: Any,
+        host: int,
+        sources: list[Source],
+    ):
         self._config = config
         self._rate = rate
         self._last = done
         self.clock = Clock()
         self._board = self._rows = self._display = self._samples = None
         suffix = f".{host}" if host else ""
+        self._unreadable = [source.unreadable for source in sources]
+        for unreadable in self._unreadable:
+            unreadable.log = workdir / f"skipped{suffix}.jsonl"
         if config.train.log_samples_every:
             self._samples = JsonLines(workdir / f"samples{suffix}.jsonl", done)
         if host == 0:
@@ -138,6 +151,7 @@ class _Writer:
             return
         row = to_row(number, metrics)
         row["learning_rate"] = float(self._rate(jnp.asarray(number - 1)))
+        row["unreadable"] = sum(map(len, self._unreadable))
         row |= self.clock.lap(number - self._last, self._config.train.batch_size)
         self._last = number
         if self._rows is not None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from vatt_gh.data.records import find_or_build, open_source
+from vatt_gh.data.records import open_source
+from vatt_gh.data.sources import find_or_build
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.demo.truth import Truth
 from vatt_gh.evaluation.evaluate import evaluate, similarity_of
@@ -40,7 +41,9 @@ def evaluate_workdir(
     held_out = config.copy_and_resolve_references()
     if config.eval.data_dir:
         held_out.data.data_dir, held_out.data.manual_dir = config.eval.data_dir, ""
-    source = open_source(find_or_build(held_out), held_out.data.manual_dir)
+    data = held_out.data
+    data.builder, data.split = config.eval.builder or data.builder, config.eval.split or data.split
+    source = open_source(find_or_build(held_out), data.manual_dir, data.split)
     words = read_vocabulary(workdir / "vocabulary.txt")
     model, state = load_for_evaluation(config, workdir, source, words)
     labels_of = _labels(config.eval.truth) if config.eval.truth else None

@@ -1,7 +1,8 @@
 """The captions of the videos of one directory, wherever they are."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
+from typing import Any
 
 from vatt_gh.media.captions.cues import Caption, CaptionFileError
 from vatt_gh.media.captions.index import CaptionIndex
@@ -55,6 +56,15 @@ class VideoCaptions(Mapping[str, list[Caption]]):
             Rows {"id", "path", "reason"}.
         """
         return self._read(video)[1] if video in self else []
+
+    def only(self, videos: Collection[str]) -> "VideoCaptions":
+        """The captions of some videos, without what is known of others."""
+
+        def some(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {video: values[video] for video in videos if video in values}
+
+        indexed = self._indexed.intersection(videos)
+        return VideoCaptions(some(self._files), self._index, indexed, some(self._given))
 
     def _videos(self) -> Set[str]:
         return self._given.keys() | self._files.keys() | self._indexed

@@ -1,0 +1,79 @@
+"""What is damaged while it is read: named, counted, listed; everything else is read as before."""
+
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from vatt_gh import batch as names
+from vatt_gh.data.pipeline import captioned_clips, training_batches
+from vatt_gh.data.records import open_source
+
+
+def batches(source, clock, config, count):
+    stream = training_batches([source], clock.tokenizer, config, position=0, host=0, hosts=1)
+    return list(itertools.islice(stream, count))
+
+
+def assert_left_out(found, expected, lost):
+    """Samples of lost videos count for nothing, all others are the same."""
+    for (left, left_host), (right, right_host) in zip(found, expected, strict=True):
+        for k, video in enumerate(right_host[names.VIDEO_ID]):
+            if lost(video, right_host[names.START][k]):
+                assert not left[names.VIDEO_MASK][k]
+                assert not left[names.AUDIO_MASK][k]
+                assert (left[names.VIDEO][k] == -1).all()
+                assert (left[names.AUDIO][k] == 0).all()
+            else:
+                assert left_host[names.VIDEO_ID][k] == video
+                for name in left:
+                    np.testing.assert_array_equal(left[name][k], right[name][k], name)
+
+
+@pytest.mark.parametrize("storage", ["jpeg", "mp4", "index"])
+def test_a_record_with_a_wrong_checksum_is_left_out(clock, clock_config, tmp_path, capfd, storage):
+    whole = clock.source if storage == "jpeg" else clock.others[storage]
+    folder = tmp_path / "copy"
+    shutil.copytree(whole.directories[0], folder)
+    # One with captions.
+    record = next(n for n in range(whole.count) if len(whole.read(n)["captions"]["text"]))
+    (shard,) = folder.glob("*.tfrecord-*")
+    data = bytearray(shard.read_bytes())
+    data[int(whole.offset[record]) + int(whole.length[record]) // 2] ^= 1
+    shard.write_bytes(data)
+    source = open_source([folder])
+    source.unreadable.log = tmp_path / "skipped.jsonl"
+    example = whole.read(record)
+    video, start = example["video_id"].numpy(), float(example["start"])
+    end = float(example["end"])
+    expected = batches(whole, clock, clock_config, 6)
+    assert any(video in host[names.VIDEO_ID] for _, host in expected)
+    found = batches(source, clock, clock_config, 6)
+    assert_left_out(found, expected, lambda v, s: v == video and start <= s < end)
+    (row,) = map(json.loads, (tmp_path / "skipped.jsonl").read_text().splitlines())
+    assert row["path"] == str(shard)
+    assert row["reason"].startswith(f"record {record} at byte {whole.offset[record]} does not fit")
+    assert len(source.unreadable) == 1
+    assert capfd.readouterr().err.count(f"left out: {shard}") == 1
+    fewer, all_clips = (
+        sum(len(b["caption"]) for b in captioned_clips(one, clock.tokenizer, clock_config))
+        for one in (source, whole)
+    )
+    assert 0 < fewer < all_clips
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty"])
+def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, damage):
+    moved = tmp_path / "moved"
+    shutil.copytree(clock.manual_dir, moved)
+    path = moved / "videos" / "wordless.mkv"
+    path.unlink()
+    if damage == "empty":
+        path.touch()
+    source = open_source(clock.others["index"].directories, str(moved))
+    found = batches(source, clock, clock_config, 3)
+    expected = batches(clock.others["index"], clock, clock_config, 3)
+    assert_left_out(found, expected, lambda video, start: video == b"wordless")
+    assert len(source.unreadable) == 1

@@ -1,0 +1,161 @@
+"""Finds the records of a configuration, and builds what is missing."""
+
+import importlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
+
+from vatt_gh.data.records import Source, open_source
+from vatt_gh.errors import UserError
+from vatt_gh.media.form import Form
+
+WORDS_FILE = "words.json"  # {word: count} of all captions, written when records are built
+
+
+def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
+    """The version directories of a built data set's parts.
+
+    Args:
+        name: of the builder.
+        data_dir: as given to the build.
+
+    Returns:
+        The directories, and how many parts are not there.
+
+    Raises:
+        UserError: there are several data sets.
+    """
+    found = sorted(path.parent for path in (Path(data_dir) / name).glob("*/*/dataset_info.json"))
+    if not found:
+        return [], 0
+    metadata = [tfds.builder_from_directory(str(path)).info.metadata for path in found]
+    parts = {m.get("part") for m in metadata}
+    kinds = {json.dumps({**m, "part": 0}, sort_keys=True) for m in metadata}
+    if len(kinds) > 1 or len(parts) < len(found):
+        raise UserError(
+            "Several data sets were built into one directory.",
+            where=data_dir,
+            expected=f"one configuration and version of {name}",
+            todo=f"give another data_dir, or delete all but one of {', '.join(map(str, found))}",
+        )
+    return found, metadata[0].get("parts", 1) - len(found)
+
+
+def find_or_build(config: ConfigDict) -> list[Path]:
+    """The records of `data.data_dir`; builds what is missing from `data.manual_dir`.
+
+    Args:
+        config: the whole configuration.
+
+    Returns:
+        The version directories of all parts that are there.
+
+    Raises:
+        UserError: there are no records and nothing to build them from.
+    """
+    data = config.data
+    if not data.data_dir:
+        raise UserError(
+            "No data directory is given.",
+            where="config.data.data_dir",
+            expected="the directory with the records, or one to build them into",
+            todo="add --config.data.data_dir=DIR, and --config.data.manual_dir=DIR with videos "
+            "and captions where no records exist yet",
+        )
+    found, missing = find_records(data.builder, data.data_dir)
+    if found and not (missing and data.manual_dir):
+        if missing:
+            print(f"{data.data_dir}: {missing} parts are missing; the others are read", flush=True)
+        return found
+    if not data.manual_dir:
+        raise UserError(
+            f"There are no {data.builder} records, and nothing to build them from.",
+            where=f"config.data.data_dir = {data.data_dir}",
+            expected="records built by python -m tfds_builders.build",
+            todo="add --config.data.manual_dir=DIR, the directory with videos and captions",
+        )
+    # By name: nothing in vatt_gh depends on the builders.
+    build = importlib.import_module("tfds_builders.build").build
+    settings = importlib.import_module("tfds_builders.parts").Settings
+    return build(
+        data.builder,
+        manual_dir=data.manual_dir,
+        data_dir=data.data_dir,
+        form=Form(
+            fps=data.build_fps,
+            short_side=data.build_short_side,
+            audio_rate=data.build_audio_rate,
+            segment_seconds=data.build_segment_seconds,
+            storage=data.build_storage,
+        ),
+        settings=settings(workers=data.build_workers),
+    )
+
+
+def open_sources(config: ConfigDict) -> list[Source]:
+    """Opens all data sets of a configuration; builds what is missing of the first.
+
+    Args:
+        config: the whole configuration.
+
+    Returns:
+        That of data.data_dir, then those of data.also.
+
+    Raises:
+        UserError: see `find_or_build` and `open_source`; records of one of data.also are missing,
+            or their sound has another rate.
+    """
+    data = config.data
+    sources = [open_source(find_or_build(config), data.manual_dir, data.split)]
+    for given in data.also:
+        name, _, folder = given.partition("=")
+        name, _, split = name.partition("/")
+        found, missing = find_records(name, folder)
+        if not found or missing:
+            raise UserError(
+                f"There are no {name} records." if not found else f"{missing} parts are missing.",
+                where=f"config.data.also: {given}",
+                expected=f"records built by python -m tfds_builders.build {name}",
+                todo="build them first",
+            )
+        sources.append(open_source(found, split=split or "train"))
+        if sources[-1].audio_rate != sources[0].audio_rate:
+            raise UserError(
+                f"The sound has {sources[-1].audio_rate} samples a second, that of the first data "
+                f"set {sources[0].audio_rate}.",
+                where=f"config.data.also: {given}",
+                expected="the same rate in all data sets",
+                todo=f"build it with --audio_rate={sources[0].audio_rate}",
+            )
+    return sources
+
+
+def word_counts(sources: Sequence[Source]) -> dict[str, int]:
+    """How often every word occurs in the captions.
+
+    Args:
+        sources: the data sets.
+
+    Returns:
+        Counts by word.
+
+    Raises:
+        UserError: the counts that a build wrote beside its records cannot be read.
+    """
+    total: Counter[str] = Counter()
+    for directory in (directory for source in sources for directory in source.directories):
+        path = directory / WORDS_FILE
+        try:
+            total.update(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"The word counts of the captions cannot be read: {error}",
+                where=path,
+                expected="the file that the build writes beside the records",
+                todo="build the records again, or give --config.data.vocabulary=FILE",
+            ) from error
+    return dict(total)
