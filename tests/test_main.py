@@ -24,13 +24,13 @@ PARTS = ("  where: ", "  expected: ", "  to do: ")
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> tiny_run.Tiny:
-    return tiny_run.prepared(tmp_path_factory.getbasetemp())
+    return tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     """The work directory of an undisturbed run; tests copy what they change."""
-    return tiny_run.uninterrupted(tmp_path_factory.getbasetemp())[0]
+    return tiny_run.uninterrupted(tiny_run.session_folder(tmp_path_factory))[0]
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:

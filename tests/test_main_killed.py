@@ -19,7 +19,7 @@ CHECKPOINTS = {"train.checkpoint_every": 4}
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> tiny_run.Tiny:
-    return tiny_run.prepared(tmp_path_factory.getbasetemp())
+    return tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
 
 
 def command(tiny, folder: Path) -> list[str]:

@@ -1,15 +1,19 @@
 """A run so small that tests can make several: its settings, its corpus, what it must arrive at."""
 
+import contextlib
 import dataclasses
+import fcntl
 import functools
 import importlib.util
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict
 
@@ -78,14 +82,38 @@ class Tiny:
         }
 
 
+def session_folder(factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of a session share."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process of the session at a time; the second one finds what the first one made."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @functools.cache
 def prepared(session: Path) -> Tiny:
-    """Renders and builds once a session; `session` is tmp_path_factory.getbasetemp()."""
+    """Renders and builds once a session; `session` is by `session_folder`."""
     folder = session / "tiny"
     # Compiling the step takes twenty times as long as running it: every run after the first one
     # of the session, in this process or in another, takes the program from here.
     jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
     compilation_cache.reset_cache()
+    tiny = Tiny(folder / "corpus", folder / "records", folder / "programs")
+    with _alone(session / "tiny.lock"):
+        if not tiny.records.exists():
+            _prepare(tiny)
+    return tiny
+
+
+def _prepare(tiny: Tiny) -> None:
+    from vatt_gh.data.sources import find_or_build
+
     spec = CorpusSpec(
         seed=5,
         videos=4,
@@ -98,12 +126,8 @@ def prepared(session: Path) -> Tiny:
         min_seconds=9.0,
         max_seconds=12.0,
     )
-    render_corpus(folder / "corpus", spec, workers=1)
-    tiny = Tiny(folder / "corpus", folder / "records", folder / "programs")
-    from vatt_gh.data.sources import find_or_build
-
+    render_corpus(tiny.corpus, spec, workers=1)
     find_or_build(tiny.config())
-    return tiny
 
 
 @functools.cache
@@ -111,8 +135,10 @@ def uninterrupted(session: Path) -> tuple[Path, Any]:
     """Work directory and state of a run that nothing disturbed until STOP; not to be changed."""
     from vatt_gh.training.loop import pretrain
 
-    workdir = session / "uninterrupted"
-    return workdir, jax.device_get(pretrain(prepared(session).config(), workdir, stop_after=STOP))
+    workdir, config = session / "uninterrupted", prepared(session).config()
+    with _alone(session / "uninterrupted.lock"):
+        # A second process restores what the first one arrived at.
+        return workdir, jax.device_get(pretrain(config, workdir, stop_after=STOP))
 
 
 def load_experiment(name: str) -> ConfigDict:

@@ -5,6 +5,7 @@ asked of one configuration.
 """
 
 import dataclasses
+import os
 import random
 
 import jax
@@ -208,9 +209,15 @@ def compared(case):
     return engines_compared(case) if case.harmonizes else plain_compared(case)
 
 
+# A minute each, nearly all of it compilation. A change of an engine deserves more than one.
+EXAMPLES = int(os.environ.get("VATT_GH_EXAMPLES", 1))
+
+
 # Each block of the shared encoder is compiled for three passes and three programs.
 @pytest.mark.parametrize(("kind", "devices", "deepest"), [("three_tower", 1, 2), ("shared", 4, 1)])
-@settings(max_examples=2, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.generate]
+)
 @given(data=st.data())
 def test_engines_agree_and_without_a_conflict_it_is_plain_vatt(kind, devices, deepest, data):
     found = compared(data.draw(cases(kind, devices, deepest)))

@@ -19,13 +19,13 @@ DEFAULTS = {"model.dtype": "float32", "model.remat": False}
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> tiny_run.Tiny:
-    return tiny_run.prepared(tmp_path_factory.getbasetemp())
+    return tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
     """The work directory of the same run in one process with four devices."""
-    return tiny_run.uninterrupted(tmp_path_factory.getbasetemp())[0]
+    return tiny_run.uninterrupted(tiny_run.session_folder(tmp_path_factory))[0]
 
 
 def pod(tiny, workdir: Path, log: Path) -> subprocess.Popen[str]:
