@@ -11,7 +11,7 @@ from golden.golden_set import FOLDER, SET, close, golden
 
 from vatt_gh.data.sampling import frame_places
 from vatt_gh.data.text import Tokenizer, read_vocabulary
-from vatt_gh.data.video import adjust_colour, crop_box, resize
+from vatt_gh.data.video import WHITE, adjust_colour, centred, crop_box, resize
 from vatt_gh.data.views import resize_shorter_side, three_crops, window_starts
 from vatt_gh.models.tokenize import patches
 
@@ -51,7 +51,7 @@ def test_golden_data_resized_frames():
     images = golden("data")["in|frames_u8"]
     assert resized()
     for size, expected in resized().items():
-        found = resize_shorter_side(tf.constant(images), size).numpy() * 255.0
+        found = resize_shorter_side(tf.constant(images), size).numpy()
         assert found.shape == expected.shape
         difference = found - expected
         assert difference.min() > -1e-3 and difference.max() < LEVEL + 1e-3
@@ -89,9 +89,9 @@ def test_golden_data_normalised_frames():
     """Of frames that have their size: resizing changes nothing, ours is the scaling alone."""
     file = golden("data")
     images = tf.constant(file["in|frames_u8"])
-    scaled = resize(images, list(images.shape[1:3]))
-    close(scaled, file["out|normalize_01"], TOLERANCE)
-    close(scaled * 2.0 - 1.0, file["out|normalize_zero_centered"], TOLERANCE)
+    levels = resize(images, list(images.shape[1:3]))
+    close(levels / WHITE, file["out|normalize_01"], TOLERANCE)
+    close(centred(levels), file["out|normalize_zero_centered"], TOLERANCE)
 
 
 def test_golden_data_resized_box():
@@ -101,14 +101,14 @@ def test_golden_data_resized_box():
     [(box, expected)] = file.part_named(pattern)
     y, x, height, width, *size = map(int, box)
     part = file["in|frames_u8"][:, y : y + height, x : x + width]
-    close(resize(tf.constant(part), size), expected, TOLERANCE)
+    close(resize(tf.constant(part), size) / WHITE, expected, TOLERANCE)
 
 
 def test_golden_data_colours():
-    """Each station with the factors of those before it; ours cuts to [0, 1] at the end."""
+    """Each station with the factors of those before it; ours is cut at the end."""
     file = golden("data")
     brightness, saturation, contrast, hue = file["in|color_factors"]
-    video = tf.constant(file["out|normalize_01"])
+    video = tf.constant(file["out|normalize_01"]) * WHITE
     stations = {
         "1_brightness": (brightness,),
         "2_saturation": (brightness, saturation),
@@ -119,9 +119,9 @@ def test_golden_data_colours():
     for label, factors in stations.items():
         expected = np.clip(file[f"out|color|{label}"], 0.0, 1.0)
         tolerance = HUE_TOLERANCE if len(factors) == 4 else TOLERANCE
-        close(adjust_colour(video, *factors), expected, tolerance, label)
-    centred = 2.0 * adjust_colour(video, *stations["5_clipped"]) - 1.0
-    close(centred, file["out|color|6_zero_centered"], 2 * HUE_TOLERANCE)
+        close(adjust_colour(video, *factors) / WHITE, expected, tolerance, label)
+    found = centred(adjust_colour(video, *stations["5_clipped"]))
+    close(found, file["out|color|6_zero_centered"], 2 * HUE_TOLERANCE)
 
 
 def test_golden_data_space_to_depth():

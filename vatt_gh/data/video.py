@@ -8,6 +8,8 @@ from ml_collections import ConfigDict
 
 from vatt_gh.data.sampling import COLOUR, CROP, FLIP, stream
 
+WHITE = 255.0
+
 
 def choose_crop(shape: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> tf.Tensor:
     """The part of a window's frames that is kept.
@@ -37,27 +39,33 @@ def to_video(pictures: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: b
     Returns:
         [T, size, size, 3] float32 in [-1, 1].
     """
+    augment = train and data.augmentation != "none"
+    if augment and data.flip:  # bytes: a quarter of what is resized
+        coin = tf.random.stateless_uniform([], stream(seed, FLIP))
+        pictures = tf.cond(coin < 0.5, lambda: tf.reverse(pictures, [2]), lambda: pictures)
     video = resize(pictures, [data.size, data.size])
-    if train and data.augmentation != "none":
-        if data.flip:
-            coin = tf.random.stateless_uniform([], stream(seed, FLIP))
-            video = tf.cond(coin < 0.5, lambda: tf.reverse(video, [2]), lambda: video)
+    if augment and data.colour_jitter:
         video = jitter_colour(video, data, stream(seed, COLOUR))
     video.set_shape([data.frames, data.size, data.size, 3])
-    return video * 2.0 - 1.0
+    return centred(video)
+
+
+def centred(video: tf.Tensor) -> tf.Tensor:
+    """From levels in [0, 255] to [-1, 1]; float32 both."""
+    return video * (2.0 / WHITE) - 1.0
 
 
 def resize(images: tf.Tensor, size: list[int]) -> tf.Tensor:
-    """Resizes frames bilinearly, without smoothing before it, and scales them to [0, 1].
+    """Resizes frames bilinearly, without smoothing before it.
 
     Args:
         images: [T, H, W, 3] uint8.
         size: height and width wanted.
 
     Returns:
-        [T, *size, 3] float32; nothing is rounded to whole levels on the way.
+        [T, *size, 3] float32 in [0, 255]; nothing is rounded to whole levels on the way.
     """
-    return tf.cast(tf.image.resize(images, size), tf.float32) / 255.0
+    return tf.cast(tf.image.resize(images, size), tf.float32)
 
 
 def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> tf.Tensor:
@@ -99,13 +107,13 @@ def jitter_colour(video: tf.Tensor, data: ConfigDict, seed: tf.Tensor) -> tf.Ten
     """Brightness, saturation, contrast and hue, one draw for all frames.
 
     Args:
-        video: [T, H, W, 3] float32 in [0, 1].
-        data: config.data: colour_jitter (probability), brightness (added, at most), saturation
-            and contrast (factor 1 +- this), hue (turns, at most).
+        video: [T, H, W, 3] float32 in [0, 255].
+        data: config.data: colour_jitter (probability), brightness (added, at most, as a share of
+            white), saturation and contrast (factor 1 +- this), hue (turns, at most).
         seed: [2].
 
     Returns:
-        Same shape, in [0, 1].
+        Same shape, in [0, 255].
     """
     draws = tf.random.stateless_uniform([5], seed, minval=-1.0, maxval=1.0)
 
@@ -131,20 +139,22 @@ def adjust_colour(
     """Changes colours, in this order; what is None is left as it is.
 
     Args:
-        video: [T, H, W, 3] float32 in [0, 1].
-        brightness: [] added to every value.
+        video: [T, H, W, 3] float32 in [0, 255].
+        brightness: [] added to every value, as a share of white.
         saturation: [] factor.
         contrast: [] factor on the distance from each frame's mean.
         hue: [] added, in turns.
 
     Returns:
-        Same shape; cut to [0, 1] at the end, not in between.
+        Same shape; cut to [0, 255] at the end, not in between.
     """
-    video = tf.image.adjust_brightness(video, brightness)
+    # All of these but this one are the same for any white: no other pass scales the window.
+    video = video + brightness * WHITE
     if saturation is not None:
         video = tf.image.adjust_saturation(video, saturation)
     if contrast is not None:
         video = tf.image.adjust_contrast(video, contrast)
     if hue is not None:
         video = tf.image.adjust_hue(video, hue)
-    return tf.clip_by_value(video, 0.0, 1.0)
+    # In one pass over the window; tf.clip_by_value makes two.
+    return tf.raw_ops.ClipByValue(t=video, clip_value_min=0.0, clip_value_max=WHITE)

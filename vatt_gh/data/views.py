@@ -35,7 +35,7 @@ def resize_shorter_side(images: tf.Tensor, size: int) -> tf.Tensor:
         size: of the shorter side, in pixels.
 
     Returns:
-        [T, h, w, 3] float32 in [0, 1]; the longer side is cut to whole pixels.
+        [T, h, w, 3] float32 in [0, 255]; the longer side is cut to whole pixels.
     """
     shape = tf.shape(images)[1:3]
     short = tf.reduce_min(shape)
