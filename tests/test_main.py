@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 import tiny_run
 from absl import flags
-from tiny_run import OVERRIDES, ROOT, STEPS, checkpoints_of, flags_of, rows_of
+from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, checkpoints_of, flags_of, rows_of
 
 from vatt_gh import main as command
 
@@ -176,8 +176,7 @@ def test_run_that_cannot_start_gets_one_message(tiny, tmp_path, failure, changes
 def default_flags(tiny, workdir: Path, **changes) -> list[str]:
     """Flags that give the configuration of `tiny.config()`, whose program is compiled already."""
     paths = {"data.manual_dir": tiny.corpus, "data.data_dir": tiny.records}
-    plain = {"model.dtype": "float32", "model.remat": False}
-    values = {**OVERRIDES, **paths, **plain, **changes}
+    values = {**OVERRIDES, **paths, **DEFAULTS, **changes}
     return ["--config=configs/howto100m.py", f"--workdir={workdir}", *flags_of(values)]
 
 

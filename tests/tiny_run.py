@@ -55,6 +55,8 @@ OVERRIDES = {
     "train.checkpoint_every": 2,
     "harmonize.curriculum_steps": STEPS,
 }
+# Of default() again, where configs/howto100m.py has other values: one program for all.
+DEFAULTS = {"model.dtype": "float32", "model.remat": False}
 MEASURED = ("step_seconds", "samples_per_second", "data_wait_share")  # never the same twice
 
 

@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_run
-from tiny_run import OVERRIDES, ROOT, STEPS, STOP, checkpoints_of, flags_of, rows_of
+from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, STOP, checkpoints_of, flags_of, rows_of
 
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.loop import load_for_evaluation, open_input
-
-# Of default() again, where configs/howto100m.py has other values.
-DEFAULTS = {"model.dtype": "float32", "model.remat": False}
 
 
 @pytest.fixture(scope="module")

@@ -90,8 +90,8 @@ def test_parts_together_are_the_whole_and_any_can_be_built_again(
 
 
 def test_more_parts_than_videos_leave_some_empty(corpus, whole, reading, tmp_path):
-    parts = in_parts(corpus, tmp_path, 40)
-    assert len(parts) == 40
+    parts = in_parts(corpus, tmp_path, 24)
+    assert len(parts) == 24
     # TFDS itself reads no data set without examples.
     filled = [part for part in parts if len(load_index(part).shard)]
     assert len(filled) < VIDEOS

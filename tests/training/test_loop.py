@@ -6,7 +6,8 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from tiny_run import STEPS, STOP, assert_same_state, checkpoints_of, rows_of
+from dummy_data import make
+from tiny_run import DEFAULTS, STEPS, STOP, assert_same_state, checkpoints_of, rows_of
 
 from vatt_gh.training import loop
 from vatt_gh.training.loop import check_finite, pretrain, training_batches
@@ -103,3 +104,24 @@ def test_message_names_the_metrics_and_samples_at_fault():
     with pytest.raises(FloatingPointError, match="the parameters or gradients are at fault"):
         check_finite(12, metrics, samples, host)
     check_finite(12, {"loss": np.float32(1.0)}, samples, host)
+
+
+@pytest.mark.parametrize("storage", ["jpeg", "mp4", "index"])
+def test_youtube8m_trains_from_every_storage(tiny, whole, tmp_path, storage):
+    workdir, _ = whole
+    config = tiny.config(
+        "youtube8m",
+        **{
+            "data.manual_dir": str(make("youtube8m", tmp_path / "videos")),
+            "data.data_dir": str(tmp_path / "records"),
+            "data.build_storage": storage,
+            "data.vocabulary": str(workdir / "vocabulary.txt"),  # of the same length
+            **DEFAULTS,
+        },
+    )
+    assert config.data.builder == "youtube8m"
+    state = pretrain(config, tmp_path / "run", stop_after=2)
+    assert int(state.step) == 2
+    (row,) = rows_of(tmp_path / "run" / "metrics.jsonl")
+    assert np.isfinite(row["loss"]) and row["grad_norm"] > 0
+    assert row["unreadable"] == 0

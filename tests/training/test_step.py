@@ -74,7 +74,7 @@ def loss_of(params, kind, feature_hook=lambda features: features):
     losses = alignment_losses(
         embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
     )
-    terms = {n: losses[n] / jnp.sum(masks[n]) / 2 for n in losses}
+    terms = {n: losses[n] / jnp.sum(masks["video"] & masks[n]) / 2 for n in losses}
     return jnp.sum(terms["audio"]) + jnp.sum(terms["text"]), terms
 
 
@@ -106,7 +106,7 @@ def test_engine_with_nothing_to_change_is_the_gradient_of_the_plain_loss(kind, e
     gradients, _, decided, _ = gradients_of(
         kind, gamma=-2.0, realign=False, curriculum=True, engine=engine
     )
-    assert decided.defined.sum() == 6 and (decided.weight == 1).all()
+    assert decided.defined.sum() == 5 and (decided.weight == 1).all()
     assert_close(gradients, plain_gradient(kind), 2e-6)
 
 
@@ -238,10 +238,10 @@ def test_unshared_towers_and_heads_take_the_weights():
 
 
 @functools.cache
-def first_step(devices, kind="three_tower", **harmonize):
+def first_step(devices, **harmonize):
     """State and report after one step at a threshold that drops some samples."""
     options = {"gamma_start": -0.2, **harmonize}
-    config = shallow_config(kind, **{f"harmonize.{key}": x for key, x in options.items()})
+    config = shallow_config("shared", **{f"harmonize.{key}": x for key, x in options.items()})
     state, outputs = run_steps(config, devices, 1)
     return state, outputs[0]
 
@@ -270,10 +270,9 @@ def run_steps(config, devices, steps, seed=3):
     return state, outputs
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_one_and_four_devices_give_the_same_update(kind):
-    one, single = first_step(1, kind)
-    four, several = first_step(4, kind)
+def test_one_and_four_devices_give_the_same_update():
+    one, single = first_step(1)
+    four, several = first_step(4)
     assert_same_on_all_devices(four)
     for name, value in single.metrics.items():
         np.testing.assert_allclose(several.metrics[name], value, rtol=2e-4, atol=1e-5)
@@ -301,10 +300,12 @@ def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted():
     batch["video_mask"][:] = batch["audio_mask"][:] = batch["text_mask"][:] = True
     optimizer = optimizer_of(config)
     state = create_state(model, optimizer, {m: batch[m][0] for m in FIELDS}, 0)
-    step = functools.partial(
-        train_step, model=model, optimizer=optimizer, config=config, axis_name=None
+    step = jax.jit(
+        functools.partial(
+            train_step, model=model, optimizer=optimizer, config=config, axis_name=None
+        )
     )
-    after, output = jax.jit(step)(state, batch)
+    after, output = step(state, batch)
     assert float(output.metrics["kept_share"]) == 0 and int(after.empty_steps) == 1
     assert int(after.step) == 1
     for old, new in zip(
@@ -313,16 +314,9 @@ def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted():
         strict=True,
     ):
         np.testing.assert_array_equal(old, new)
-
-
-def test_numbers_that_are_not_finite_reach_the_metrics():
-    config, model, batch, state, _, _ = setup("three_tower")
-    broken = {**batch, "video": batch["video"].copy()}
-    broken["video"][5, 0, 0, 0, 0] = np.nan
-    step = functools.partial(
-        train_step, model=model, optimizer=optimizer_of(config), config=config, axis_name=None
-    )
-    _, output = jax.jit(step)(state, broken)
+    # Numbers that are not finite reach the metrics all the same.
+    batch["video"][5] = np.nan  # all of it: some tokens are dropped
+    _, output = step(state, batch)
     assert not np.isfinite(output.metrics["loss"])
 
 
@@ -331,4 +325,4 @@ def test_histogram_counts_the_samples_that_have_a_cosine():
     histogram = metrics["cosine_histogram"]
     expected, _ = np.histogram(samples["cosine"][samples["defined"]], bins=40, range=(-1, 1))
     np.testing.assert_array_equal(histogram, expected)
-    assert histogram.sum() == 6
+    assert histogram.sum() == 5

@@ -1,0 +1,38 @@
+"""How long a training step waits for its data."""
+
+import contextlib
+import io
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+from vatt_gh.bench.cases import SIZES, configure
+from vatt_gh.training.loop import pretrain
+
+STEPS = 12
+_WARM = 4  # steps at the beginning that wait for compilation and for the first reads
+
+
+def waiting(data_dir: Path, storage: str) -> dict[str, float]:
+    """Trains for some steps as `pretrain` does, on records.
+
+    Args:
+        data_dir: of records of HowTo100M's builder.
+        storage: theirs.
+
+    Returns:
+        'share': of a step, 'step_seconds': of one; medians.
+    """
+    config = configure(SIZES["third"](), "three_tower", "ghost")
+    config.data.data_dir, config.data.build_storage = str(data_dir), storage
+    config.data.parallel_reads = 4
+    config.train.steps, config.train.log_every = STEPS, 2
+    with tempfile.TemporaryDirectory() as workdir, contextlib.redirect_stdout(io.StringIO()):
+        pretrain(config, Path(workdir))
+        lines = (Path(workdir) / "metrics.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if row["step"] > _WARM]
+    return {
+        "share": statistics.median(row["data_wait_share"] for row in rows),
+        "step_seconds": statistics.median(row["step_seconds"] for row in rows),
+    }
