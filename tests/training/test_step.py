@@ -242,32 +242,18 @@ def first_step(devices, **harmonize):
     """State and report after one step at a threshold that drops some samples."""
     options = {"gamma_start": -0.2, **harmonize}
     config = shallow_config("shared", **{f"harmonize.{key}": x for key, x in options.items()})
-    state, outputs = run_steps(config, devices, 1)
-    return state, outputs[0]
-
-
-def run_steps(config, devices, steps, seed=3):
+    state, optimizer = setup("shared")[3], optimizer_of(config)
     batch = small_batch(config)
-    sample = {m: batch[m][0] for m in FIELDS}
-    optimizer = optimizer_of(config)
     if devices == 1:
         model = build(config, words=WORDS, audio_rate=RATE)
-        state = create_state(model, optimizer, sample, seed)
-        step = jax.jit(
-            lambda s, b: train_step(
-                s, b, model=model, optimizer=optimizer, config=config, axis_name=None
-            )
-        )
-    else:
-        model = build(config, words=WORDS, audio_rate=RATE, axis_name=AXIS)
-        state = replicate(create_state(model, optimizer, sample, seed))
-        step = parallel_step(model, optimizer, config)
-    outputs = []
-    for number in range(steps):
-        batch = small_batch(config, seed=number)
-        state, output = step(state, batch if devices == 1 else split(batch))
-        outputs.append(jax.device_get(output))
-    return state, outputs
+        options = {"model": model, "optimizer": optimizer, "config": config, "axis_name": None}
+        return jax.device_get(jax.jit(functools.partial(train_step, **options))(state, batch))
+    model = build(config, words=WORDS, audio_rate=RATE, axis_name=AXIS)
+    state, output = parallel_step(model, optimizer, config)(
+        replicate(jax.device_get(state)),
+        split(batch),  # the step takes the memory of its state
+    )
+    return state, jax.device_get(output)
 
 
 def test_one_and_four_devices_give_the_same_update():
@@ -299,7 +285,7 @@ def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted():
     batch = small_batch(config)
     batch["video_mask"][:] = batch["audio_mask"][:] = batch["text_mask"][:] = True
     optimizer = optimizer_of(config)
-    state = create_state(model, optimizer, {m: batch[m][0] for m in FIELDS}, 0)
+    state = setup("three_tower")[3]
     step = jax.jit(
         functools.partial(
             train_step, model=model, optimizer=optimizer, config=config, axis_name=None
