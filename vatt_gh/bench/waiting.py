@@ -27,7 +27,8 @@ def waiting(data_dir: Path, storage: str) -> dict[str, float]:
     config = configure(SIZES["third"](), "three_tower", "ghost")
     config.data.data_dir, config.data.build_storage = str(data_dir), storage
     config.data.parallel_reads = 4
-    config.train.steps, config.train.log_every = STEPS, 2
+    config.train.steps, config.train.warmup_steps, config.train.log_every = STEPS, 2, 2
+    config.harmonize.curriculum_steps = STEPS
     with tempfile.TemporaryDirectory() as workdir, contextlib.redirect_stdout(io.StringIO()):
         pretrain(config, Path(workdir))
         lines = (Path(workdir) / "metrics.jsonl").read_text().splitlines()
