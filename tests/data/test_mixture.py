@@ -84,6 +84,11 @@ def test_the_configuration_names_the_data_sets(clock, clock_config, tmp_path):
     data.also = (f"howto100m={other}",)
     first, second = open_sources(clock_config)
     assert (first.count, second.count) == (9, 3)
+    data.also = (f"howto100m/train={other}",)
+    assert open_sources(clock_config)[1].count == 3
+    data.also = (f"howto100m/eval={other}",)
+    with pytest.raises(UserError, match="There is no split 'eval'"):
+        open_sources(clock_config)
     data.also = (f"howto100m={tmp_path}",)
     with pytest.raises(UserError, match="There are no howto100m records"):
         open_sources(clock_config)
