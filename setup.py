@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+BEAM = ["apache-beam>=2.77"]
 
 setup(
     name="vatt_gh",
@@ -41,8 +42,9 @@ setup(
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
-        "beam": ["apache-beam>=2.77"],
+        "beam": BEAM,
         "test": [
+            *BEAM,
             "dill>=0.4.1",  # tensorflow-datasets' builder test case imports it
             "hypothesis>=6.170",
             "ipykernel>=7.4",
