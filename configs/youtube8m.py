@@ -3,8 +3,8 @@
     python -m vatt_gh.main --config=configs/youtube8m.py --workdir=work/run1 \\
         --config.data.manual_dir=/data/youtube8m --config.data.data_dir=/data/records
 
-YouTube-8M has no captions: what a video says in the text are captions that one has for it, such
-as YouTube's own or a speech recogniser's. `--config.data.also="('howto100m=/data/other',)"` mixes.
+YouTube-8M has no captions. The text is the captions that you have for a video, such as YouTube's
+own or a speech recogniser's. `--config.data.also="('howto100m=/data/other',)"` mixes.
 
 Hardware: as configs/howto100m.py.
 """

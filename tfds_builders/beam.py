@@ -29,7 +29,11 @@ def run(function: Callable[[Any], None], tasks: Sequence[Any], options: str) -> 
         ) from error
     flags = [f"--{option.strip()}" for option in options.split(",")]
     try:
-        with apache_beam.Pipeline(options=PipelineOptions(flags)) as pipeline:
+        chosen = PipelineOptions(flags)
+        given = {flag[2:].partition("=")[0] for flag in flags}
+        if unknown := given - chosen.get_all_options().keys():
+            raise ValueError(f"there is no option {', '.join(sorted(unknown))}")
+        with apache_beam.Pipeline(options=chosen) as pipeline:
             _ = pipeline | apache_beam.Create(tasks) | apache_beam.Map(function)
     except (RuntimeError, ValueError, SystemExit) as error:  # SystemExit: argparse, of an option
         raise UserError(

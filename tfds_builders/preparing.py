@@ -69,7 +69,8 @@ def build(
     for info in folder.glob("*/*/dataset_info.json"):
         _check_same(info.parent, dataclasses.asdict(form))
     library = SETS[name].scan(Path(manual_dir), Path(data_dir))
-    size = sum(path.stat().st_size for _, path in library.videos)
+    # Each file once: many clips may be stretches of one.
+    size = sum(path.stat().st_size for path in {path for _, path in library.videos})
     parts = parts_of(folder, form, settings.parts, size)
     wanted = [part for part in parts if settings.part in (0, part.number)]
     if not wanted:
@@ -216,7 +217,9 @@ def _check_room(needed: int, data_dir: Path) -> None:
 
 
 def _check_same(version_dir: Path, settings: dict[str, Any]) -> None:
-    stored = tfds.builder_from_directory(str(version_dir)).info.metadata
+    info = tfds.builder_from_directory(str(version_dir)).info
+    stored = info.metadata | {"version": str(info.version)}
+    settings = settings | {"version": str(SegmentBuilder.VERSION)}
     other = {k: stored.get(k) for k, v in settings.items() if stored.get(k) != v}
     if other:
         lines = [f"{key}: there {value}, now {settings[key]}" for key, value in other.items()]

@@ -199,11 +199,12 @@ def _by_split(library: Library) -> dict[str, list[tuple[str, Path]]]:
 
 def _shard_counts(videos: list[tuple[str, Path]]) -> list[int]:
     """How many videos in a row go into each shard."""
-    counts, size = [0], 0
+    clips = Counter(path for _, path in videos)  # stretches of one file share its size
+    counts, size = [0], 0.0
     for _, path in videos:
         if size >= SHARD_BYTES:
             counts.append(0)
-            size = 0
+            size = 0.0
         counts[-1] += 1
-        size += path.stat().st_size
+        size += path.stat().st_size / clips[path]
     return counts

@@ -41,7 +41,7 @@ def _listed(
 ) -> Set:
     list_clips = list_clips or module.list_clips
 
-    def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
+    def scan(manual_dir: Path, index_dir: Path | None) -> Library:
         return library_of(manual_dir, list_clips(Path(manual_dir)), module.LAYOUT)
 
     return Set(description, module.LAYOUT, scan)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 # B samples, T frames, H x W pixels, S sound samples, K caption candidates, W words.
-VIDEO = "video"  # [B, T, H, W, 3] float32 in [-1, 1], RGB; all dark where it is missing
+VIDEO = "video"  # [B, T, H, W, 3] float32 in [-1, 1], RGB; one grey where it is missing
 AUDIO = "audio"  # [B, S] float32 in [-1, 1], mono at the records' rate; zeros where it is missing
 TEXT = "text"  # [B, K, W] int32 word ids, 0 = padding
-VIDEO_MASK = "video_mask"  # [B] bool, False where a sample is sound alone
+VIDEO_MASK = "video_mask"  # [B] bool, False where a sample is sound alone, or cannot be read
 AUDIO_MASK = "audio_mask"  # [B] bool, False where a sample has no sound
 TEXT_MASK = "text_mask"  # [B] bool, False where a sample has no caption
 INDEX = "index"  # [B] int32, place of the sample in the global batch

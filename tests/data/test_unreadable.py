@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vatt_gh import batch as names
+from vatt_gh.data import storage as storage_module
 from vatt_gh.data.pipeline import captioned_clips, training_batches
 from vatt_gh.data.records import open_source
 
@@ -24,6 +25,7 @@ def assert_left_out(found, expected, lost):
             if lost(video, right_host[names.START][k]):
                 assert not left[names.VIDEO_MASK][k]
                 assert not left[names.AUDIO_MASK][k]
+                assert not left[names.TEXT_MASK][k]
                 assert (left[names.VIDEO][k] == -1).all()
                 assert (left[names.AUDIO][k] == 0).all()
             else:
@@ -68,12 +70,22 @@ def test_a_record_with_a_wrong_checksum_is_left_out(clock, clock_config, tmp_pat
 def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, damage):
     moved = tmp_path / "moved"
     shutil.copytree(clock.manual_dir, moved)
-    path = moved / "videos" / "wordless.mkv"
+    path = moved / "videos" / "whole.mkv"
     path.unlink()
     if damage == "empty":
         path.touch()
     source = open_source(clock.others["index"].directories, str(moved))
     found = batches(source, clock, clock_config, 3)
     expected = batches(clock.others["index"], clock, clock_config, 3)
-    assert_left_out(found, expected, lambda video, start: video == b"wordless")
+    assert_left_out(found, expected, lambda video, start: video == b"whole")
     assert len(source.unreadable) == 1
+    clips = captioned_clips(source, clock.tokenizer, clock_config)
+    assert {video for batch in clips for video in batch[names.VIDEO_ID]} == {b"silent"}
+
+
+def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage_module, "_HOPELESS", 3)
+    (tmp_path / "videos").mkdir()  # as where a disk is not mounted
+    source = open_source(clock.others["index"].directories, str(tmp_path))
+    with pytest.raises(Exception, match="None of the first 3 originals can be read"):
+        batches(source, clock, clock_config, 3)

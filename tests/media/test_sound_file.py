@@ -69,6 +69,8 @@ def test_a_window_is_what_segments_hold(tmp_path, suffix):
     # What is resampled from elsewhere on is up to half a sample apart.
     half = 2 * np.pi * 1000.0 * 0.5 / RATE * 0.5 * 32768
     assert np.abs(sound.astype(int) - whole[samples.start : samples.stop]).max() < 1.05 * half
+    with pytest.raises(MediaError, match=r"has no sound at 20\.0 s"):
+        read_window(path, FORM, range(200, 201), range(20 * RATE, 21 * RATE))
     _, behind = read_window(path, FORM, range(90, 120), range(9 * RATE, 12 * RATE))
     assert len(behind) == 3 * RATE
     assert not behind[-RATE:].any()

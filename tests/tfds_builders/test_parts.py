@@ -193,3 +193,6 @@ def test_what_beam_does_not_know_is_said(corpus, tmp_path):
     with pytest.raises(UserError, match="The Beam pipeline failed") as caught:
         build("howto100m", manual_dir=corpus, data_dir=tmp_path, form=FORM, settings=settings)
     assert "NoSuchRunner" in str(caught.value)
+    settings = Settings(parts=2, beam="runnr=DirectRunner")
+    with pytest.raises(UserError, match="there is no option runnr"):
+        build("howto100m", manual_dir=corpus, data_dir=tmp_path, form=FORM, settings=settings)

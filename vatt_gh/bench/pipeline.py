@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         for _ in range(arguments.rounds):
             for name, case in cases.items():
                 rates[name].append(case())
-        found = waiting(Path(folder) / "jpeg", "jpeg")
+        found = waiting(Path(folder) / "jpeg")
     rows = []
     for name, own in rates.items():
         bare = rates[f"{name.split(',')[0]}, bare decode"]

@@ -14,18 +14,17 @@ STEPS = 12
 _WARM = 4  # steps at the beginning that wait for compilation and for the first reads
 
 
-def waiting(data_dir: Path, storage: str) -> dict[str, float]:
+def waiting(data_dir: Path) -> dict[str, float]:
     """Trains for some steps as `pretrain` does, on records.
 
     Args:
         data_dir: of records of HowTo100M's builder.
-        storage: theirs.
 
     Returns:
         'share': of a step, 'step_seconds': of one; medians.
     """
     config = configure(SIZES["third"](), "three_tower", "ghost")
-    config.data.data_dir, config.data.build_storage = str(data_dir), storage
+    config.data.data_dir = str(data_dir)
     config.data.parallel_reads = 4
     config.train.steps, config.train.warmup_steps, config.train.log_every = STEPS, 2, 2
     config.harmonize.curriculum_steps = STEPS

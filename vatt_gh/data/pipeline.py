@@ -159,7 +159,7 @@ def window(
         names.TEXT: tokenizer(captions),
         names.VIDEO_MASK: seen & there,
         names.AUDIO_MASK: example["has_audio"] & there,
-        names.TEXT_MASK: has_text,
+        names.TEXT_MASK: has_text & there,
         names.VIDEO_ID: example["video_id"],
         names.START: start,
         names.END: end,
@@ -180,7 +180,7 @@ def captioned_clips(
     """Clips for evaluation: for each caption the window around its middle.
 
     Of captions whose windows overlap, the first is taken. A clip near a border of its segment is
-    moved inside.
+    moved inside. Sound alone, and what cannot be read, gives no clip.
 
     Args:
         source: the records.
@@ -189,7 +189,7 @@ def captioned_clips(
 
     Yields:
         Batches of at most eval.batch_size clips, eval.max_clips in all: 'video', 'audio', 'text'
-        [B, 1, W] (the caption alone), 'audio_mask', 'caption' [B] bytes, and HOST_KEYS.
+        [B, 1, W] (the caption alone), the masks, 'caption' [B] bytes, and HOST_KEYS.
     """
     data = config.data.copy_and_resolve_references()
     data.candidates = 1
@@ -223,7 +223,9 @@ def captioned_clips(
 
         return pairs.map(clip)
 
-    clips = tf.data.Dataset.range(source.count).flat_map(clips_of).take(config.eval.max_clips)
+    clips = tf.data.Dataset.range(source.count).flat_map(clips_of)
+    clips = clips.filter(lambda clip: clip[names.VIDEO_MASK])  # nothing is judged that is not seen
+    clips = clips.take(config.eval.max_clips)
     yield from clips.batch(config.eval.batch_size).prefetch(2).as_numpy_iterator()
 
 

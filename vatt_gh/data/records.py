@@ -87,8 +87,13 @@ class Source:
         path = self.files[self.shard[record]]
         length, offset = int(self.length[record]), int(self.offset[record])
         with open(path, "rb", buffering=0) as file:
-            data = os.pread(file.fileno(), length, offset)
-            checksum = os.pread(file.fileno(), CHECKSUM.size, offset + length)
+            try:
+                data = os.pread(file.fileno(), length, offset)
+                checksum = os.pread(file.fileno(), CHECKSUM.size, offset + length)
+            except OSError as error:  # a bad sector
+                reason = f"record {record} at byte {offset} cannot be read: {error.strerror}"
+                self.unreadable.add(path, reason)
+                return self.blank
         if len(data) != length or len(checksum) != CHECKSUM.size:
             raise UserError(
                 f"Record {record} ends too early: {len(data)} of {length} bytes are there.",

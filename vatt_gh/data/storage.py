@@ -11,11 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from vatt_gh.data.unreadable import Unreadable
+from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form, MediaError
 from vatt_gh.media.mp4 import from_mp4
 from vatt_gh.media.sound import from_flac
 from vatt_gh.media.video import read_window
 
+_HOPELESS = 8  # originals that cannot be read, before any that can
 _SILENCE = np.zeros(0, np.int16)
 
 Example = dict[str, tf.Tensor]
@@ -92,6 +94,8 @@ def _of_mp4(video: bytes, audio: bytes, *wanted: Any) -> tuple[np.ndarray, np.nd
 def _of_original(
     form: Form, folder: Path, unreadable: Unreadable
 ) -> Callable[..., tuple[np.ndarray, np.ndarray, bool]]:
+    any_read = False
+
     def read(path: bytes, start: np.float32, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
         if not path:  # a blank record
             return _decoded(_nothing, *wanted)
@@ -104,15 +108,29 @@ def _of_original(
             samples = range(samples.start + sample, samples.stop + sample)
             return read_window(folder / path.decode(), form, frames, samples)
 
+        nonlocal any_read
         try:
-            return _decoded(decode, *wanted)
+            found = _decoded(decode, *wanted)
+            any_read = True
+            return found
         except MediaError as error:
             if not folder.is_dir():  # one file may be missing, all of them may not
                 raise
             unreadable.add(error.path, error.reason)
+            if not any_read and len(unreadable) >= _HOPELESS:
+                raise _none_readable(folder, len(unreadable)) from error
             return _decoded(_nothing, *wanted, there=False)
 
     return read
+
+
+def _none_readable(folder: Path, count: int) -> UserError:
+    return UserError(
+        f"None of the first {count} originals can be read.",
+        where=folder,
+        expected="the files that the records were built from",
+        todo="mount or copy them there, or give --config.data.manual_dir=DIR",
+    )
 
 
 def _nothing(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:

@@ -64,7 +64,8 @@ class Segment:
         start, end: seconds in the source video.
         count: number of frames; frame k shows what is on screen at start + k / fps.
         height, width: of a frame, in pixels.
-        has_audio: whether there is sound.
+        has_audio: whether there is sound. Of sound alone height and width are 0, `frames` and
+            `video` empty.
         frames: `count` JPEG images; of storage 'jpeg', as is `audio`.
         audio: [n] int16 mono at the form's rate, sample 0 at `start`; None: no sound.
         video: an mp4 file of `count` frames; of storage 'mp4', as is `flac`.

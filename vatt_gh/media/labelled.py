@@ -24,7 +24,7 @@ def scan_labelled(manual_dir: Path, index_dir: Path | None = None) -> Library:
     library = scan(manual_dir, index_dir)
     folder = Path(manual_dir) / FOLDER
     if not folder.is_dir():
-        row = {"path": str(folder), "reason": "is missing, so that no video has labels"}
+        row = {"path": str(folder), "reason": "is missing, so that no video has its labels"}
         return dataclasses.replace(library, skipped=[*library.skipped, row])
     labels = read_labels(manual_dir, {video for video, _ in library.videos})
     names = {

@@ -72,9 +72,9 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
 
 def _look_at_sound(path: Path, span: Span) -> Look:
     end = sound_seconds(path)
-    if 0 < end <= span.start:
+    if end <= span.start:
         raise MediaError(path, f"has no sound at {span.start:.1f} s")
-    return Look(span, (end if span.end is None else span.end) - span.start, True)
+    return Look(span, min(end, span.end or end) - span.start, True)
 
 
 def _end(file: Opened, path: Path, form: Form) -> float:

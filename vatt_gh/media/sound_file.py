@@ -82,16 +82,20 @@ def sound_window(path: Path, form: Form, samples: range) -> np.ndarray:
         [len(samples)] int16; zeros behind the end.
 
     Raises:
-        MediaError: the file cannot be decoded.
+        MediaError: the file cannot be decoded, or ends before the window.
     """
     chunks: list[Chunk] = []
     with _opened(path) as file:
         sound = Resampler(form.audio_rate)
         for frame in _decoded_from(file, samples.start / form.audio_rate, []):
             chunks += sound.take(frame, file.zero)
+            # Without an index all of the file goes by.
+            chunks = [(p, s) for p, s in chunks if p + len(s) > samples.start]
             if chunks and chunks[-1][0] >= samples.stop:
                 break
         chunks += sound.finish()
+    if not any(first + len(part) > samples.start for first, part in chunks):
+        raise MediaError(path, f"has no sound at {samples.start / form.audio_rate:.1f} s")
     return place(chunks, samples.start, samples.stop)
 
 
@@ -102,7 +106,7 @@ def sound_seconds(path: Path) -> float:
         path: of a file with an audio stream.
 
     Returns:
-        Seconds, by its header, or FFmpeg's guess where it has none.
+        Seconds, by its header or FFmpeg's guess, or else by its packets.
 
     Raises:
         MediaError: nothing of it can be decoded.
@@ -110,7 +114,11 @@ def sound_seconds(path: Path) -> float:
     with _opened(path) as file:
         if next(file.container.decode(file.stream), None) is None:
             raise MediaError(path, "holds no sound")
-        return _duration(file)
+        if file.container.duration:
+            return _duration(file)
+        packets = (p for p in file.container.demux(file.stream) if p.pts is not None)
+        end = max(((p.pts + (p.duration or 0)) * p.time_base for p in packets), default=0)
+        return float(end) - file.zero
 
 
 @contextlib.contextmanager
@@ -148,7 +156,6 @@ def _packed(audio: np.ndarray | None, form: Form) -> dict[str, Any]:
 
 def _add_places(cutter: Cutter, until: int, form: Form) -> None:
     """As many frames that are not there as a video would have until then."""
-    cutter.size = (0, 0)
     count = until - round(cutter.seconds() * form.fps)
     cutter.add_frames(itertools.repeat(None, max(0, count)))
 

@@ -125,10 +125,10 @@ class Checkpoints:
                 expected="a checkpoint as it was written",
                 todo=f"remove {self._directory / str(step)}: an older one, or the start, is next",
             ) from error
-        self._check_records(step, restored["meta"]["records"])
+        self._check_records(step, restored["meta"].get("records"))
         return to_local(restored["state"]), restored["meta"]["position"]
 
-    def _check_records(self, step: int, saved: list[int]) -> None:
+    def _check_records(self, step: int, saved: list[int] | None) -> None:
         if self._records and saved != self._records:
             raise UserError(
                 f"The data sets have {self._records} records; they had {saved} at step {step}.",

@@ -39,18 +39,19 @@ def evaluate_workdir(
         UserError: there is no checkpoint, or no records to evaluate on.
     """
     held_out = config.copy_and_resolve_references()
-    if config.eval.data_dir:
-        held_out.data.data_dir, held_out.data.manual_dir = config.eval.data_dir, ""
     data = held_out.data
+    if config.eval.data_dir or config.eval.builder not in ("", data.builder):
+        data.data_dir, data.manual_dir = config.eval.data_dir or data.data_dir, ""
     data.builder, data.split = config.eval.builder or data.builder, config.eval.split or data.split
     source = open_source(find_or_build(held_out), data.manual_dir, data.split)
+    source.unreadable.log = workdir / "skipped.jsonl"
     words = read_vocabulary(workdir / "vocabulary.txt")
     model, state = load_for_evaluation(config, workdir, source, words)
     labels_of = _labels(config.eval.truth) if config.eval.truth else None
     results, clips = evaluate(
         model, state.params, state.statistics, source, words, config, labels_of
     )
-    results["step"] = int(state.step)
+    results["step"], results["unreadable"] = int(state.step), len(source.unreadable)
     partial = workdir / "results.partial"
     partial.write_text(json.dumps(results, indent=1) + "\n")
     partial.rename(workdir / "results.json")
