@@ -8,23 +8,13 @@ from pathlib import Path
 
 import pytest
 import tiny_run
-from tiny_run import (
-    DEFAULTS,
-    OVERRIDES,
-    ROOT,
-    STEPS,
-    assert_same_state,
-    checkpoints_of,
-    flags_of,
-    rows_of,
-)
+from tiny_run import OVERRIDES, ROOT, STEPS, assert_same_state, checkpoints_of, flags_of, rows_of
 
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.loop import pretrain
 
 KILLED_AT = 6  # rows of samples.jsonl, one a step
-# In float32 without rematerialisation, as other tests: their program is there.
-CHANGES = {"train.checkpoint_every": 4, **DEFAULTS}
+CHECKPOINTS = {"train.checkpoint_every": 4}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +27,7 @@ def command(tiny, folder: Path) -> list[str]:
     return [
         sys.executable,
         *("-m", "vatt_gh.main", "--config=configs/howto100m.py", f"--workdir={folder / 'run'}"),
-        *flags_of({**OVERRIDES, **CHANGES, **paths}),
+        *flags_of({**OVERRIDES, **CHECKPOINTS, **paths}),
     ]
 
 
@@ -77,7 +67,8 @@ def test_killed_command_continues_bit_for_bit(tiny, tmp_path):
     assert (workdir / "index.html").is_file()
     assert checkpoints_of(workdir) == [8, 12, 13]
 
-    config = tiny.config("howto100m", **CHANGES)
+    config = tiny.config("howto100m", **CHECKPOINTS)
+    assert config.model.dtype == "bfloat16" and config.model.remat
     expected = pretrain(config, tmp_path / "undisturbed")
     # The killed run's records were built anew: the same ones, or the rows would differ.
     for name in ("metrics.jsonl", "samples.jsonl"):
