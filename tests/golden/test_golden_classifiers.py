@@ -24,17 +24,22 @@ LOSS_TOLERANCE = 1e-5
 GRADIENT_TOLERANCE = 1e-4  # of the tensor's largest value
 
 
-@pytest.mark.parametrize("name", ["video_cls", "audio_cls"])
-def test_golden_classifiers(name):
+def classifier(name):
+    """A golden file's module, clips, names and weights."""
     file, modality = golden(name), name.removesuffix("_cls")
-    config, labels = file.config, jnp.asarray(file["in|labels"])
-    tower = (video_tower if modality == "video" else audio_tower)(config)
-    multi_label = modality == "audio"
-    module = Classifier(tower, config["num_classes"], 0.0, multi_label)
+    tower = (video_tower if modality == "video" else audio_tower)(file.config)
+    module = Classifier(tower, file.config["num_classes"], 0.0, multi_label=modality == "audio")
     clips = file["in|x"] if modality == "video" else file["in|x"][..., 0]
     shapes = init_shapes(module, clips[0], None, False)
     names = classifier_names(shapes, "model")
-    params = weights(shapes, names, file.part("w"))["params"]
+    return module, clips, names, weights(shapes, names, file.part("w"))["params"]
+
+
+@pytest.mark.parametrize("name", ["video_cls", "audio_cls"])
+def test_golden_classifiers(name):
+    file, (module, clips, names, params) = golden(name), classifier(name)
+    config, labels = file.config, jnp.asarray(file["in|labels"])
+    multi_label = module.multi_label
     probabilities = jax.nn.sigmoid if multi_label else jax.nn.softmax
 
     def logits_of(params, train):

@@ -16,6 +16,7 @@ from golden.golden_set import (
     init_shapes,
 )
 from golden.golden_set import setup as golden_setup
+from golden.test_golden_classifiers import classifier
 from golden.test_golden_heads import OUTPUTS
 
 from vatt_gh.errors import UserError
@@ -222,7 +223,7 @@ def test_a_tower_without_projections_does_not_start_from_a_shared_encoder():
 
 @pytest.mark.parametrize("modality", ["video", "audio"])
 def test_a_fine_tuned_classifier_is_written_and_read(modality, tmp_path):
-    _, params = classifier_of("tx_fac", modality)
+    *_, params = classifier(f"{modality}_cls")
     prefix = save_tf_checkpoint(tmp_path, params, {}, step=3)
     arrays, _ = read_file(prefix)
     wanted = {
