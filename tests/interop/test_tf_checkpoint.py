@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden.golden_set import (
-    FOLDER,
     close,
     evaluate,
     golden,
     init_shapes,
+    path_of,
 )
 from golden.golden_set import setup as golden_setup
 from golden.test_golden_classifiers import classifier
@@ -35,10 +35,7 @@ TOLERANCE = 5e-5
 
 
 def folder(kind):
-    path = FOLDER / f"tf_checkpoint_{kind}"
-    if not path.exists():
-        pytest.skip(f"the chosen golden set has no {path.name}")
-    return path
+    return path_of(f"tf_checkpoint_{kind}")
 
 
 def setup(kind):
