@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from vatt_gh.harmonize import Lookup, Method, Pass, ghost, per_sample
 from vatt_gh.harmonize import recording as recording_module
-from vatt_gh.harmonize.rules import Use
+from vatt_gh.harmonize.kernels import Use
 
 BATCH, TOKENS, WORDS = 6, 5, 11
 
@@ -166,7 +166,7 @@ def test_sketched_inner_products_are_unbiased():
 @pytest.mark.parametrize("microbatch", [0, 2])
 def test_the_check_of_a_sketch_finds_the_exact_cosines_and_changes_nothing(microbatch):
     exact = harmonized(ghost)[1]
-    sketched = {"sketch": 3, "key": jax.random.key(9), "microbatch": microbatch}
+    sketched = {"sketch": 1, "key": jax.random.key(9), "microbatch": microbatch}
     plain = harmonized(ghost, **sketched)
     checked = harmonized(ghost, **sketched, sketch_check=True)
     assert exact.exact_cosine is None and plain[1].exact_cosine is None
@@ -180,5 +180,6 @@ def test_words_stay_apart_where_cotangents_are_bfloat16():
     ids = jnp.array([[256.0, 257.0]])
     first = jnp.array([[[1.0], [0.0]]], jnp.bfloat16)
     second = jnp.array([[[0.0], [1.0]]], jnp.bfloat16)
-    products = Lookup().inner_products([Use(ids, {0: first, 1: second})], 2, {}, None)
+    layer = Lookup().layer([Use(ids, {0: first, 1: second})], 2, {"embedding": jnp.zeros((300, 1))})
+    products = layer.inner_products(None)
     np.testing.assert_array_equal(products[0], [[1.0, 0.0], [0.0, 1.0]])

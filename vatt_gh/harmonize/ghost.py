@@ -24,9 +24,10 @@ from vatt_gh.harmonize.engine import (
     Path,
     in_microbatches,
 )
+from vatt_gh.harmonize.kernels import Sketch, Use
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.recording import Rules, Site, Tape, encode_recorded, find_sites
-from vatt_gh.harmonize.rules import Linear, Lookup, Rule, Sketch, Use
+from vatt_gh.harmonize.rules import Layer, Linear, Lookup
 
 Array = jax.Array
 Tree = Any
@@ -73,9 +74,9 @@ def ghost(
     flat = flatten_dict(params)
     sites = [find_sites(encode, params, p.inputs, rules, plain) for p in passes]
     rule_of = {site.path: site.rule for found in sites for site in found}
-    layers = {path: {p[-1]: x for p, x in flat.items() if p[:-1] == path} for path in rule_of}
+    own_of = {path: {p[-1]: x for p, x in flat.items() if p[:-1] == path} for path in rule_of}
     rest = {path: x for path, x in flat.items() if path[:-1] not in rule_of}
-    counted = {path for path, own in layers.items() if _all_shared(path, own, shared)}
+    counted = {path for path, own in own_of.items() if _all_shared(path, own, shared)}
 
     def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
         recordings = [
@@ -89,21 +90,24 @@ def ghost(
             single = [{} for _ in range(losses)]  # of each loss: per-sample gradients of the rest
             for recording, own in zip(recordings, cotangents, strict=True):
                 recording.pull(own, uses, single)
+            layers = {
+                path: rule.layer(uses[path], losses, own_of[path]) for path, rule in rule_of.items()
+            }
             rest_gram = _rest_products(single, shared)
 
             def products(size: int) -> Array:
                 gram = jnp.zeros((complete.shape[0], losses, losses), jnp.float32)
-                for number, (path, rule) in enumerate(rule_of.items()):
+                for number, (path, layer) in enumerate(layers.items()):
                     if path in counted:
                         signs = Sketch(size, jax.random.fold_in(key, number)) if size else None
-                        gram += rule.inner_products(uses[path], losses, layers[path], signs)
+                        gram += layer.inner_products(signs)
                 return gram + rest_gram
 
             decided = decide(products(sketch), complete)
             if sketch_check:
                 exact = decide(products(0), complete).cosine
                 decided = decided._replace(exact_cosine=exact)
-            made = _rule_gradients(rule_of, uses, decided.scale, layers)
+            made = _layer_gradients(layers, decided.scale)
             made |= _rest_gradients(single, rest, decided.scale)
             return unflatten_dict({path: made[path] for path in flat}), decided
 
@@ -170,16 +174,11 @@ def _rest_products(single: Sequence[Flat], shared: Callable[[Path], bool]) -> Ar
     return jax.vmap(inner_products)(picked) if picked[0] else 0.0
 
 
-def _rule_gradients(
-    rule_of: Mapping[Path, Rule],
-    uses: Mapping[Path, Sequence[Use]],
-    scale: Array,
-    layers: Mapping[Path, dict[str, Array]],
-) -> Flat:
+def _layer_gradients(layers: Mapping[Path, Layer], scale: Array) -> Flat:
     return {
         (*path, name): x
-        for path, rule in rule_of.items()
-        for name, x in rule.gradients(uses[path], scale, layers[path]).items()
+        for path, layer in layers.items()
+        for name, x in layer.gradients(scale).items()
     }
 
 

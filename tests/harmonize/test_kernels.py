@@ -1,0 +1,99 @@
+"""A kernel's inner products and weighted sums, in each form, against single samples' gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vatt_gh.harmonize import kernels
+from vatt_gh.harmonize.kernels import Kernel, Use
+
+BATCH, LOSSES = 3, 3
+ALL = {0, 1, 2}
+# tokens of each call and the losses that reach it -> the form that costs least of a 64 x 64 kernel
+FORMS = [
+    ("gram", [(8, ALL)]),
+    ("gram", [(8, {0, 1}), (3, {1})]),  # no call for loss 2
+    ("reduced", [(30, ALL)]),
+    ("reduced", [(40, {0, 1}), (5, {1, 2})]),
+    ("kept", [(64, ALL)]),
+    ("kept", [(64, {0, 1}), (32, {1})]),
+]
+
+
+def drawn(calls):
+    rng = np.random.default_rng(0)
+
+    def normal(tokens):
+        return jnp.asarray(rng.normal(size=(BATCH, tokens, 64)), jnp.float32)
+
+    return [Use(normal(t), {n: normal(t) for n in sorted(reached)}) for t, reached in calls]
+
+
+def one_by_one(uses):
+    """[B, LOSSES, 64, 64] float64."""
+    made = np.zeros((BATCH, LOSSES, 64, 64))
+    for use in uses:
+        for loss, d in use.cotangents.items():
+            for b in range(BATCH):
+                made[b, loss] += np.asarray(use.x[b], np.float64).T @ np.asarray(d[b], np.float64)
+    return made
+
+
+@pytest.mark.parametrize(("form", "calls"), FORMS)
+def test_every_form_gives_the_numbers_of_single_gradients(form, calls, monkeypatch):
+    taken = []
+    for name in ("_by_gram", "_reduced_at_once"):
+        real = getattr(kernels, name)
+        monkeypatch.setattr(
+            kernels, name, lambda *a, name=name, real=real: taken.append(name) or real(*a)
+        )
+    uses = drawn(calls)
+    gradients = one_by_one(uses)
+    scale = np.random.default_rng(1).normal(size=(BATCH, LOSSES)).astype(np.float32)
+    kernel = Kernel(uses, LOSSES)
+    products = kernel.inner_products(None)
+    assert taken == {"gram": ["_by_gram"], "reduced": ["_reduced_at_once"], "kept": []}[form]
+    expected = np.einsum("blio,bmio->blm", gradients, gradients)
+    np.testing.assert_allclose(products, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    total = np.einsum("bl,blio->io", scale, gradients)
+    np.testing.assert_allclose(kernel.weighted_sum(scale), total, atol=1e-5 * np.abs(total).max())
+
+
+def test_gradients_are_kept_only_where_they_take_no_more_than_what_they_are_made_of():
+    """In bytes: bfloat16 calls take half of what float32 ones do, the gradients do not."""
+
+    def largest(dtype):
+        uses = jax.tree.map(lambda x: x.astype(dtype), drawn([(60, {0, 1})]))
+        made = jax.make_jaxpr(lambda uses: Kernel(uses, LOSSES).inner_products(None))(uses)
+        return max(
+            (v.aval.size for e in made.eqns for v in e.outvars if v.aval.ndim == 3), default=0
+        )
+
+    assert largest(jnp.float32) == BATCH * 64 * 64
+    assert largest(jnp.bfloat16) < BATCH * 64 * 64
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
+@pytest.mark.parametrize("tokens", [9, 20, 50])  # Gram form, reduced at once, kept
+def test_kernels_of_any_shape_in_bfloat16(shape, tokens):
+    """Also the weighted sum, which multiplies the narrower factor first."""
+    rng = np.random.default_rng(2)
+    x, a, b = (
+        jnp.asarray(rng.normal(size=(BATCH, tokens, n)), jnp.bfloat16) for n in (*shape, shape[1])
+    )
+    scale = rng.normal(size=(BATCH, 2)).astype(np.float32)
+
+    @jax.jit
+    def computed(x, a, b):
+        kernel = Kernel([Use(x, {0: a, 1: b})], 2)
+        return kernel.inner_products(None), kernel.weighted_sum(jnp.asarray(scale))
+
+    products, total = computed(x, a, b)
+    x, a, b = (np.asarray(array, np.float64) for array in (x, a, b))
+    gradients = np.stack([np.swapaxes(x, 1, 2) @ d for d in (a, b)], axis=1)
+    expected = np.einsum("blio,bmio->blm", gradients, gradients)
+    np.testing.assert_allclose(products, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    # Weighted cotangents are rounded to bfloat16 again.
+    exact = np.einsum("bl,blio->io", scale, gradients)
+    np.testing.assert_allclose(total, exact, atol=2**-7 * np.abs(exact).max())

@@ -1,0 +1,282 @@
+"""Inner products and weighted sums of the samples' gradients of one kernel.
+
+Of a kernel's calls the inputs x [T, i] and the cotangents of the outputs [T, o] are known. One
+sample's gradient is x^T d, and the inner product of two of them, for the cotangents a and b of two
+losses, is
+
+    <x^T a, x^T b> = sum_ts (x x^T)_ts (a b^T)_ts        Gram form, T x T
+                   = sum_io (x^T a)_io (x^T b)_io        direct form, i x o
+
+whichever costs fewer operations. A kernel's calls stand one after the other along T, so that
+products between different calls are counted. The gradients that the direct form makes are kept for
+their weighted sum where they take no more memory than the inputs and cotangents do; where they
+take more, they are reduced at once, some samples at a time, and the sum is one product of all rows.
+
+Sources: Goodfellow, Efficient per-example gradient computations (2015); Li et al., Large language
+models can be strong differentially private learners (ICLR 2022), ghost clipping.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+class Use(NamedTuple):
+    """One call of a layer on B samples.
+
+    Attributes:
+        x: [B, ...], its input.
+        cotangents: {loss: [B, ...]}, of its output; losses that do not reach it are absent.
+    """
+
+    x: Array
+    cotangents: dict[int, Array]
+
+
+class Sketch(NamedTuple):
+    """Random signs in place of exact inner products.
+
+    Attributes:
+        size: signs a row; the error falls with its root.
+        key: random key, a layer's own.
+    """
+
+    size: int
+    key: Array
+
+
+class Kernel:
+    """The samples' gradients of the kernel in y = x @ kernel, from what its calls saw and got.
+
+    Args:
+        uses: its calls, x [B, ..., i] and cotangents [B, ..., o].
+        losses: how many there are.
+    """
+
+    def __init__(self, uses: Sequence[Use], losses: int):
+        self._uses = [_matrices(use) for use in uses]
+        self._losses = losses
+        self._kept: list[Array | None] = []  # of each loss [B, i, o] float32, once they are made
+
+    def inner_products(self, sketch: Sketch | None) -> Array:
+        """Between the gradients in all losses, exact or estimated.
+
+        Args:
+            sketch: for estimates, where they halve the operations; None: exact.
+
+        Returns:
+            [B, losses, losses] float32.
+        """
+        uses, losses = self._uses, self._losses
+        gram, direct = _costs(uses, losses, *_shape(uses))
+        keep = _formed_size(uses) <= sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(uses))
+        if keep:  # then their weighted sum needs no product of all rows
+            direct -= sum(use.x.shape[1] for use in uses) * math.prod(_shape(uses))
+        if sketch is not None:
+            projected = _projected(uses, losses, sketch, min(gram, direct))
+            if projected is not None:
+                gram, direct = _costs(projected, losses, *_shape(projected))
+                cheaper = _by_gram if gram < direct else _reduced_at_once
+                return cheaper(projected, losses)
+        if gram < direct:
+            return _by_gram(uses, losses)
+        if not keep:
+            return _reduced_at_once(uses, losses)
+        self._kept = _formed(uses, losses)
+        return pairwise(self._kept, lambda a, b: jnp.sum(a * b, axis=(1, 2)))
+
+    def weighted_sum(self, scale: Array) -> Array:
+        """sum_b sum_l scale[b, l] x (gradient of sample b in loss l).
+
+        Args:
+            scale: [B, losses] float32.
+
+        Returns:
+            [i, o] float32.
+        """
+        if self._kept:
+            return weighted_sum(self._kept, scale)
+        parts = [_contracted(u.x, weighted(u.cotangents, scale), "bt") for u in self._uses]
+        return sum(parts[1:], parts[0])
+
+
+def _matrices(use: Use) -> Use:
+    """[B, T, n] arrays; inputs are multiplied in the dtype of the cotangents."""
+
+    def rows(x: Array) -> Array:
+        return x.reshape(x.shape[0], -1, x.shape[-1])
+
+    dtype = next(iter(use.cotangents.values())).dtype
+    return Use(rows(use.x).astype(dtype), {n: rows(d) for n, d in use.cotangents.items()})
+
+
+def _shape(uses: Sequence[Use]) -> tuple[int, int]:
+    """Of the kernel."""
+    return uses[0].x.shape[-1], next(iter(uses[0].cotangents.values())).shape[-1]
+
+
+def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
+    """Operations a sample of the Gram and of the direct form, of a kernel [i, o].
+
+    The Gram matrix of x is the same for all pairs of losses that reach the same calls.
+    """
+    reached = [[u.x.shape[1] for u in uses if n in u.cotangents] for n in range(losses)]
+    tokens = [sum(rows) for rows in reached if rows]
+    pairs = [s * t for n, s in enumerate(tokens) for t in tokens[n:]]
+    return max(pairs) * i + sum(pairs) * o, sum(tokens) * i * o
+
+
+def _formed_size(uses: Sequence[Use]) -> int:
+    """Bytes of the gradients of all samples in all losses that reach the kernel."""
+    present = {n for use in uses for n in use.cotangents}
+    return 4 * len(uses[0].x) * len(present) * math.prod(_shape(uses))
+
+
+def _formed(uses: Sequence[Use], losses: int) -> list[Array | None]:
+    """Of each loss the gradients [..., i, o] float32, where it reaches the kernel."""
+    parts = [
+        [_contracted(use.x, use.cotangents[n], "t") for use in uses if n in use.cotangents]
+        for n in range(losses)
+    ]
+    return [sum(some[1:], some[0]) if some else None for some in parts]
+
+
+def _contracted(x: Array, d: Array, over: str) -> Array:
+    """x^T d, [..., i, o] float32, summed over "t" of [..., t, i], or over "bt": samples too."""
+    if d.shape[-1] < x.shape[-1]:
+        # XLA transposes the first factor, and often computes it anew while it does: the smaller.
+        turned = _contracted(d, x, over)
+        # Held, or the turn becomes part of the product: XLA's for CPUs has no such in bfloat16.
+        return jax.lax.optimization_barrier(turned).swapaxes(-1, -2)
+    indices = f"...{over}i,...{over}o->...io"
+    return jnp.einsum(indices, x, d, preferred_element_type=jnp.float32)
+
+
+def _reduced_at_once(uses: Sequence[Use], losses: int) -> Array:
+    """The direct form, of as many samples at a time as the uses themselves have room for."""
+
+    def one(sample: Sequence[Use]) -> Array:
+        return pairwise(_formed(sample, losses), jnp.vdot)
+
+    count = len(uses[0].x)
+    held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(uses))
+    parts = math.ceil(count / max(1, count * held // _formed_size(uses)))
+    return jax.lax.map(one, uses, batch_size=math.ceil(count / parts))
+
+
+def _by_gram(uses: Sequence[Use], losses: int) -> Array:
+    known: dict[tuple[int, int], Array] = {}  # Gram matrices of the same inputs are the same
+
+    def product(f: tuple[Array, Array], g: tuple[Array, Array]) -> Array:
+        pair = (id(f[0]), id(g[0]))
+        if pair not in known:
+            known[pair] = gram_matrix(f[0], g[0])
+        return jnp.einsum("bts,bts->b", known[pair], gram_matrix(f[1], g[1]))
+
+    return pairwise(stacked(uses, losses), product)
+
+
+def _projected(uses: Sequence[Use], losses: int, sketch: Sketch, exact: int) -> list[Use] | None:
+    """Inputs or cotangents times random signs, whichever costs less; None: stay exact.
+
+    A product with signs keeps inner products on average, so that of x^T d they may stand on either
+    side. It must halve the operations, because products with few columns run at half the rate.
+    """
+    i, o = _shape(uses)
+    k = sketch.size
+    rows = sum(use.x.shape[1] for use in uses)
+    cotangent_rows = sum(use.x.shape[1] * len(use.cotangents) for use in uses)
+    at_x = rows * i * k + min(_costs(uses, losses, k, o))
+    at_d = cotangent_rows * o * k + min(_costs(uses, losses, i, k))
+    if 2 * min(at_x, at_d) >= exact:
+        return None
+    width = i if at_x <= at_d else o
+    signs = jax.random.rademacher(sketch.key, (width, k), jnp.float32) / math.sqrt(k)
+
+    def project(x: Array) -> Array:
+        return x @ signs.astype(x.dtype)
+
+    if at_x <= at_d:
+        return [use._replace(x=project(use.x)) for use in uses]
+    return [use._replace(cotangents=jax.tree.map(project, use.cotangents)) for use in uses]
+
+
+def stacked(uses: Sequence[Use], losses: int) -> list[tuple[Array, Array] | None]:
+    """Of each loss, the inputs and cotangents of all calls that it reaches; None: it reaches none.
+
+    Args:
+        uses: x [B, T, i] and cotangents [B, T, o]; T may differ.
+        losses: how many there are.
+
+    Returns:
+        x [B, all T, i] and cotangents [B, all T, o]; losses that reach the same calls share x.
+    """
+
+    def joined(parts: list[Array]) -> Array:
+        return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+
+    inputs: dict[tuple[int, ...], Array] = {}
+    found: list[tuple[Array, Array] | None] = []
+    for loss in range(losses):
+        reached = tuple(n for n, use in enumerate(uses) if loss in use.cotangents)
+        if reached and reached not in inputs:
+            inputs[reached] = joined([uses[n].x for n in reached])
+        cotangents = [uses[n].cotangents[loss] for n in reached]
+        found.append((inputs[reached], joined(cotangents)) if reached else None)
+    return found
+
+
+def gram_matrix(x: Array, y: Array) -> Array:
+    """[B, T, n], [B, S, n] -> [B, T, S] float32."""
+    return jnp.einsum("btn,bsn->bts", x, y, preferred_element_type=jnp.float32)
+
+
+def weighted(cotangents: Mapping[int, Array], scale: Array) -> Array:
+    """Sum over losses of a layer's cotangents, each sample and loss with its factor.
+
+    Args:
+        cotangents: {loss: [B, ...]}.
+        scale: [B, L] float32.
+
+    Returns:
+        [B, ...] of the cotangents' dtype.
+    """
+    total = 0.0
+    for loss, d in cotangents.items():
+        total += scale[:, loss].reshape(-1, *[1] * (d.ndim - 1)) * d.astype(jnp.float32)
+    return total.astype(next(iter(cotangents.values())).dtype)
+
+
+def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
+    """sum_b sum_l scale[b, l] x gradients[l][b].
+
+    Args:
+        gradients: of each loss [B, ...] float32; None: zero.
+        scale: [B, L] float32.
+
+    Returns:
+        [...] float32.
+    """
+    # A sum, not a product of matrices: TPUs would round its terms to bfloat16.
+    total = partial(jnp.tensordot, axes=1, precision=jax.lax.Precision.HIGHEST)
+    return sum(total(scale[:, n], x) for n, x in enumerate(gradients) if x is not None)
+
+
+def pairwise(items: Sequence[Any], product: Callable[[Any, Any], Array]) -> Array:
+    """[..., L, L] from a symmetric product of two of L items; what None meets is zero."""
+    count = range(len(items))
+    found = {
+        (n, m): product(items[n], items[m])
+        for n in count
+        for m in count[n:]
+        if items[n] is not None and items[m] is not None
+    }
+    zero = jnp.zeros_like(next(iter(found.values())))
+    rows = [[found.get((min(n, m), max(n, m)), zero) for m in count] for n in count]
+    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
