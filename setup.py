@@ -30,6 +30,7 @@ setup(
         "matplotlib>=3.11",
         "ml-collections>=1.1",
         "numpy>=2.4",
+        "opencv-python-headless>=5.0",
         "optax>=0.2.8",
         "orbax-checkpoint>=0.12.8,<0.13",
         "pillow>=12.1.1",

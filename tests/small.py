@@ -50,9 +50,8 @@ def small_batch(config: ConfigDict, size: int = 8, seed: int = 0) -> dict[str, n
         audio_mask[1], text_mask[2], video_mask[4] = False, False, False
     text = rng.integers(1, WORDS, (size, data.candidates, data.words)).astype(np.int32)
     text[:, -1, data.words // 2 :] = 0
-    video = rng.uniform(-1, 1, (size, data.frames, data.size, data.size, 3))
     return {
-        "video": video.astype(np.float32),
+        "video": rng.integers(0, 256, (size, data.frames, data.size, data.size, 3), np.uint8),
         "audio": rng.uniform(-1, 1, (size, data.audio_samples)).astype(np.float32),
         "text": text,
         "video_mask": video_mask,

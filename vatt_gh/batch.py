@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 # B samples, T frames, H x W pixels, S sound samples, K caption candidates, W words.
-VIDEO = "video"  # [B, T, H, W, 3] float32 in [-1, 1], RGB; one grey where it is missing
+VIDEO = "video"  # [B, T, H, W, 3] uint8 levels, RGB; of one colour where it is missing
 AUDIO = "audio"  # [B, S] float32 in [-1, 1], mono at the records' rate; zeros where it is missing
 TEXT = "text"  # [B, K, W] int32 word ids, 0 = padding
 VIDEO_MASK = "video_mask"  # [B] bool, False where a sample is sound alone, or cannot be read
@@ -24,7 +24,7 @@ END = "end"  # [B] float32, seconds in the source video
 
 RANKS = {VIDEO: 5, AUDIO: 2, TEXT: 3, VIDEO_MASK: 1, AUDIO_MASK: 1, TEXT_MASK: 1, INDEX: 1}
 DTYPES = {
-    VIDEO: np.float32,
+    VIDEO: np.uint8,
     AUDIO: np.float32,
     TEXT: np.int32,
     VIDEO_MASK: np.bool_,

@@ -27,9 +27,9 @@ def dial(number):
 
 
 def numbers_of(video):
-    """[..., H, W, 3] pictures of dials, brighter than 0 where white, to their numbers [...]."""
+    """[..., H, W, 3] pictures of dials, brighter than grey where white, to their numbers [...]."""
     *lead, height, width, _ = video.shape
-    fields = video.mean(-1).reshape(*lead, 2, height // 2, 4, width // 4).mean((-3, -1)) > 0
+    fields = video.mean(-1).reshape(*lead, 2, height // 2, 4, width // 4).mean((-3, -1)) > 127.5
     return (fields.reshape(*lead, 8) << np.arange(8)).sum(-1)
 
 

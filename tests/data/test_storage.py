@@ -33,9 +33,9 @@ def test_training_windows_are_those_of_jpeg(clock, clock_config, storage, frames
         for name in device.keys() - {names.VIDEO, names.AUDIO}:
             np.testing.assert_array_equal(device[name], other[name], name)
         # Both lose a little: JPEG at quality 95, H.264 at crf 23.
-        error = np.abs(device[names.VIDEO] - other[names.VIDEO])
-        assert error.mean() < 0.03
-        assert np.quantile(error, 0.99) < 0.25
+        error = np.abs(device[names.VIDEO].astype(int) - other[names.VIDEO])
+        assert error.mean() < 4
+        assert np.quantile(error, 0.99) < 32
         heard = np.abs(device[names.AUDIO] - other[names.AUDIO])
         assert heard.max() <= (0 if storage == "mp4" else 1e-3)  # FLAC loses nothing
 

@@ -26,7 +26,7 @@ def assert_left_out(found, expected, lost):
                 assert not left[names.VIDEO_MASK][k]
                 assert not left[names.AUDIO_MASK][k]
                 assert not left[names.TEXT_MASK][k]
-                assert (left[names.VIDEO][k] == -1).all()
+                assert (left[names.VIDEO][k] == 0).all()
                 assert (left[names.AUDIO][k] == 0).all()
             else:
                 assert left_host[names.VIDEO_ID][k] == video

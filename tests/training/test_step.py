@@ -301,7 +301,7 @@ def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted():
     ):
         np.testing.assert_array_equal(old, new)
     # Numbers that are not finite reach the metrics all the same.
-    batch["video"][5] = np.nan  # all of it: some tokens are dropped
+    batch["audio"][5] = np.nan  # all of it: some tokens are dropped
     _, output = step(state, batch)
     assert not np.isfinite(output.metrics["loss"])
 

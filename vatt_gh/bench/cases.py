@@ -203,7 +203,7 @@ def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
     shape = (count, data.frames, data.size, data.size, 3)
     words = (count, data.candidates, data.words)
     arrays = {
-        "video": rng.uniform(-1, 1, shape).astype(np.float32),
+        "video": rng.integers(0, 256, shape, np.uint8),
         "audio": rng.uniform(-1, 1, (count, data.audio_samples)).astype(np.float32),
         "text": rng.integers(1, size.words, words).astype(np.int32),
         "video_mask": np.ones(count, bool),

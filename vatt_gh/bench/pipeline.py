@@ -20,6 +20,7 @@ from vatt_gh.bench.waiting import waiting
 from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.text import Tokenizer, build_vocabulary
+from vatt_gh.data.video import View
 from vatt_gh.media.form import STORAGES, Form
 
 _UNIT = "windows a second"
@@ -125,8 +126,9 @@ def _bare(source: Source, windows: int, parallel: int) -> Callable[[], float]:
         example = source.read(number % source.count)
         first = tf.cast(number * 37 % 268, tf.int32)
         whole = tf.stack([0, 0, example["height"], example["width"]])
+        nothing_kept = View(whole, tf.constant(False), tf.constant([1, 1]))
         samples = first * 4800 + tf.range(data.audio_samples)
-        return source.window(example, first + tf.range(data.frames), samples, whole)
+        return source.window(example, first + tf.range(data.frames), samples, nothing_kept)
 
     numbers = tf.data.Dataset.range(windows)
     decoded = numbers.map(decode, num_parallel_calls=parallel, deterministic=False)

@@ -22,7 +22,7 @@ from vatt_gh.data.sampling import (
     stream,
 )
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.video import choose_crop, to_video
+from vatt_gh.data.video import choose_view, recoloured
 
 HOST_KEYS = (names.VIDEO_ID, names.START, names.END)
 
@@ -129,7 +129,7 @@ def window(
     seen = example["height"] > 0
     shape = tf.stack([example["height"], example["width"]])
     shape = tf.where(seen, shape, [data.size, data.size])
-    crop = choose_crop(shape, data, seed, train=train)
+    view = choose_view(shape, data, seed, train=train)
     pictures, sound, there = source.window(
         example,
         frame_places(example["frame_count"], first, data.frames, stride=source.fps / data.fps),
@@ -141,8 +141,9 @@ def window(
             fps=source.fps,
             rate=source.audio_rate,
         ),
-        crop,
+        view,
     )
+    pictures = tf.ensure_shape(pictures, [data.frames, data.size, data.size, 3])
     audio = tf.cast(sound, tf.float32) / 32768.0
     if train and data.audio_noise:
         audio = add_noise(audio, data.audio_noise, stream(seed, NOISE))
@@ -154,7 +155,7 @@ def window(
         reach=data.caption_reach,
     )
     return {
-        names.VIDEO: to_video(pictures, data, seed, train=train),
+        names.VIDEO: recoloured(pictures, data, seed, train=train),
         names.AUDIO: audio,
         names.TEXT: tokenizer(captions),
         names.VIDEO_MASK: seen & there,

@@ -1,9 +1,9 @@
 """Pictures and sound of a window, from records of each storage; tf.data graph functions.
 
-'jpeg' is read by TensorFlow alone; 'mp4' and 'index' by FFmpeg, which runs without Python's lock.
+Frames are decoded, cut and resized by libraries that run without Python's lock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from vatt_gh.data.unreadable import Unreadable
+from vatt_gh.data.video import View, put
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form, MediaError
 from vatt_gh.media.mp4 import from_mp4
+from vatt_gh.media.pictures import from_jpeg
 from vatt_gh.media.sound import from_flac
 from vatt_gh.media.video import read_window
 
@@ -21,12 +23,10 @@ _HOPELESS = 8  # originals that cannot be read, before any that can
 _SILENCE = np.zeros(0, np.int16)
 
 Example = dict[str, tf.Tensor]
-# example, frames [T] int32 and sound samples [S] int32 wanted, [4] int32 crop (top, left, height,
-# width) -> [T, height, width, 3] uint8 (black where the example is sound alone), [S] int16 (zeros
-# where it has no sound), [] bool (False where nothing can be read any more: both are zeros)
-Window = Callable[
-    [Example, tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-]
+# example, frames [T] int32 and sound samples [S] int32 wanted, view of the frames ->
+# [T, *view.size, 3] uint8 (black where the example is sound alone), [S] int16 (zeros where it has
+# no sound), [] bool (False where nothing can be read any more: both are zeros)
+Window = Callable[[Example, tf.Tensor, tf.Tensor, View], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 
 
 def window_reader(form: Form, folder: Path, unreadable: Unreadable) -> Window:
@@ -46,9 +46,9 @@ def window_reader(form: Form, folder: Path, unreadable: Unreadable) -> Window:
     keys = ("video", "audio") if form.storage == "mp4" else ("path", "start")
 
     def read(
-        example: Example, frames: tf.Tensor, samples: tf.Tensor, crop: tf.Tensor
+        example: Example, frames: tf.Tensor, samples: tf.Tensor, view: View
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        given = [example[key] for key in keys] + [example["has_audio"], frames, samples, crop]
+        given = [example[key] for key in keys] + [example["has_audio"], frames, samples, *view]
         kinds = [tf.uint8, tf.int16, tf.bool]
         pictures, sound, there = tf.numpy_function(of_file, given, kinds, stateful=False)
         return (
@@ -61,26 +61,25 @@ def window_reader(form: Form, folder: Path, unreadable: Unreadable) -> Window:
 
 
 def _of_jpeg(
-    example: Example, frames: tf.Tensor, samples: tf.Tensor, crop: tf.Tensor
+    example: Example, frames: tf.Tensor, samples: tf.Tensor, view: View
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     count = frames.shape[0]
 
-    def decoded() -> tf.Tensor:
-        images = tf.gather(example["frames"], frames)
-        # Only the part of a JPEG that the crop needs is decoded.
-        return tf.stack(
-            [tf.image.decode_and_crop_jpeg(images[t], crop, channels=3) for t in range(count)]
-        )
+    def decode(images: np.ndarray, *view: np.ndarray) -> np.ndarray:
+        return _seen(map(from_jpeg, images), count, View(*view))
 
-    def black() -> tf.Tensor:
-        return tf.zeros([count, crop[2], crop[3], 3], tf.uint8)
-
+    images = tf.cond(
+        example["height"] > 0,
+        lambda: tf.gather(example["frames"], frames),
+        lambda: tf.zeros([0], tf.string),
+    )
+    pictures = tf.numpy_function(decode, [images, *view], tf.uint8, stateful=False)
     sound = tf.cond(
         example["has_audio"],
         lambda: tf.gather(example["audio"], samples),
         lambda: tf.zeros_like(samples, tf.int16),
     )
-    return tf.cond(example["height"] > 0, decoded, black), sound, tf.constant(True)
+    return tf.ensure_shape(pictures, [count, None, None, 3]), sound, tf.constant(True)
 
 
 def _of_mp4(video: bytes, audio: bytes, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -142,23 +141,24 @@ def _decoded(
     has_audio: bool,
     frames: np.ndarray,
     samples: np.ndarray,
-    crop: np.ndarray,
+    *view: np.ndarray,
     there: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """What a graph asks for, of the stretches around it that are decoded at once."""
     shown = range(frames.min(), frames.max() + 1)
     heard = range(samples.min(), samples.max() + 1) if has_audio else range(0)
     pictures, sound = decode(shown, heard)
-    pictures = _cropped(pictures, frames - shown.start, crop)
-    if not has_audio:
-        return pictures, np.zeros(len(samples), np.int16), there
-    return pictures, sound[samples - heard.start], there
-
-
-def _cropped(pictures: list[np.ndarray], places: np.ndarray, crop: Any) -> np.ndarray:
-    top, left, height, width = crop
-    if not pictures:
-        return np.zeros((len(places), height, width, 3), np.uint8)
     # A file may have grown shorter by a frame since it was measured: its last one stays.
-    shown = [pictures[min(place, len(pictures) - 1)] for place in places]
-    return np.stack([p[top : top + height, left : left + width] for p in shown])
+    wanted = [pictures[min(k, len(pictures) - 1)] for k in frames - shown.start if pictures]
+    seen = _seen(wanted, len(frames), View(*view))
+    if not has_audio:
+        return seen, np.zeros(len(samples), np.int16), there
+    return seen, sound[samples - heard.start], there
+
+
+def _seen(frames: Iterable[np.ndarray], count: int, view: View) -> np.ndarray:
+    """Every frame through a view, [count, *view.size, 3] uint8; black where there is none."""
+    seen = np.zeros((count, *view.size, 3), np.uint8)
+    for frame, out in zip(frames, seen, strict=False):
+        put(frame, view, out)
+    return seen

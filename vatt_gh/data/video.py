@@ -1,71 +1,97 @@
-"""From frames to a window of pixels: crop, resize, flip, colour. tf.data graph functions.
+"""From frames to a window of pixels: crop, resize, flip, colour.
 
-All frames of a window are cropped, flipped and coloured alike.
+All frames of a window are cropped, flipped and coloured alike. What is chosen, and colours, are
+tf.data graph functions; frames are cut and resized as bytes by OpenCV.
 """
 
+from typing import NamedTuple
+
+import cv2
+import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh.data.sampling import COLOUR, CROP, FLIP, stream
 
 WHITE = 255.0
+# tf.data reads many windows at once; more threads for one frame take time from the others.
+cv2.setNumThreads(1)
 
 
-def choose_crop(shape: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> tf.Tensor:
-    """The part of a window's frames that is kept.
+class View(NamedTuple):
+    """What is seen of a window's frames; tensors in a graph, NumPy's numbers outside.
+
+    Attributes:
+        crop: [4] int32: top, left, height and width of the part that is kept.
+        mirrored: [] bool, whether left and right change places.
+        size: [2] int32, height and width that the part is resized to.
+    """
+
+    crop: tf.Tensor | np.ndarray
+    mirrored: tf.Tensor | np.bool_
+    size: tf.Tensor | np.ndarray
+
+
+def choose_view(shape: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> View:
+    """Chooses what is seen of a window.
 
     Args:
-        shape: [2] int32, height and width.
+        shape: [2] int32, height and width of the frames.
         data: config.data.
         seed: [2], of the sample.
-        train: as data.augmentation says; otherwise the central square.
+        train: as data.augmentation and data.flip say; otherwise the central square.
 
     Returns:
-        [4] int32: top, left, height, width.
+        The view, of tensors.
     """
     style = data.augmentation if train else "none"
-    return crop_box(shape, style, data.min_area, stream(seed, CROP))
+    mirrored = tf.constant(False)
+    if style != "none" and data.flip:
+        mirrored = tf.random.stateless_uniform([], stream(seed, FLIP)) < 0.5
+    crop = crop_box(shape, style, data.min_area, stream(seed, CROP))
+    return View(crop, mirrored, tf.constant([data.size, data.size]))
 
 
-def to_video(pictures: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> tf.Tensor:
-    """Resizes and augments a window.
+def put(frame: np.ndarray, view: View, out: np.ndarray) -> None:
+    """Cuts, resizes and mirrors a frame.
 
     Args:
-        pictures: [T, h, w, 3] uint8, cropped.
+        frame: [h, w, 3] uint8.
+        view: what is seen of it.
+        out: [*view.size, 3] uint8, takes it.
+    """
+    top, left, height, width = view.crop
+    resize(frame[top : top + height, left : left + width], out)
+    if view.mirrored:
+        cv2.flip(out, 1, dst=out)
+
+
+def resize(frame: np.ndarray, out: np.ndarray) -> None:
+    """Resizes a frame bilinearly, without smoothing before it.
+
+    Args:
+        frame: [h, w, 3] uint8 or float32.
+        out: [H, W, 3] of the same dtype, takes it; bytes are less than a level off.
+    """
+    cv2.resize(frame, out.shape[1::-1], dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def recoloured(pictures: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> tf.Tensor:
+    """Changes a window's colours as the configuration says.
+
+    Args:
+        pictures: [T, size, size, 3] uint8.
         data: config.data.
         seed: [2], of the sample.
-        train: whether to flip and to change colours, as data.augmentation says.
+        train: whether to change colours at all; data.augmentation "none" does not either.
 
     Returns:
-        [T, size, size, 3] float32 in [-1, 1].
+        Same shape and dtype, rounded to the nearest level.
     """
-    augment = train and data.augmentation != "none"
-    if augment and data.flip:  # bytes: a quarter of what is resized
-        coin = tf.random.stateless_uniform([], stream(seed, FLIP))
-        pictures = tf.cond(coin < 0.5, lambda: tf.reverse(pictures, [2]), lambda: pictures)
-    video = resize(pictures, [data.size, data.size])
-    if augment and data.colour_jitter:
-        video = jitter_colour(video, data, stream(seed, COLOUR))
-    video.set_shape([data.frames, data.size, data.size, 3])
-    return centred(video)
-
-
-def centred(video: tf.Tensor) -> tf.Tensor:
-    """From levels in [0, 255] to [-1, 1]; float32 both."""
-    return video * (2.0 / WHITE) - 1.0
-
-
-def resize(images: tf.Tensor, size: list[int]) -> tf.Tensor:
-    """Resizes frames bilinearly, without smoothing before it.
-
-    Args:
-        images: [T, H, W, 3] uint8.
-        size: height and width wanted.
-
-    Returns:
-        [T, *size, 3] float32 in [0, 255]; nothing is rounded to whole levels on the way.
-    """
-    return tf.cast(tf.image.resize(images, size), tf.float32)
+    if not train or data.augmentation == "none" or not data.colour_jitter:
+        return pictures
+    video = jitter_colour(tf.cast(pictures, tf.float32), data, stream(seed, COLOUR))
+    return tf.cast(tf.round(video), tf.uint8)
 
 
 def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,7 @@
 A classifier's logits are averaged over the views of a video (`models.classifier.average_views`).
 """
 
+import numpy as np
 import tensorflow as tf
 
 from vatt_gh.data.video import resize
@@ -27,19 +28,21 @@ def window_starts(count: tf.Tensor, length: int, windows: int, *, stride: int = 
     return tf.cast(tf.linspace(0.0, tf.cast(room, tf.float32), windows), tf.int32)
 
 
-def resize_shorter_side(images: tf.Tensor, size: int) -> tf.Tensor:
+def resize_shorter_side(images: np.ndarray, size: int) -> np.ndarray:
     """Resizes frames so that their shorter side has a length; see `video.resize`.
 
     Args:
-        images: [T, H, W, 3] uint8.
+        images: [T, H, W, 3] uint8 or float32.
         size: of the shorter side, in pixels.
 
     Returns:
-        [T, h, w, 3] float32 in [0, 255]; the longer side is cut to whole pixels.
+        [T, h, w, 3] of the same dtype; the longer side is cut to whole pixels.
     """
-    shape = tf.shape(images)[1:3]
-    short = tf.reduce_min(shape)
-    return resize(images, shape * size // short)
+    sides = images.shape[1:3]
+    out = np.empty((len(images), *(n * size // min(sides) for n in sides), 3), images.dtype)
+    for frame, place in zip(images, out, strict=True):
+        resize(frame, place)
+    return out
 
 
 def three_crops(video: tf.Tensor, size: int) -> tf.Tensor:

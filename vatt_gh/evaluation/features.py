@@ -59,8 +59,7 @@ def embed_clips(
         count = len(batch["video_id"])
         inputs = {m: _pad(batch[m], size) for m in MODALITIES}
         out = jax.tree.map(lambda x, n=count: np.asarray(x)[:n], embed(params, statistics, inputs))
-        frames = np.round((batch["video"] + 1.0) * 127.5).astype(np.uint8)
-        parts.append((*out, batch, frames))
+        parts.append((*out, batch))
     if not parts:
         raise UserError(
             "There is no clip to evaluate.",
@@ -72,17 +71,17 @@ def embed_clips(
     def join(pieces: list[Any]) -> Any:
         return jax.tree.map(lambda *xs: np.concatenate(xs), *pieces)
 
-    host = join([{k: b[k] for k in ("start", "end", "audio_mask")} for _, _, b, _ in parts])
+    host = join([{k: b[k] for k in ("start", "end", "audio_mask")} for *_, b in parts])
     words = {
-        k: np.array([x.decode("utf-8") for _, _, b, _ in parts for x in b[k]])
+        k: np.array([x.decode("utf-8") for *_, b in parts for x in b[k]])
         for k in ("caption", "video_id")
     }
     return Clips(
-        features=join([features for features, _, _, _ in parts]),
-        embeddings=join([embeddings for _, embeddings, _, _ in parts]),
+        features=join([features for features, *_ in parts]),
+        embeddings=join([embeddings for _, embeddings, _ in parts]),
         captions=words["caption"],
         video_ids=words["video_id"],
-        frames=np.concatenate([frames for *_, frames in parts]),
+        frames=np.concatenate([b["video"] for *_, b in parts]),
         **host,
     )
 

@@ -31,6 +31,21 @@ class Planes(NamedTuple):
         return simplejpeg.encode_jpeg_yuv_planes(*self, quality=quality)
 
 
+def from_jpeg(image: bytes) -> np.ndarray:
+    """Decodes a JPEG image.
+
+    Args:
+        image: whole, of `Planes.jpeg`.
+
+    Returns:
+        [H, W, 3] uint8, RGB.
+
+    Raises:
+        ValueError: it is no JPEG image.
+    """
+    return simplejpeg.decode_jpeg(image)
+
+
 class Scaler:
     """Scales frames of one video; all come out in the size that the first one asks for.
 

@@ -33,6 +33,8 @@ MODALITIES = ("video", "audio", "text")
 class Vatt:
     """Towers on single samples, heads on the batch.
 
+    Video is uint8 levels, as in a batch, or float32 in [-1, 1].
+
     Attributes:
         towers: ThreeTowers or SharedEncoder.
         heads: FacHead or JointHead.
@@ -58,6 +60,7 @@ class Vatt:
             params {'towers', 'heads'} and batch statistics of the heads.
         """
         tower_key, head_key = jax.random.split(key)
+        sample = scaled(sample)
         towers = self.towers.init(tower_key, sample, {}, False)["params"]
         pooled = self.towers.apply({"params": towers}, sample, {}, False)
         batch = {m: x[None] for m, x in pooled.items()}
@@ -98,7 +101,7 @@ class Vatt:
             if modality in sample:
                 out |= self.towers.apply(
                     {"params": towers},
-                    {modality: sample[modality]},
+                    scaled({modality: sample[modality]}),
                     keep,
                     train,
                     rngs={"dropout": jax.random.fold_in(key, number)},
@@ -136,7 +139,7 @@ class Vatt:
             Pooled features by modality, and the heads' embeddings (see FacHead).
         """
         towers = {"params": params["towers"]}
-        features = jax.vmap(lambda sample: self.towers.apply(towers, sample, {}, False))(inputs)
+        features = jax.vmap(lambda x: self.towers.apply(towers, scaled(x), {}, False))(inputs)
         variables = {"params": params["heads"], "batch_stats": statistics}
         return features, self.heads.apply(variables, features, False)
 
@@ -151,6 +154,21 @@ class Vatt:
     def is_shared(self, path: tuple[str, ...]) -> bool:
         """Whether a towers' parameter (its path of names) is among S, which both losses reach."""
         return path[0] == ("encoder" if isinstance(self.towers, SharedEncoder) else "video")
+
+
+def scaled(inputs: dict[str, Array]) -> dict[str, Array]:
+    """The inputs of towers from those of a batch.
+
+    Args:
+        inputs: any of the modalities; 'video' [..., 3] uint8, or float32 in [-1, 1].
+
+    Returns:
+        The same, video as float32 in [-1, 1].
+    """
+    video = inputs.get("video")
+    if video is None or video.dtype != jnp.uint8:
+        return inputs
+    return inputs | {"video": video.astype(jnp.float32) * (2.0 / 255.0) - 1.0}
 
 
 def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | None = None) -> Vatt:
