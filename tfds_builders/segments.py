@@ -20,8 +20,7 @@ from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
 from vatt_gh.media.library import Library
 from vatt_gh.media.words import split_words
 
-# Bytes of video files whose segments share a shard. Records may take ten times as much, and TFDS
-# holds the examples of one shard in memory.
+# Bytes of video files whose segments share a shard. Records may take ten times as much.
 SHARD_BYTES = 32_000_000
 COUNTS_FILE = "counts.json"
 
@@ -137,7 +136,9 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         while videos:
             video, item = next(decoding)
             if isinstance(item, Segment):
-                yield f"{video}/{item.index}", self._example(video, item)
+                example = self._example(video, item)
+                yield f"{video}/{item.index}", example
+                example.clear()  # it is written, but TFDS keeps a shard's examples to count them
                 seconds = item.end
             else:
                 self._finish(item)
