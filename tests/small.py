@@ -32,6 +32,7 @@ def small_config(kind: str = "three_tower", **overrides: object) -> ConfigDict:
     data = config.data
     data.frames, data.size, data.audio_samples = 4, 16, 1024
     data.candidates, data.words = 3, 6
+    data.colour_jitter = 0.0  # takes time to compile; tests of colours turn it on
     config.train.batch_size = 8
     config.train.steps = 20
     config.train.warmup_steps = 2
@@ -57,6 +58,7 @@ def small_batch(config: ConfigDict, size: int = 8, seed: int = 0) -> dict[str, n
         "video_mask": video_mask,
         "audio_mask": audio_mask,
         "text_mask": text_mask,
+        "colour": rng.uniform([-0.1, 0.6, 0.6, -0.2], [0.1, 1.4, 1.4, 0.2], (size, 4)).astype("f4"),
         "index": np.arange(size, dtype=np.int32),
     }
 

@@ -11,18 +11,30 @@ TEXT = "text"  # [B, K, W] int32 word ids, 0 = padding
 VIDEO_MASK = "video_mask"  # [B] bool, False where a sample is sound alone, or cannot be read
 AUDIO_MASK = "audio_mask"  # [B] bool, False where a sample has no sound
 TEXT_MASK = "text_mask"  # [B] bool, False where a sample has no caption
+# [B, 4] float32: brightness added as a share of white, factors of saturation and contrast, turns of
+# the hue. The training step changes the colours; 0, 1, 1, 0 leave them as they are.
+COLOUR = "colour"
 INDEX = "index"  # [B] int32, place of the sample in the global batch
 
 MODALITIES = (VIDEO, AUDIO, TEXT)
 MASKS = (VIDEO_MASK, AUDIO_MASK, TEXT_MASK)
-DEVICE_KEYS = (*MODALITIES, *MASKS, INDEX)  # what the training step takes
+DEVICE_KEYS = (*MODALITIES, *MASKS, COLOUR, INDEX)  # what the training step takes
 
 # Known to the host alone: they name a sample in messages and reports.
 VIDEO_ID = "video_id"  # [B] bytes
 START = "start"  # [B] float32, seconds in the source video
 END = "end"  # [B] float32, seconds in the source video
 
-RANKS = {VIDEO: 5, AUDIO: 2, TEXT: 3, VIDEO_MASK: 1, AUDIO_MASK: 1, TEXT_MASK: 1, INDEX: 1}
+RANKS = {
+    VIDEO: 5,
+    AUDIO: 2,
+    TEXT: 3,
+    VIDEO_MASK: 1,
+    AUDIO_MASK: 1,
+    TEXT_MASK: 1,
+    COLOUR: 2,
+    INDEX: 1,
+}
 DTYPES = {
     VIDEO: np.uint8,
     AUDIO: np.float32,
@@ -30,6 +42,7 @@ DTYPES = {
     VIDEO_MASK: np.bool_,
     AUDIO_MASK: np.bool_,
     TEXT_MASK: np.bool_,
+    COLOUR: np.float32,
     INDEX: np.int32,
 }
 

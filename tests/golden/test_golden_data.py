@@ -11,10 +11,11 @@ from golden.golden_set import FOLDER, SET, close, golden
 
 from vatt_gh.data.sampling import frame_places
 from vatt_gh.data.text import Tokenizer, read_vocabulary
-from vatt_gh.data.video import WHITE, adjust_colour, crop_box, resize
+from vatt_gh.data.video import crop_box, resize
 from vatt_gh.data.views import resize_shorter_side, three_crops, window_starts
 from vatt_gh.models.tokenize import patches
 from vatt_gh.models.vatt import scaled
+from vatt_gh.training.colour import WHITE, adjust_colour
 
 TOLERANCE = 1e-5
 HUE_TOLERANCE = 1e-4
@@ -111,7 +112,7 @@ def test_golden_data_colours():
     """Each station with the factors of those before it; ours is cut at the end."""
     file = golden("data")
     brightness, saturation, contrast, hue = file["in|color_factors"]
-    video = tf.constant(file["out|normalize_01"]) * WHITE
+    video = file["out|normalize_01"] * WHITE
     stations = {
         "1_brightness": (brightness,),
         "2_saturation": (brightness, saturation),

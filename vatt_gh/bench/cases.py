@@ -107,6 +107,7 @@ def configure(size: Size, case: str, engine: str) -> ConfigDict:
     config.model.kind = "shared" if case == "shared_encoder" else "three_tower"
     config.model.keep_tokens = size.keep_tokens
     config.data.update(size.data)
+    config.data.colour_jitter = 0.0  # no part of what harmonization costs
     config.train.batch_size = size.batch
     config.harmonize.update(ENGINES[engine])
     return config
@@ -209,6 +210,7 @@ def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
         "video_mask": np.ones(count, bool),
         "audio_mask": np.ones(count, bool),
         "text_mask": np.ones(count, bool),
+        "colour": np.tile(np.float32([0.0, 1.0, 1.0, 0.0]), (count, 1)),
         "index": np.arange(count, dtype=np.int32),
     }
     return jax.device_put(arrays)

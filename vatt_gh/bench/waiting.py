@@ -7,6 +7,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from vatt_gh import config as configuration
 from vatt_gh.bench.cases import SIZES, configure
 from vatt_gh.training.loop import pretrain
 
@@ -24,6 +25,7 @@ def waiting(data_dir: Path) -> dict[str, float]:
         'share': of a step, 'step_seconds': of one; medians.
     """
     config = configure(SIZES["third"](), "three_tower", "ghost")
+    config.data.colour_jitter = configuration.default().data.colour_jitter
     config.data.data_dir = str(data_dir)
     config.data.parallel_reads = 4
     config.train.steps, config.train.warmup_steps, config.train.log_every = STEPS, 2, 2

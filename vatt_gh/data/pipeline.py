@@ -22,7 +22,7 @@ from vatt_gh.data.sampling import (
     stream,
 )
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.video import choose_view, recoloured
+from vatt_gh.data.video import choose_view, draw_colour
 
 HOST_KEYS = (names.VIDEO_ID, names.START, names.END)
 
@@ -97,7 +97,8 @@ def _training_sample(
     example = source.read(record)
     span = stored_span(config.data.frames, source.fps / config.data.fps)
     first = random_window(example["frame_count"], span, seed)
-    return window(example, first, source, tokenizer, config.data, seed, train=True)
+    sample = window(example, first, source, tokenizer, config.data, seed, train=True)
+    return sample | {names.COLOUR: draw_colour(config.data, seed)}
 
 
 def window(
@@ -122,7 +123,7 @@ def window(
         train: whether to augment.
 
     Returns:
-        One sample's arrays of a batch (without 'index').
+        One sample's arrays of a batch, without 'index' and 'colour'.
     """
     start = example["start"] + tf.cast(first, tf.float32) / source.fps
     end = start + data.frames / data.fps
@@ -155,7 +156,7 @@ def window(
         reach=data.caption_reach,
     )
     return {
-        names.VIDEO: recoloured(pictures, data, seed, train=train),
+        names.VIDEO: pictures,
         names.AUDIO: audio,
         names.TEXT: tokenizer(captions),
         names.VIDEO_MASK: seen & there,

@@ -1,7 +1,7 @@
-"""From frames to a window of pixels: crop, resize, flip, colour.
+"""From frames to a window of pixels: crop, resize, flip; and how its colours are to change.
 
-All frames of a window are cropped, flipped and coloured alike. What is chosen, and colours, are
-tf.data graph functions; frames are cut and resized as bytes by OpenCV.
+All frames of a window are treated alike. What is chosen are tf.data graph functions; frames are cut
+and resized as bytes by OpenCV; colours are changed where the training step runs.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 
 from vatt_gh.data.sampling import COLOUR, CROP, FLIP, stream
 
-WHITE = 255.0
 # tf.data reads many windows at once; more threads for one frame take time from the others.
 cv2.setNumThreads(1)
 
@@ -76,22 +75,22 @@ def resize(frame: np.ndarray, out: np.ndarray) -> None:
     cv2.resize(frame, out.shape[1::-1], dst=out, interpolation=cv2.INTER_LINEAR)
 
 
-def recoloured(pictures: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> tf.Tensor:
-    """Changes a window's colours as the configuration says.
+def draw_colour(data: ConfigDict, seed: tf.Tensor) -> tf.Tensor:
+    """Draws how a window's colours are changed, all frames alike.
 
     Args:
-        pictures: [T, size, size, 3] uint8.
-        data: config.data.
+        data: config.data: colour_jitter (probability), brightness (added, at most, as a share of
+            white), saturation and contrast (factor 1 +- this), hue (turns, at most).
         seed: [2], of the sample.
-        train: whether to change colours at all; data.augmentation "none" does not either.
 
     Returns:
-        Same shape and dtype, rounded to the nearest level.
+        [4] float32, a row of `vatt_gh.batch.COLOUR`.
     """
-    if not train or data.augmentation == "none" or not data.colour_jitter:
-        return pictures
-    video = jitter_colour(tf.cast(pictures, tf.float32), data, stream(seed, COLOUR))
-    return tf.cast(tf.round(video), tf.uint8)
+    draws = tf.random.stateless_uniform([5], stream(seed, COLOUR), minval=-1.0, maxval=1.0)
+    jitter = (draws[4] + 1.0) / 2.0 < data.colour_jitter
+    most = tf.constant([data.brightness, data.saturation, data.contrast, data.hue], tf.float32)
+    neutral = tf.constant([0.0, 1.0, 1.0, 0.0])
+    return neutral + tf.where(jitter, draws[:4] * most, tf.zeros([4]))
 
 
 def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> tf.Tensor:
@@ -127,60 +126,3 @@ def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> 
         place = tf.random.stateless_uniform([2], seed)
         corner = tf.cast(place * tf.cast(room + 1, tf.float32), tf.int32)
     return tf.concat([corner, [side, side]], 0)
-
-
-def jitter_colour(video: tf.Tensor, data: ConfigDict, seed: tf.Tensor) -> tf.Tensor:
-    """Brightness, saturation, contrast and hue, one draw for all frames.
-
-    Args:
-        video: [T, H, W, 3] float32 in [0, 255].
-        data: config.data: colour_jitter (probability), brightness (added, at most, as a share of
-            white), saturation and contrast (factor 1 +- this), hue (turns, at most).
-        seed: [2].
-
-    Returns:
-        Same shape, in [0, 255].
-    """
-    draws = tf.random.stateless_uniform([5], seed, minval=-1.0, maxval=1.0)
-
-    def jitter() -> tf.Tensor:
-        return adjust_colour(
-            video,
-            draws[0] * data.brightness,
-            1.0 + draws[1] * data.saturation if data.saturation else None,
-            1.0 + draws[2] * data.contrast if data.contrast else None,
-            draws[3] * data.hue if data.hue else None,
-        )
-
-    return tf.cond((draws[4] + 1.0) / 2.0 < data.colour_jitter, jitter, lambda: video)
-
-
-def adjust_colour(
-    video: tf.Tensor,
-    brightness: tf.Tensor,
-    saturation: tf.Tensor | None = None,
-    contrast: tf.Tensor | None = None,
-    hue: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """Changes colours, in this order; what is None is left as it is.
-
-    Args:
-        video: [T, H, W, 3] float32 in [0, 255].
-        brightness: [] added to every value, as a share of white.
-        saturation: [] factor.
-        contrast: [] factor on the distance from each frame's mean.
-        hue: [] added, in turns.
-
-    Returns:
-        Same shape; cut to [0, 255] at the end, not in between.
-    """
-    # All of these but this one are the same for any white: no other pass scales the window.
-    video = video + brightness * WHITE
-    if saturation is not None:
-        video = tf.image.adjust_saturation(video, saturation)
-    if contrast is not None:
-        video = tf.image.adjust_contrast(video, contrast)
-    if hue is not None:
-        video = tf.image.adjust_hue(video, hue)
-    # In one pass over the window; tf.clip_by_value makes two.
-    return tf.raw_ops.ClipByValue(t=video, clip_value_min=0.0, clip_value_max=WHITE)

@@ -313,6 +313,7 @@ def _batch(sample: Shapes, count: int) -> Shapes:
     batch = _batched(sample, count)
     for name in (*names.MASKS, names.INDEX):
         batch[name] = jax.ShapeDtypeStruct((count,), names.DTYPES[name])
+    batch[names.COLOUR] = jax.ShapeDtypeStruct((count, 4), names.DTYPES[names.COLOUR])
     return batch
 
 

@@ -1,9 +1,10 @@
 """One training step: features, losses, harmonized gradients, update. A pure function.
 
-The order is that of the method: (1) pooled features of all samples, (2) both losses over the
-global batch and their derivatives by the features, (3) inner products of each sample's gradients
-in the shared parameters, and with them a factor a loss and sample, (4) the gradients with these
-factors, summed over all devices, (5) the update.
+Videos get the colours that were drawn for them. Then the order is that of the method: (1) pooled
+features of all samples, (2) both losses over the global batch and their derivatives by the
+features, (3) inner products of each sample's gradients in the shared parameters, and with them a
+factor a loss and sample, (4) the gradients with these factors, summed over all devices, (5) the
+update.
 """
 
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from ml_collections import ConfigDict
 from vatt_gh.harmonize import Coefficients, gamma_schedule
 from vatt_gh.harmonize.devices import largest, normalised, summed
 from vatt_gh.models.vatt import Vatt
+from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
 
 Array = jax.Array
@@ -102,6 +104,9 @@ def train_step(
         The new state, the same on every device, and the report. A step that keeps nothing changes
         neither parameters, statistics nor optimizer.
     """
+    if changes_colours(config.data):
+        video = recoloured(batch["video"], batch["colour"], config.data)
+        batch = batch | {"video": video}
     randomness = draw_randomness(state, batch["index"], model)
     gamma = gamma_schedule(
         state.step,
