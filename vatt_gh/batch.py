@@ -12,9 +12,11 @@ VIDEO_MASK = "video_mask"  # [B] bool, False where a sample is sound alone, or c
 AUDIO_MASK = "audio_mask"  # [B] bool, False where a sample has no sound
 TEXT_MASK = "text_mask"  # [B] bool, False where a sample has no caption
 # [B, 4] float32: brightness added as a share of white, factors of saturation and contrast, turns of
-# the hue. The training step changes the colours; 0, 1, 1, 0 leave them as they are.
+# the hue. The training step changes the colours.
 COLOUR = "colour"
 INDEX = "index"  # [B] int32, place of the sample in the global batch
+
+NEUTRAL_COLOUR = (0.0, 1.0, 1.0, 0.0)  # a row of COLOUR that changes nothing
 
 MODALITIES = (VIDEO, AUDIO, TEXT)
 MASKS = (VIDEO_MASK, AUDIO_MASK, TEXT_MASK)

@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
+from vatt_gh.batch import NEUTRAL_COLOUR
 from vatt_gh.harmonize import Method, harmonized_gradients
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.models.vatt import Vatt, build
@@ -210,7 +211,7 @@ def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
         "video_mask": np.ones(count, bool),
         "audio_mask": np.ones(count, bool),
         "text_mask": np.ones(count, bool),
-        "colour": np.tile(np.float32([0.0, 1.0, 1.0, 0.0]), (count, 1)),
+        "colour": np.tile(np.float32(NEUTRAL_COLOUR), (count, 1)),
         "index": np.arange(count, dtype=np.int32),
     }
     return jax.device_put(arrays)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from vatt_gh.batch import NEUTRAL_COLOUR
 from vatt_gh.data.sampling import COLOUR, CROP, FLIP, stream
 
 # tf.data reads many windows at once; more threads for one frame take time from the others.
@@ -89,8 +90,7 @@ def draw_colour(data: ConfigDict, seed: tf.Tensor) -> tf.Tensor:
     draws = tf.random.stateless_uniform([5], stream(seed, COLOUR), minval=-1.0, maxval=1.0)
     jitter = (draws[4] + 1.0) / 2.0 < data.colour_jitter
     most = tf.constant([data.brightness, data.saturation, data.contrast, data.hue], tf.float32)
-    neutral = tf.constant([0.0, 1.0, 1.0, 0.0])
-    return neutral + tf.where(jitter, draws[:4] * most, tf.zeros([4]))
+    return tf.constant(NEUTRAL_COLOUR) + tf.where(jitter, draws[:4] * most, tf.zeros([4]))
 
 
 def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> tf.Tensor:
