@@ -17,6 +17,15 @@ import pytest
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.media.form import Form
 
+# A minute or more each: begun last, one of them would keep one worker while the other waits.
+SLOW = ("test_main_killed", "test_pod_training", "test_quickstart", "test_step")
+
+
+def pytest_collection_modifyitems(items):
+    """The slow files come first."""
+    items.sort(key=lambda item: item.path.stem not in SLOW)
+
+
 SMALL_FORM = Form(fps=10.0, short_side=32, audio_rate=16_000, segment_seconds=4.0)
 
 
