@@ -27,6 +27,7 @@ CASES = ("video_tower", "three_tower", "shared_encoder")
 ENGINES: dict[str, dict[str, Any]] = {
     "plain": {"realign": False, "curriculum": False},
     "ghost": {"engine": "ghost"},
+    "ghost_sketch32": {"engine": "ghost", "sketch": 32},
     "ghost_sketch64": {"engine": "ghost", "sketch": 64},
     "vmap": {"engine": "vmap"},
 }
