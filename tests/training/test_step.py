@@ -45,12 +45,20 @@ def setup(kind):
 
 
 @functools.cache
-def gradients_of(kind, gamma=-0.3, **harmonize):
-    config, model, batch, state, keys, keep = setup(kind)
+def gradients_of(kind, gamma=-0.3, engine="ghost", attribution="embedding", **options):
+    _, _, batch, state, keys, _ = setup(kind)
+    compute = gradients_program(kind, engine=engine, attribution=attribution, **options)
+    return compute(state, batch, keys, jnp.float32(gamma))
+
+
+@functools.cache
+def gradients_program(kind, microbatch=0, **harmonize):
+    """One program for every threshold."""
+    config, model, _, _, _, keep = setup(kind)
     config = config.copy_and_resolve_references()
-    config.train.microbatch = harmonize.pop("microbatch", config.train.microbatch)
+    config.train.microbatch = microbatch
     config.harmonize.update(harmonize)
-    compute = jax.jit(
+    return jax.jit(
         lambda s, b, k, g: step_gradients(
             model,
             s.params,
@@ -62,7 +70,6 @@ def gradients_of(kind, gamma=-0.3, **harmonize):
             None,
         )
     )
-    return compute(state, batch, keys, jnp.float32(gamma))
 
 
 def loss_of(params, kind, feature_hook=lambda features: features):
