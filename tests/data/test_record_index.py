@@ -98,11 +98,11 @@ def test_a_shard_cut_while_it_is_read_is_noticed(small_records, tmp_path):
     shutil.copytree(small_records, folder)
     source = open_source([folder])
     last = source.count - 1
-    assert len(source.read_bytes(last)) == source.length[last]
+    assert len(source.shards.read(last)) == source.shards.length[last]
     path = folder / min(folder.glob("*.tfrecord-*")).name
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=rf"Record {last} ends too early") as caught:
-        source.read_bytes(last)
+        source.shards.read(last)
     assert caught.value.where == str(path)
 
 

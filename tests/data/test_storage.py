@@ -54,7 +54,8 @@ def test_evaluation_clips_are_those_of_jpeg(clock, clock_config, storage):
 
 def test_the_other_storages_are_smaller(clock):
     sizes = {
-        name: source.length.sum() for name, source in {"jpeg": clock.source, **clock.others}.items()
+        name: source.shards.length.sum()
+        for name, source in {"jpeg": clock.source, **clock.others}.items()
     }
     assert sizes["mp4"] < sizes["jpeg"] / 3
     assert sizes["index"] < sizes["jpeg"] / 100

@@ -43,7 +43,7 @@ def test_a_record_with_a_wrong_checksum_is_left_out(clock, clock_config, tmp_pat
     record = next(n for n in range(whole.count) if len(whole.read(n)["captions"]["text"]))
     (shard,) = folder.glob("*.tfrecord-*")
     data = bytearray(shard.read_bytes())
-    data[int(whole.offset[record]) + int(whole.length[record]) // 2] ^= 1
+    data[int(whole.shards.offset[record]) + int(whole.shards.length[record]) // 2] ^= 1
     shard.write_bytes(data)
     source = open_source([folder])
     source.unreadable.log = tmp_path / "skipped.jsonl"
@@ -56,7 +56,9 @@ def test_a_record_with_a_wrong_checksum_is_left_out(clock, clock_config, tmp_pat
     assert_left_out(found, expected, lambda v, s: v == video and start <= s < end)
     (row,) = map(json.loads, (tmp_path / "skipped.jsonl").read_text().splitlines())
     assert row["path"] == str(shard)
-    assert row["reason"].startswith(f"record {record} at byte {whole.offset[record]} does not fit")
+    assert row["reason"].startswith(
+        f"record {record} at byte {whole.shards.offset[record]} does not fit"
+    )
     assert len(source.unreadable) == 1
     assert capfd.readouterr().err.count(f"left out: {shard}") == 1
     fewer, all_clips = (

@@ -55,13 +55,11 @@ def obvious_window(frames, box):
 
 
 def decode(frames, data, k, train=True):
-    example = {
-        "frames": tf.constant(frames),
-        "height": tf.constant(37),
-        "has_audio": tf.constant(False),
-    }
+    stored = tf.train.Feature(bytes_list=tf.train.BytesList(value=frames))
+    record = tf.train.Example(features=tf.train.Features(feature={"frames": stored}))
+    example = {"record": tf.constant(0), "has_audio": tf.constant(False)}
     view = choose_view(tf.constant([37, 50]), data, seed_of(k), train=train)
-    read = window_reader(Form(), Path(), Unreadable())
+    read = window_reader(Form(), lambda number: record.SerializeToString(), Path(), Unreadable())
     pictures, *_ = read(example, tf.range(T), tf.range(0), view)
     return pictures.numpy()
 

@@ -85,7 +85,7 @@ def test_parts_together_are_the_whole_and_any_can_be_built_again(
     source = open_source(parts)
     assert source.count == 2 * VIDEOS
     one_by_one = [example for part in parts for example in reading.source(part)]
-    together = [source.read_bytes(record) for record in range(source.count)]
+    together = [source.shards.read(record) for record in range(source.count)]
     assert len(set(together)) == source.count == len(one_by_one)
 
 

@@ -1,9 +1,9 @@
 """The records of a built data set: where they lie, what they hold, random access to each."""
 
 import dataclasses
-import os
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from vatt_gh.data.record_index import RecordIndex, load_index
-from vatt_gh.data.storage import Window, window_reader
+from vatt_gh.data.shards import Shards
+from vatt_gh.data.storage import STORED, Window, window_reader
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.errors import UserError
+from vatt_gh.media.example import exchanged
 from vatt_gh.media.form import Form
 from vatt_gh.media.splits import matching, official
-from vatt_gh.media.tfrecord import CHECKSUM, masked_crc32c
 
 _PLACES = ("shard", "offset", "length")
+# Records kept in memory: of one that was read, a window is wanted a moment later.
+_RECENT = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,30 +32,30 @@ class Source:
     Attributes:
         directories: of the parts.
         form: how videos are stored.
-        count: number of records.
-        files: the shards.
-        shard: [count] int32, place of each record's shard in `files`.
-        offset: [count] int64, where the record's bytes begin in its shard.
-        length: [count] int64, bytes.
+        shards: with all records.
+        recent: the bytes of a record by its number; those of the last few are at hand.
         features: TFDS features, to parse a record.
         class_names: of the labels, in order of their numbers; empty where there are none.
         window: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
-        blank: [] bytes, a record without pictures, sound and captions.
-        unreadable: what turned out to be damaged so far.
     """
 
     directories: tuple[Path, ...]
     form: Form
-    count: int
-    files: tuple[str, ...]
-    shard: np.ndarray
-    offset: np.ndarray
-    length: np.ndarray
+    shards: Shards
+    recent: Callable[[int], bytes]
     features: Any
     class_names: tuple[str, ...]
     window: Window
-    blank: bytes
-    unreadable: Unreadable
+
+    @property
+    def count(self) -> int:
+        """Number of records."""
+        return len(self.shards.shard)
+
+    @property
+    def unreadable(self) -> Unreadable:
+        """What turned out to be damaged so far."""
+        return self.shards.unreadable
 
     @property
     def fps(self) -> float:
@@ -71,41 +74,20 @@ class Source:
             record: [] int64, number of the record.
 
         Returns:
-            The example; pictures and sound stay as they are stored, for `window`.
+            The example. In place of its pictures and sound it has "record", the number, with which
+            `window` finds them.
         """
-        serialized = tf.numpy_function(self.read_bytes, [record], tf.string, stateful=False)
+        stored = STORED[self.form.storage]
+
+        def without(number: int) -> bytes:
+            return exchanged(self.recent(int(number)), self.shards.blank, stored)
+
+        serialized = tf.numpy_function(without, [record], tf.string, stateful=False)
         serialized.set_shape([])
-        as_stored = {"frames": tfds.decode.SkipDecoding()} if "frames" in self.features else None
-        return self.features.deserialize_example(serialized, decoders=as_stored)
-
-    def read_bytes(self, record: int) -> bytes:
-        """The bytes of a record; of one whose checksum does not fit, those of a blank one.
-
-        Raises:
-            UserError: the shard is shorter than when its index was made.
-        """
-        path = self.files[self.shard[record]]
-        length, offset = int(self.length[record]), int(self.offset[record])
-        with open(path, "rb", buffering=0) as file:
-            try:
-                data = os.pread(file.fileno(), length, offset)
-                checksum = os.pread(file.fileno(), CHECKSUM.size, offset + length)
-            except OSError as error:  # a bad sector
-                reason = f"record {record} at byte {offset} cannot be read: {error.strerror}"
-                self.unreadable.add(path, reason)
-                return self.blank
-        if len(data) != length or len(checksum) != CHECKSUM.size:
-            raise UserError(
-                f"Record {record} ends too early: {len(data)} of {length} bytes are there.",
-                where=path,
-                expected="the shard as it was built",
-                todo="delete the records and build them again",
-            )
-        if CHECKSUM.unpack(checksum)[0] != masked_crc32c(data):
-            reason = f"record {record} at byte {offset} does not fit its checksum"
-            self.unreadable.add(path, reason)
-            return self.blank
-        return data
+        as_stored = {"frames": tfds.decode.SkipDecoding()} if "frames" in stored else None
+        example = self.features.deserialize_example(serialized, decoders=as_stored)
+        kept = {name: values for name, values in example.items() if name not in stored}
+        return {**kept, "record": record}
 
 
 def open_source(directories: Sequence[Path], manual_dir: str = "", split: str = "train") -> Source:
@@ -132,32 +114,35 @@ def open_source(directories: Sequence[Path], manual_dir: str = "", split: str = 
             expected="records of this version",
             todo="build them again into another data_dir",
         )
-    unreadable = Unreadable()
     form = Form(**{field.name: metadata[field.name] for field in dataclasses.fields(Form)})
     indexes = _of_split([load_index(directory) for directory in directories], split)
     files = [len(index.files) for index in indexes]
-    shards = [index.shard + sum(files[:k]) for k, index in enumerate(indexes)]
-    count = sum(map(len, shards))
-    if not count:
+    numbers = [index.shard + sum(files[:k]) for k, index in enumerate(indexes)]
+    if not sum(map(len, numbers)):
         raise UserError(
             "The data set holds no record.",
             where=directories[0],
             expected="at least one segment of a video",
             todo="see skipped.jsonl of the build for what was left out and why",
         )
+    shards = Shards(
+        files=tuple(str(path) for index in indexes for path in index.files),
+        shard=np.concatenate(numbers),
+        offset=np.concatenate([index.offset for index in indexes]),
+        length=np.concatenate([index.length for index in indexes]),
+        blank=infos[0].features.serialize_example(_blank(form.storage)),
+        unreadable=Unreadable(),
+    )
+    recent = functools.lru_cache(_RECENT)(shards.read)
+    originals = Path(manual_dir or metadata["manual_dir"])
     return Source(
         directories=tuple(map(Path, directories)),
         form=form,
-        count=count,
-        files=tuple(str(path) for index in indexes for path in index.files),
-        shard=np.concatenate(shards),
-        offset=np.concatenate([index.offset for index in indexes]),
-        length=np.concatenate([index.length for index in indexes]),
+        shards=shards,
+        recent=recent,
         features=infos[0].features,
         class_names=tuple(metadata["class_names"]),
-        window=window_reader(form, Path(manual_dir or metadata["manual_dir"]), unreadable),
-        blank=infos[0].features.serialize_example(_blank(form.storage)),
-        unreadable=unreadable,
+        window=window_reader(form, recent, originals, shards.unreadable),
     )
 
 

@@ -3,6 +3,8 @@
 Frames are decoded, cut and resized by libraries that run without Python's lock.
 """
 
+import functools
+import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,15 @@ import tensorflow as tf
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.data.video import View, put
 from vatt_gh.errors import UserError
+from vatt_gh.media.example import byte_values, features
 from vatt_gh.media.form import Form, MediaError
 from vatt_gh.media.mp4 import from_mp4
 from vatt_gh.media.pictures import from_jpeg
 from vatt_gh.media.sound import from_flac
 from vatt_gh.media.video import read_window
 
+# Features of pictures and sound, by storage: too large to be copied whole.
+STORED = {"jpeg": ("frames", "audio"), "mp4": ("video", "audio"), "index": ()}
 _HOPELESS = 8  # originals that cannot be read, before any that can
 _SILENCE = np.zeros(0, np.int16)
 
@@ -27,30 +32,37 @@ Example = dict[str, tf.Tensor]
 # [T, *view.size, 3] uint8 (black where the example is sound alone), [S] int16 (zeros where it has
 # no sound), [] bool (False where nothing can be read any more: both are zeros)
 Window = Callable[[Example, tf.Tensor, tf.Tensor, View], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+# The same outside of a graph, of the example's values that a storage needs.
+Decode = Callable[..., tuple[np.ndarray, np.ndarray, bool]]
 
 
-def window_reader(form: Form, folder: Path, unreadable: Unreadable) -> Window:
+def window_reader(
+    form: Form, record: Callable[[int], bytes], folder: Path, unreadable: Unreadable
+) -> Window:
     """How a window of a record is read.
 
     Args:
         form: of the records.
+        record: the bytes of a record by its number.
         folder: where the originals of storage 'index' are.
         unreadable: takes those of them that cannot be decoded any more.
 
     Returns:
         A function of one example.
     """
-    if form.storage == "jpeg":
-        return _of_jpeg
-    of_file = _of_mp4 if form.storage == "mp4" else _of_original(form, folder, unreadable)
-    keys = ("video", "audio") if form.storage == "mp4" else ("path", "start")
+    decode: Decode
+    if form.storage == "index":
+        decode, keys = _of_original(form, folder, unreadable), ("path", "start")
+    else:
+        of_record = {"jpeg": _of_jpeg, "mp4": _of_mp4}[form.storage]
+        decode, keys = functools.partial(of_record, record), ("record",)
 
     def read(
         example: Example, frames: tf.Tensor, samples: tf.Tensor, view: View
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         given = [example[key] for key in keys] + [example["has_audio"], frames, samples, *view]
         kinds = [tf.uint8, tf.int16, tf.bool]
-        pictures, sound, there = tf.numpy_function(of_file, given, kinds, stateful=False)
+        pictures, sound, there = tf.numpy_function(decode, given, kinds, stateful=False)
         return (
             tf.ensure_shape(pictures, [frames.shape[0], None, None, 3]),
             tf.ensure_shape(sound, samples.shape),
@@ -61,28 +73,35 @@ def window_reader(form: Form, folder: Path, unreadable: Unreadable) -> Window:
 
 
 def _of_jpeg(
-    example: Example, frames: tf.Tensor, samples: tf.Tensor, view: View
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    count = frames.shape[0]
+    record: Callable[[int], bytes],
+    number: int,
+    has_audio: bool,
+    frames: np.ndarray,
+    samples: np.ndarray,
+    *view: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    data = memoryview(record(int(number)))
+    stored = features(data)
+    images = itertools.islice(byte_values(data, stored["frames"]), int(frames.max()) + 1)
+    places = [slice(*span) for span in images]  # none of sound alone
+    pictures = (from_jpeg(data[places[k]]) for k in frames if places)
+    seen = _seen(pictures, len(frames), View(*view))
+    if not has_audio:
+        return seen, np.zeros(len(samples), np.int16), True
+    (span,) = byte_values(data, stored["audio"])
+    return seen, np.frombuffer(data[slice(*span)], np.int16)[samples], True
 
-    def decode(images: np.ndarray, *view: np.ndarray) -> np.ndarray:
-        return _seen(map(from_jpeg, images), count, View(*view))
 
-    images = tf.cond(
-        example["height"] > 0,
-        lambda: tf.gather(example["frames"], frames),
-        lambda: tf.zeros([0], tf.string),
+def _of_mp4(
+    record: Callable[[int], bytes], number: int, *wanted: Any
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    data = record(int(number))
+    stored = features(data)
+    video, audio = (
+        b"".join(data[slice(*span)] for span in byte_values(data, stored[name]))
+        for name in STORED["mp4"]
     )
-    pictures = tf.numpy_function(decode, [images, *view], tf.uint8, stateful=False)
-    sound = tf.cond(
-        example["has_audio"],
-        lambda: tf.gather(example["audio"], samples),
-        lambda: tf.zeros_like(samples, tf.int16),
-    )
-    return tf.ensure_shape(pictures, [count, None, None, 3]), sound, tf.constant(True)
 
-
-def _of_mp4(video: bytes, audio: bytes, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
     def decode(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
         sound = from_flac(audio, samples.start, len(samples)) if samples else _SILENCE
         return from_mp4(video, frames.start, len(frames)) if video else [], sound
@@ -90,9 +109,7 @@ def _of_mp4(video: bytes, audio: bytes, *wanted: Any) -> tuple[np.ndarray, np.nd
     return _decoded(decode, *wanted)
 
 
-def _of_original(
-    form: Form, folder: Path, unreadable: Unreadable
-) -> Callable[..., tuple[np.ndarray, np.ndarray, bool]]:
+def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
     any_read = False
 
     def read(path: bytes, start: np.float32, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:

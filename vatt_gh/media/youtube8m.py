@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
+from vatt_gh.media.example import byte_values, features, integers
 from vatt_gh.media.files import Tree, read_lines, read_table, scan_files
 from vatt_gh.media.tfrecord import read_records
 
@@ -188,83 +189,11 @@ def parse_record(record: bytes) -> tuple[str, tuple[int, ...]]:
     Raises:
         ValueError: it is no such message, or has no id.
     """
-    name, labels = None, ()
-    # Field 1 of both messages is a tf.train.Features, whose field 1 are pairs of key and Feature.
-    for features in _messages(record, (0, len(record)), 1):
-        for pair in _messages(record, features, 1):
-            key = [record[slice(*span)] for span in _messages(record, pair, 1)]
-            if key[-1:] == [b"id"]:
-                name = _last_bytes(record, pair)
-            elif key[-1:] == [b"labels"]:
-                labels = _integers(record, pair)
-    if name is None:
+    found = features(record)
+    if "id" not in found:
         raise ValueError("the record has no id")
-    return name.decode("utf-8"), labels
-
-
-def _last_bytes(data: bytes, pair: tuple[int, int]) -> bytes | None:
-    """The one value of a Feature with a list of bytes."""
-    value = None
-    for feature in _messages(data, pair, 2):
-        for values in _messages(data, feature, 1):
-            for span in _messages(data, values, 1):
-                value = data[slice(*span)]
-    return value
-
-
-def _integers(data: bytes, pair: tuple[int, int]) -> tuple[int, ...]:
-    """The values of a Feature with a list of int64; packed, as they should be, or not."""
-    integers = []
-    for feature in _messages(data, pair, 2):
-        for values in _messages(data, feature, 3):
-            for number, value in _fields(data, values):
-                if number == 1 and isinstance(value, int):
-                    integers.append(value)
-                elif number == 1:
-                    position, end = value
-                    while position < end:
-                        integer, position = _varint(data, position, end)
-                        integers.append(integer)
-    return tuple(integers)
-
-
-def _messages(data: bytes, span: tuple[int, int], wanted: int) -> Iterator[tuple[int, int]]:
-    """From where to where the fields of this number are, of those that have a length."""
-    for number, value in _fields(data, span):
-        if number == wanted and not isinstance(value, int):
-            yield value
-
-
-def _fields(data: bytes, span: tuple[int, int]) -> Iterator[tuple[int, int | tuple[int, int]]]:
-    """Number and value of the fields of a protobuf message: an integer, or from where to where."""
-    position, end = span
-    while position < end:
-        tag, position = _varint(data, position, end)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, position = _varint(data, position, end)
-            yield number, value
-            continue
-        if kind == 2:
-            length, position = _varint(data, position, end)
-        elif kind in (1, 5):
-            length = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"protobuf has no wire type {kind}")
-        if position + length > end:
-            raise ValueError("a field is longer than its message")
-        yield number, (position, position + length)
-        position += length
-
-
-def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
-    """An unsigned integer of up to 64 bits, and the position behind it."""
-    value = shift = 0
-    while position < end and shift < 70:
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-        shift += 7
-    raise ValueError("an integer does not end")
+    name = [record[slice(*span)] for span in byte_values(record, found["id"])]
+    if not name:
+        raise ValueError("the id of the record is empty")
+    labels = integers(record, found["labels"]) if "labels" in found else ()
+    return name[-1].decode("utf-8"), labels
