@@ -176,7 +176,8 @@ def test_a_killed_build_goes_on_with_the_same_command(corpus, whole, reading, tm
     assert before.items() <= times_of(done).items()
     assert_same_records(reading, parts, whole)
     left = [p for p in tmp_path.rglob("*") if p.name.startswith(("incomplete", "spool"))]
-    assert left == []
+    # TFDS's note on all configurations: the builds of other parts may be writing theirs.
+    assert [p for p in left if p.parent.name != ".config"] == []
 
 
 def test_beam_builds_the_same_parts(corpus, whole, reading, tmp_path):
