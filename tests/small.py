@@ -32,7 +32,7 @@ def small_config(kind: str = "three_tower", **overrides: object) -> ConfigDict:
     data = config.data
     data.frames, data.size, data.audio_samples = 4, 16, 1024
     data.candidates, data.words = 3, 6
-    data.colour_jitter = 0.0  # takes time to compile; tests of colours turn it on
+    data.colour_jitter = data.audio_noise = 0.0  # take time to compile; their tests turn them on
     config.train.batch_size = 8
     config.train.steps = 20
     config.train.warmup_steps = 2

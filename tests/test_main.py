@@ -209,8 +209,8 @@ def test_error_of_ours_keeps_its_trace(tiny, tmp_path, run_main):
 def test_diverged_training_ends_with_3_and_is_not_saved(tiny, whole, tmp_path, failure):
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "checkpoints" / "6")
-    # Infinite noise on the sound, which only the input pipeline sees. The run's configuration
-    # would refuse it, so it is taken away: the run was fine until step 4.
+    # Infinite noise on the sound. The run's configuration would refuse it, so it is taken away:
+    # the run was fine until step 4.
     (tmp_path / "config.json").unlink()
     changes = {"data.audio_noise": "inf", "train.checkpoint_every": 1}
     status, text = failure(*default_flags(tiny, tmp_path, **changes))

@@ -92,7 +92,7 @@ def clock_config():
     data = config.data
     data.frames, data.size, data.audio_samples = 4, 16, RATE * 4 // FPS
     data.candidates, data.words, data.caption_reach = 2, 3, 1.0
-    data.augmentation, data.audio_noise = "none", 0.0
+    data.augmentation = "none"
     data.windows_per_segment = 2
     config.train.batch_size = 6
     return config

@@ -53,7 +53,7 @@ def config_of(size):
     config = small_config()
     data = config.data
     data.frames, data.size, data.audio_samples = 4, 16, 6_400
-    data.candidates, data.words, data.augmentation, data.audio_noise = 1, 4, "inception", 0.0
+    data.candidates, data.words, data.augmentation = 1, 4, "inception"
     config.train.batch_size = size
     return config
 

@@ -1,15 +1,12 @@
 """Other colours: tf.image, which the original uses, frame by frame."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tensorflow as tf
-from small import RATE, WORDS, optimizer_of, small_batch, small_config
+from small import small_batch, small_config
 
-from vatt_gh.models.vatt import build
 from vatt_gh.training.colour import WHITE, adjust_colour, changes_colours, recoloured
-from vatt_gh.training.step import create_state, train_step
 
 adjusted = jax.jit(adjust_colour)
 
@@ -89,29 +86,3 @@ def test_whether_colours_change():
     assert not changes_colours(data)
     data.augmentation, data.colour_jitter = "crop", 0.0
     assert not changes_colours(data)
-
-
-def test_the_step_sees_the_drawn_colours():
-    """It is the step without jitter on a batch that was recoloured before."""
-    # What is compared needs no backward pass, and so none is compiled.
-    off = {"harmonize.realign": False, "harmonize.curriculum": False}
-    plain = small_config(**{"model.video.layers": 1}, **off)
-    jittered = plain.copy_and_resolve_references()
-    jittered.data.colour_jitter = 0.8
-    model = build(plain, words=WORDS, audio_rate=RATE)
-    batch = small_batch(plain)
-    optimizer = optimizer_of(plain)
-    sample = {name: batch[name][0] for name in ("video", "audio", "text")}
-    state = create_state(model, optimizer, sample, seed=3)
-
-    def step_of(config):
-        options = {"model": model, "optimizer": optimizer, "config": config, "axis_name": None}
-        return jax.jit(lambda batch: train_step(state, batch, **options)[1].samples)
-
-    video = recoloured(jnp.asarray(batch["video"]), batch["colour"], plain.data)
-    without = step_of(plain)
-    found, expected = step_of(jittered)(batch), without(batch | {"video": video})
-    for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, atol=1e-4, err_msg=name)
-    unchanged = without(batch)["loss_audio"]
-    assert np.abs(found["loss_audio"] - unchanged).max() > 1e-3

@@ -12,7 +12,9 @@ from small import RATE, WORDS, optimizer_of, small_batch, small_config
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import build
+from vatt_gh.training.colour import recoloured
 from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
+from vatt_gh.training.noise import with_noise
 from vatt_gh.training.parallel import (
     AXIS,
     assert_same_on_all_devices,
@@ -250,7 +252,8 @@ def test_unshared_towers_and_heads_take_the_weights():
 def first_step(devices, **harmonize):
     """State and report after one step at a threshold that drops some samples."""
     options = {"gamma_start": -0.2, **harmonize}
-    config = shallow_config("shared", **{f"harmonize.{key}": x for key, x in options.items()})
+    settings = {f"harmonize.{key}": x for key, x in options.items()}
+    config = shallow_config("shared", **settings, **{"data.audio_noise": 0.1})
     state, optimizer = setup("shared")[3], optimizer_of(config)
     batch = small_batch(config)
     if devices == 1:
@@ -321,3 +324,32 @@ def test_histogram_counts_the_samples_that_have_a_cosine():
     expected, _ = np.histogram(samples["cosine"][samples["defined"]], bins=40, range=(-1, 1))
     np.testing.assert_array_equal(histogram, expected)
     assert histogram.sum() == 5
+
+
+def test_the_step_changes_colours_and_adds_noise():
+    """It is the step that does neither on a batch that was changed before."""
+    # What is compared needs no backward pass, and so none is compiled.
+    off = {"harmonize.realign": False, "harmonize.curriculum": False}
+    plain = shallow_config(**off)
+    changing = plain.copy_and_resolve_references()
+    changing.data.colour_jitter, changing.data.audio_noise = 0.8, 0.5
+    _, model, batch, state, _, _ = setup("three_tower")
+    optimizer = optimizer_of(plain)
+
+    def step_of(config):
+        options = {"model": model, "optimizer": optimizer, "config": config, "axis_name": None}
+        return jax.jit(lambda batch: train_step(state, batch, **options)[1].samples)
+
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), 0), 3)
+    keys = jnp.stack([jax.random.fold_in(key, place) for place in batch["index"]])
+    changed = {
+        "video": recoloured(jnp.asarray(batch["video"]), batch["colour"], plain.data),
+        "audio": with_noise(jnp.asarray(batch["audio"]), 0.5, keys),
+    }
+    without = step_of(plain)
+    found, expected = step_of(changing)(batch), without(batch | changed)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-4, err_msg=name)
+    for name, values in changed.items():
+        only = without(batch | {name: values})["loss_audio"]
+        assert np.abs(found["loss_audio"] - only).max() > 1e-3, "both must be seen"

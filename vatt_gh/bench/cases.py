@@ -109,7 +109,8 @@ def configure(size: Size, case: str, engine: str) -> ConfigDict:
     config.model.kind = "shared" if case == "shared_encoder" else "three_tower"
     config.model.keep_tokens = size.keep_tokens
     config.data.update(size.data)
-    config.data.colour_jitter = 0.0  # no part of what harmonization costs
+    # No part of what harmonization costs.
+    config.data.colour_jitter = config.data.audio_noise = 0.0
     config.train.batch_size = size.batch
     config.harmonize.update(ENGINES[engine])
     return config

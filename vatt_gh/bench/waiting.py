@@ -25,7 +25,8 @@ def waiting(data_dir: Path) -> dict[str, float]:
         'share': of a step, 'step_seconds': of one; medians.
     """
     config = configure(SIZES["third"](), "three_tower", "ghost")
-    config.data.colour_jitter = configuration.default().data.colour_jitter
+    for key in ("colour_jitter", "audio_noise"):
+        config.data[key] = configuration.default().data[key]
     config.data.data_dir = str(data_dir)
     config.data.parallel_reads = 4
     config.train.steps, config.train.warmup_steps, config.train.log_every = STEPS, 2, 2

@@ -9,17 +9,14 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
-from vatt_gh.data.audio import add_noise
 from vatt_gh.data.records import Source
 from vatt_gh.data.sampling import (
-    NOISE,
     frame_places,
     nearest_captions,
     random_window,
     sample_places,
     shuffled,
     stored_span,
-    stream,
 )
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import choose_view, draw_colour
@@ -146,8 +143,6 @@ def window(
     )
     pictures = tf.ensure_shape(pictures, [data.frames, data.size, data.size, 3])
     audio = tf.cast(sound, tf.float32) / 32768.0
-    if train and data.audio_noise:
-        audio = add_noise(audio, data.audio_noise, stream(seed, NOISE))
     captions, has_text = nearest_captions(
         example["captions"],
         start,

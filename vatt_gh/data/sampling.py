@@ -7,7 +7,7 @@ import tensorflow as tf
 _ROUNDING = 1e-6  # frames
 
 # Every random choice about a sample has its own number: adding one never shifts the others.
-WINDOW, CROP, FLIP, COLOUR, NOISE = range(5)
+WINDOW, CROP, FLIP, COLOUR = range(4)
 
 
 def stream(seed: tf.Tensor, choice: int) -> tf.Tensor:

@@ -1,10 +1,10 @@
 """One training step: features, losses, harmonized gradients, update. A pure function.
 
-Videos get the colours that were drawn for them. Then the order is that of the method: (1) pooled
-features of all samples, (2) both losses over the global batch and their derivatives by the
-features, (3) inner products of each sample's gradients in the shared parameters, and with them a
-factor a loss and sample, (4) the gradients with these factors, summed over all devices, (5) the
-update.
+Videos get the colours that were drawn for them, sounds their noise. Then the order is that of the
+method: (1) pooled features of all samples, (2) both losses over the global batch and their
+derivatives by the features, (3) inner products of each sample's gradients in the shared parameters,
+and with them a factor a loss and sample, (4) the gradients with these factors, summed over all
+devices, (5) the update.
 """
 
 from typing import Any, NamedTuple
@@ -20,10 +20,13 @@ from vatt_gh.harmonize.devices import largest, normalised, summed
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
+from vatt_gh.training.noise import with_noise
 
 Array = jax.Array
 Tree = Any
 
+# What a step draws for, each with a key of its own.
+_DROPOUT, _TOKENS, _SKETCH, _NOISE = range(4)
 HISTOGRAM_BINS = 40  # of the cosines, equal over [-1, 1]
 # Drawing parameters takes longer to compile than to run: half as long without optimisation.
 _RUNS_ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -107,6 +110,9 @@ def train_step(
     if changes_colours(config.data):
         video = recoloured(batch["video"], batch["colour"], config.data)
         batch = batch | {"video": video}
+    if config.data.audio_noise:
+        keys = _sample_keys(_step_key(state), _NOISE, batch["index"])
+        batch = batch | {"audio": with_noise(batch["audio"], config.data.audio_noise, keys)}
     randomness = draw_randomness(state, batch["index"], model)
     gamma = gamma_schedule(
         state.step,
@@ -153,11 +159,20 @@ def draw_randomness(state: TrainState, index: Array, model: Vatt) -> Randomness:
     Returns:
         The draws.
     """
-    step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-    sample_key = jax.random.fold_in(step_key, 0)
-    keys = jax.vmap(lambda i: jax.random.fold_in(sample_key, i))(index)
-    keep = model.draw_keep(jax.random.fold_in(step_key, 1))
-    return Randomness(keys, keep, jax.random.fold_in(step_key, 2))
+    step_key = _step_key(state)
+    keys = _sample_keys(step_key, _DROPOUT, index)
+    keep = model.draw_keep(jax.random.fold_in(step_key, _TOKENS))
+    return Randomness(keys, keep, jax.random.fold_in(step_key, _SKETCH))
+
+
+def _step_key(state: TrainState) -> Array:
+    return jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+
+
+def _sample_keys(step_key: Array, use: int, index: Array) -> Array:
+    """A key for each sample by its place in the global batch, other ones for each use."""
+    key = jax.random.fold_in(step_key, use)
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
 
 def _metrics(

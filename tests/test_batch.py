@@ -1,31 +1,10 @@
-"""Noise on sound, and the check of a batch's arrays."""
+"""The check of a batch's arrays."""
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from small import small_batch, small_config
 
 from vatt_gh import batch as names
-from vatt_gh.data.audio import add_noise
-
-
-def noise_of(audio, share, k=0):
-    return add_noise(tf.constant(audio, tf.float32), share, tf.constant([1, k], tf.int64)) - audio
-
-
-def test_noise_is_gaussian_and_as_loud_as_its_share_of_the_peak():
-    audio = np.zeros(20_000, np.float32)
-    audio[7] = -0.8
-    noise = noise_of(audio, 0.05).numpy()
-    assert noise.std() == pytest.approx(0.04, rel=0.03)
-    assert abs(noise.mean()) < 0.001
-    assert np.mean(np.abs(noise) < 0.04) == pytest.approx(0.683, abs=0.02)
-    np.testing.assert_array_equal(noise, noise_of(audio, 0.05))
-    assert not np.array_equal(noise, noise_of(audio, 0.05, k=1))
-
-
-def test_silence_stays_silence():
-    np.testing.assert_array_equal(noise_of(np.zeros(100, np.float32), 0.5), np.zeros(100))
 
 
 @pytest.fixture
