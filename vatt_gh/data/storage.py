@@ -176,9 +176,9 @@ def _decoded(
 def _seen(frames: Iterable[np.ndarray], count: int, view: View) -> np.ndarray:
     """Every frame through a view, [count, *view.size, 3] uint8; black where there is none."""
     seen = np.empty((count, *view.size, 3), np.uint8)
-    there = 0
+    filled = 0
     for frame, out in zip(frames, seen, strict=False):
         put(frame, view, out)
-        there += 1
-    seen[there:] = 0
+        filled += 1
+    seen[filled:] = 0
     return seen
