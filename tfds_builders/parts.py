@@ -13,6 +13,8 @@ from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
 
 PART_BYTES = 8_000_000_000  # of videos in a part, where the number of parts is not given
+# What a finished version holds. TFDS writes it into a folder "incomplete..." and renames that last.
+FINISHED = "[0-9]*/dataset_info.json"
 _NAME = re.compile(r"(?P<base>.+?)(-part(?P<part>\d+)of(?P<parts>\d+))?")
 
 
@@ -60,7 +62,7 @@ class Part:
 
     def finished(self) -> Path | None:
         """Its version directory where it is done."""
-        done = (self.folder / self.config_name).glob("*/dataset_info.json")
+        done = (self.folder / self.config_name).glob(FINISHED)
         return next((info.parent for info in sorted(done)), None)
 
     @contextlib.contextmanager
@@ -98,7 +100,7 @@ def parts_of(folder: Path, form: Form, wanted: int, size: int) -> list[Part]:
     earlier = set()
     for config in folder.glob("*/"):
         match = _NAME.fullmatch(config.name)
-        if match and match["base"] == single and any(config.glob("*/dataset_info.json")):
+        if match and match["base"] == single and any(config.glob(FINISHED)):
             earlier.add(int(match["parts"] or 1))
     if earlier and wanted and earlier != {wanted}:
         raise UserError(

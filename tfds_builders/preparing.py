@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from tfds_builders import beam, downstream
 from tfds_builders.checks import check_name, check_settings
 from tfds_builders.howto100m import Howto100m
-from tfds_builders.parts import Part, Settings, parts_of
+from tfds_builders.parts import FINISHED, Part, Settings, parts_of
 from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
 from tfds_builders.sets import SETS
@@ -66,7 +66,7 @@ def build(
     check_name(name, BUILDERS)
     check_settings(form, settings)
     folder = Path(data_dir) / name
-    for info in folder.glob("*/*/dataset_info.json"):
+    for info in folder.glob(f"*/{FINISHED}"):
         _check_same(info.parent, dataclasses.asdict(form))
     library = SETS[name].scan(Path(manual_dir), Path(data_dir))
     # Each file once: many clips may be stretches of one.

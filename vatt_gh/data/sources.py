@@ -29,7 +29,9 @@ def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
     Raises:
         UserError: there are several data sets.
     """
-    found = sorted(path.parent for path in (Path(data_dir) / name).glob("*/*/dataset_info.json"))
+    # By their versions: unfinished ones have names that begin otherwise.
+    infos = (Path(data_dir) / name).glob("*/[0-9]*/dataset_info.json")
+    found = sorted(path.parent for path in infos)
     if not found:
         return [], 0
     metadata = [tfds.builder_from_directory(str(path)).info.metadata for path in found]
