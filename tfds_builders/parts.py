@@ -69,7 +69,10 @@ class Part:
     def claimed(self) -> Iterator[bool]:
         """Whether this process may build it; what a process that died left of it is removed."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / f".{self.config_name}.lock", "w") as lock:
+        with (
+            _building(self.folder),
+            open(self.folder / f".{self.config_name}.lock", "w") as lock,
+        ):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -79,6 +82,18 @@ class Part:
             for left in [*home.glob("incomplete.*"), *home.glob("spool*")]:
                 shutil.rmtree(left, ignore_errors=True)
             yield True
+
+
+@contextlib.contextmanager
+def _building(folder: Path) -> Iterator[None]:
+    """Held while a part is built; whoever is alone removes what is left of notes on all parts."""
+    with open(folder / ".building.lock", "w") as lock:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in folder.glob(".config/incomplete.*"):  # TFDS was killed in the middle of one
+                left.unlink(missing_ok=True)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def parts_of(folder: Path, form: Form, wanted: int, size: int) -> list[Part]:
