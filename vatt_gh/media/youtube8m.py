@@ -190,10 +190,8 @@ def parse_record(record: bytes) -> tuple[str, tuple[int, ...]]:
         ValueError: it is no such message, or has no id.
     """
     found = features(record)
-    if "id" not in found:
+    names = list(byte_values(record, found["id"])) if "id" in found else []
+    if not names:
         raise ValueError("the record has no id")
-    name = [record[slice(*span)] for span in byte_values(record, found["id"])]
-    if not name:
-        raise ValueError("the id of the record is empty")
     labels = integers(record, found["labels"]) if "labels" in found else ()
-    return name[-1].decode("utf-8"), labels
+    return record[slice(*names[-1])].decode("utf-8"), labels
