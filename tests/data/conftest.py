@@ -78,6 +78,7 @@ def clock(tmp_path_factory):
         tokenizer=Tokenizer(vocabulary, 3),
         vocabulary=vocabulary,
         captions=CAPTIONS,
+        dial=dial,
         numbers_of=numbers_of,
         sound_at=sound_at,
         fps=FPS,

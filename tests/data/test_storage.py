@@ -6,10 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from media_files import write_media
 
 from vatt_gh import batch as names
 from vatt_gh.data.pipeline import captioned_clips, training_batches
 from vatt_gh.data.records import open_source
+from vatt_gh.data.video import View
 
 STORAGES = ["mp4", "index"]
 
@@ -74,6 +77,26 @@ def test_originals_may_have_moved(clock, clock_config, tmp_path):
     # One missing file is left out, see test_unreadable.py; that all are missing is another thing.
     with pytest.raises(Exception, match=r"elsewhere/videos/.*mkv: cannot be decoded"):
         batches(source, clock, clock_config, 1)
+
+
+def test_an_original_that_grew_shorter_by_a_frame_shows_its_last_one_on(clock, tmp_path):
+    shutil.copytree(clock.manual_dir, tmp_path / "shorter")
+    source = open_source(clock.others["index"].directories, str(tmp_path / "shorter"))
+    examples = [source.read(number) for number in range(source.count)]
+    example = max((e for e in examples if not e["has_audio"]), key=lambda e: float(e["end"]))
+    first = round(float(example["start"]) * clock.fps)
+    last = first + int(example["frame_count"]) - 1
+    write_media(
+        tmp_path / "shorter" / "videos" / "silent.mkv",
+        [clock.dial(k) for k in range(last)],
+        [k / clock.fps for k in range(last)],
+    )
+    whole = View(tf.constant([0, 0, 64, 64]), tf.constant(False), tf.constant([64, 64]))
+    for wanted, shown in (([-2, -1, 0], [-2, -1, -1]), ([0, -1, -2], [-1, -1, -2])):
+        frames = last - first + tf.constant(wanted)
+        pictures, _, there = tf.function(source.window)(example, frames, tf.range(10), whole)
+        assert there
+        assert clock.numbers_of(pictures.numpy()).tolist() == [last + k for k in shown]
 
 
 def test_a_source_tells_how_it_is_stored(clock):

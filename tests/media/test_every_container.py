@@ -103,7 +103,7 @@ def read_jpeg(path):
 
 def read_mp4(path):
     (segment,) = read_segments(path, dataclasses.replace(FORM, storage="mp4"))
-    images = from_mp4(segment.video, 0, segment.count)
+    images = list(from_mp4(segment.video, 0, segment.count))
     samples = round((segment.end - segment.start) * FORM.audio_rate)
     return flashes(images), beeps(from_flac(segment.flac, 0, samples))
 

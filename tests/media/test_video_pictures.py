@@ -208,7 +208,9 @@ def test_a_window_of_any_storage_is_the_part_of_the_whole(long_clip, first, coun
     wanted = range(first, first + count), range(part.start, part.stop)
     frames, sound = read_window(long_clip, FORM, *wanted)
     np.testing.assert_allclose(np.stack(frames), whole_images, atol=6)
-    np.testing.assert_allclose(np.stack(from_mp4(stored.video, first, count)), whole_images, atol=6)
+    np.testing.assert_allclose(
+        np.stack(list(from_mp4(stored.video, first, count))), whole_images, atol=6
+    )
     np.testing.assert_allclose(sound, whole.audio[part], atol=40)  # the resampler's beginning
     kept = from_flac(stored.flac, part.start, part.stop - part.start)
     np.testing.assert_array_equal(kept, whole.audio[part])

@@ -84,8 +84,8 @@ def _of_jpeg(
     stored = features(data)
     images = itertools.islice(byte_values(data, stored["frames"]), int(frames.max()) + 1)
     places = [slice(*span) for span in images]  # none of sound alone
-    pictures = (from_jpeg(data[places[k]]) for k in frames if places)
-    seen = _seen(pictures, len(frames), View(*view))
+    pictures = ((k, from_jpeg(data[places[k]])) for k in np.unique(frames) if places)
+    seen = _seen(pictures, frames, View(*view))
     if not has_audio:
         return seen, np.zeros(len(samples), np.int16), True
     (span,) = byte_values(data, stored["audio"])
@@ -102,9 +102,9 @@ def _of_mp4(
         for name in STORED["mp4"]
     )
 
-    def decode(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
+    def decode(frames: range, samples: range) -> tuple[Iterable[np.ndarray], np.ndarray]:
         sound = from_flac(audio, samples.start, len(samples)) if samples else _SILENCE
-        return from_mp4(video, frames.start, len(frames)) if video else [], sound
+        return from_mp4(video, frames.start, len(frames)) if video else (), sound
 
     return _decoded(decode, *wanted)
 
@@ -149,12 +149,12 @@ def _none_readable(folder: Path, count: int) -> UserError:
     )
 
 
-def _nothing(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
-    return [], np.zeros(len(samples), np.int16)
+def _nothing(frames: range, samples: range) -> tuple[Iterable[np.ndarray], np.ndarray]:
+    return (), np.zeros(len(samples), np.int16)
 
 
 def _decoded(
-    decode: Callable[[range, range], tuple[list[np.ndarray], np.ndarray]],
+    decode: Callable[[range, range], tuple[Iterable[np.ndarray], np.ndarray]],
     has_audio: bool,
     frames: np.ndarray,
     samples: np.ndarray,
@@ -165,20 +165,26 @@ def _decoded(
     shown = range(frames.min(), frames.max() + 1)
     heard = range(samples.min(), samples.max() + 1) if has_audio else range(0)
     pictures, sound = decode(shown, heard)
-    # A file may have grown shorter by a frame since it was measured: its last one stays.
-    wanted = [pictures[min(k, len(pictures) - 1)] for k in frames - shown.start if pictures]
-    seen = _seen(wanted, len(frames), View(*view))
+    seen = _seen(enumerate(pictures, shown.start), frames, View(*view))
     if not has_audio:
         return seen, np.zeros(len(samples), np.int16), there
     return seen, sound[samples - heard.start], there
 
 
-def _seen(frames: Iterable[np.ndarray], count: int, view: View) -> np.ndarray:
-    """Every frame through a view, [count, *view.size, 3] uint8; black where there is none."""
-    seen = np.empty((count, *view.size, 3), np.uint8)
-    filled = 0
-    for frame, out in zip(frames, seen, strict=False):
-        put(frame, view, out)
-        filled += 1
-    seen[filled:] = 0
+def _seen(pictures: Iterable[tuple[int, np.ndarray]], frames: np.ndarray, view: View) -> np.ndarray:
+    """The frames of these numbers through a view, [T, *view.size, 3] uint8.
+
+    Every picture is seen as soon as it is there, so that one at a time is in memory. A file may
+    have grown shorter by a frame since it was measured: its last one stays. Without any it is dark.
+    """
+    seen = np.empty((len(frames), *view.size, 3), np.uint8)
+    number, picture = -1, None
+    for number, picture in pictures:
+        for place in np.flatnonzero(frames == number):
+            put(picture, view, seen[place])
+    for place in np.flatnonzero(frames > number):
+        if picture is None:
+            seen[place] = 0
+        else:
+            put(picture, view, seen[place])
     return seen

@@ -1,7 +1,7 @@
 """Short mp4 files with a key frame every second, so that windows of them are cheap to read."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av
@@ -42,7 +42,7 @@ def to_mp4(pictures: Sequence[Planes]) -> bytes:
     return file.getvalue()
 
 
-def from_mp4(data: bytes, first: int, count: int) -> list[np.ndarray]:
+def from_mp4(data: bytes, first: int, count: int) -> Iterator[np.ndarray]:
     """Some of the pictures of what `to_mp4` wrote.
 
     Args:
@@ -50,13 +50,12 @@ def from_mp4(data: bytes, first: int, count: int) -> list[np.ndarray]:
         first: number of the first picture wanted.
         count: how many.
 
-    Returns:
+    Yields:
         At most `count` pictures, [H, W, 3] uint8 each; fewer where the file ends before.
 
     Raises:
         av.FFmpegError: the bytes are damaged.
     """
-    pictures: list[np.ndarray] = []
     reformatter = VideoReformatter()  # one for all frames: it keeps its tables
     with av.open(io.BytesIO(data)) as container:
         stream = container.streams.video[0]
@@ -66,7 +65,6 @@ def from_mp4(data: bytes, first: int, count: int) -> list[np.ndarray]:
             number = round(frame.pts * stream.time_base)
             if number >= first:
                 (plane,) = reformatter.reformat(frame, format="rgb24", threads=1).planes
-                pictures.append(pixels_of(plane, 3))
-            if len(pictures) == count:
+                yield pixels_of(plane, 3)
+            if number + 1 >= first + count:
                 break
-    return pictures
