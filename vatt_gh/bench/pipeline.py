@@ -140,6 +140,7 @@ def _bare(source: Source, windows: int, parallel: int) -> Callable[[], float]:
         return source.window(example, first + tf.range(data.frames), samples, nothing_kept)
 
     numbers = [tf.constant(number, tf.int64) for number in range(windows)]
+    decode(numbers[0])  # traced here, not by every thread at once
 
     def case() -> float:
         # Not by tf.data, which may take a second to end what has an end.
