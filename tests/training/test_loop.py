@@ -107,19 +107,20 @@ def test_message_names_the_metrics_and_samples_at_fault():
 
 
 @pytest.mark.parametrize("storage", ["jpeg", "mp4", "index"])
-def test_youtube8m_trains_from_every_storage(tiny, whole, tmp_path, storage):
+@pytest.mark.parametrize("experiment", ["howto100m", "youtube8m"])
+def test_experiments_train_from_every_storage(tiny, whole, tmp_path, experiment, storage):
     workdir, _ = whole
     config = tiny.config(
-        "youtube8m",
+        experiment,
         **{
-            "data.manual_dir": str(make("youtube8m", tmp_path / "videos")),
+            "data.manual_dir": str(make(experiment, tmp_path / "videos")),
             "data.data_dir": str(tmp_path / "records"),
             "data.build_storage": storage,
             "data.vocabulary": str(workdir / "vocabulary.txt"),  # of the same length
             **DEFAULTS,
         },
     )
-    assert config.data.builder == "youtube8m"
+    assert config.data.builder == experiment
     state = pretrain(config, tmp_path / "run", stop_after=2)
     assert int(state.step) == 2
     (row,) = rows_of(tmp_path / "run" / "metrics.jsonl")
