@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfds_builders.workers import Limits
+from vatt_gh.data.record_index import FINISHED
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
 
 PART_BYTES = 8_000_000_000  # of videos in a part, where the number of parts is not given
-# What a finished version holds. TFDS writes it into a folder "incomplete..." and renames that last.
-FINISHED = "[0-9]*/dataset_info.json"
 _NAME = re.compile(r"(?P<base>.+?)(-part(?P<part>\d+)of(?P<parts>\d+))?")
 
 

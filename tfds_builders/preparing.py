@@ -17,12 +17,12 @@ import tensorflow_datasets as tfds
 from tfds_builders import beam, downstream
 from tfds_builders.checks import check_name, check_settings
 from tfds_builders.howto100m import Howto100m
-from tfds_builders.parts import FINISHED, Part, Settings, parts_of
+from tfds_builders.parts import Part, Settings, parts_of
 from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
 from tfds_builders.sets import SETS
 from tfds_builders.youtube8m import Youtube8m
-from vatt_gh.data.record_index import write_index
+from vatt_gh.data.record_index import FINISHED, write_index
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
 from vatt_gh.media.library import Library

@@ -92,9 +92,10 @@ def test_an_original_that_grew_shorter_by_a_frame_shows_its_last_one_on(clock, t
         [k / clock.fps for k in range(last)],
     )
     whole = View(tf.constant([0, 0, 64, 64]), tf.constant(False), tf.constant([64, 64]))
+    window = tf.function(source.window)
     for wanted, shown in (([-2, -1, 0], [-2, -1, -1]), ([0, -1, -2], [-1, -1, -2])):
         frames = last - first + tf.constant(wanted)
-        pictures, _, there = tf.function(source.window)(example, frames, tf.range(10), whole)
+        pictures, _, there = window(example, frames, tf.range(10), whole)
         assert there
         assert clock.numbers_of(pictures.numpy()).tolist() == [last + k for k in shown]
 

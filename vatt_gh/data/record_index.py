@@ -10,6 +10,9 @@ from vatt_gh.errors import UserError
 from vatt_gh.media.tfrecord import CHECKSUM, HEADER
 
 INDEX_FILE = "records.index.npz"
+# What a finished version of a TFDS configuration holds, beside which there may be unfinished ones:
+# TFDS writes all of it into a folder "incomplete..." and renames that last.
+FINISHED = "[0-9]*/dataset_info.json"
 
 
 @dataclasses.dataclass(frozen=True)

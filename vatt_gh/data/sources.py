@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
+from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
@@ -29,9 +30,7 @@ def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
     Raises:
         UserError: there are several data sets.
     """
-    # By their versions: unfinished ones have names that begin otherwise.
-    infos = (Path(data_dir) / name).glob("*/[0-9]*/dataset_info.json")
-    found = sorted(path.parent for path in infos)
+    found = sorted(path.parent for path in (Path(data_dir) / name).glob(f"*/{FINISHED}"))
     if not found:
         return [], 0
     metadata = [tfds.builder_from_directory(str(path)).info.metadata for path in found]
