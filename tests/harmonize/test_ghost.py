@@ -183,3 +183,40 @@ def test_words_stay_apart_where_cotangents_are_bfloat16():
     layer = Lookup().layer([Use(ids, {0: first, 1: second})], 2, {"embedding": jnp.zeros((300, 1))})
     products = layer.inner_products(None)
     np.testing.assert_array_equal(products[0], [[1.0, 0.0], [0.0, 1.0]])
+
+
+class TwoTowers(nn.Module):
+    """Samples that have `left` alone pass through one of two Dense layers."""
+
+    @nn.compact
+    def __call__(self, sample):
+        return {
+            name: nn.LayerNorm(name=f"{name}_norm")(nn.Dense(7, name=name)(x)).mean(axis=0)
+            for name, x in sample.items()
+        }
+
+
+def test_parameters_that_no_pass_reaches_cost_nothing():
+    """Not a copy for each sample: of a table of words that would be more than all the rest."""
+    x = jax.random.normal(jax.random.key(0), (BATCH, TOKENS, 40))
+    params = TwoTowers().init(jax.random.key(1), {"left": x[0], "right": x[0]})["params"]
+    cotangents = jax.random.normal(jax.random.key(2), (2, BATCH, 7))
+
+    def run(p):
+        passes = [Pass({"left": x}, (0, 1))]
+        encode = lambda p, sample: TwoTowers().apply({"params": p}, sample)  # noqa: E731
+        options = {"losses": 2, "shared": lambda path: True, "microbatch": 0}
+        _, finish = ghost(encode, p, passes, **options)
+        decide = lambda gram, whole: Method(True, True)(gram, whole, jnp.float32(-2.0))  # noqa: E731
+        return finish(
+            [{n: {"left": c} for n, c in enumerate(cotangents)}], decide, jnp.ones(BATCH, bool)
+        )[0]
+
+    gradients = jax.jit(run)(params)
+    for name in ("right", "right_norm"):
+        for value in gradients[name].values():
+            assert not np.any(value)
+    for name in ("left", "left_norm"):
+        assert all(np.any(value) for value in gradients[name].values())
+    shapes = [v.aval.shape for e in jax.make_jaxpr(run)(params).eqns for v in e.outvars]
+    assert (BATCH, 40, 7) not in shapes

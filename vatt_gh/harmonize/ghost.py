@@ -72,15 +72,17 @@ def ghost(
     """
     params = varying_like(params, [p.inputs for p in passes])
     flat = flatten_dict(params)
-    sites = [find_sites(encode, params, p.inputs, rules, plain) for p in passes]
-    rule_of = {site.path: site.rule for found in sites for site in found}
+    found = [find_sites(encode, params, p.inputs, rules, plain) for p in passes]
+    sites = [own for own, _ in found]
+    reached = set().union(*(paths for _, paths in found))
+    rule_of = {site.path: site.rule for own in sites for site in own}
     own_of = {path: {p[-1]: x for p, x in flat.items() if p[:-1] == path} for path in rule_of}
-    rest = {path: x for path, x in flat.items() if path[:-1] not in rule_of}
+    rest = {path: x for path, x in flat.items() if path in reached and path[:-1] not in rule_of}
     counted = {path for path, own in own_of.items() if _all_shared(path, own, shared)}
 
     def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
         recordings = [
-            _Recording(encode, flat, rest, p, found) for p, found in zip(some, sites, strict=True)
+            _Recording(encode, flat, rest, p, own) for p, own in zip(some, sites, strict=True)
         ]
 
         def finish(
@@ -109,7 +111,9 @@ def ghost(
                 decided = decided._replace(exact_cosine=exact)
             made = _layer_gradients(layers, decided.scale)
             made |= _rest_gradients(single, rest, decided.scale)
-            return unflatten_dict({path: made[path] for path in flat}), decided
+            # No pass reaches the parameters that are left.
+            every = {p: made[p] if p in made else jnp.zeros_like(x) for p, x in flat.items()}
+            return unflatten_dict(every), decided
 
         return [recording.features for recording in recordings], finish
 

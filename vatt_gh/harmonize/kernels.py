@@ -18,7 +18,6 @@ models can be strong differentially private learners (ICLR 2022), ghost clipping
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -62,7 +61,7 @@ class Kernel:
     def __init__(self, uses: Sequence[Use], losses: int):
         self._uses = [_matrices(use) for use in uses]
         self._losses = losses
-        self._kept: list[Array | None] = []  # of each loss [B, i, o] float32, once they are made
+        self._kept: list[Array | None] = []  # of each loss [B, i, o], once they are made
 
     def inner_products(self, sketch: Sketch | None) -> Array:
         """Between the gradients in all losses, exact or estimated.
@@ -89,7 +88,7 @@ class Kernel:
         if not keep:
             return _reduced_at_once(uses, losses)
         self._kept = _formed(uses, losses)
-        return pairwise(self._kept, lambda a, b: jnp.sum(a * b, axis=(1, 2)))
+        return pairwise(self._kept, lambda a, b: _summed_product(a, b, (1, 2)))
 
     def weighted_sum(self, scale: Array) -> Array:
         """sum_b sum_l scale[b, l] x (gradient of sample b in loss l).
@@ -102,7 +101,9 @@ class Kernel:
         """
         if self._kept:
             return weighted_sum(self._kept, scale)
-        parts = [_contracted(u.x, weighted(u.cotangents, scale), "bt") for u in self._uses]
+        parts = [
+            _contracted(u.x, weighted(u.cotangents, scale), "bt", jnp.float32) for u in self._uses
+        ]
         return sum(parts[1:], parts[0])
 
 
@@ -135,34 +136,50 @@ def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
 def _formed_size(uses: Sequence[Use]) -> int:
     """Bytes of the gradients of all samples in all losses that reach the kernel."""
     present = {n for use in uses for n in use.cotangents}
-    return 4 * len(uses[0].x) * len(present) * math.prod(_shape(uses))
+    size = uses[0].x.dtype.itemsize * math.prod(_shape(uses))
+    return len(uses[0].x) * len(present) * size
 
 
 def _formed(uses: Sequence[Use], losses: int) -> list[Array | None]:
-    """Of each loss the gradients [..., i, o] float32, where it reaches the kernel."""
+    """Of each loss the gradients [..., i, o], where it reaches the kernel.
+
+    They have the dtype of the inputs, as a kernel's gradient in bfloat16 has in the plain step.
+    """
+    dtype = uses[0].x.dtype
     parts = [
-        [_contracted(use.x, use.cotangents[n], "t") for use in uses if n in use.cotangents]
+        [_contracted(use.x, use.cotangents[n], "t", dtype) for use in uses if n in use.cotangents]
         for n in range(losses)
     ]
-    return [sum(some[1:], some[0]) if some else None for some in parts]
+    return [_total(some) if some else None for some in parts]
 
 
-def _contracted(x: Array, d: Array, over: str) -> Array:
-    """x^T d, [..., i, o] float32, summed over "t" of [..., t, i], or over "bt": samples too."""
+def _total(parts: Sequence[Array]) -> Array:
+    if len(parts) == 1:
+        return parts[0]
+    return sum(x.astype(jnp.float32) for x in parts).astype(parts[0].dtype)
+
+
+def _summed_product(a: Array, b: Array, axes: tuple[int, ...] | None = None) -> Array:
+    """sum a b, float32. As a sum, not a product of matrices: all pairs share one pass over them."""
+    return jnp.sum(a.astype(jnp.float32) * b.astype(jnp.float32), axis=axes)
+
+
+def _contracted(x: Array, d: Array, over: str, dtype: jnp.dtype) -> Array:
+    """x^T d, [..., i, o] of a dtype, summed over "t" of [..., t, i], or "bt": samples too."""
     if d.shape[-1] < x.shape[-1]:
         # XLA transposes the first factor, and often computes it anew while it does: the smaller.
-        turned = _contracted(d, x, over)
+        turned = _contracted(d, x, over, dtype)
         # Held, or the turn becomes part of the product: XLA's for CPUs has no such in bfloat16.
         return jax.lax.optimization_barrier(turned).swapaxes(-1, -2)
     indices = f"...{over}i,...{over}o->...io"
-    return jnp.einsum(indices, x, d, preferred_element_type=jnp.float32)
+    return jnp.einsum(indices, x, d, preferred_element_type=dtype)
 
 
 def _reduced_at_once(uses: Sequence[Use], losses: int) -> Array:
     """The direct form, of as many samples at a time as the uses themselves have room for."""
 
     def one(sample: Sequence[Use]) -> Array:
-        return pairwise(_formed(sample, losses), jnp.vdot)
+        return pairwise(_formed(sample, losses), _summed_product)
 
     count = len(uses[0].x)
     held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(uses))
@@ -257,14 +274,20 @@ def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
     """sum_b sum_l scale[b, l] x gradients[l][b].
 
     Args:
-        gradients: of each loss [B, ...] float32; None: zero.
+        gradients: of each loss [B, ...] float32 or bfloat16; None: zero.
         scale: [B, L] float32.
 
     Returns:
         [...] float32.
     """
-    # A sum, not a product of matrices: TPUs would round its terms to bfloat16.
-    total = partial(jnp.tensordot, axes=1, precision=jax.lax.Precision.HIGHEST)
+
+    def total(factor: Array, x: Array) -> Array:
+        if x.dtype == jnp.float32:
+            # A sum, not a product of matrices: TPUs would round its terms to bfloat16.
+            return jnp.tensordot(factor, x, axes=1, precision=jax.lax.Precision.HIGHEST)
+        # A product would need all of x in float32 first.
+        return jnp.sum(factor.reshape(-1, *[1] * (x.ndim - 1)) * x.astype(jnp.float32), axis=0)
+
     return sum(total(scale[:, n], x) for n, x in enumerate(gradients) if x is not None)
 
 

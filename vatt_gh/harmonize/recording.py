@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from vatt_gh.harmonize.engine import Encode, Path
 from vatt_gh.harmonize.rules import Rule
@@ -77,7 +78,7 @@ record.defvjp(_record_forward, _record_backward)
 
 def find_sites(
     encode: Encode, params: Tree, inputs: Tree, rules: Rules, plain: Sequence[type[nn.Module]]
-) -> list[Site]:
+) -> tuple[list[Site], set[Path]]:
     """Lists the calls of layers that have a rule, in the order in which they happen.
 
     A layer with a call that its rule does not know (another method, keyword arguments) has no
@@ -91,7 +92,7 @@ def find_sites(
         plain: types that need no rule, because their parameters are small.
 
     Returns:
-        The sites.
+        The sites, and the paths of all parameters on which the features depend.
     """
     sites: list[Site] = []
     types: dict[Path, type[nn.Module]] = {}
@@ -117,10 +118,13 @@ def find_sites(
         with nn.intercept_methods(note):
             return encode(p, jax.tree.map(lambda x: x[0], batch))
 
-    jax.eval_shape(run, params, inputs)
+    traced = jax.make_jaxpr(lambda flat, batch: run(unflatten_dict(flat), batch))(flat, inputs)
+    _, used = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
+    # A dict's leaves are in the order of its keys; the inputs' come after them.
+    reached = {path for path, is_used in zip(sorted(flat), used, strict=False) if is_used}
     sites = [site for site in sites if site.path not in unknown]
     _name_the_rest(flat, types, {site.path for site in sites}, plain)
-    return sites
+    return sites, reached
 
 
 def _name_the_rest(
