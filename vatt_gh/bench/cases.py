@@ -7,13 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
 from vatt_gh.batch import NEUTRAL_COLOUR
 from vatt_gh.harmonize import Method, harmonized_gradients
 from vatt_gh.models.sizes import MODELS
-from vatt_gh.models.vatt import Vatt, build
+from vatt_gh.models.vatt import MODALITIES, Vatt, build
 from vatt_gh.training.gradients import LAYER_RULES, PLAIN_LAYERS
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.step import create_state, train_step
@@ -116,8 +117,8 @@ def configure(size: Size, case: str, engine: str) -> ConfigDict:
     return config
 
 
-def make(config: ConfigDict, case: str, size: Size) -> tuple[Step, Tree, dict[str, Array]]:
-    """A step and what it is given.
+def make(config: ConfigDict, case: str, size: Size) -> Step:
+    """A step.
 
     Args:
         config: of `configure`.
@@ -125,16 +126,12 @@ def make(config: ConfigDict, case: str, size: Size) -> tuple[Step, Tree, dict[st
         size: of the same measurement.
 
     Returns:
-        (state, batch) -> a tree that is proportional to the gradients; the state; the batch.
+        (state, batch) -> a tree that is proportional to the gradients, and more.
     """
     model = build(config, words=size.words, audio_rate=config.data.build_audio_rate)
-    batch = random_batch(config, size)
-    optimizer = keras_adam(lambda step: 1e-4 + 0.0 * step, **config.train.adam)
-    fields = ("video", "audio", "text")
-    state = create_state(model, optimizer, {m: batch[m][0] for m in fields}, seed=0)
     if case == "video_tower":
-        towers = {"video": state.params["towers"]["video"]}
-        return tower_step(config, model), towers, {"video": batch["video"]}
+        return tower_step(config, model)
+    optimizer = _optimizer(config)
 
     def step(state: Tree, batch: dict[str, Array]) -> Tree:
         new, output = train_step(
@@ -142,7 +139,32 @@ def make(config: ConfigDict, case: str, size: Size) -> tuple[Step, Tree, dict[st
         )
         return new.opt_state.first, new.params, output
 
-    return step, state, batch
+    return step
+
+
+def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Array]]:
+    """What the steps of a case are given, whatever their engine.
+
+    Args:
+        config, case, size: as for `make`.
+
+    Returns:
+        The state and the batch, on the first device.
+    """
+    model = build(config, words=size.words, audio_rate=config.data.build_audio_rate)
+    batch = random_batch(config, size)
+    # Drawn on the host: a GPU's compiler takes a minute for what runs once.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        sample = {m: np.asarray(batch[m][0]) for m in MODALITIES}
+        state = create_state(model, _optimizer(config), sample, seed=0)
+    state = jax.device_put(state, jax.local_devices()[0])
+    if case == "video_tower":
+        return {"video": state.params["towers"]["video"]}, {"video": batch["video"]}
+    return state, batch
+
+
+def _optimizer(config: ConfigDict) -> optax.GradientTransformation:
+    return keras_adam(lambda step: 1e-4 + 0.0 * step, **config.train.adam)
 
 
 def tower_step(config: ConfigDict, model: Vatt) -> Step:

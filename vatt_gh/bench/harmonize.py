@@ -10,6 +10,7 @@ import functools
 import os
 import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.extend.core import ClosedJaxpr
+from ml_collections import ConfigDict
 
-from vatt_gh.bench.cases import CASES, ENGINES, SIZES, Step, configure, make
-from vatt_gh.flops import count_flops
+from vatt_gh.bench.cases import CASES, ENGINES, SIZES, Size, configure, draw, make
+from vatt_gh.flops import count_traced
 
 Tree = Any
 _GIB = 2**30
@@ -34,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=0, help="samples; 0: the size's own")
     parser.add_argument("--microbatch", type=int, default=0, help="as train.microbatch")
+    parser.add_argument(
+        "--vmap-microbatch", type=int, default=0, help="for vmap, which holds samples' gradients"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write a trace of each step")
 
@@ -70,25 +76,27 @@ def _measure_case(
     made = SIZES[arguments.size]()
     if arguments.batch:
         made = dataclasses.replace(made, batch=arguments.batch)
-    programs, rows, outputs = {}, {}, {}
-    for engine in engines:
-        config = configure(made, case, engine)
-        config.model.dtype, config.train.microbatch = arguments.dtype, arguments.microbatch
-        for place in ("dropout_rate", "attention_dropout_rate", "position_dropout_rate"):
-            config.model[place] = arguments.dropout
-        step, state, batch = make(config, case, made)
-        programs[engine] = compiled = jax.jit(step).lower(state, batch).compile()
+    configs = {engine: _configured(made, case, engine, arguments) for engine in engines}
+    state, batch = draw(configs["plain"], case, made)
+    steps = {engine: make(config, case, made) for engine, config in configs.items()}
+    traces = {engine: jax.jit(step).trace(state, batch) for engine, step in steps.items()}
+    lowered = [trace.lower() for trace in traces.values()]
+    with ThreadPoolExecutor() as pool:
+        compiled = pool.map(lambda program: program.compile(), lowered)
+        programs = dict(zip(engines, compiled, strict=True))
+    rows, outputs = {}, {}
+    for engine, program in programs.items():
         # Also the first run, which is not timed.
-        outputs[engine] = jax.device_get(compiled(state, batch)[0])
+        outputs[engine] = jax.device_get(program(state, batch)[0])
         rows[engine] = {
             "case": case,
             "engine": engine,
             "size": arguments.size,
             "dtype": arguments.dtype,
             "batch": made.batch,
-            "microbatch": arguments.microbatch,
+            "microbatch": configs[engine].train.microbatch,
             "dropout": arguments.dropout,
-            **_compiled_numbers(step, compiled, state, batch),
+            **_compiled_numbers(traces[engine].jaxpr, program),
         }
     seconds: dict[str, list[float]] = {engine: [] for engine in engines}
     for _ in range(arguments.rounds):
@@ -116,11 +124,21 @@ def _measure_case(
     return list(rows.values())
 
 
-def _compiled_numbers(step: Step, compiled: Any, state: Tree, batch: Tree) -> dict[str, float]:
+def _configured(made: Size, case: str, engine: str, arguments: argparse.Namespace) -> ConfigDict:
+    config = configure(made, case, engine)
+    config.model.dtype = arguments.dtype
+    own = arguments.vmap_microbatch if engine == "vmap" else 0
+    config.train.microbatch = own or arguments.microbatch
+    for place in ("dropout_rate", "attention_dropout_rate", "position_dropout_rate"):
+        config.model[place] = arguments.dropout
+    return config
+
+
+def _compiled_numbers(trace: ClosedJaxpr, compiled: Any) -> dict[str, float]:
     analysis = compiled.cost_analysis() or {}
     memory = compiled.memory_analysis()
     return {
-        "flops": count_flops(step, state, batch),
+        "flops": count_traced(trace),
         # XLA counts what stands in a loop once, however often it runs.
         "xla_flops": float(analysis.get("flops", float("nan"))),
         "temp_bytes": int(memory.temp_size_in_bytes),
@@ -152,12 +170,13 @@ def matrix_peak(dtype: str) -> float:
     best = 0.0
     sizes = (1024, 2048) if jax.default_backend() == "cpu" else (4096, 8192)
     for n in sizes:
-        x = jnp.ones((n, n), dtype)
-        product = jax.jit(jnp.matmul).lower(x, x).compile()
+        # Random: a GPU multiplies equal numbers faster, because it draws less power for them.
+        x, y = jax.random.normal(jax.random.key(0), (2, n, n), dtype)
+        product = jax.jit(jnp.matmul).lower(x, y).compile()
         for _ in range(5):
             start = time.perf_counter()
             for _ in range(3):
-                last = product(x, x)
+                last = product(x, y)
             last.block_until_ready()
             best = max(best, 3 * 2 * n**3 / (time.perf_counter() - start))
     return best

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vatt_gh.bench.cases import configure, make, third
+from vatt_gh.bench.cases import configure, draw, make, third
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def _cosines(arguments: argparse.Namespace, sketch: int) -> np.ndarray:
     config = configure(size, "video_tower", "ghost")
     config.harmonize.sketch = sketch
     config.train.microbatch = arguments.microbatch
-    step, params, batch = make(config, "video_tower", size)
-    _, coefficients = jax.jit(step)(params, batch)
+    step = make(config, "video_tower", size)
+    _, coefficients = jax.jit(step)(*draw(config, "video_tower", size))
     return np.asarray(coefficients.cosine)
 
 
