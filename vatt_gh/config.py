@@ -50,7 +50,7 @@ def _model() -> ConfigDict:
             "dtype": "float32",  # activations; parameters, softmax and losses stay float32
             "remat": False,  # recompute each block's activations in the backward pass
             "dropout_rate": 0.1,
-            "attention_dropout_rate": 0.1,  # 0: attention is jax.nn.dot_product_attention
+            "attention_dropout_rate": 0.1,
             "position_dropout_rate": 0.1,  # the original hard-wires 0.1 here
             "keep_tokens": 0.5,  # DropToken: share of video and waveform tokens kept in training
             "d_post_proj": 1024,  # shared encoder only: width of the pooled features

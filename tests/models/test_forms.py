@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 from small import RATE, WORDS, drawn, small_batch, small_config
 
-from vatt_gh.models.layers import SelfAttention
+from vatt_gh.models.layers import SelfAttention, gelu
 from vatt_gh.models.vatt import MODALITIES, build
 
 KINDS = ("three_tower", "shared")
@@ -88,6 +89,22 @@ def test_both_ways_to_attend_agree():
         np.testing.assert_allclose(actual, expected, atol=2e-6)
     one = plain.apply(variables, x[1], mask=mask[1], bias=bias, train=True, rngs=rngs)
     np.testing.assert_allclose(one, expected[1], atol=2e-6)
+
+
+def test_gelu_is_the_exact_one_and_keeps_its_input_alone():
+    x = np.linspace(-9, 9, 4001).astype(np.float32)
+    wide = x.astype(np.float64)
+    y, pull = jax.vjp(gelu, jnp.asarray(x))
+    np.testing.assert_allclose(y, wide * norm.cdf(wide), atol=2e-6)
+    (slope,) = pull(jnp.ones_like(y))
+    np.testing.assert_allclose(slope, norm.cdf(wide) + wide * norm.pdf(wide), atol=1e-6)
+    assert [k.shape for k in jax.tree.leaves(pull)] == [x.shape]
+    # In bfloat16 only its ends are rounded.
+    near = jnp.asarray(x, jnp.bfloat16)
+    wide = np.asarray(near, np.float64)
+    exact = wide * norm.cdf(wide)
+    error = np.abs(np.asarray(gelu(near), np.float64) - exact)
+    assert (error <= 2**-8 * np.abs(exact) + 2e-6).all()
 
 
 def test_recomputing_blocks_changes_no_gradient():

@@ -10,8 +10,11 @@ import json
 import sys
 from pathlib import Path
 
+from vatt_gh.errors import UserError
+
 # Name: its module, and one line for --help.
 MEASUREMENTS = {
+    "attention": ("vatt_gh.bench.attention", "a GPU's fused attention beside the formula"),
     "bfloat16": ("vatt_gh.bench.bfloat16", "retrieval in bfloat16 beside float32"),
     "build": ("vatt_gh.bench.build", "what building records costs beside decoding alone"),
     "harmonize": ("vatt_gh.bench.harmonize", "what harmonization costs beside the plain step"),
@@ -41,7 +44,11 @@ def main(argv: list[str]) -> None:
     own.add_argument("--json", type=Path, metavar="FILE", help="where the numbers go")
     measurement.add_arguments(own)
     arguments = own.parse_args(argv[1:])
-    numbers = measurement.run(arguments)
+    try:
+        numbers = measurement.run(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from error
     print(measurement.show(numbers))
     if arguments.json:
         arguments.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")

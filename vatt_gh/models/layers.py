@@ -1,18 +1,52 @@
 """Dense, normalisation and attention layers in the original's form, batched over leading axes."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vatt_gh.models.bits import is_hashed
+from vatt_gh.models.flash import flash_attention
+
 Array = jax.Array
 
-# The original's GELU is the exact one; its LayerNorm has epsilon 1e-6 everywhere.
-gelu = functools.partial(jax.nn.gelu, approximate=False)
+# The original's LayerNorm has epsilon 1e-6 everywhere.
 LayerNorm = functools.partial(nn.LayerNorm, epsilon=1e-6, use_fast_variance=False)
 RMSNorm = functools.partial(nn.RMSNorm, epsilon=1e-6)
 Dense = functools.partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform())
+
+
+@jax.custom_vjp
+def gelu(x: Array) -> Array:
+    """x times the standard normal distribution function of x, the exact GELU as the original's.
+
+    Computed in float32, of any shape and dtype. The pullback keeps x alone, which the layer below
+    holds anyway, and computes the rest anew: that costs less than to move it.
+
+    Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
+    """
+    wide = x.astype(jnp.float32)
+    return (wide * _normal_cdf(wide)).astype(x.dtype)
+
+
+def _gelu_forward(x: Array) -> tuple[Array, Array]:
+    return gelu(x), x
+
+
+def _gelu_backward(x: Array, cotangent: Array) -> tuple[Array]:
+    wide = x.astype(jnp.float32)
+    density = jnp.exp(-0.5 * wide * wide) * (2 * math.pi) ** -0.5
+    slope = _normal_cdf(wide) + wide * density
+    return ((cotangent.astype(jnp.float32) * slope).astype(x.dtype),)
+
+
+def _normal_cdf(x: Array) -> Array:
+    return 0.5 + 0.5 * jax.lax.erf(x * 0.5**0.5)
+
+
+gelu.defvjp(_gelu_forward, _gelu_backward)
 
 
 class SelfAttention(nn.Module):
@@ -23,7 +57,7 @@ class SelfAttention(nn.Module):
         d_kv: width of one head; heads * d_kv need not be the model's width.
         use_bias: whether the four projections have biases.
         scale: factor on the scores; None is 1/sqrt(d_kv), T5 has 1.
-        dropout_rate: on the attention weights. 0 permits a fused kernel.
+        dropout_rate: on the attention weights.
         dtype: of the computation; the softmax is float32.
     """
 
@@ -57,8 +91,13 @@ class SelfAttention(nn.Module):
         query, key, value = project("query"), project("key"), project("value")
         if mask is not None:
             mask = mask[..., None, None, :]  # [K, 1, 1, N] or [1, 1, N]
-        if train and self.dropout_rate:
-            y = self._attend_with_dropout(query, key, value, mask, bias)
+        rate = self.dropout_rate if train else 0.0
+        random = self.make_rng("dropout") if rate else None
+        if mask is None and bias is None and self._fused(query, random):
+            data = jnp.zeros(2, jnp.uint32) if random is None else jax.random.key_data(random)
+            y = flash_attention(query, key, value, data, self._scale(), rate)
+        elif rate:
+            y = self._attend_with_dropout(query, key, value, mask, bias, random)
         else:
             batched = None if bias is None else bias[None]
             mask4 = mask if mask is None or mask.ndim == 4 else mask[None]
@@ -69,8 +108,24 @@ class SelfAttention(nn.Module):
     def _scale(self) -> float:
         return self.d_kv**-0.5 if self.scale is None else self.scale
 
+    def _fused(self, query: Array, random: Array | None) -> bool:
+        """Whether a kernel that keeps the weights on the chip can take this call."""
+        return (
+            jax.default_backend() == "gpu"
+            and query.ndim == 3
+            and self.dtype == jnp.bfloat16
+            and self.d_kv in (16, 32, 64, 128)
+            and (random is None or is_hashed(random))
+        )
+
     def _attend_with_dropout(
-        self, query: Array, key: Array, value: Array, mask: Array | None, bias: Array | None
+        self,
+        query: Array,
+        key: Array,
+        value: Array,
+        mask: Array | None,
+        bias: Array | None,
+        random: Array,
     ) -> Array:
         # float32 from the product on: scores rounded to bfloat16 would move the softmax.
         scores = jnp.einsum("...qhd,...khd->...hqk", query, key, preferred_element_type=jnp.float32)
@@ -80,7 +135,7 @@ class SelfAttention(nn.Module):
         if mask is not None:
             scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
         weights = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
-        weights = nn.Dropout(self.dropout_rate, deterministic=False)(weights)
+        weights = nn.Dropout(self.dropout_rate, deterministic=False)(weights, rng=random)
         return jnp.einsum("...hqk,...khd->...qhd", weights, value)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.heads import FacHead, JointHead
 from vatt_gh.models.towers import (
     VIDEO_AXES,
@@ -104,7 +105,7 @@ class Vatt:
                     scaled({modality: sample[modality]}),
                     keep,
                     train,
-                    rngs={"dropout": jax.random.fold_in(key, number)},
+                    rngs={"dropout": dropout_key(key, number)},
                 )
         return out
 
