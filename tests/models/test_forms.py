@@ -91,7 +91,7 @@ def test_both_ways_to_attend_agree():
     np.testing.assert_allclose(one, expected[1], atol=2e-6)
 
 
-def test_gelu_is_the_exact_one_and_keeps_its_input_alone():
+def test_gelu_is_the_exact_one_and_keeps_its_slope_alone():
     x = np.linspace(-9, 9, 4001).astype(np.float32)
     wide = x.astype(np.float64)
     y, pull = jax.vjp(gelu, jnp.asarray(x))

@@ -22,28 +22,23 @@ Dense = functools.partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform()
 def gelu(x: Array) -> Array:
     """x times the standard normal distribution function of x, the exact GELU as the original's.
 
-    Computed in float32, of any shape and dtype. The pullback keeps x alone, which the layer below
-    holds anyway, and computes the rest anew: that costs less than to move it.
+    Computed in float32, of any shape and dtype. The pullback keeps the slope alone, in x's dtype:
+    as much as x takes, which nothing else needs, and it serves the cotangents of all losses.
 
     Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
     """
-    wide = x.astype(jnp.float32)
-    return (wide * _normal_cdf(wide)).astype(x.dtype)
+    return _gelu_forward(x)[0]
 
 
 def _gelu_forward(x: Array) -> tuple[Array, Array]:
-    return gelu(x), x
-
-
-def _gelu_backward(x: Array, cotangent: Array) -> tuple[Array]:
     wide = x.astype(jnp.float32)
+    share = 0.5 + 0.5 * jax.lax.erf(wide * 0.5**0.5)
     density = jnp.exp(-0.5 * wide * wide) * (2 * math.pi) ** -0.5
-    slope = _normal_cdf(wide) + wide * density
-    return ((cotangent.astype(jnp.float32) * slope).astype(x.dtype),)
+    return (wide * share).astype(x.dtype), (share + wide * density).astype(x.dtype)
 
 
-def _normal_cdf(x: Array) -> Array:
-    return 0.5 + 0.5 * jax.lax.erf(x * 0.5**0.5)
+def _gelu_backward(slope: Array, cotangent: Array) -> tuple[Array]:
+    return (cotangent * slope,)
 
 
 gelu.defvjp(_gelu_forward, _gelu_backward)
