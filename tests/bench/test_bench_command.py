@@ -15,6 +15,13 @@ def test_a_measurement_is_printed_and_written(tmp_path, capsys, monkeypatch):
     assert json.loads((tmp_path / "found.json").read_text()) == {"counted": [0, 1, 2, 3, 4]}
 
 
+def test_a_measurement_may_return_its_arguments(tmp_path, monkeypatch):
+    monkeypatch.setitem(MEASUREMENTS, "counting", ("bench.counting", "counts"))
+    monkeypatch.setattr("bench.counting.run", lambda arguments: {"counted": [], **vars(arguments)})
+    main(["counting", "--upto=5", f"--json={tmp_path / 'found.json'}"])
+    assert json.loads((tmp_path / "found.json").read_text()) == {"counted": [], "upto": 5}
+
+
 def test_help_lists_every_measurement(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--help"])

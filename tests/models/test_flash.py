@@ -11,24 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
-from small import RATE, WORDS, small_batch, small_config
+from small import RATE, WORDS, optimizer_of, small_batch, small_config
 
-from vatt_gh.bench.attention import by_formula
+from vatt_gh.bench.attention import by_formula, fused
 from vatt_gh.flops import count_flops
 from vatt_gh.models.bits import dropout_key
-from vatt_gh.models.flash import flash_attention
 from vatt_gh.models.layers import SelfAttention
 from vatt_gh.models.vatt import MODALITIES, build
 from vatt_gh.training.gradients import Randomness, step_gradients
-from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.step import create_state
 
 BATCH, HEADS, WIDTH = 4, 2, 16
 SCALE = WIDTH**-0.5
-
-
-def fused(query, key, value, random, scale, rate):
-    return flash_attention(query, key, value, jax.random.key_data(random), scale, rate)
 
 
 def drawn(tokens, dtype=jnp.float32):
@@ -81,7 +75,7 @@ def test_one_forward_pass_serves_several_cotangents():
     several = jnp.stack([cotangent, cotangent[::-1] - 0.5])
 
     def attend(*inputs):
-        return jax.vmap(lambda *x: fused(*x, SCALE, 0.2))(*inputs, keys)
+        return jax.vmap(lambda *x: fused(*x, scale=SCALE, rate=0.2))(*inputs, keys)
 
     _, pull = jax.vjp(attend, *inputs)
     together = jax.vmap(pull)(several)
@@ -111,14 +105,14 @@ def test_it_lowers_to_three_kernels_for_a_gpu(sharded):
         lowered = jax.jit(work).trace(*given).lower(lowering_platforms=("cuda",))
     text = lowered.as_text()
     assert text.count("gpu.triton") == 3
-    assert f"{785}x{785}" not in text, "no array of all weights"
+    assert "785x785" not in text, "no array of all weights"
 
 
 def test_its_products_are_counted_without_what_is_computed_anew():
     (query, key, value), keys, _ = drawn(30)
 
     def loss(query, key, value):
-        return jax.vmap(lambda *x: fused(*x, SCALE, 0.1))(query, key, value, keys).sum()
+        return jax.vmap(lambda *x: fused(*x, scale=SCALE, rate=0.1))(query, key, value, keys).sum()
 
     product = 2 * BATCH * HEADS * 30 * 30 * WIDTH
     assert count_flops(loss, query, key, value) == 2 * product
@@ -134,8 +128,8 @@ def step(kind, engine, fuse):
     config = small_config(kind, **SMALL, **{"harmonize.engine": engine, "model.video.layers": 1})
     model = build(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config, 4)
-    optimizer = keras_adam(lambda count: 1e-3, **config.train.adam)
-    state = create_state(model, optimizer, {m: batch[m][0] for m in MODALITIES}, seed=0)
+    sample = {m: batch[m][0] for m in MODALITIES}
+    state = create_state(model, optimizer_of(config), sample, seed=0)
     keys = jax.random.split(jax.random.key(5), 4)
     draws = Randomness(keys, model.draw_keep(jax.random.key(6)), jax.random.key(7))
     taken = []

@@ -44,14 +44,16 @@ def main(argv: list[str]) -> None:
     own.add_argument("--json", type=Path, metavar="FILE", help="where the numbers go")
     measurement.add_arguments(own)
     arguments = own.parse_args(argv[1:])
+    file = arguments.json
+    del arguments.json  # not the measurement's, which may return its arguments
     try:
         numbers = measurement.run(arguments)
     except UserError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from error
     print(measurement.show(numbers))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    if file:
+        file.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -33,24 +33,23 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     Returns:
         {"rows": [of each size of the sketch: errors and flips], "layers", "samples", ...}.
     """
-    exact = _cosines(arguments, 0)
-    rows = [compared(exact, _cosines(arguments, k), k, arguments.gammas) for k in arguments.sizes]
-    spread = [float(x) for x in np.quantile(exact, (0.0, 0.25, 0.5, 0.75, 1.0))]
-    given = {name: x for name, x in vars(arguments).items() if name != "json"}
-    return {"rows": rows, "exact_quartiles": spread, **given}
-
-
-def _cosines(arguments: argparse.Namespace, sketch: int) -> np.ndarray:
     size = third(arguments.width, arguments.layers, arguments.samples)
     # Only the video tower runs: the others' sizes cost memory and nothing else.
     model = {**size.model, "audio.layers": 1, "text.layers": 1}
     size = dataclasses.replace(size, model=model)
     config = configure(size, "video_tower", "ghost")
-    config.harmonize.sketch = sketch
     config.train.microbatch = arguments.microbatch
-    step = make(config, "video_tower", size)
-    _, coefficients = jax.jit(step)(*draw(config, "video_tower", size))
-    return np.asarray(coefficients.cosine)
+    given = draw(config, "video_tower", size)
+
+    def cosines(sketch: int) -> np.ndarray:
+        config.harmonize.sketch = sketch
+        _, coefficients = jax.jit(make(config, "video_tower", size))(*given)
+        return np.asarray(coefficients.cosine)
+
+    exact = cosines(0)
+    rows = [compared(exact, cosines(k), k, arguments.gammas) for k in arguments.sizes]
+    spread = [float(x) for x in np.quantile(exact, (0.0, 0.25, 0.5, 0.75, 1.0))]
+    return {"rows": rows, "exact_quartiles": spread, **vars(arguments)}
 
 
 def compared(exact: np.ndarray, near: np.ndarray, size: int, gammas: list[float]) -> dict[str, Any]:

@@ -266,8 +266,13 @@ def weighted(cotangents: Mapping[int, Array], scale: Array) -> Array:
     """
     total = 0.0
     for loss, d in cotangents.items():
-        total += scale[:, loss].reshape(-1, *[1] * (d.ndim - 1)) * d.astype(jnp.float32)
+        total += _scaled(scale[:, loss], d)
     return total.astype(next(iter(cotangents.values())).dtype)
+
+
+def _scaled(factor: Array, x: Array) -> Array:
+    """Each sample's [...] times its factor, [B, ...] float32."""
+    return factor.reshape(-1, *[1] * (x.ndim - 1)) * x.astype(jnp.float32)
 
 
 def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
@@ -286,7 +291,7 @@ def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
             # A sum, not a product of matrices: TPUs would round its terms to bfloat16.
             return jnp.tensordot(factor, x, axes=1, precision=jax.lax.Precision.HIGHEST)
         # A product would need all of x in float32 first.
-        return jnp.sum(factor.reshape(-1, *[1] * (x.ndim - 1)) * x.astype(jnp.float32), axis=0)
+        return jnp.sum(_scaled(factor, x), axis=0)
 
     return sum(total(scale[:, n], x) for n, x in enumerate(gradients) if x is not None)
 

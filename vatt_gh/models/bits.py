@@ -48,7 +48,9 @@ def _mixed(word: Array, number: Array) -> Array:
 def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
     """The last axis are the columns, all others the rows."""
     if bit_width != 32:
-        raise NotImplementedError(f"{bit_width} random bits: expected 32, as dropout draws")
+        raise NotImplementedError(
+            f"{bit_width} random bits: expected 32, as dropout draws; turn jax_enable_x64 off"
+        )
     *rows, columns = shape or (1,)
     row, column = line_bits(key, math.prod(rows), columns)
     return (row[:, None] * column).reshape(shape)

@@ -288,8 +288,8 @@ def _key_kernel(
         dk, dv = carry
         queries = _Block(start, rows, length, whole)
         q, dy = queries.load(q_ref), queries.load(dy_ref)
-        log_sums, row = queries.load(sums_ref, jnp.inf), queries.load(row_ref, 0.0)
         # Beyond the end the log-sums are infinite, and the weights zero.
+        log_sums, row = queries.load(sums_ref, jnp.inf), queries.load(row_ref, 0.0)
         # Keys down, queries across: what is summed over the queries needs no turning round.
         mask = _kept(columns_ref, rows_ref, keys, queries, settings.rate)
         scores = _times(k, q, (1, 1)) * (settings.scale * LOG2_E)
