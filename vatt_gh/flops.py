@@ -1,11 +1,11 @@
 """Counts the operations of a function's matrix products, from its trace: nothing is computed."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
 Tree = Any
@@ -42,7 +42,7 @@ def _count(jaxpr: Jaxpr) -> int:
     total = 0
     for equation in jaxpr.eqns:
         name = equation.primitive.name
-        inner = [_count(part) for part in _parts(equation.params)]
+        inner = [_count(part) for part in jaxprs_in_params(equation.params)]
         if name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
             shape = equation.invars[0].aval.shape
@@ -62,13 +62,3 @@ def _count(jaxpr: Jaxpr) -> int:
         else:
             total += sum(inner)
     return total
-
-
-def _parts(params: dict[str, Any]) -> Iterator[Jaxpr]:
-    """Functions that an equation calls: bodies of loops, branches, compiled or rematerialised."""
-    for value in params.values():
-        for part in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(part, ClosedJaxpr):
-                yield part.jaxpr
-            elif isinstance(part, Jaxpr):
-                yield part

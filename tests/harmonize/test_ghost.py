@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from vatt_gh.flops import count_flops
 from vatt_gh.harmonize import Lookup, Method, Pass, ghost, per_sample
 from vatt_gh.harmonize import recording as recording_module
 from vatt_gh.harmonize.kernels import Use
@@ -39,12 +40,12 @@ class Stack(nn.Module):
         x = embed(ids).astype(self.dtype)
         again = nn.Dense(8, self.use_bias, self.dtype, name="again")
         x = nn.LayerNorm(dtype=self.dtype)(again(nn.gelu(again(x))) + x)
-        if self.extra == "gate":
-            x = Gate(name="gate")(x)
+        again_later = nn.remat if "remat" in self.extra else lambda module: module
+        if "gate" in self.extra:
+            x = again_later(Gate)(name="gate")(x)
         if self.extra == "tied":
             x = nn.RMSNorm()(embed.attend(x)[..., :8])
-        wide = nn.remat(nn.Dense) if self.extra == "remat" else nn.Dense
-        x = nn.gelu(wide(40, dtype=self.dtype, name="wide")(x))
+        x = nn.gelu(again_later(nn.Dense)(40, dtype=self.dtype, name="wide")(x))
         return nn.Dense(6, dtype=self.dtype, name="narrow")(x).mean(axis=0)
 
 
@@ -91,12 +92,18 @@ def assert_same(actual, expected, tolerance=1e-5):
     np.testing.assert_allclose(actual[1].cosine, expected[1].cosine, atol=tolerance)
 
 
-@pytest.mark.parametrize("extra", ["", "gate", "tied", "remat"])
+@pytest.mark.parametrize("extra", ["", "gate", "tied", "remat", "remat gate"])
 @pytest.mark.parametrize("microbatch", [0, 2])
 def test_equals_the_gradients_of_single_samples(extra, microbatch):
     expected = harmonized(per_sample, extra)
     assert 0 < float(expected[1].weight.mean()) < 1, "the case must have samples of both kinds"
     assert_same(harmonized(ghost, extra, microbatch=microbatch), expected)
+
+
+def test_what_is_recomputed_serves_all_losses():
+    """The gate's two products once more, not once for each loss."""
+    kept, again = (count_flops(lambda e=e: harmonized(ghost, e)) for e in ("gate", "remat gate"))
+    assert again - kept == 2 * (2 * BATCH * TOKENS * 8 * 8)
 
 
 def test_layers_without_a_bias():

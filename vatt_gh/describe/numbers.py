@@ -277,7 +277,7 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
             return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
 
         inputs = _batched(({modality: sample[modality]}, key), 1)
-        sites, _ = find_sites(encode, towers, inputs, LAYER_RULES, PLAIN_LAYERS)
+        sites = find_sites(encode, towers, inputs, LAYER_RULES, PLAIN_LAYERS).sites
         for site in sites:
             # A layer's input, and the cotangent of its output for each loss.
             total += _bytes(site.x) + len(REACH[modality]) * _bytes(site.y)

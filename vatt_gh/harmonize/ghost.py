@@ -26,7 +26,7 @@ from vatt_gh.harmonize.engine import (
 )
 from vatt_gh.harmonize.kernels import Sketch, Use
 from vatt_gh.harmonize.method import Coefficients
-from vatt_gh.harmonize.recording import Rules, Site, Tape, encode_recorded, find_sites
+from vatt_gh.harmonize.recording import Found, Rules, Tape, encode_recorded, find_sites
 from vatt_gh.harmonize.rules import Layer, Linear, Lookup
 
 Array = jax.Array
@@ -73,16 +73,15 @@ def ghost(
     params = varying_like(params, [p.inputs for p in passes])
     flat = flatten_dict(params)
     found = [find_sites(encode, params, p.inputs, rules, plain) for p in passes]
-    sites = [own for own, _ in found]
-    reached = set().union(*(paths for _, paths in found))
-    rule_of = {site.path: site.rule for own in sites for site in own}
+    reached = set().union(*(way.reached for way in found))
+    rule_of = {site.path: site.rule for way in found for site in way.sites}
     own_of = {path: {p[-1]: x for p, x in flat.items() if p[:-1] == path} for path in rule_of}
     rest = {path: x for path, x in flat.items() if path in reached and path[:-1] not in rule_of}
     counted = {path for path, own in own_of.items() if _all_shared(path, own, shared)}
 
     def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
         recordings = [
-            _Recording(encode, flat, rest, p, own) for p, own in zip(some, sites, strict=True)
+            _Recording(encode, flat, rest, p, way) for p, way in zip(some, found, strict=True)
         ]
 
         def finish(
@@ -129,11 +128,12 @@ class _Recording:
         rest: those without a rule: every sample has copies of its own, so that the derivatives
             by these are the samples' gradients.
         way: the pass.
-        sites: of its calls with a rule.
+        found: of this pass.
     """
 
-    def __init__(self, encode: Encode, flat: Flat, rest: Flat, way: Pass, sites: Sequence[Site]):
-        self._losses, self._sites = way.losses, sites
+    def __init__(self, encode: Encode, flat: Flat, rest: Flat, way: Pass, found: Found):
+        sites = found.sites
+        self._losses, self._sites, self._recomputes = way.losses, sites, found.recomputes
         size = len(jax.tree.leaves(way.inputs)[0])
 
         def zeros(shapes: Sequence[jax.ShapeDtypeStruct]) -> list[Array]:
@@ -154,15 +154,24 @@ class _Recording:
         self, cotangents: Mapping[int, Tree], uses: dict[Path, list[Use]], single: list[Flat]
     ) -> None:
         """Adds this pass's uses of every layer, and its part of the rest's gradients."""
-        stacked = jax.tree.map(lambda *x: jnp.stack(x), *(cotangents[n] for n in self._losses))
-        # The recorded inputs do not depend on the cotangent: one copy of them serves all losses.
-        tape, own = jax.vmap(self._pullback, out_axes=(Tape(None, 0), 0))(stacked)
-        for site, x, y in zip(self._sites, tape.slots, tape.outputs, strict=True):
-            uses[site.path].append(Use(x, dict(zip(self._losses, y, strict=True))))
-        for place, loss in enumerate(self._losses):
+        pulled = self._pulled([cotangents[n] for n in self._losses])
+        for place, site in enumerate(self._sites):
+            d = {n: tape.outputs[place] for n, (tape, _) in zip(self._losses, pulled, strict=True)}
+            # The recorded inputs do not depend on the cotangent: the first's serve all losses.
+            uses[site.path].append(Use(pulled[0][0].slots[place], d))
+        for loss, (_, own) in zip(self._losses, pulled, strict=True):
             for path, gradients in own.items():
                 before = single[loss].get(path, 0.0)
-                single[loss][path] = before + gradients[place]
+                single[loss][path] = before + gradients
+
+    def _pulled(self, cotangents: Sequence[Tree]) -> list[tuple[Tape, Flat]]:
+        """What each loss's cotangent gives."""
+        if not self._recomputes:
+            # One by one: of arrays that hold all losses, XLA would copy each loss's part.
+            return [self._pullback(own) for own in cotangents]
+        # Together, so that what is computed anew is computed once.
+        together = jax.vmap(self._pullback)(jax.tree.map(lambda *x: jnp.stack(x), *cotangents))
+        return [jax.tree.map(lambda x, n=n: x[n], together) for n in range(len(cotangents))]
 
 
 def _all_shared(path: Path, own: Mapping[str, Array], shared: Callable[[Path], bool]) -> bool:

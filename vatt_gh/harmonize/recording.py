@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.extend.core import Jaxpr, subjaxprs
+from jax.extend.core.primitives import remat_p
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from vatt_gh.harmonize.engine import Encode, Path
@@ -43,6 +45,20 @@ class Site:
     rule: Rule
     x: jax.ShapeDtypeStruct
     y: jax.ShapeDtypeStruct
+
+
+class Found(NamedTuple):
+    """What one pass through the encoder does.
+
+    Attributes:
+        sites: calls of layers that have a rule, in the order in which they happen.
+        reached: paths of all parameters on which the features depend.
+        recomputes: whether a pullback computes parts of the forward pass anew (jax.checkpoint).
+    """
+
+    sites: list[Site]
+    reached: set[Path]
+    recomputes: bool
 
 
 class Tape(NamedTuple):
@@ -78,8 +94,8 @@ record.defvjp(_record_forward, _record_backward)
 
 def find_sites(
     encode: Encode, params: Tree, inputs: Tree, rules: Rules, plain: Sequence[type[nn.Module]]
-) -> tuple[list[Site], set[Path]]:
-    """Lists the calls of layers that have a rule, in the order in which they happen.
+) -> Found:
+    """Lists the calls of layers that have a rule.
 
     A layer with a call that its rule does not know (another method, keyword arguments) has no
     site. What has parameters and no site is named in the log, once for each type of module.
@@ -92,7 +108,7 @@ def find_sites(
         plain: types that need no rule, because their parameters are small.
 
     Returns:
-        The sites, and the paths of all parameters on which the features depend.
+        What was found.
     """
     sites: list[Site] = []
     types: dict[Path, type[nn.Module]] = {}
@@ -124,7 +140,13 @@ def find_sites(
     reached = {path for path, is_used in zip(sorted(flat), used, strict=False) if is_used}
     sites = [site for site in sites if site.path not in unknown]
     _name_the_rest(flat, types, {site.path for site in sites}, plain)
-    return sites, reached
+    return Found(sites, reached, _recomputes(traced.jaxpr))
+
+
+def _recomputes(jaxpr: Jaxpr) -> bool:
+    if any(equation.primitive is remat_p for equation in jaxpr.eqns):
+        return True
+    return any(_recomputes(part) for part in subjaxprs(jaxpr))
 
 
 def _name_the_rest(
