@@ -58,6 +58,19 @@ def test_value_and_derivatives_are_those_of_the_formula(tokens, rate):
         assert difference(one, other) < 2e-6
 
 
+@pytest.mark.parametrize(("tokens", "places"), [(5, 8), (64, 70), (130, 200)])
+def test_padding_gives_and_gets_nothing(tokens, places):
+    inputs, keys, cotangent = drawn(places)
+    cut = jax.tree.map(lambda x: x[:, :tokens], (inputs, cotangent))
+    expected = value_and_derivatives(fused, cut[0], keys, cut[1], 0.1)
+    inputs, cotangent = jax.tree.map(lambda x: x.at[:, tokens:].set(jnp.nan), (inputs, cotangent))
+    attend = functools.partial(fused, length=tokens)
+    actual = value_and_derivatives(attend, inputs, keys, cotangent, 0.1)
+    for one, other in zip(actual, expected, strict=True):
+        assert difference(one[:, :tokens], other) < 1e-6
+        assert not one[:, tokens:].any(), "zeros, not NaN"
+
+
 def test_bfloat16_is_as_near_as_the_formula_in_bfloat16():
     inputs, keys, cotangent = drawn(70, jnp.bfloat16)
     wide = jax.tree.map(lambda x: x.astype(jnp.float32), (inputs, cotangent))

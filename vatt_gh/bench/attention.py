@@ -98,11 +98,9 @@ def by_formula(
     return jnp.einsum("hqk,khd->qhd", weights.astype(value.dtype), value)
 
 
-def fused(
-    query: Array, key: Array, value: Array, random: Array, *, scale: float, rate: float
-) -> Array:
+def fused(query: Array, key: Array, value: Array, random: Array, **options: Any) -> Array:
     """`flash_attention` with a random key of `dropout_key`."""
-    return flash_attention(query, key, value, jax.random.key_data(random), scale, rate)
+    return flash_attention(query, key, value, jax.random.key_data(random), **options)
 
 
 def _forward(attend: Attend) -> Callable[..., Array]:

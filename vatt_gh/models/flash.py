@@ -35,31 +35,40 @@ class _Settings(NamedTuple):
     """What a kernel is compiled for.
 
     Attributes:
-        scale, rate: as for `flash_attention`.
+        scale, rate, length: as for `flash_attention`.
         interpret: run by the interpreter, on a machine without a GPU.
     """
 
     scale: float
     rate: float
+    length: int
     interpret: bool
 
 
 def flash_attention(
-    query: Array, key: Array, value: Array, random: Array, scale: float, rate: float
+    query: Array,
+    key: Array,
+    value: Array,
+    random: Array,
+    *,
+    scale: float,
+    rate: float,
+    length: int | None = None,
 ) -> Array:
     """Attention of the tokens of one sequence to each other.
 
     Args:
         query, key, value: [T, heads, d] bfloat16 or float32; d a power of two, 16 or more.
         random: [2] uint32, data of a key of `bits.dropout_key`. The mask is what
-            jax.random.bernoulli draws with that key, of shape [heads, T, T].
+            jax.random.bernoulli draws with that key, of shape [heads, length, length].
         scale: on the scores.
         rate: of the dropout on the weights; 0: none.
+        length: tokens from here on are padding, which gives and gets nothing; None: all count.
 
     Returns:
-        [T, heads, d] of the same dtype; softmax and sums are float32.
+        [T, heads, d] of the same dtype, zeros for padding; softmax and sums are float32.
     """
-    settings = _Settings(scale, rate, jax.default_backend() == "cpu")
+    settings = _Settings(scale, rate, length or len(query), jax.default_backend() == "cpu")
     return _attention(query, key, value, random, settings)
 
 
@@ -74,9 +83,9 @@ def _forward(
     query: Array, key: Array, value: Array, random: Array, settings: _Settings
 ) -> tuple[Array, Array]:
     """The attention, and the binary logarithms of the rows' sums [heads, T] float32."""
-    length, heads, _ = query.shape
-    sums = jax.ShapeDtypeStruct((heads, length), jnp.float32)
-    inputs = (query, key, value, *_lines(random, heads, length))
+    places, heads, _ = query.shape
+    sums = jax.ShapeDtypeStruct((heads, places), jnp.float32)
+    inputs = (query, key, value, *_lines(random, heads, settings.length))
     return _call(_forward_kernel, inputs, (query, sums), FORWARD, "rows", settings)
 
 
@@ -97,7 +106,7 @@ def _backward(query, key, value, random, y, log_sums, cotangent, settings):
     # As the kernels leave out the factor 1 / kept share, it has to be smaller by that share.
     row = jnp.sum(y.astype(jnp.float32) * cotangent.astype(jnp.float32), axis=-1).T
     row *= 1.0 - settings.rate
-    lines = _lines(random, query.shape[1], query.shape[0])
+    lines = _lines(random, query.shape[1], settings.length)
     inputs = (query, key, value, *lines, cotangent, log_sums, row)
     (d_query,) = _call(_query_kernel, inputs, (query,), BACKWARD_QUERY, "rows", settings)
     d_key, d_value = _call(_key_kernel, inputs, (key, value), BACKWARD_KEY, "columns", settings)
@@ -119,13 +128,14 @@ def _call(
 
     [T, heads, d] arrays come without their heads, [heads, T] ones as [T].
     """
-    length, heads, width = inputs[0].shape
+    places, heads, width = inputs[0].shape
+    length = settings.length
 
     def spec(x: Any) -> pl.BlockSpec:
         if x.ndim == 3:
-            return pl.BlockSpec((length, None, width), lambda block, head: (0, head, 0))
+            return pl.BlockSpec((places, None, width), lambda block, head: (0, head, 0))
         if x.ndim == 2:
-            return pl.BlockSpec((None, length), lambda block, head: (head, 0))
+            return pl.BlockSpec((None, x.shape[1]), lambda block, head: (head, 0))
         return pl.BlockSpec(x.shape, lambda block, head: (0,))
 
     # Forward: two products of T x T x d; backward: four, two to a kernel. What a kernel computes
@@ -139,7 +149,7 @@ def _call(
     axes = jax.typeof(inputs[0]).manual_axis_type
     return pl.pallas_call(
         functools.partial(kernel, settings, tile["rows"], tile["columns"]),
-        grid=(pl.cdiv(length, tile[over]), heads),
+        grid=(pl.cdiv(places, tile[over]), heads),
         in_specs=[spec(x) for x in inputs],
         out_specs=[spec(x) for x in outputs],
         out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype, manual_axis_type=axes) for x in outputs],
@@ -155,28 +165,31 @@ class _Block:
     Args:
         start: its first place.
         size: how many places.
-        length: of the axis.
+        length: of the axis, without padding.
         whole: no place lies beyond the axis' end.
     """
 
     def __init__(self, start: Array | int, size: int, length: int, whole: bool = False):
+        self._places = start + jnp.arange(size)
         self._slice = pl.ds(start, size)
-        self.inside = None if whole else start + jnp.arange(size) < length
+        self.inside = None if whole else self._places < length
 
     def load(self, ref: Ref, other: float = 0) -> Array:
         """[size, ...] of [T, ...]; what lies beyond the end is `other`."""
-        at, mask = self._at(ref)
-        return plgpu.load(at, mask=mask, other=None if mask is None else other)
+        mask = None if self.inside is None else _for_each_row(self.inside, ref)
+        return plgpu.load(self._at(ref), mask=mask, other=None if mask is None else other)
 
     def store(self, ref: Ref, x: Array) -> None:
-        """Writes [size, ...] to [T, ...], up to its end."""
-        at, mask = self._at(ref)
-        plgpu.store(at, x.astype(ref.dtype), mask=mask)
+        """Writes [size, ...] to [T, ...]: zeros beyond the end, where there is padding."""
+        x = jnp.where(_for_each_row(self.inside, ref), x, 0.0).astype(ref.dtype)
+        plgpu.store(self._at(ref), x, mask=_for_each_row(self._places < ref.shape[0], ref))
 
-    def _at(self, ref: Ref) -> tuple[Ref, Array | None]:
-        if len(ref.shape) == 1:
-            return ref.at[self._slice], self.inside
-        return ref.at[self._slice, :], None if self.inside is None else self.inside[:, None]
+    def _at(self, ref: Ref) -> Ref:
+        return ref.at[self._slice] if len(ref.shape) == 1 else ref.at[self._slice, :]
+
+
+def _for_each_row(x: Array, ref: Ref) -> Array:
+    return x if len(ref.shape) == 1 else x[:, None]
 
 
 def _times(x: Array, y: Array, contract: tuple[int, int]) -> Array:
@@ -212,7 +225,7 @@ def _kept(
 def _forward_kernel(
     settings, rows, columns, q_ref, k_ref, v_ref, rows_ref, columns_ref, y_ref, sums_ref
 ):  # fmt: skip
-    length = q_ref.shape[0]
+    length = settings.length
     queries = _Block(pl.program_id(0) * rows, rows, length)
     q = queries.load(q_ref)
 
@@ -256,7 +269,7 @@ def _query_kernel(
     settings, rows, columns,
     q_ref, k_ref, v_ref, rows_ref, columns_ref, dy_ref, sums_ref, row_ref, dq_ref,
 ):  # fmt: skip
-    length = q_ref.shape[0]
+    length = settings.length
     queries = _Block(pl.program_id(0) * rows, rows, length)
     q, dy = queries.load(q_ref), queries.load(dy_ref)
     log_sums, row = queries.load(sums_ref, jnp.inf), queries.load(row_ref, 0.0)
@@ -280,7 +293,7 @@ def _key_kernel(
     settings, rows, columns,
     q_ref, k_ref, v_ref, rows_ref, columns_ref, dy_ref, sums_ref, row_ref, dk_ref, dv_ref,
 ):  # fmt: skip
-    length = q_ref.shape[0]
+    length = settings.length
     keys = _Block(pl.program_id(0) * columns, columns, length)
     k, v = keys.load(k_ref), keys.load(v_ref)
 

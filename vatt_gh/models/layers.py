@@ -65,7 +65,13 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Array, *, mask: Array | None = None, bias: Array | None = None, train: bool = False
+        self,
+        x: Array,
+        *,
+        mask: Array | None = None,
+        bias: Array | None = None,
+        length: int | None = None,
+        train: bool = False,
     ) -> Array:
         """Attends over the tokens of one sequence (or of several, along leading axes).
 
@@ -73,6 +79,8 @@ class SelfAttention(nn.Module):
             x: [N, d] or [K, N, d].
             mask: [N] or [K, N] bool, True = may be attended to; None: all may.
             bias: [heads, N, N] float32 added to the scores, or None.
+            length: tokens from here on are padding, which gives and gets nothing; None: all count.
+                Mask and bias have this length.
             train: whether dropout is on (needs the 'dropout' random stream).
 
         Returns:
@@ -90,13 +98,13 @@ class SelfAttention(nn.Module):
         random = self.make_rng("dropout") if rate else None
         if mask is None and bias is None and self._fused(query, random):
             data = jnp.zeros(2, jnp.uint32) if random is None else jax.random.key_data(random)
-            y = flash_attention(query, key, value, data, self._scale(), rate)
-        elif rate:
-            y = self._attend_with_dropout(query, key, value, mask, bias, random)
+            y = flash_attention(
+                query, key, value, data, scale=self._scale(), rate=rate, length=length
+            )
         else:
-            batched = None if bias is None else bias[None]
-            mask4 = mask if mask is None or mask.ndim == 4 else mask[None]
-            y = jax.nn.dot_product_attention(query, key, value, batched, mask4, scale=self._scale())
+            query, key, value = (x[..., :length, :, :] for x in (query, key, value))
+            y = self._attend(query, key, value, mask, bias, random)
+            y = padded(y, x.shape[-2], axis=-3)
         y = y.reshape(*y.shape[:-2], self.heads * self.d_kv)
         return Dense(x.shape[-1], self.use_bias, self.dtype, name="out")(y)
 
@@ -113,15 +121,21 @@ class SelfAttention(nn.Module):
             and (random is None or is_hashed(random))
         )
 
-    def _attend_with_dropout(
+    def _attend(
         self,
         query: Array,
         key: Array,
         value: Array,
         mask: Array | None,
         bias: Array | None,
-        random: Array,
+        random: Array | None,
     ) -> Array:
+        if random is None:
+            batched = None if bias is None else bias[None]
+            mask4 = mask if mask is None or mask.ndim == 4 else mask[None]
+            return jax.nn.dot_product_attention(
+                query, key, value, batched, mask4, scale=self._scale()
+            )
         # float32 from the product on: scores rounded to bfloat16 would move the softmax.
         scores = jnp.einsum("...qhd,...khd->...hqk", query, key, preferred_element_type=jnp.float32)
         scores = scores * self._scale()
@@ -132,6 +146,16 @@ class SelfAttention(nn.Module):
         weights = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
         weights = nn.Dropout(self.dropout_rate, deterministic=False)(weights, rng=random)
         return jnp.einsum("...hqk,...khd->...qhd", weights, value)
+
+
+def padded(x: Array, count: int, axis: int) -> Array:
+    """Zeros after the end of an axis, up to so many places."""
+    after = count - x.shape[axis]
+    if not after:
+        return x
+    width = [(0, 0)] * x.ndim
+    width[axis] = (0, after)
+    return jnp.pad(x, width)
 
 
 class Mlp(nn.Module):

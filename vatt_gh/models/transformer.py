@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from vatt_gh.models.layers import LayerNorm, Mlp, RMSNorm, SelfAttention
+from vatt_gh.models.layers import LayerNorm, Mlp, RMSNorm, SelfAttention, padded
 
 Array = jax.Array
 
@@ -35,8 +35,10 @@ class Block(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: Array, mask: Array | None, bias: Array | None, train: bool) -> Array:
-        """[..., N, d] -> [..., N, d]; mask and bias as in SelfAttention."""
+    def __call__(
+        self, x: Array, mask: Array | None, bias: Array | None, length: int | None, train: bool
+    ) -> Array:
+        """[..., N, d] -> [..., N, d]; mask, bias and length as in SelfAttention."""
         drop = nn.Dropout(self.dropout_rate, deterministic=not train)
         norm = RMSNorm if self.t5 else LayerNorm
         attention = SelfAttention(
@@ -49,7 +51,7 @@ class Block(nn.Module):
             name="attention",
         )
         y = norm(dtype=self.dtype, name="norm_attention")(x)
-        x = x + drop(attention(y, mask=mask, bias=bias, train=train))
+        x = x + drop(attention(y, mask=mask, bias=bias, length=length, train=train))
         y = LayerNorm(dtype=self.dtype, name="norm_mlp")(x)
         mlp = Mlp(self.d_ff, self.use_bias, self.dropout_rate, self.dtype, name="mlp")
         return x + drop(mlp(y, train=train))
@@ -65,6 +67,8 @@ class Encoder(nn.Module):
         relative_buckets, relative_max_distance: of T5's relative position bias.
         dropout_rate, attention_dropout_rate: see Block.
         remat: recompute each block in the backward pass instead of keeping its activations.
+        multiple: blocks see so many tokens or a multiple of it, the last ones padding without any
+            effect, unless there is a mask.
         dtype: of the computation.
     """
 
@@ -79,6 +83,7 @@ class Encoder(nn.Module):
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
     remat: bool = False
+    multiple: int = 1
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -100,7 +105,10 @@ class Encoder(nn.Module):
             bias = RelativePositionBias(
                 self.heads, self.relative_buckets, self.relative_max_distance, name="relative"
             )(x.shape[-2])
-        block = nn.remat(Block, static_argnums=(4,)) if self.remat else Block
+        count = x.shape[-2]
+        if mask is None:
+            x = padded(x, count + -count % self.multiple, axis=-2)
+        block = nn.remat(Block, static_argnums=(4, 5)) if self.remat else Block
         for index in range(self.layers):
             x = block(
                 self.heads,
@@ -112,9 +120,9 @@ class Encoder(nn.Module):
                 self.attention_dropout_rate,
                 self.dtype,
                 name=f"layer_{index}",
-            )(x, mask, bias, train)
+            )(x, mask, bias, count, train)
         norm = RMSNorm if self.t5 else LayerNorm
-        return drop(norm(dtype=self.dtype, name="norm_final")(x))
+        return drop(norm(dtype=self.dtype, name="norm_final")(x[..., :count, :]))
 
 
 class RelativePositionBias(nn.Module):

@@ -195,12 +195,12 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
             _video_tokens(model, width, True, dtype),
             _audio_tokens(model, width, True, dtype),
             _word_tokens(model, words, width, True, dtype),
-            _encoder(model, model.video, True, dtype),
+            _encoder(model, model.video, True, dtype, _multiple(config)),
             model.d_post_proj,
             mel,
         )
     else:
-        video, audio = (grid_tower(model, modality) for modality in ("video", "audio"))
+        video, audio = (grid_tower(model, m, _multiple(config)) for m in ("video", "audio"))
         towers = ThreeTowers(video, audio, _text_tower(model, words, dtype), mel)
     tokens = _token_counts(config)
     kept = {m: max(1, int(model.keep_tokens * count)) for m, count in tokens.items()}
@@ -208,12 +208,24 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
     return Vatt(towers, _head(model, axis_name), features, tokens, kept)
 
 
-def grid_tower(model: ConfigDict, modality: str) -> GridTower:
+def _multiple(config: ConfigDict) -> int:
+    """Of what the numbers of tokens are padded to.
+
+    cuBLAS wants the sides of bfloat16 matrices to be multiples of 8, and XLA copies all that are
+    not: the ghost engine's products of single samples, over an odd number of tokens, all of them.
+    """
+    harmonize = config.harmonize
+    ghost = (harmonize.realign or harmonize.curriculum) and harmonize.engine == "ghost"
+    return 8 if ghost and config.model.dtype == "bfloat16" else 1
+
+
+def grid_tower(model: ConfigDict, modality: str, multiple: int = 1) -> GridTower:
     """The tower of one modality; of a shared encoder, that part of it which the modality passes.
 
     Args:
         model: the configuration's `model`.
         modality: 'video' or 'audio'.
+        multiple: see Encoder.
 
     Returns:
         The module; it holds no parameters.
@@ -226,7 +238,7 @@ def grid_tower(model: ConfigDict, modality: str) -> GridTower:
     use_bias = shared or modality == "video" or model.audio.input == "waveform"
     return GridTower(
         tokens(model, size.d_model, shared, dtype),
-        _encoder(model, size, use_bias, dtype),
+        _encoder(model, size, use_bias, dtype, multiple),
         model.d_post_proj if shared else None,
     )
 
@@ -255,7 +267,9 @@ def _token_counts(config: ConfigDict) -> dict[str, int]:
     return counts
 
 
-def _encoder(model: ConfigDict, size: ConfigDict, use_bias: bool, dtype: jnp.dtype) -> Encoder:
+def _encoder(
+    model: ConfigDict, size: ConfigDict, use_bias: bool, dtype: jnp.dtype, multiple: int = 1
+) -> Encoder:
     return Encoder(
         size.layers,
         size.heads,
@@ -265,6 +279,7 @@ def _encoder(model: ConfigDict, size: ConfigDict, use_bias: bool, dtype: jnp.dty
         dropout_rate=model.dropout_rate,
         attention_dropout_rate=model.attention_dropout_rate,
         remat=model.remat,
+        multiple=multiple,
         dtype=dtype,
     )
 

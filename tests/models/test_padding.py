@@ -1,0 +1,58 @@
+"""Tokens that only round their number up, in the encoder and in whole models."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import RATE, WORDS, small_config
+
+from vatt_gh.models.bits import dropout_key
+from vatt_gh.models.transformer import Encoder
+from vatt_gh.models.vatt import build
+
+TOKENS, WIDTH = 13, 32
+
+
+def value_and_derivatives(multiple, remat, mask=None):
+    encoder = Encoder(
+        2, 2, 16, 64, dropout_rate=0.1, attention_dropout_rate=0.1, remat=remat, multiple=multiple
+    )
+    x, cotangent = jax.random.normal(jax.random.key(0), (2, TOKENS, WIDTH))
+    params = encoder.init(jax.random.key(1), x, mask)
+    rngs = {"dropout": dropout_key(jax.random.key(2), 0)}
+    y, pull = jax.vjp(lambda p, x: encoder.apply(p, x, mask, train=True, rngs=rngs), params, x)
+    return y, pull(cotangent)
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_an_encoder_gives_the_same_with_padding(remat):
+    """Values, derivatives and what dropout drops."""
+    padded, plain = (value_and_derivatives(multiple, remat) for multiple in (8, 1))
+    for one, other in zip(jax.tree.leaves(padded), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_blocks_see_the_rounded_number_unless_there_is_a_mask():
+    def shapes(mask):
+        jaxpr = str(jax.make_jaxpr(lambda: value_and_derivatives(8, False, mask))())
+        return "[16,64]" in jaxpr, "[13,64]" in jaxpr  # the hidden layer
+
+    assert shapes(None) == (True, False)
+    assert shapes(jnp.arange(TOKENS) < 9) == (False, True)
+
+
+@pytest.mark.parametrize("kind", ["three_tower", "shared"])
+def test_models_round_up_for_products_of_single_samples_in_bfloat16(kind):
+    def multiples(**changes):
+        config = small_config(kind, **{name.replace("__", "."): x for name, x in changes.items()})
+        towers = build(config, words=WORDS, audio_rate=RATE).towers
+        if kind == "shared":
+            return {towers.encoder.multiple}
+        return {towers.video.encoder.multiple, towers.audio.encoder.multiple}
+
+    ghost = {"model__dtype": "bfloat16", "harmonize__engine": "ghost"}
+    assert multiples(**ghost) == {8}
+    assert multiples(**ghost | {"harmonize__engine": "vmap"}) == {1}
+    assert multiples(**ghost | {"model__dtype": "float32"}) == {1}
+    off = {"harmonize__realign": False, "harmonize__curriculum": False}
+    assert multiples(**ghost | off) == {1}
