@@ -150,13 +150,8 @@ def _formed(uses: Sequence[Use], losses: int) -> list[Array | None]:
         [_contracted(use.x, use.cotangents[n], "t", dtype) for use in uses if n in use.cotangents]
         for n in range(losses)
     ]
-    return [_total(some) if some else None for some in parts]
-
-
-def _total(parts: Sequence[Array]) -> Array:
-    if len(parts) == 1:
-        return parts[0]
-    return sum(x.astype(jnp.float32) for x in parts).astype(parts[0].dtype)
+    # Summed as they are: a GPU's products add to what is there, and one array is left of all.
+    return [sum(some[1:], some[0]) if some else None for some in parts]
 
 
 def _summed_product(a: Array, b: Array, axes: tuple[int, ...] | None = None) -> Array:
