@@ -9,12 +9,12 @@ from flax import linen as nn
 
 from vatt_gh.models.bits import is_hashed
 from vatt_gh.models.flash import flash_attention
+from vatt_gh.models.norm import EPSILON
 
 Array = jax.Array
 
-# The original's LayerNorm has epsilon 1e-6 everywhere.
-LayerNorm = functools.partial(nn.LayerNorm, epsilon=1e-6, use_fast_variance=False)
-RMSNorm = functools.partial(nn.RMSNorm, epsilon=1e-6)
+LayerNorm = functools.partial(nn.LayerNorm, epsilon=EPSILON, use_fast_variance=False)
+RMSNorm = functools.partial(nn.RMSNorm, epsilon=EPSILON)
 Dense = functools.partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from flax import linen as nn
 
 from vatt_gh.models.layers import LayerNorm, Mlp, RMSNorm, SelfAttention, padded
+from vatt_gh.models.norm import StreamNorm
 
 Array = jax.Array
 
@@ -40,7 +41,6 @@ class Block(nn.Module):
     ) -> Array:
         """[..., N, d] -> [..., N, d]; mask, bias and length as in SelfAttention."""
         drop = nn.Dropout(self.dropout_rate, deterministic=not train)
-        norm = RMSNorm if self.t5 else LayerNorm
         attention = SelfAttention(
             self.heads,
             self.d_kv,
@@ -50,9 +50,12 @@ class Block(nn.Module):
             self.dtype,
             name="attention",
         )
-        y = norm(dtype=self.dtype, name="norm_attention")(x)
+        if self.t5:
+            y = RMSNorm(dtype=self.dtype, name="norm_attention")(x)
+        else:
+            x, y = StreamNorm(self.dtype, name="norm_attention")(x)
         x = x + drop(attention(y, mask=mask, bias=bias, length=length, train=train))
-        y = LayerNorm(dtype=self.dtype, name="norm_mlp")(x)
+        x, y = StreamNorm(self.dtype, name="norm_mlp")(x)
         mlp = Mlp(self.d_ff, self.use_bias, self.dropout_rate, self.dtype, name="mlp")
         return x + drop(mlp(y, train=train))
 

@@ -25,6 +25,7 @@ from vatt_gh.harmonize import (
 from vatt_gh.harmonize.devices import summed
 from vatt_gh.harmonize.engine import Encode, Finish
 from vatt_gh.losses import alignment_losses
+from vatt_gh.models.norm import StreamNorm
 from vatt_gh.models.tokenize import AggregationToken, PatchEmbed, PositionTable
 from vatt_gh.models.vatt import MODALITIES, Vatt
 
@@ -36,7 +37,7 @@ LOSSES = ("audio", "text")  # the modality that is aligned with the video
 REACH = {"video": (0, 1), "audio": (0,), "text": (1,)}
 # What the ghost engine has to know of our own layers.
 LAYER_RULES = {**RULES, PatchEmbed: Linear()}
-PLAIN_LAYERS = (*PLAIN, AggregationToken, PositionTable)
+PLAIN_LAYERS = (*PLAIN, AggregationToken, PositionTable, StreamNorm)
 
 
 class Randomness(NamedTuple):

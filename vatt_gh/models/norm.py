@@ -1,0 +1,180 @@
+"""Layer normalisation of a residual stream, with a backward pass that goes over it once.
+
+With n = (x - mean) / sqrt(variance + epsilon) and g = scale dy, the derivative by x is
+(g - mean(g) - n mean(g n)) / sqrt(variance + epsilon), that by the scale the sum of n dy over the
+rows, that by the bias the sum of dy. XLA makes four passes of it on a GPU, with an array of float32
+between two of them; one kernel does it all, and adds the stream's own derivative.
+
+Source: Ba et al., Layer normalization (2016).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton as plgpu
+
+Array = jax.Array
+Ref = Any
+
+EPSILON = 1e-6  # the original's, everywhere
+# Rows at a time, how often a program takes so many, and what a warp holds of a row at most.
+ROWS, TURNS, HELD = 4, 16, 768
+
+
+class StreamNorm(nn.Module):
+    """Scale and bias as nn.LayerNorm.
+
+    Attributes:
+        dtype: of the normalised tokens; the sums are float32.
+    """
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """The stream, whose derivative belongs to this layer's, and its normal form.
+
+        Args:
+            x: [..., N, d].
+
+        Returns:
+            x as it is, and [..., N, d] of `dtype`.
+        """
+        width = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, width)
+        bias = self.param("bias", nn.initializers.zeros, width)
+        if self._fused(x):
+            return stream_norm(x, scale, bias)
+        return x, normalised(x, scale, bias, self.dtype)
+
+    def _fused(self, x: Array) -> bool:
+        """Whether the kernel can take this call."""
+        return (
+            jax.default_backend() == "gpu"
+            and x.ndim == 2
+            and {x.dtype, jnp.dtype(self.dtype)} == {jnp.dtype(jnp.bfloat16)}
+            and x.shape[1] <= 4 * HELD
+            and x.shape[1] // _power_of_two(x.shape[1]) <= 5
+        )
+
+
+def normalised(x: Array, scale: Array, bias: Array, dtype: jnp.dtype) -> Array:
+    """Layer normalisation in float32.
+
+    Args:
+        x: [..., d].
+        scale, bias: [d] float32.
+        dtype: of the result.
+
+    Returns:
+        [..., d].
+    """
+    x = x.astype(jnp.float32)
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+    return (centred * (jax.lax.rsqrt(variance + EPSILON) * scale) + bias).astype(dtype)
+
+
+@jax.custom_vjp
+def stream_norm(x: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
+    """x as it is, and `normalised` of its dtype; the pullback of both is one kernel.
+
+    Args:
+        x: [N, d] bfloat16 or float32.
+        scale, bias: [d] float32.
+
+    Returns:
+        Both [N, d].
+    """
+    return x, normalised(x, scale, bias, x.dtype)
+
+
+def _forward_rule(x: Array, scale: Array, bias: Array):
+    return stream_norm(x, scale, bias), (x, scale)
+
+
+def _backward_rule(kept: tuple[Array, Array], cotangents: tuple[Array, Array]):
+    return _backward(*kept, *cotangents)
+
+
+# A compiled function of its own, so that a model of many layers is traced and lowered once.
+@jax.jit
+def _backward(x: Array, scale: Array, passed: Array, cotangent: Array) -> tuple[Array, ...]:
+    length, width = x.shape
+    count = pl.cdiv(length, ROWS * TURNS)
+    warps = ROWS * pl.next_power_of_2(pl.cdiv(width, HELD))
+    whole = pl.BlockSpec((length, width), lambda part: (0, 0))
+    sums = pl.BlockSpec((None, width), lambda part: (part, 0))
+    axes = jax.typeof(x).manual_axis_type
+    partial = jax.ShapeDtypeStruct((count, width), jnp.float32, manual_axis_type=axes)
+    dx, d_scale, d_bias = pl.pallas_call(
+        _backward_kernel,
+        grid=(count,),
+        in_specs=[whole, pl.BlockSpec((width,), lambda part: (0,)), whole, whole],
+        out_specs=[whole, sums, sums],
+        out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype, manual_axis_type=axes), partial, partial],
+        compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=2),
+        cost_estimate=pl.CostEstimate(
+            flops=0,  # of matrix products
+            transcendentals=length,
+            bytes_accessed=4 * x.size * x.dtype.itemsize,
+        ),
+        interpret=jax.default_backend() == "cpu",
+    )(x, scale, passed, cotangent)
+    return dx, d_scale.sum(axis=0), d_bias.sum(axis=0)
+
+
+stream_norm.defvjp(_forward_rule, _backward_rule)
+
+
+def _backward_kernel(x_ref, scale_ref, passed_ref, dy_ref, dx_ref, d_scale_ref, d_bias_ref):
+    length, width = x_ref.shape
+    # A kernel's arrays have powers of two: rows come as several of them, as 768 = 3 x 256.
+    size = _power_of_two(width)
+    columns = [pl.ds(start, size) for start in range(0, width, size)]
+    first = pl.program_id(0) * ROWS * TURNS
+
+    def turn(n: Array, sums: tuple[list[Array], list[Array]]):
+        start = first + n * ROWS
+        rows, inside = pl.ds(start, ROWS), (start + jnp.arange(ROWS) < length)[:, None]
+
+        def load(ref: Ref, c: Any) -> Array:
+            return plgpu.load(ref.at[rows, c], mask=inside, other=0.0).astype(jnp.float32)
+
+        def derivative(d: Array, c: Any) -> Array:
+            return d * plgpu.load(scale_ref.at[c])[None, :]
+
+        x, dy = ([load(ref, c) for c in columns] for ref in (x_ref, dy_ref))
+        mean = _row_mean(x, width)
+        centred = [part - mean for part in x]
+        steep = jax.lax.rsqrt(_row_mean([c * c for c in centred], width) + EPSILON)
+        normal = [c * steep for c in centred]
+        g = [derivative(d, c) for d, c in zip(dy, columns, strict=True)]
+        along = _row_mean([d * n for d, n in zip(g, normal, strict=True)], width)
+        level = _row_mean(g, width)
+        for d, n, c in zip(dy, normal, columns, strict=True):
+            # What is not held from above leaves registers, and the chip room for other programs.
+            dx = steep * (derivative(d, c) - level - n * along) + load(passed_ref, c)
+            plgpu.store(dx_ref.at[rows, c], dx.astype(dx_ref.dtype), mask=inside)
+        # Rows beyond the end have dy = 0.
+        d_scale = [total + d * n for total, d, n in zip(sums[0], dy, normal, strict=True)]
+        return d_scale, [total + d for total, d in zip(sums[1], dy, strict=True)]
+
+    zero = [jnp.zeros((ROWS, size), jnp.float32) for _ in columns]
+    found = jax.lax.fori_loop(0, TURNS, turn, (zero, zero))
+    for ref, parts in zip((d_scale_ref, d_bias_ref), found, strict=True):
+        for c, part in zip(columns, parts, strict=True):
+            plgpu.store(ref.at[c], jnp.sum(part, axis=0))
+
+
+def _power_of_two(width: int) -> int:
+    """The largest that divides it."""
+    return width & -width
+
+
+def _row_mean(parts: list[Array], width: int) -> Array:
+    """[rows, 1] of [rows, columns] each."""
+    return sum(jnp.sum(part, axis=1, keepdims=True) for part in parts) / width
