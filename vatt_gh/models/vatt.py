@@ -200,7 +200,8 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
             mel,
         )
     else:
-        video, audio = (grid_tower(model, m, _multiple(config)) for m in ("video", "audio"))
+        video = grid_tower(model, "video", _multiple(config))
+        audio = grid_tower(model, "audio")
         towers = ThreeTowers(video, audio, _text_tower(model, words, dtype), mel)
     tokens = _token_counts(config)
     kept = {m: max(1, int(model.keep_tokens * count)) for m, count in tokens.items()}
