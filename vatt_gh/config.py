@@ -236,6 +236,11 @@ def apply_short(config: ConfigDict, explicit: dict[str, Any]) -> ConfigDict:
     return result
 
 
+def harmonizes(config: ConfigDict) -> bool:
+    """Whether samples' gradients are realigned, weighed by the curriculum, or both."""
+    return config.harmonize.realign or config.harmonize.curriculum
+
+
 def get(config: ConfigDict, key: str) -> Any:
     """Returns the value of a dotted key, e.g. get(config, "train.steps")."""
     value: Any = config

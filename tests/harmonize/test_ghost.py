@@ -40,12 +40,12 @@ class Stack(nn.Module):
         x = embed(ids).astype(self.dtype)
         again = nn.Dense(8, self.use_bias, self.dtype, name="again")
         x = nn.LayerNorm(dtype=self.dtype)(again(nn.gelu(again(x))) + x)
-        again_later = nn.remat if "remat" in self.extra else lambda module: module
+        maybe_recomputed = nn.remat if "remat" in self.extra else lambda module: module
         if "gate" in self.extra:
-            x = again_later(Gate)(name="gate")(x)
+            x = maybe_recomputed(Gate)(name="gate")(x)
         if self.extra == "tied":
             x = nn.RMSNorm()(embed.attend(x)[..., :8])
-        x = nn.gelu(again_later(nn.Dense)(40, dtype=self.dtype, name="wide")(x))
+        x = nn.gelu(maybe_recomputed(nn.Dense)(40, dtype=self.dtype, name="wide")(x))
         return nn.Dense(6, dtype=self.dtype, name="narrow")(x).mean(axis=0)
 
 

@@ -83,7 +83,7 @@ def test_bfloat16_is_as_near_as_the_formula_in_bfloat16():
 
 
 def test_one_forward_pass_serves_several_cotangents():
-    """As the ghost engine pulls back, one for each loss."""
+    """As the ghost engine pulls back where blocks are recomputed: one for each loss."""
     inputs, keys, cotangent = drawn(40)
     several = jnp.stack([cotangent, cotangent[::-1] - 0.5])
 

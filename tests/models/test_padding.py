@@ -1,14 +1,18 @@
 """Tokens that only round their number up, in the encoder and in whole models."""
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from small import RATE, WORDS, small_config
+from small import RATE, WORDS, drawn, small_batch, small_config
 
+from vatt_gh.models import vatt
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.transformer import Encoder
-from vatt_gh.models.vatt import build
+from vatt_gh.training.gradients import Randomness, step_gradients
 
 TOKENS, WIDTH = 13, 32
 
@@ -41,11 +45,37 @@ def test_blocks_see_the_rounded_number_unless_there_is_a_mask():
     assert shapes(jnp.arange(TOKENS) < 9) == (False, True)
 
 
+def harmonized(kind, engine, multiple):
+    config = small_config(kind, **{"harmonize.engine": engine})
+    with mock.patch.object(vatt, "_multiple", lambda config: multiple):
+        model = vatt.build(config, words=WORDS, audio_rate=RATE)
+    batch = small_batch(config, 4)
+    params, statistics = drawn(model, {m: batch[m][0] for m in vatt.MODALITIES})
+    keep = model.draw_keep(jax.random.key(6))
+    assert (len(keep["video"]) + 1) % 8, "there is something to pad"
+    draws = Randomness(jax.random.split(jax.random.key(5), 4), keep, jax.random.key(7))
+    gradients, _, decided, _ = jax.jit(
+        lambda p: step_gradients(
+            model, p, statistics, batch, draws, jnp.float32(-0.1), config, None
+        )
+    )(params)
+    return gradients, decided.cosine
+
+
+@pytest.mark.parametrize("kind", ["three_tower", "shared"])
+def test_samples_gradients_are_the_same_with_padding(kind):
+    gradients, cosine = harmonized(kind, "ghost", 8)
+    expected, without = harmonized(kind, "vmap", 1)
+    np.testing.assert_allclose(cosine, without, atol=1e-5)
+    apart = jax.tree.map(jnp.subtract, gradients, expected)
+    assert optax.global_norm(apart) <= 1e-5 * optax.global_norm(expected)
+
+
 @pytest.mark.parametrize("kind", ["three_tower", "shared"])
 def test_models_round_up_for_products_of_single_samples_in_bfloat16(kind):
     def multiple(**changes):
         config = small_config(kind, **{name.replace("__", "."): x for name, x in changes.items()})
-        towers = build(config, words=WORDS, audio_rate=RATE).towers
+        towers = vatt.build(config, words=WORDS, audio_rate=RATE).towers
         if kind == "shared":
             return towers.encoder.multiple
         assert towers.audio.encoder.multiple == 1, "its gradients are those of the batch"

@@ -213,11 +213,9 @@ def tower_step(config: ConfigDict, model: Vatt) -> Step:
         )
         return found.gradients, found.coefficients
 
-    harmonize = config.harmonize.realign or config.harmonize.curriculum
-
     def step(params: Tree, batch: dict[str, Array]) -> Tree:
         keys = jax.random.split(jax.random.key(4), config.train.batch_size)
-        return (harmonized if harmonize else plain)(params, (batch, keys))
+        return (harmonized if configuration.harmonizes(config) else plain)(params, (batch, keys))
 
     return step
 

@@ -168,10 +168,16 @@ class _Recording:
         """What each loss's cotangent gives."""
         if not self._recomputes:
             # One by one: of arrays that hold all losses, XLA would copy each loss's part.
-            return [self._pullback(own) for own in cotangents]
-        # Together, so that what is computed anew is computed once.
-        together = jax.vmap(self._pullback)(jax.tree.map(lambda *x: jnp.stack(x), *cotangents))
-        return [jax.tree.map(lambda x, n=n: x[n], together) for n in range(len(cotangents))]
+            return [self._pullback(cotangent) for cotangent in cotangents]
+        # Together, so that what is computed anew is computed once, recorded inputs among it.
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *cotangents)
+        tapes, own = jax.vmap(self._pullback, out_axes=(Tape(None, 0), 0))(stacked)
+
+        def of_loss(n: int) -> tuple[Tape, Flat]:
+            outputs, gradients = jax.tree.map(lambda x: x[n], (tapes.outputs, own))
+            return Tape(tapes.slots, outputs), gradients
+
+        return [of_loss(n) for n in range(len(cotangents))]
 
 
 def _all_shared(path: Path, own: Mapping[str, Array], shared: Callable[[Path], bool]) -> bool:

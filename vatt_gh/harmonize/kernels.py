@@ -143,7 +143,8 @@ def _formed_size(uses: Sequence[Use]) -> int:
 def _formed(uses: Sequence[Use], losses: int) -> list[Array | None]:
     """Of each loss the gradients [..., i, o], where it reaches the kernel.
 
-    They have the dtype of the inputs, as a kernel's gradient in bfloat16 has in the plain step.
+    They have the dtype of the inputs, as the gradient of one call has in the plain step; those of
+    several calls are added in that dtype too, where the plain step adds in float32.
     """
     dtype = uses[0].x.dtype
     parts = [

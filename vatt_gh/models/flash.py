@@ -68,7 +68,8 @@ def flash_attention(
     Returns:
         [T, heads, d] of the same dtype, zeros for padding; softmax and sums are float32.
     """
-    settings = _Settings(scale, rate, length or len(query), jax.default_backend() == "cpu")
+    length = len(query) if length is None else length
+    settings = _Settings(scale, rate, length, jax.default_backend() == "cpu")
     return _attention(query, key, value, random, settings)
 
 
@@ -126,7 +127,7 @@ def _call(
 ) -> tuple[Array, ...]:
     """Runs a kernel for each head and block of rows or columns.
 
-    [T, heads, d] arrays come without their heads, [heads, T] ones as [T].
+    [T, heads, d] arrays come without their heads, [heads, T or length] ones without them too.
     """
     places, heads, width = inputs[0].shape
     length = settings.length
@@ -165,8 +166,8 @@ class _Block:
     Args:
         start: its first place.
         size: how many places.
-        length: of the axis, without padding.
-        whole: no place lies beyond the axis' end.
+        length: of the axis; what follows is padding.
+        whole: no place lies beyond this length.
     """
 
     def __init__(self, start: Array | int, size: int, length: int, whole: bool = False):
@@ -205,7 +206,7 @@ def _each_block(length: int, size: int, body: Callable[[Array | int, Any, bool],
 
 
 def _lines(random: Array, heads: int, length: int) -> tuple[Array, Array]:
-    """What the mask is made of: [heads, T] and [T] uint32."""
+    """What the mask is made of: [heads, length] and [length] uint32."""
     rows, columns = line_bits(random, heads * length, length)
     return rows.reshape(heads, length), columns
 

@@ -77,10 +77,9 @@ class SelfAttention(nn.Module):
 
         Args:
             x: [N, d] or [K, N, d].
-            mask: [N] or [K, N] bool, True = may be attended to; None: all may.
-            bias: [heads, N, N] float32 added to the scores, or None.
-            length: tokens from here on are padding, which gives and gets nothing; None: all count.
-                Mask and bias have this length.
+            mask: [length] or [K, length] bool, True = may be attended to; None: all may.
+            bias: [heads, length, length] float32 added to the scores, or None.
+            length: tokens from here on are padding, which gives and gets nothing; None: N.
             train: whether dropout is on (needs the 'dropout' random stream).
 
         Returns:
@@ -102,7 +101,7 @@ class SelfAttention(nn.Module):
                 query, key, value, data, scale=self._scale(), rate=rate, length=length
             )
         else:
-            query, key, value = (x[..., :length, :, :] for x in (query, key, value))
+            query, key, value = (part[..., :length, :, :] for part in (query, key, value))
             y = self._attend(query, key, value, mask, bias, random)
             y = padded(y, x.shape[-2], axis=-3)
         y = y.reshape(*y.shape[:-2], self.heads * self.d_kv)
@@ -130,6 +129,7 @@ class SelfAttention(nn.Module):
         bias: Array | None,
         random: Array | None,
     ) -> Array:
+        """JAX's own attention, which has no dropout on the weights, or the formula with it."""
         if random is None:
             batched = None if bias is None else bias[None]
             mask4 = mask if mask is None or mask.ndim == 4 else mask[None]

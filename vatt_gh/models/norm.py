@@ -8,6 +8,7 @@ between two of them; one kernel does it all, and adds the stream's own derivativ
 Source: Ba et al., Layer normalization (2016).
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -15,6 +16,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
+
+from vatt_gh.harmonize.devices import varying_like
 
 Array = jax.Array
 Ref = Any
@@ -78,7 +81,6 @@ def normalised(x: Array, scale: Array, bias: Array, dtype: jnp.dtype) -> Array:
     return (centred * (jax.lax.rsqrt(variance + EPSILON) * scale) + bias).astype(dtype)
 
 
-@jax.custom_vjp
 def stream_norm(x: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
     """x as it is, and `normalised` of its dtype; the pullback of both is one kernel.
 
@@ -89,20 +91,31 @@ def stream_norm(x: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
     Returns:
         Both [N, d].
     """
+    # Under jax.shard_map their derivatives vary over the devices as those by x do.
+    scale, bias = varying_like((scale, bias), x)
+    return _stream_norm(x, scale, bias, jax.default_backend() == "cpu")
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _stream_norm(x: Array, scale: Array, bias: Array, interpret: bool) -> tuple[Array, Array]:
     return x, normalised(x, scale, bias, x.dtype)
 
 
-def _forward_rule(x: Array, scale: Array, bias: Array):
-    return stream_norm(x, scale, bias), (x, scale)
+def _forward_rule(x: Array, scale: Array, bias: Array, interpret: bool):
+    return _stream_norm(x, scale, bias, interpret), (x, scale)
 
 
-def _backward_rule(kept: tuple[Array, Array], cotangents: tuple[Array, Array]):
-    return _backward(*kept, *cotangents)
+def _backward_rule(
+    interpret: bool, kept: tuple[Array, Array], cotangents: tuple[Array, Array]
+) -> tuple[Array, ...]:
+    return _backward(*kept, *cotangents, interpret)
 
 
 # A compiled function of its own, so that a model of many layers is traced and lowered once.
-@jax.jit
-def _backward(x: Array, scale: Array, passed: Array, cotangent: Array) -> tuple[Array, ...]:
+@functools.partial(jax.jit, static_argnums=4)
+def _backward(
+    x: Array, scale: Array, passed: Array, cotangent: Array, interpret: bool
+) -> tuple[Array, ...]:
     length, width = x.shape
     count = pl.cdiv(length, ROWS * TURNS)
     warps = ROWS * pl.next_power_of_2(pl.cdiv(width, HELD))
@@ -118,16 +131,16 @@ def _backward(x: Array, scale: Array, passed: Array, cotangent: Array) -> tuple[
         out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype, manual_axis_type=axes), partial, partial],
         compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=2),
         cost_estimate=pl.CostEstimate(
-            flops=0,  # of matrix products
+            flops=0,  # this counts products of matrices, see vatt_gh.flops
             transcendentals=length,
             bytes_accessed=4 * x.size * x.dtype.itemsize,
         ),
-        interpret=jax.default_backend() == "cpu",
+        interpret=interpret,
     )(x, scale, passed, cotangent)
     return dx, d_scale.sum(axis=0), d_bias.sum(axis=0)
 
 
-stream_norm.defvjp(_forward_rule, _backward_rule)
+_stream_norm.defvjp(_forward_rule, _backward_rule)
 
 
 def _backward_kernel(x_ref, scale_ref, passed_ref, dy_ref, dx_ref, d_scale_ref, d_bias_ref):
@@ -144,20 +157,15 @@ def _backward_kernel(x_ref, scale_ref, passed_ref, dy_ref, dx_ref, d_scale_ref, 
         def load(ref: Ref, c: Any) -> Array:
             return plgpu.load(ref.at[rows, c], mask=inside, other=0.0).astype(jnp.float32)
 
-        def derivative(d: Array, c: Any) -> Array:
-            return d * plgpu.load(scale_ref.at[c])[None, :]
-
         x, dy = ([load(ref, c) for c in columns] for ref in (x_ref, dy_ref))
-        mean = _row_mean(x, width)
-        centred = [part - mean for part in x]
-        steep = jax.lax.rsqrt(_row_mean([c * c for c in centred], width) + EPSILON)
-        normal = [c * steep for c in centred]
-        g = [derivative(d, c) for d, c in zip(dy, columns, strict=True)]
+        scale = lambda c: plgpu.load(scale_ref.at[c])[None, :]  # noqa: E731
+        normal, steep = _normal_form(x, width)
+        g = [d * scale(c) for d, c in zip(dy, columns, strict=True)]
         along = _row_mean([d * n for d, n in zip(g, normal, strict=True)], width)
         level = _row_mean(g, width)
         for d, n, c in zip(dy, normal, columns, strict=True):
-            # What is not held from above leaves registers, and the chip room for other programs.
-            dx = steep * (derivative(d, c) - level - n * along) + load(passed_ref, c)
+            # What is loaded here leaves registers free above, and the chip room for more programs.
+            dx = steep * (d * scale(c) - level - n * along) + load(passed_ref, c)
             plgpu.store(dx_ref.at[rows, c], dx.astype(dx_ref.dtype), mask=inside)
         # Rows beyond the end have dy = 0.
         d_scale = [total + d * n for total, d, n in zip(sums[0], dy, normal, strict=True)]
@@ -168,6 +176,14 @@ def _backward_kernel(x_ref, scale_ref, passed_ref, dy_ref, dx_ref, d_scale_ref, 
     for ref, parts in zip((d_scale_ref, d_bias_ref), found, strict=True):
         for c, part in zip(columns, parts, strict=True):
             plgpu.store(ref.at[c], jnp.sum(part, axis=0))
+
+
+def _normal_form(x: list[Array], width: int) -> tuple[list[Array], Array]:
+    """(x - mean) / deviation, and 1 / deviation [rows, 1]."""
+    mean = _row_mean(x, width)
+    centred = [part - mean for part in x]
+    steep = jax.lax.rsqrt(_row_mean([c * c for c in centred], width) + EPSILON)
+    return [c * steep for c in centred], steep
 
 
 def _power_of_two(width: int) -> int:

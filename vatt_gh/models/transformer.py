@@ -20,7 +20,7 @@ class Block(nn.Module):
         heads, d_kv, d_ff: sizes.
         use_bias: whether Dense layers have biases.
         t5: T5's form: RMS norm before attention, scores not scaled. The norm before the MLP is an
-            ordinary LayerNorm in both forms, as in the original.
+            ordinary layer norm in both forms, as in the original.
         dropout_rate: on the sub-layers' outputs and in the MLP.
         attention_dropout_rate: on the attention weights.
         dtype: of the computation.
@@ -37,7 +37,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Array, mask: Array | None, bias: Array | None, length: int | None, train: bool
+        self, x: Array, mask: Array | None, bias: Array | None, length: int, train: bool
     ) -> Array:
         """[..., N, d] -> [..., N, d]; mask, bias and length as in SelfAttention."""
         drop = nn.Dropout(self.dropout_rate, deterministic=not train)
@@ -70,8 +70,8 @@ class Encoder(nn.Module):
         relative_buckets, relative_max_distance: of T5's relative position bias.
         dropout_rate, attention_dropout_rate: see Block.
         remat: recompute each block in the backward pass instead of keeping its activations.
-        multiple: blocks see so many tokens or a multiple of it, the last ones padding without any
-            effect, unless there is a mask.
+        multiple: where there is no mask, tokens are padded to a multiple of this inside; of [N, d]
+            with a `dropout_key` the result is the same.
         dtype: of the computation.
     """
 

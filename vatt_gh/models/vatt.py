@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from vatt_gh.config import harmonizes
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.heads import FacHead, JointHead
 from vatt_gh.models.towers import (
@@ -195,13 +196,13 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
             _video_tokens(model, width, True, dtype),
             _audio_tokens(model, width, True, dtype),
             _word_tokens(model, words, width, True, dtype),
-            _encoder(model, model.video, True, dtype, _multiple(config)),
+            _encoder(model, model.video, True, dtype).clone(multiple=_multiple(config)),
             model.d_post_proj,
             mel,
         )
     else:
-        video = grid_tower(model, "video", _multiple(config))
-        audio = grid_tower(model, "audio")
+        video, audio = (grid_tower(model, modality) for modality in ("video", "audio"))
+        video = video.clone(encoder=video.encoder.clone(multiple=_multiple(config)))
         towers = ThreeTowers(video, audio, _text_tower(model, words, dtype), mel)
     tokens = _token_counts(config)
     kept = {m: max(1, int(model.keep_tokens * count)) for m, count in tokens.items()}
@@ -210,23 +211,22 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
 
 
 def _multiple(config: ConfigDict) -> int:
-    """Of what the numbers of tokens are padded to.
+    """See Encoder; of the tower, or the encoder, whose gradients are harmonized.
 
     cuBLAS wants the sides of bfloat16 matrices to be multiples of 8, and XLA copies all that are
-    not: the ghost engine's products of single samples, over an odd number of tokens, all of them.
+    not: of the ghost engine's products of single samples, over an odd number of tokens, both
+    factors. A model is the same on every platform, so that none is asked for here.
     """
-    harmonize = config.harmonize
-    ghost = (harmonize.realign or harmonize.curriculum) and harmonize.engine == "ghost"
+    ghost = harmonizes(config) and config.harmonize.engine == "ghost"
     return 8 if ghost and config.model.dtype == "bfloat16" else 1
 
 
-def grid_tower(model: ConfigDict, modality: str, multiple: int = 1) -> GridTower:
+def grid_tower(model: ConfigDict, modality: str) -> GridTower:
     """The tower of one modality; of a shared encoder, that part of it which the modality passes.
 
     Args:
         model: the configuration's `model`.
         modality: 'video' or 'audio'.
-        multiple: see Encoder.
 
     Returns:
         The module; it holds no parameters.
@@ -239,7 +239,7 @@ def grid_tower(model: ConfigDict, modality: str, multiple: int = 1) -> GridTower
     use_bias = shared or modality == "video" or model.audio.input == "waveform"
     return GridTower(
         tokens(model, size.d_model, shared, dtype),
-        _encoder(model, size, use_bias, dtype, multiple),
+        _encoder(model, size, use_bias, dtype),
         model.d_post_proj if shared else None,
     )
 
@@ -268,9 +268,7 @@ def _token_counts(config: ConfigDict) -> dict[str, int]:
     return counts
 
 
-def _encoder(
-    model: ConfigDict, size: ConfigDict, use_bias: bool, dtype: jnp.dtype, multiple: int = 1
-) -> Encoder:
+def _encoder(model: ConfigDict, size: ConfigDict, use_bias: bool, dtype: jnp.dtype) -> Encoder:
     return Encoder(
         size.layers,
         size.heads,
@@ -280,7 +278,6 @@ def _encoder(
         dropout_rate=model.dropout_rate,
         attention_dropout_rate=model.attention_dropout_rate,
         remat=model.remat,
-        multiple=multiple,
         dtype=dtype,
     )
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from vatt_gh.config import harmonizes
 from vatt_gh.harmonize import (
     PLAIN,
     RULES,
@@ -77,7 +78,7 @@ def step_gradients(
         Gradients like params, the heads' new batch statistics, the samples' coefficients,
         and the samples' losses [b] by name.
     """
-    harmonize = config.harmonize.realign or config.harmonize.curriculum
+    harmonize = harmonizes(config)
     ways = {m: Pass(({m: batch[m]}, randomness.keys), REACH[m]) for m in MODALITIES}
     both = [m for m in MODALITIES if harmonize and m in model.shared]
     single = [m for m in MODALITIES if m not in both]
