@@ -17,8 +17,6 @@ from flax import linen as nn
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 
-from vatt_gh.harmonize.devices import varying_like
-
 Array = jax.Array
 Ref = Any
 
@@ -91,9 +89,15 @@ def stream_norm(x: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
     Returns:
         Both [N, d].
     """
-    # Under jax.shard_map their derivatives vary over the devices as those by x do.
-    scale, bias = varying_like((scale, bias), x)
-    return _stream_norm(x, scale, bias, jax.default_backend() == "cpu")
+    interpret = jax.default_backend() == "cpu"
+    return _stream_norm(x, _varying_like(scale, x), _varying_like(bias, x), interpret)
+
+
+def _varying_like(parameter: Array, x: Array) -> Array:
+    """Under jax.shard_map the kernel's derivatives vary over the devices as x does."""
+    axes = jax.typeof(x).manual_axis_type.varying
+    missing = tuple(axes - jax.typeof(parameter).manual_axis_type.varying)
+    return jax.lax.pcast(parameter, missing, to="varying") if missing else parameter
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

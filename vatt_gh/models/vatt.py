@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from vatt_gh.config import harmonizes
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.heads import FacHead, JointHead
 from vatt_gh.models.towers import (
@@ -217,7 +216,8 @@ def _multiple(config: ConfigDict) -> int:
     not: of the ghost engine's products of single samples, over an odd number of tokens, both
     factors. A model is the same on every platform, so that none is asked for here.
     """
-    ghost = harmonizes(config) and config.harmonize.engine == "ghost"
+    harmonize = config.harmonize
+    ghost = (harmonize.realign or harmonize.curriculum) and harmonize.engine == "ghost"
     return 8 if ghost and config.model.dtype == "bfloat16" else 1
 
 
