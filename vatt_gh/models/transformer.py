@@ -71,7 +71,7 @@ class Encoder(nn.Module):
         dropout_rate, attention_dropout_rate: see Block.
         remat: recompute each block in the backward pass instead of keeping its activations.
         multiple: where there is no mask, tokens are padded to a multiple of this inside; of [N, d]
-            with a `dropout_key` the result is the same.
+            with a `dropout_key` the result is the same but for rounding.
         dtype: of the computation.
     """
 
