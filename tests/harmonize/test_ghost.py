@@ -2,28 +2,30 @@
 
 import functools
 import logging
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from jax.lax import GatherScatterMode
 
 from vatt_gh.flops import count_flops
-from vatt_gh.harmonize import Lookup, Method, Pass, ghost, per_sample
-from vatt_gh.harmonize import recording as recording_module
+from vatt_gh.harmonize import Method, Pass, ghost, harmonized_sum, per_sample
 from vatt_gh.harmonize.kernels import Use
+from vatt_gh.harmonize.rules import Lookup
 
 BATCH, TOKENS, WORDS = 6, 5, 11
 
 
 class Gate(nn.Module):
-    """No rule knows it: a matrix, dropout, and a Dense inside."""
+    """A matrix that no rule knows, dropout, and a Dense inside."""
 
     @nn.compact
     def __call__(self, x):
         matrix = self.param("matrix", nn.initializers.normal(), (x.shape[-1], x.shape[-1]))
-        y = nn.Dropout(0.4, deterministic=False)(x @ matrix)
+        y = nn.Dropout(0.4, deterministic=False)(x @ (2 * matrix))
         return nn.Dense(x.shape[-1], name="inside")(y) * x
 
 
@@ -77,8 +79,9 @@ def harmonized(engine, extra="", use_bias=True, **options):
             [Pass(inputs, (0, 1))],
             **{"losses": 2, "shared": lambda path: True, "microbatch": 0} | options,
         )
-        decide = lambda gram, whole: method(gram, whole, jnp.float32(-0.2))  # noqa: E731
-        return finish([dict(enumerate(cotangents))], decide, complete)
+        return harmonized_sum(
+            finish, [dict(enumerate(cotangents))], method, jnp.float32(-0.2), complete, 2
+        )
 
     return run(params)
 
@@ -118,13 +121,14 @@ def test_only_the_shared_parameters_decide():
     assert np.abs(expected[1].cosine - everything[1].cosine).max() > 1e-3
 
 
-def test_a_module_without_a_rule_is_named_once(monkeypatch, caplog):
-    monkeypatch.setattr(recording_module, "_named", set())
+def test_a_parameter_without_a_rule_is_named_once(monkeypatch, caplog):
+    monkeypatch.setattr(sys.modules["vatt_gh.harmonize.ghost"], "_noted", set())
     with caplog.at_level(logging.WARNING):
         harmonized(ghost, "gate")
         harmonized(ghost, "gate", microbatch=2)
-    named = [record.getMessage() for record in caplog.records if "has no rule" in record.msg]
-    assert len(named) == 1 and named[0].startswith("Gate (gate)")
+    named = [record.getMessage() for record in caplog.records if record.name.endswith("ghost")]
+    assert len(named) == 1 and named[0].startswith("gate/matrix: ")
+    assert "(64 a sample), because the parameter is used by mul" in named[0]
 
 
 def test_passes_with_fewer_losses_add_up():
@@ -138,7 +142,7 @@ def test_passes_with_fewer_losses_add_up():
     results = []
     for engine in (per_sample, ghost):
         _, finish = engine(encode, params, passes, losses=2, shared=lambda path: True, microbatch=3)
-        results.append(finish(given, lambda g, w: method(g, w, jnp.float32(0)), complete))
+        results.append(harmonized_sum(finish, given, method, jnp.float32(0), complete, 2))
     assert_same(results[1], results[0])
 
 
@@ -152,7 +156,8 @@ def test_sketched_inner_products_are_unbiased():
 
         def decide(gram, whole):
             seen.append(gram)
-            return Method(realign=False, curriculum=False)(gram, whole, jnp.float32(0))
+            decided = Method(realign=False, curriculum=False)(gram, whole, jnp.float32(0))
+            return decided, decided.scale
 
         passes = [Pass(inputs, (0, 1))]
         wide = {"shared": lambda path: path[0] == "wide"}
@@ -187,7 +192,8 @@ def test_words_stay_apart_where_cotangents_are_bfloat16():
     ids = jnp.array([[256.0, 257.0]])
     first = jnp.array([[[1.0], [0.0]]], jnp.bfloat16)
     second = jnp.array([[[0.0], [1.0]]], jnp.bfloat16)
-    layer = Lookup().layer([Use(ids, {0: first, 1: second})], 2, {"embedding": jnp.zeros((300, 1))})
+    rule = Lookup((300, 1), GatherScatterMode.CLIP)
+    layer = rule.layer([Use(ids, {0: first, 1: second})], 2, jnp.float32)
     products = layer.inner_products(None)
     np.testing.assert_array_equal(products[0], [[1.0, 0.0], [0.0, 1.0]])
 
@@ -214,10 +220,9 @@ def test_parameters_that_no_pass_reaches_cost_nothing():
         encode = lambda p, sample: TwoTowers().apply({"params": p}, sample)  # noqa: E731
         options = {"losses": 2, "shared": lambda path: True, "microbatch": 0}
         _, finish = ghost(encode, p, passes, **options)
-        decide = lambda gram, whole: Method(True, True)(gram, whole, jnp.float32(-2.0))  # noqa: E731
-        return finish(
-            [{n: {"left": c} for n, c in enumerate(cotangents)}], decide, jnp.ones(BATCH, bool)
-        )[0]
+        given = [{n: {"left": c} for n, c in enumerate(cotangents)}]
+        method, complete = Method(True, True), jnp.ones(BATCH, bool)
+        return harmonized_sum(finish, given, method, jnp.float32(-2.0), complete, 2)[0]
 
     gradients = jax.jit(run)(params)
     for name in ("right", "right_norm"):

@@ -15,7 +15,6 @@ from vatt_gh.batch import NEUTRAL_COLOUR
 from vatt_gh.harmonize import Method, harmonized_gradients
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.models.vatt import MODALITIES, Vatt, build
-from vatt_gh.training.gradients import LAYER_RULES, PLAIN_LAYERS
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.step import create_state, train_step
 
@@ -206,8 +205,6 @@ def tower_step(config: ConfigDict, model: Vatt) -> Step:
             gamma=config.harmonize.gamma_start,
             engine=config.harmonize.engine,
             microbatch=config.train.microbatch,
-            rules=LAYER_RULES,
-            plain=PLAIN_LAYERS,
             sketch=config.harmonize.sketch,
             key=jax.random.key(3),
         )

@@ -18,9 +18,10 @@ from vatt_gh import batch as names
 from vatt_gh.config import harmonizes
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
-from vatt_gh.harmonize.recording import find_sites
+from vatt_gh.harmonize.ghost import known_rules
+from vatt_gh.harmonize.recording import Trace
 from vatt_gh.models.vatt import MODALITIES, Vatt, build
-from vatt_gh.training.gradients import LAYER_RULES, LOSSES, PLAIN_LAYERS, REACH
+from vatt_gh.training.gradients import LOSSES, REACH
 from vatt_gh.training.loop import zero_sample
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.step import TrainState, train_step
@@ -277,9 +278,8 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
         def encode(p: Shapes, inputs: Shapes) -> Shapes:
             return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
 
-        inputs = _batched(({modality: sample[modality]}, key), 1)
-        sites = find_sites(encode, towers, inputs, LAYER_RULES, PLAIN_LAYERS).sites
-        for site in sites:
+        trace = Trace(encode, towers, ({modality: sample[modality]}, key))
+        for site in trace.sites(known_rules([trace])):
             # A layer's input, and the cotangent of its output for each loss.
             total += _bytes(site.x) + len(REACH[modality]) * _bytes(site.y)
     return total

@@ -19,21 +19,17 @@ from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.conflict import cosines, inner_products
 from vatt_gh.harmonize.curriculum import gamma_schedule, sample_weights
 from vatt_gh.harmonize.engine import Pass
-from vatt_gh.harmonize.ghost import PLAIN, RULES, ghost
+from vatt_gh.harmonize.ghost import ghost
 from vatt_gh.harmonize.library import Harmonized, harmonized_gradients
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.per_sample import per_sample
 from vatt_gh.harmonize.plain import plain
 from vatt_gh.harmonize.realign import realignment
-from vatt_gh.harmonize.rules import Linear, Lookup
+from vatt_gh.harmonize.unit import harmonized_sum
 
 __all__ = [
-    "PLAIN",
-    "RULES",
     "Coefficients",
     "Harmonized",
-    "Linear",
-    "Lookup",
     "Method",
     "Pass",
     "cosines",
@@ -41,6 +37,7 @@ __all__ = [
     "gamma_schedule",
     "ghost",
     "harmonized_gradients",
+    "harmonized_sum",
     "inner_products",
     "per_sample",
     "plain",

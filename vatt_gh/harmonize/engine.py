@@ -15,14 +15,14 @@ from vatt_gh.harmonize.method import Coefficients
 
 Array = jax.Array
 Tree = Any
-Path = tuple[str, ...]
 Encode = Callable[[Tree, Tree], Tree]  # (params, inputs of ONE sample) -> its features
 # Of each pass: {loss: its derivative by the pass's features, [B, ...]}, for the losses it reaches.
 Cotangents = Sequence[Mapping[int, Tree]]
-# ([B, L, L] inner products, [B] bool: whether the sample has all losses) -> coefficients
-Decide = Callable[[Array, Array], Coefficients]
-# (cotangents, decide, [B] bool complete) -> (gradients like params, coefficients of all samples)
-Finish = Callable[[Cotangents, Decide, Array], tuple[Tree, Coefficients]]
+# ([B, L, L] inner products, what else is known of the samples) -> (coefficients, [B, L] factors of
+# the gradients, as those come from the cotangents)
+Decide = Callable[[Array, Tree], tuple[Coefficients, Array]]
+# (cotangents, decide, tree of [B, ...] arrays for it) -> (sum like params, coefficients of all)
+Finish = Callable[[Cotangents, Decide, Tree], tuple[Tree, Coefficients]]
 
 
 class Pass(NamedTuple):
@@ -74,17 +74,15 @@ def in_microbatches(
     def encode_part(part: list[Tree]) -> list[Tree]:
         return [jax.vmap(encode, in_axes=(None, 0))(params, inputs) for inputs in part]
 
-    def finish(
-        cotangents: Cotangents, decide: Decide, complete: Array
-    ) -> tuple[Tree, Coefficients]:
-        def add(total: Tree, part: tuple[list[Tree], Cotangents, Array]):
-            inputs, own, whole = part
+    def finish(cotangents: Cotangents, decide: Decide, samples: Tree) -> tuple[Tree, Coefficients]:
+        def add(total: Tree, part: tuple[list[Tree], Cotangents, Tree]):
+            inputs, own, known = part
             some = [p._replace(inputs=x) for p, x in zip(passes, inputs, strict=True)]
-            gradients, decided = forward(some)[1](own, decide, whole)
+            gradients, decided = forward(some)[1](own, decide, known)
             return jax.tree.map(jnp.add, total, gradients), decided
 
         zero = varying_like(jax.tree.map(jnp.zeros_like, params), parts)
-        total, decided = jax.lax.scan(add, zero, (parts, split(cotangents), split(complete)))
+        total, decided = jax.lax.scan(add, zero, (parts, split(cotangents), split(samples)))
         return total, joined(decided)
 
     return joined(jax.lax.map(encode_part, parts)), finish

@@ -1,19 +1,21 @@
 """The `ghost` engine: harmonized gradients without any sample's gradient of the whole encoder.
 
-One forward pass records every layer's input; one pullback for each loss, of cotangents alone, gives
-every layer's output cotangent; the samples' inner products come from these layer by layer, and the
-gradients are one contraction of what was recorded: there is no further backward pass.
+One forward pass records what meets each parameter; one pullback for each loss, of cotangents alone,
+gives the output cotangents; the samples' inner products come from these parameter by parameter, and
+the gradients are one contraction of what was recorded: there is no further backward pass.
+
+Parameters with a use that no rule knows have their gradients formed sample by sample, exactly.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vatt_gh.harmonize.conflict import inner_products
+from vatt_gh.harmonize.dataflow import Other, Site
 from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.engine import (
     Cotangents,
@@ -21,21 +23,21 @@ from vatt_gh.harmonize.engine import (
     Encode,
     Finish,
     Pass,
-    Path,
     in_microbatches,
 )
 from vatt_gh.harmonize.kernels import Sketch, Use
 from vatt_gh.harmonize.method import Coefficients
-from vatt_gh.harmonize.recording import Found, Rules, Tape, encode_recorded, find_sites
-from vatt_gh.harmonize.rules import Layer, Linear, Lookup
+from vatt_gh.harmonize.recording import Slot, Trace
+from vatt_gh.harmonize.rules import Rule
+from vatt_gh.harmonize.trees import Path, named, paths_of
 
 Array = jax.Array
 Tree = Any
 Flat = dict[Path, Array]
 
-RULES: Rules = {nn.Dense: Linear(), nn.Embed: Lookup()}
-# Their parameters are vectors: a sample's gradients of them take less room than its activations.
-PLAIN = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
+_log = logging.getLogger(__name__)
+_noted: set[str] = set()
+_SHOWN = 3  # parameters that a note names
 
 
 def ghost(
@@ -46,8 +48,6 @@ def ghost(
     losses: int,
     shared: Callable[[Path], bool],
     microbatch: int,
-    rules: Rules = RULES,
-    plain: Sequence[type[nn.Module]] = PLAIN,
     sketch: int = 0,
     sketch_check: bool = False,
     key: Array | None = None,
@@ -55,14 +55,11 @@ def ghost(
     """Encodes a batch, and makes what turns cotangents into harmonized gradients.
 
     Args:
-        encode: features of ONE sample from params and its inputs; applies a Flax module to params.
-        params: nested dicts of arrays, named as the modules are.
+        encode: features of ONE sample from params and its inputs; any function of that sample.
+        params: tree of floating arrays.
         passes, losses, shared: as for `per_sample`.
         microbatch: samples that are recorded at a time; divides B; 0: all.
-        rules: for layers with large parameters, by type; others have their gradients formed sample
-            by sample.
-        plain: types of layers of which that is not worth a note in the log.
-        sketch: random signs a layer for unbiased estimates of its inner products; 0: exact.
+        sketch: random signs a kernel for unbiased estimates of its inner products; 0: exact.
         sketch_check: also finds the exact inner products, from the same passes, and with them the
             coefficients' `exact_cosine`; nothing else changes.
         key: random key of the signs, to be drawn anew every step.
@@ -71,83 +68,103 @@ def ghost(
         As `per_sample`, the same numbers.
     """
     params = varying_like(params, [p.inputs for p in passes])
-    flat = flatten_dict(params)
-    found = [find_sites(encode, params, p.inputs, rules, plain) for p in passes]
-    reached = set().union(*(way.reached for way in found))
-    rule_of = {site.path: site.rule for way in found for site in way.sites}
-    own_of = {path: {p[-1]: x for p, x in flat.items() if p[:-1] == path} for path in rule_of}
-    rest = {path: x for path, x in flat.items() if path in reached and path[:-1] not in rule_of}
-    counted = {path for path, own in own_of.items() if _all_shared(path, own, shared)}
+    flat = dict(zip(paths_of(params), jax.tree.leaves(params), strict=True))
+    traces = [Trace(encode, params, jax.tree.map(lambda x: x[0], p.inputs)) for p in passes]
+    rules = known_rules(traces)
+    used = set().union(*(trace.uses for trace in traces))
+    rest = {path: x for path, x in flat.items() if path in used and path not in rules}
+    _note_rest(traces, rest)
 
     def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
         recordings = [
-            _Recording(encode, flat, rest, p, way) for p, way in zip(some, found, strict=True)
+            _Recording(trace, trace.sites(rules), flat, rest, p)
+            for p, trace in zip(some, traces, strict=True)
         ]
 
         def finish(
-            cotangents: Cotangents, decide: Decide, complete: Array
+            cotangents: Cotangents, decide: Decide, samples: Tree
         ) -> tuple[Tree, Coefficients]:
-            uses: dict[Path, list[Use]] = {path: [] for path in rule_of}
+            uses: dict[Path, list[Use]] = {path: [] for path in rules}
             single = [{} for _ in range(losses)]  # of each loss: per-sample gradients of the rest
-            for recording, own in zip(recordings, cotangents, strict=True):
-                recording.pull(own, uses, single)
+            for recording, given in zip(recordings, cotangents, strict=True):
+                recording.pull(given, uses, single)
             layers = {
-                path: rule.layer(uses[path], losses, own_of[path]) for path, rule in rule_of.items()
+                path: rule.layer(uses[path], losses, flat[path].dtype)
+                for path, rule in rules.items()
             }
             rest_gram = _rest_products(single, shared)
 
             def products(size: int) -> Array:
-                gram = jnp.zeros((complete.shape[0], losses, losses), jnp.float32)
+                count = len(jax.tree.leaves(some[0].inputs)[0])
+                gram = jnp.zeros((count, losses, losses), jnp.float32)
                 for number, (path, layer) in enumerate(layers.items()):
-                    if path in counted:
+                    if shared(path):
                         signs = Sketch(size, jax.random.fold_in(key, number)) if size else None
                         gram += layer.inner_products(signs)
                 return gram + rest_gram
 
-            decided = decide(products(sketch), complete)
+            decided, scale = decide(products(sketch), samples)
             if sketch_check:
-                exact = decide(products(0), complete).cosine
+                exact = decide(products(0), samples)[0].cosine
                 decided = decided._replace(exact_cosine=exact)
-            made = _layer_gradients(layers, decided.scale)
-            made |= _rest_gradients(single, rest, decided.scale)
+            made = {path: layer.gradient(scale) for path, layer in layers.items()}
+            made |= _rest_gradients(single, rest, scale)
             # No pass reaches the parameters that are left.
-            every = {p: made[p] if p in made else jnp.zeros_like(x) for p, x in flat.items()}
-            return unflatten_dict(every), decided
+            every = [made[p] if p in made else jnp.zeros_like(x) for p, x in flat.items()]
+            return jax.tree.unflatten(jax.tree.structure(params), every), decided
 
         return [recording.features for recording in recordings], finish
 
     return in_microbatches(forward, encode, params, passes, microbatch)
 
 
+def known_rules(traces: Sequence[Trace]) -> dict[Path, Rule]:
+    """The rule of each parameter that a rule knows in all of its uses.
+
+    Args:
+        traces: of all passes.
+
+    Returns:
+        {path: rule}.
+    """
+    found = {}
+    for path in dict.fromkeys(path for trace in traces for path in trace.uses):
+        uses = [use for trace in traces for use in trace.uses.get(path, [])]
+        if all(isinstance(use, Site) and use.rule == uses[0].rule for use in uses):
+            found[path] = uses[0].rule
+    return found
+
+
 class _Recording:
     """A pass that was encoded and can be pulled back.
 
     Args:
-        encode: of one sample.
+        trace: of the pass.
+        sites: that are recorded.
         flat: all parameters.
         rest: those without a rule: every sample has copies of its own, so that the derivatives
             by these are the samples' gradients.
         way: the pass.
-        found: of this pass.
     """
 
-    def __init__(self, encode: Encode, flat: Flat, rest: Flat, way: Pass, found: Found):
-        sites = found.sites
-        self._losses, self._sites, self._recomputes = way.losses, sites, found.recomputes
+    def __init__(self, trace: Trace, sites: Sequence[Site], flat: Flat, rest: Flat, way: Pass):
+        self._losses, self._sites, self._recomputes = way.losses, sites, trace.recomputes
         size = len(jax.tree.leaves(way.inputs)[0])
+        rest = {path: x for path, x in rest.items() if path in trace.uses}
 
-        def zeros(shapes: Sequence[jax.ShapeDtypeStruct]) -> list[Array]:
-            return [jnp.zeros((size, *s.shape), s.dtype) for s in shapes]
+        def one(slots: list[Slot], own: Flat, zero: Array, sample: Tree) -> Tree:
+            moved = [x + own[path] if path in own else x for path, x in flat.items()]
+            return trace.encode(moved, sample, sites, slots, zero)
 
-        def one(tape: Tape, own: Flat, sample: Tree) -> Tree:
-            moved = flat | {path: flat[path] + x for path, x in own.items()}
-            return encode_recorded(encode, unflatten_dict(moved), sample, sites, tape)
+        def zeros(like: Tree) -> Tree:
+            made = jax.tree.map(lambda x: jnp.zeros((size, *x.shape), x.dtype), like)
+            return varying_like(made, way.inputs)
 
-        tape = Tape(zeros([s.x for s in sites]), zeros([s.y for s in sites]))
-        own = {path: jnp.zeros((size, *x.shape), x.dtype) for path, x in rest.items()}
+        zero = zeros(jax.ShapeDtypeStruct((), jnp.float32))
         self.features, self._pullback = jax.vjp(
-            lambda tape, own: jax.vmap(one)(tape, own, way.inputs),
-            *varying_like((tape, own), way.inputs),
+            lambda slots, own: jax.vmap(one)(slots, own, zero, way.inputs),
+            zeros([Slot(site.x, site.y) for site in sites]),
+            zeros(rest),
         )
 
     def pull(
@@ -155,50 +172,62 @@ class _Recording:
     ) -> None:
         """Adds this pass's uses of every layer, and its part of the rest's gradients."""
         pulled = self._pulled([cotangents[n] for n in self._losses])
-        for place, site in enumerate(self._sites):
-            d = {n: tape.outputs[place] for n, (tape, _) in zip(self._losses, pulled, strict=True)}
-            # The recorded inputs do not depend on the cotangent: the first's serve all losses.
-            uses[site.path].append(Use(pulled[0][0].slots[place], d))
+        for number, site in enumerate(self._sites):
+            d = {n: slots[number].y for n, (slots, _) in zip(self._losses, pulled, strict=True)}
+            # The recorded data do not depend on the cotangent: the first's serve all losses.
+            uses[site.path].append(Use(pulled[0][0][number].x, d))
         for loss, (_, own) in zip(self._losses, pulled, strict=True):
             for path, gradients in own.items():
                 before = single[loss].get(path, 0.0)
                 single[loss][path] = before + gradients
 
-    def _pulled(self, cotangents: Sequence[Tree]) -> list[tuple[Tape, Flat]]:
+    def _pulled(self, cotangents: Sequence[Tree]) -> list[tuple[list[Slot], Flat]]:
         """What each loss's cotangent gives."""
         if not self._recomputes:
             # One by one: of arrays that hold all losses, XLA would copy each loss's part.
             return [self._pullback(cotangent) for cotangent in cotangents]
-        # Together, so that what is computed anew is computed once, recorded inputs among it.
+        # Together, so that what is computed anew is computed once, recorded data among it.
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *cotangents)
-        tapes, own = jax.vmap(self._pullback, out_axes=(Tape(None, 0), 0))(stacked)
+        axes = ([Slot(None, 0)] * len(self._sites), 0)
+        slots, own = jax.vmap(self._pullback, out_axes=axes)(stacked)
 
-        def of_loss(n: int) -> tuple[Tape, Flat]:
-            outputs, gradients = jax.tree.map(lambda x: x[n], (tapes.outputs, own))
-            return Tape(tapes.slots, outputs), gradients
+        def of_loss(n: int) -> tuple[list[Slot], Flat]:
+            return [Slot(s.x, s.y[n]) for s in slots], {path: x[n] for path, x in own.items()}
 
         return [of_loss(n) for n in range(len(cotangents))]
 
 
-def _all_shared(path: Path, own: Mapping[str, Array], shared: Callable[[Path], bool]) -> bool:
-    answers = {shared((*path, name)) for name in own}
-    if len(answers) > 1:
-        raise ValueError(f"{'/'.join(path)}: some of the layer's parameters are shared, some not")
-    return answers.pop()
+def _note_rest(traces: Sequence[Trace], rest: Flat) -> None:
+    """Names in the log, once, what is formed sample by sample and takes more room than the data."""
+    by_reason: dict[str, list[Path]] = {}
+    for path, x in rest.items():
+        uses = [use for trace in traces for use in trace.uses.get(path, [])]
+        others = [use for use in uses if isinstance(use, Other)]
+        if max(x.shape, default=1) == x.size or (others == uses and all(o.small for o in uses)):
+            continue
+        reasons = dict.fromkeys(use.reason for use in others)
+        by_reason.setdefault(" and ".join(reasons) or "is used in several forms", []).append(path)
+    for reason, paths in by_reason.items():
+        names = ", ".join(map(named, paths[:_SHOWN]))
+        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+        note = (
+            f"{names}{more}: gradients are formed sample by sample, which is exact and takes "
+            f"samples x parameters of memory ({sum(rest[p].size for p in paths):,} a sample), "
+            f"because the parameter {reason}"
+        )
+        if note not in _noted:
+            _noted.add(note)
+            _log.warning("%s", note)
 
 
 def _rest_products(single: Sequence[Flat], shared: Callable[[Path], bool]) -> Array | float:
     """[B, L, L] float32 inner products over the shared parameters without a rule."""
-    picked = [[x for path, x in own.items() if shared(path)] for own in single]
-    return jax.vmap(inner_products)(picked) if picked[0] else 0.0
-
-
-def _layer_gradients(layers: Mapping[Path, Layer], scale: Array) -> Flat:
-    return {
-        (*path, name): x
-        for path, layer in layers.items()
-        for name, x in layer.gradients(scale).items()
-    }
+    paths = [path for path in dict.fromkeys(p for own in single for p in own) if shared(path)]
+    if not paths:
+        return 0.0
+    like = {p: x for own in single for p, x in own.items()}
+    picked = [[own.get(p, jnp.zeros_like(like[p])) for p in paths] for own in single]
+    return jax.vmap(inner_products)(picked)
 
 
 def _rest_gradients(single: Sequence[Flat], rest: Flat, scale: Array) -> Flat:

@@ -9,11 +9,12 @@ from flax import linen as nn
 
 from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.devices import normalised
-from vatt_gh.harmonize.engine import Encode, Pass, Path
-from vatt_gh.harmonize.ghost import PLAIN, RULES, ghost
+from vatt_gh.harmonize.engine import Encode, Pass
+from vatt_gh.harmonize.ghost import ghost
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.per_sample import per_sample
-from vatt_gh.harmonize.recording import Rules
+from vatt_gh.harmonize.trees import Path
+from vatt_gh.harmonize.unit import harmonized_sum
 
 Array = jax.Array
 Tree = Any
@@ -50,8 +51,6 @@ def harmonized_gradients(
     shared: Callable[[Path], bool] = lambda path: True,
     complete: Array | None = None,
     microbatch: int = 0,
-    rules: Rules = RULES,
-    plain: Sequence[type[nn.Module]] = PLAIN,
     sketch: int = 0,
     sketch_check: bool = False,
     key: Array | None = None,
@@ -80,7 +79,7 @@ def harmonized_gradients(
         complete: [B] bool, False for samples that lack one of the losses: they have no conflict,
             and weight 1. None: all are complete.
         microbatch: samples whose encoder runs at a time; divides B; 0: all.
-        rules, plain, sketch, sketch_check, key: of the ghost engine, see `ghost`.
+        sketch, sketch_check, key: of the ghost engine, see `ghost`.
         axis_name: named axis of the devices that share the batch, or None.
 
     Returns:
@@ -107,15 +106,14 @@ def harmonized_gradients(
     if engine == "vmap":
         [features], finish = per_sample(encode, params, passes, **common)
     else:
-        special = {"rules": rules, "plain": plain, "key": key}
-        special |= {"sketch": sketch, "sketch_check": sketch_check}
+        special = {"key": key, "sketch": sketch, "sketch_check": sketch_check}
         [features], finish = ghost(encode, params, passes, **common, **special)
     values, pullback = jax.vjp(values_of, features)
     cotangents = feature_cotangents(
         lambda given: pullback(given)[0], values, attribution, axis_name
     )
-    gradients, decided = finish(
-        [dict(enumerate(cotangents))], lambda gram, whole: method(gram, whole, gamma), complete
+    gradients, decided = harmonized_sum(
+        finish, [dict(enumerate(cotangents))], method, gamma, complete, number
     )
     gradients, _ = normalised(gradients, decided.weight, axis_name)
     totals = jnp.stack([jnp.sum(value).astype(jnp.float32) for value in values])

@@ -48,7 +48,9 @@ class Method:
     curriculum: bool
     soft_temperature: float = 0.0
 
-    def __call__(self, gram: Array, complete: Array, gamma: Array) -> Coefficients:
+    def __call__(
+        self, gram: Array, complete: Array, gamma: Array, size: Array | None = None
+    ) -> Coefficients:
         """Decides for each sample.
 
         Args:
@@ -56,6 +58,8 @@ class Method:
             complete: [B] bool, False where a sample lacks a modality: it has no conflict and
                 weight 1.
             gamma: [] float32, threshold of the curriculum.
+            size: [B, L] float32 that the gradients were divided by before their inner products
+                were taken; None: by nothing.
 
         Returns:
             The coefficients; NaN where an inner product is not finite.
@@ -70,5 +74,5 @@ class Method:
             weight = jnp.where(defined, weights, ones)
         scale = jnp.ones(gram.shape[:2], gram.dtype)
         if self.realign:
-            scale = jnp.where(defined[:, None], realignment(gram), scale)
+            scale = jnp.where(defined[:, None], realignment(gram, size), scale)
         return Coefficients(weight[:, None] * scale, weight, cosine, defined)

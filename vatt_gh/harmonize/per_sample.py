@@ -18,10 +18,10 @@ from vatt_gh.harmonize.engine import (
     Encode,
     Finish,
     Pass,
-    Path,
     in_microbatches,
 )
 from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.trees import Path, paths_of
 
 Array = jax.Array
 Tree = Any
@@ -40,7 +40,7 @@ def per_sample(
 
     With g_l,i = (dh_i / dparams)^T u_l,i the gradient that loss l gives sample i (its share of
     the batch's gradient: sum_i sum_l g_l,i is the ordinary one), the second half returns
-    sum_i sum_l scale_l,i g_l,i, where the scale comes from the sample's inner products
+    sum_i sum_l scale_l,i g_l,i, where the scale is decided from the sample's inner products
     <g_l,i, g_m,i> over the shared parameters.
 
     Args:
@@ -53,7 +53,7 @@ def per_sample(
         microbatch: samples whose gradients are held at a time; divides B; 0: all.
 
     Returns:
-        The features of each pass [B, ...], and a function of (cotangents, decide, complete), see
+        The features of each pass [B, ...], and a function of (cotangents, decide, samples), see
         `engine.Finish`, that returns the sum, a tree like params, and the coefficients [B, ...].
     """
 
@@ -75,12 +75,12 @@ def per_sample(
         inputs = [p.inputs for p in some]
 
         def finish(
-            cotangents: Cotangents, decide: Decide, complete: Array
+            cotangents: Cotangents, decide: Decide, samples: Tree
         ) -> tuple[Tree, Coefficients]:
             gradients, gram = jax.vmap(one)(inputs, cotangents)
-            decided = decide(gram, complete)
+            decided, scale = decide(gram, samples)
             scaled = [
-                jax.tree.map(lambda g, f=decided.scale[:, n]: _weighted_sum(f, g), gradient)
+                jax.tree.map(lambda g, f=scale[:, n]: _weighted_sum(f, g), gradient)
                 for n, gradient in enumerate(gradients)
             ]
             return jax.tree.map(lambda *parts: sum(parts), *scaled), decided
@@ -95,5 +95,5 @@ def _weighted_sum(factor: Array, gradients: Array) -> Array:
 
 
 def _picked(tree: Tree, shared: Callable[[Path], bool]) -> list[Array]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [x for path, x in leaves if shared(tuple(getattr(k, "key", str(k)) for k in path))]
+    leaves = zip(paths_of(tree), jax.tree.leaves(tree), strict=True)
+    return [x for path, x in leaves if shared(path)]

@@ -21,7 +21,7 @@ def plain(
 
     Returns:
         As `per_sample`; no sample is decided upon: the second half takes None in place of `decide`
-        and `complete`, and returns None in place of coefficients.
+        and `samples`, and returns None in place of coefficients.
     """
 
     params = varying_like(params, [p.inputs for p in passes])
@@ -32,7 +32,7 @@ def plain(
             lambda p: [jax.vmap(encode, in_axes=(None, 0))(p, x) for x in inputs], params
         )
 
-        def finish(cotangents: Cotangents, decide: None, complete: None) -> tuple[Tree, None]:
+        def finish(cotangents: Cotangents, decide: None, samples: None) -> tuple[Tree, None]:
             totals = [jax.tree.map(lambda *x: sum(x), *own.values()) for own in cotangents]
             totals = [
                 jax.tree.map(lambda c, h: c.astype(h.dtype), total, h)

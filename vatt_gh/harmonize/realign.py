@@ -10,7 +10,7 @@ import jax.numpy as jnp
 Array = jax.Array
 
 
-def realignment(gram: Array) -> Array:
+def realignment(gram: Array, size: Array | None = None) -> Array:
     """Coefficients of the gradients in the sum of the realigned ones.
 
     For two losses with c = <g_1, g_2> < 0,
@@ -20,11 +20,14 @@ def realignment(gram: Array) -> Array:
 
     Args:
         gram: [B, L, L] float32 inner products of each sample's gradients.
+        size: [B, L] float32 that these gradients were divided by; None: by nothing.
 
     Returns:
         [B, L] float32, at least 1; all 1 where nothing conflicts.
     """
     squares = jnp.diagonal(gram, axis1=1, axis2=2)
     conflicts = jnp.minimum(gram, 0.0)  # the diagonal is never negative
+    if size is not None:
+        conflicts *= size[:, None, :] / size[:, :, None]
     # A zero gradient conflicts with nothing: its row of conflicts is zero.
     return 1.0 - jnp.sum(conflicts, axis=2) / jnp.where(squares > 0, squares, 1.0)

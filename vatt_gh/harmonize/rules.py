@@ -1,15 +1,17 @@
-"""What the ghost engine has to know of a type of layer: its per-sample gradients, not formed whole.
+"""Two uses of a parameter whose per-sample gradients need not be formed: products and lookups.
 
-A layer's parameters other than a kernel or a table are vectors, of which a sample's gradients take
-less room than its activations.
+A rule says how such a use is recorded, and makes from the records of all uses of one parameter its
+samples' inner products and its gradient.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
+from jax.lax import GatherScatterMode
 
 from vatt_gh.harmonize.kernels import (
     Kernel,
@@ -19,117 +21,157 @@ from vatt_gh.harmonize.kernels import (
     pairwise,
     stacked,
     weighted,
-    weighted_sum,
 )
+from vatt_gh.harmonize.views import View
 
 Array = jax.Array
 
 
 class Layer(Protocol):
-    """A layer of which the inputs and the output cotangents of all calls are known."""
+    """A parameter all of whose uses were recorded."""
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        """[B, losses, losses] float32, of the losses' gradients of all the layer's parameters."""
+        """[B, losses, losses] float32, of the losses' gradients of the parameter."""
 
-    def gradients(self, scale: Array) -> dict[str, Array]:
-        """sum_b sum_l scale[b, l] x (gradient of sample b in loss l), like the parameters."""
+    def gradient(self, scale: Array) -> Array:
+        """sum_b sum_l scale[b, l] x (gradient of sample b in loss l), like the parameter."""
 
 
 class Rule(Protocol):
-    """What the ghost engine knows of a type of layer, whose first argument is x."""
+    """A use of a parameter in an equation. Rules are equal if their records may be added up."""
 
-    def fits(self, module: nn.Module, args: Sequence[Any], params: Mapping[str, Any]) -> bool:
-        """Whether the rule knows this call of the module; `params` are the module's own."""
+    def data(self, operands: Sequence[Array]) -> Array:
+        """What is recorded of the equation's operands, floating."""
 
-    def layer(self, uses: Sequence[Use], losses: int, params: Mapping[str, Array]) -> Layer:
-        """A layer with these parameters and calls."""
+    def rows(self, y: Array) -> Array:
+        """The equation's result, as its cotangent is recorded: [..., columns]."""
+
+    def result(self, rows: Array) -> Array:
+        """Undoes `rows`."""
+
+    def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
+        """The parameter, of this dtype, with all its uses."""
 
 
-class Linear:
-    """y = x @ kernel + bias: nn.Dense, and layers that are one on their flattened kernel."""
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """y = x @ kernel, in any order of factors and axes: a dot_general without batch axes.
 
-    def fits(self, module: nn.Module, args: Sequence[Any], params: Mapping[str, Any]) -> bool:
-        """See Rule. A kernel of another size than the input asks for (nn.scan) is unknown."""
-        changed = getattr(module, "dot_general", None) or getattr(module, "dot_general_cls", None)
-        kernel = params.get("kernel")
-        if changed or kernel is None or set(params) - {"kernel", "bias"} or len(args) != 1:
-            return False
-        return kernel.size == args[0].shape[-1] * kernel.shape[-1]
+    Attributes:
+        view: of the parameter as the kernel [i, o].
+        place: number of the data among the operands: 0 or 1.
+        axes: of the data, those that are summed over last.
+        summed: how many these are.
+        shape: of the result.
+    """
 
-    def layer(self, uses: Sequence[Use], losses: int, params: Mapping[str, Array]) -> Layer:
+    view: View
+    place: int = dataclasses.field(compare=False)
+    axes: tuple[int, ...] = dataclasses.field(compare=False)
+    summed: int = dataclasses.field(compare=False)
+    shape: tuple[int, ...] = dataclasses.field(compare=False)
+
+    def data(self, operands: Sequence[Array]) -> Array:
+        """See Rule: [..., i]."""
+        x = operands[self.place].transpose(self.axes)
+        return x.reshape(*x.shape[: x.ndim - self.summed], self.view.result[0])
+
+    def rows(self, y: Array) -> Array:
+        """See Rule: [..., o]."""
+        free = len(self.axes) - self.summed
+        if self.place == 1:  # the kernel's axes come first
+            y = jnp.moveaxis(y, range(y.ndim - free, y.ndim), range(free))
+        return y.reshape(*y.shape[:free], self.view.result[1])
+
+    def result(self, rows: Array) -> Array:
         """See Rule."""
-        return _LinearLayer(uses, losses, params)
+        if self.place == 0:
+            return rows.reshape(self.shape)
+        free, rank = len(self.axes) - self.summed, len(self.shape)
+        y = rows.reshape(*rows.shape[:-1], *self.shape[: rank - free])
+        return jnp.moveaxis(y, range(free), range(rank - free, rank))
+
+    def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
+        """See Rule."""
+        return _ProductLayer(self.view, Kernel(uses, losses), dtype)
 
 
-class _LinearLayer:
+class _ProductLayer:
     """See Layer."""
 
-    def __init__(self, uses: Sequence[Use], losses: int, params: Mapping[str, Array]):
-        self._params = params
-        self._kernel = Kernel(uses, losses)
-        self._biases: list[Array | None] = []  # of each loss, the samples' gradients [B, o]
-        if "bias" in params:
-            sums = [
-                [_over_rows(u.cotangents[n]) for u in uses if n in u.cotangents]
-                for n in range(losses)
-            ]
-            self._biases = [sum(some) if some else None for some in sums]
+    def __init__(self, view: View, kernel: Kernel, dtype: jnp.dtype):
+        self._view, self._kernel, self._dtype = view, kernel, dtype
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        products = self._kernel.inner_products(sketch)
-        if self._biases:
-            products += pairwise(self._biases, lambda a, b: jnp.sum(a * b, axis=-1))
-        return products
+        return self._kernel.inner_products(sketch)
 
-    def gradients(self, scale: Array) -> dict[str, Array]:
-        made = {"kernel": self._kernel.weighted_sum(scale)}
-        if self._biases:
-            made["bias"] = weighted_sum(self._biases, scale)
-        own = self._params
-        return {
-            name: x.reshape(own[name].shape).astype(own[name].dtype) for name, x in made.items()
-        }
+    def gradient(self, scale: Array) -> Array:
+        return self._view.undone(self._kernel.weighted_sum(scale)).astype(self._dtype)
 
 
-def _over_rows(d: Array) -> Array:
-    """[B, ..., o] -> [B, o] float32."""
-    return jnp.sum(d, axis=tuple(range(1, d.ndim - 1)), dtype=jnp.float32)
-
-
+@dataclasses.dataclass(frozen=True)
 class Lookup:
-    """y = embedding[x]: nn.Embed."""
+    """y = table[ids]: a gather of whole rows.
 
-    def fits(self, module: nn.Module, args: Sequence[Any], params: Mapping[str, Any]) -> bool:
-        """See Rule."""
-        del module
-        return set(params) == {"embedding"} and jnp.issubdtype(args[0].dtype, jnp.integer)
+    Attributes:
+        shape: of the table, [rows, ...].
+        mode: what happens with ids that are not in the table, see jax.lax.gather.
+    """
 
-    def layer(self, uses: Sequence[Use], losses: int, params: Mapping[str, Array]) -> Layer:
+    shape: tuple[int, ...]
+    mode: GatherScatterMode
+
+    def data(self, operands: Sequence[Array]) -> Array:
+        """See Rule: ids [...]; the number of rows stands for those that have no derivative."""
+        ids, rows = operands[1][..., 0], self.shape[0]
+        if self.mode == GatherScatterMode.FILL_OR_DROP:
+            ids = jnp.where((ids >= 0) & (ids < rows), ids, rows)
+        else:
+            ids = jnp.clip(ids, 0, rows - 1)
+        return ids.astype(jnp.float32)
+
+    def rows(self, y: Array) -> Array:
+        """See Rule: [..., all that a row of the table holds]."""
+        return y.reshape(*y.shape[: y.ndim - len(self.shape) + 1], -1)
+
+    def result(self, rows: Array) -> Array:
         """See Rule."""
-        return _LookupLayer(uses, losses, params)
+        return rows.reshape(*rows.shape[:-1], *self.shape[1:])
+
+    def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
+        """See Rule."""
+        return _LookupLayer(self.shape, uses, losses, dtype)
 
 
 class _LookupLayer:
     """See Layer."""
 
-    def __init__(self, uses: Sequence[Use], losses: int, params: Mapping[str, Array]):
-        self._uses, self._losses, self._table = uses, losses, params["embedding"]
+    def __init__(self, shape: tuple[int, ...], uses: Sequence[Use], losses: int, dtype: jnp.dtype):
+        self._shape, self._uses, self._losses, self._dtype = shape, uses, losses, dtype
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        """Two gradients meet in the rows of the words that they share; always exact."""
+        """Two gradients meet in the rows that both looked up; always exact."""
         del sketch
-        factors = stacked([u._replace(x=u.x[..., None]) for u in self._uses], self._losses)
+        matrices = [
+            Use(
+                use.x.reshape(len(use.x), -1, 1),
+                {n: d.reshape(len(d), -1, d.shape[-1]) for n, d in use.cotangents.items()},
+            )
+            for use in self._uses
+        ]
+        rows = self._shape[0]
 
         def product(f: tuple[Array, Array], g: tuple[Array, Array]) -> Array:
-            same = (f[0] == g[0].swapaxes(1, 2)).astype(jnp.float32)
-            return jnp.einsum("bts,bts->b", same, gram_matrix(f[1], g[1]))
+            same = (f[0] == g[0].swapaxes(1, 2)) & (f[0] < rows)
+            return jnp.einsum("bts,bts->b", same.astype(jnp.float32), gram_matrix(f[1], g[1]))
 
-        return pairwise(factors, product)
+        return pairwise(stacked(matrices, self._losses), product)
 
-    def gradients(self, scale: Array) -> dict[str, Array]:
-        table = jnp.zeros(self._table.shape, jnp.float32)
+    def gradient(self, scale: Array) -> Array:
+        width = math.prod(self._shape[1:])
+        table = jnp.zeros((self._shape[0], width), jnp.float32)
         for use in self._uses:
             d = weighted(use.cotangents, scale).astype(jnp.float32)
             ids = use.x.astype(jnp.int32).reshape(-1)
-            table = table.at[ids].add(d.reshape(-1, d.shape[-1]))
-        return {"embedding": table.astype(self._table.dtype)}
+            table = table.at[ids].add(d.reshape(-1, d.shape[-1]), mode="drop")
+        return table.reshape(self._shape).astype(self._dtype)

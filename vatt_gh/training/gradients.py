@@ -12,22 +12,18 @@ from ml_collections import ConfigDict
 
 from vatt_gh.config import harmonizes
 from vatt_gh.harmonize import (
-    PLAIN,
-    RULES,
     Coefficients,
-    Linear,
     Method,
     Pass,
     feature_cotangents,
     ghost,
+    harmonized_sum,
     per_sample,
     plain,
 )
 from vatt_gh.harmonize.devices import summed
 from vatt_gh.harmonize.engine import Encode, Finish
 from vatt_gh.losses import alignment_losses
-from vatt_gh.models.norm import StreamNorm
-from vatt_gh.models.tokenize import AggregationToken, PatchEmbed, PositionTable
 from vatt_gh.models.vatt import MODALITIES, Vatt
 
 Array = jax.Array
@@ -36,9 +32,6 @@ Tree = Any
 LOSSES = ("audio", "text")  # the modality that is aligned with the video
 # The losses that depend on the features of a modality, by their place in LOSSES.
 REACH = {"video": (0, 1), "audio": (0,), "text": (1,)}
-# What the ghost engine has to know of our own layers.
-LAYER_RULES = {**RULES, PatchEmbed: Linear()}
-PLAIN_LAYERS = (*PLAIN, AggregationToken, PositionTable, StreamNorm)
 
 
 class Randomness(NamedTuple):
@@ -125,8 +118,8 @@ def step_gradients(
             soft_temperature=config.harmonize.soft_temperature,
         )
         complete = batch["video_mask"] & batch["audio_mask"] & batch["text_mask"]
-        gradients, decided = finish["both"](
-            of_ways(both, own), lambda gram, all_: method(gram, all_, gamma), complete
+        gradients, decided = harmonized_sum(
+            finish["both"], of_ways(both, own), method, gamma, complete, len(LOSSES)
         )
     if single:
         weighted = [{m: _rows(decided.weight, c[m]) * c[m] for m in c} for c in whole]
@@ -178,8 +171,6 @@ def _engine(
         towers,
         passes,
         **common,
-        rules=LAYER_RULES,
-        plain=PLAIN_LAYERS,
         sketch=config.harmonize.sketch,
         sketch_check=config.harmonize.sketch_check,
         key=sketch_key,

@@ -1,0 +1,274 @@
+"""Where an encoder's parameters go: every use of each, found in the trace of one sample.
+
+A trace lists all that an encoder computes, whatever it was written with: modules, plain functions,
+an inner vmap, scan or grad are equations like others in it. The ghost engine knows two uses of a
+parameter whose gradients need not be formed sample by sample: the matrix of a product with data,
+and the table of a lookup. Views (reshapes, transposes, casts) lead there. Every other use is a
+reason to form the parameter's gradients sample by sample: what is not known is never assumed.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, primitives
+from jax.lax import GatherScatterMode
+
+from vatt_gh.harmonize.rules import Lookup, Product, Rule
+from vatt_gh.harmonize.trees import Path
+from vatt_gh.harmonize.views import View
+
+# Of an equation: its number in the trace, then in the trace inside of that equation, and so on.
+Place = tuple[int, ...]
+
+# Equations that hold a trace in which parameters can be followed, and the trace's name in them.
+INSIDE = {
+    primitives.jit_p: "jaxpr",
+    primitives.closed_call_p: "call_jaxpr",
+    primitives.remat_p: "jaxpr",
+    primitives.scan_p: "jaxpr",
+}
+_SAME = {primitives.copy_p, primitives.sharding_constraint_p, primitives.name_p}
+# What puts a parameter beside all elements of data, or makes as many of it.
+_BESIDE = {
+    primitives.add_p,
+    primitives.sub_p,
+    primitives.mul_p,
+    primitives.div_p,
+    primitives.broadcast_in_dim_p,
+    primitives.gather_p,
+}
+_MODES = {
+    GatherScatterMode.FILL_OR_DROP,
+    GatherScatterMode.CLIP,
+    GatherScatterMode.PROMISE_IN_BOUNDS,
+}
+_IDS_IN_FLOAT32 = 2**24  # recorded ids are float32, which has all integers up to here
+
+
+class Site(NamedTuple):
+    """An equation that uses a parameter as a rule knows it.
+
+    Attributes:
+        path: of the parameter.
+        place: of the equation.
+        rule: of this use.
+        x: shape and dtype of the data that meet the parameter, of one sample, as recorded.
+        y: the same of the result.
+    """
+
+    path: Path
+    place: Place
+    rule: Rule
+    x: jax.ShapeDtypeStruct
+    y: jax.ShapeDtypeStruct
+
+
+class Other(NamedTuple):
+    """A use that no rule knows.
+
+    Attributes:
+        reason: for the log: what is done with the parameter.
+        small: whether it meets data of a sample that are at least as large as the parameter, so
+            that the samples' gradients take no more room than the data.
+    """
+
+    reason: str
+    small: bool
+
+
+Uses = dict[Path, list[Site | Other]]
+
+
+class _Seen(NamedTuple):
+    """A variable that is a parameter, seen in some way."""
+
+    path: Path
+    view: View
+
+
+_DATA = "data"  # a variable that depends on the sample
+_Known = _Seen | str | None  # None: a constant, or made of parameters alone
+
+
+def uses_of(jaxpr: Jaxpr, paths: Sequence[Path]) -> Uses:
+    """Lists what is done with each parameter.
+
+    Args:
+        jaxpr: of an encoder on one sample, without dead code; its first inputs are parameters.
+        paths: of these parameters.
+
+    Returns:
+        {path: uses}; parameters that are not used, or only behind a stop_gradient, are absent.
+    """
+    walk = _Walk()
+    views = [
+        _Seen(path, View.of(v.aval.shape)) for path, v in zip(paths, jaxpr.invars, strict=False)
+    ]
+    data = [_DATA] * (len(jaxpr.invars) - len(views))
+    for known in walk.through(jaxpr, [*views, *data], (), ()):
+        walk.note(known, Other("is a result of the encoder", False))
+    return walk.uses
+
+
+class _Walk:
+    """Follows parameters through a trace; `uses` holds what was found."""
+
+    def __init__(self):
+        self.uses: Uses = {}
+
+    def note(self, known: _Known, use: Site | Other) -> None:
+        """Adds a use of what is known to be a parameter."""
+        if isinstance(known, _Seen):
+            self.uses.setdefault(known.path, []).append(use)
+
+    def through(
+        self, jaxpr: Jaxpr, inputs: Sequence[_Known], place: Place, turns: tuple[int, ...]
+    ) -> list[_Known]:
+        """What is known of a trace's results.
+
+        Args:
+            jaxpr: the trace.
+            inputs: what is known of its inputs.
+            place: of the equation that holds it.
+            turns: of the loops that it stands in.
+        """
+        known: dict[Var, _Known] = dict(zip(jaxpr.invars, inputs, strict=True))
+
+        def of(atom: Var | Literal) -> _Known:
+            return None if isinstance(atom, Literal) else known.get(atom)
+
+        for number, equation in enumerate(jaxpr.eqns):
+            given = [of(atom) for atom in equation.invars]
+            found = self._equation(equation, given, (*place, number), turns)
+            known |= zip(equation.outvars, found, strict=True)
+        return [of(atom) for atom in jaxpr.outvars]
+
+    def _equation(
+        self, equation: JaxprEqn, given: list[_Known], place: Place, turns: tuple[int, ...]
+    ) -> list[_Known]:
+        """What is known of an equation's results; what it does with parameters is noted."""
+        results = [_DATA if _DATA in given else None] * len(equation.outvars)
+        if not any(isinstance(known, _Seen) for known in given):
+            return results
+        if equation.primitive is primitives.stop_gradient_p:
+            return results
+        if equation.primitive in INSIDE:
+            return self._inside(equation, given, place, turns)
+        seen = _view_of(equation, given[0])
+        if seen is not None:
+            return [seen]
+        for number, known in enumerate(given):
+            if isinstance(known, _Seen):
+                site = _site(equation, given, number, place, turns)
+                self.note(known, site or _other(equation, given, number))
+        return results
+
+    def _inside(
+        self, equation: JaxprEqn, given: list[_Known], place: Place, turns: tuple[int, ...]
+    ) -> list[_Known]:
+        if equation.primitive is not primitives.scan_p:
+            return self.through(inner_jaxpr(equation), given, place, turns)
+        same = equation.params["num_consts"]
+        for known in given[same:]:
+            self.note(known, Other("is carried through or cut into pieces by a loop", False))
+        # What changes from turn to turn counts as data: that decides no more than a note's size.
+        inputs = [*given[:same], *[_DATA] * len(given[same:])]
+        turns = (*turns, equation.params["length"])
+        for known in self.through(inner_jaxpr(equation), inputs, place, turns):
+            self.note(known, Other("is a result of a loop", False))
+        return [_DATA] * len(equation.outvars)
+
+
+def inner_jaxpr(equation: JaxprEqn) -> Jaxpr:
+    """The trace inside of an equation of INSIDE."""
+    inner = equation.params[INSIDE[equation.primitive]]
+    return inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
+
+
+def _view_of(equation: JaxprEqn, known: _Known) -> _Seen | None:
+    """What an equation makes of a parameter, where that is a view of it."""
+    primitive, params = equation.primitive, equation.params
+    if not isinstance(known, _Seen):
+        return None
+    before, after = equation.invars[0].aval, equation.outvars[0].aval
+    view = known.view
+    if primitive is primitives.convert_element_type_p:
+        real = jnp.issubdtype(after.dtype, jnp.floating)
+        return known if real else None
+    if primitive in _SAME:
+        return known
+    if primitive is primitives.transpose_p:
+        return known._replace(view=view.transposed(params["permutation"]))
+    if primitive is primitives.broadcast_in_dim_p:
+        row_major = before.size == after.size  # it adds axes of length one
+    else:
+        plain = primitive is primitives.reshape_p and params["dimensions"] is None
+        row_major = plain or primitive is primitives.squeeze_p
+    return known._replace(view=view.reshaped(after.shape)) if row_major else None
+
+
+def _site(
+    equation: JaxprEqn, given: list[_Known], number: int, place: Place, turns: tuple[int, ...]
+) -> Site | None:
+    """An equation's use of the parameter that is its operand `number`, where a rule knows it."""
+    known, result = given[number], equation.outvars[0].aval
+    if not jnp.issubdtype(result.dtype, jnp.floating):
+        return None
+    if equation.primitive is primitives.dot_general_p:
+        rule = _product(equation, given, number)
+    elif equation.primitive is primitives.gather_p and number == 0:
+        rule = _lookup(equation, known)
+    else:
+        rule = None
+    if rule is None:
+        return None
+
+    def recorded(function, *operands) -> jax.ShapeDtypeStruct:
+        shape = jax.eval_shape(function, *operands)
+        return jax.ShapeDtypeStruct((*turns, *shape.shape), shape.dtype)
+
+    x = recorded(lambda *operands: rule.data(operands), *[v.aval for v in equation.invars])
+    return Site(known.path, place, rule, x, recorded(rule.rows, result))
+
+
+def _product(equation: JaxprEqn, given: list[_Known], number: int) -> Product | None:
+    summed, batched = equation.params["dimension_numbers"]
+    kernel, data = (equation.invars[n].aval for n in (number, 1 - number))
+    if batched[0] or not jnp.issubdtype(data.dtype, jnp.floating):
+        return None
+    # Of two parameters the larger one is the kernel, the other is formed sample by sample.
+    if isinstance(given[1 - number], _Seen) and (kernel.size, number) < (data.size, 1 - number):
+        return None
+    rows, last = tuple(summed[number]), tuple(summed[1 - number])
+    columns = tuple(a for a in range(kernel.ndim) if a not in rows)
+    free = tuple(a for a in range(data.ndim) if a not in last)
+    view = given[number].view.matrix(rows, columns)
+    return Product(view, 1 - number, (*free, *last), len(last), equation.outvars[0].aval.shape)
+
+
+def _lookup(equation: JaxprEqn, known: _Seen) -> Lookup | None:
+    """Of whole rows, of a table that is larger than what is looked up."""
+    params, (table, ids) = equation.params, [v.aval for v in equation.invars]
+    numbers, result = params["dimension_numbers"], equation.outvars[0].aval
+    whole_rows = (
+        numbers.collapsed_slice_dims == numbers.start_index_map == (0,)
+        and not numbers.operand_batching_dims
+        and numbers.offset_dims == tuple(range(ids.ndim - 1, result.ndim))
+        and params["slice_sizes"] == (1, *table.shape[1:])
+    )
+    if not whole_rows or known.view.steps or params["mode"] not in _MODES:
+        return None
+    if table.shape[0] >= _IDS_IN_FLOAT32 or result.size >= table.size:
+        return None
+    return Lookup(table.shape, params["mode"])
+
+
+def _other(equation: JaxprEqn, given: list[_Known], number: int) -> Other:
+    """A use without a rule."""
+    primitive, data = equation.primitive, _DATA in given
+    size, result = equation.invars[number].aval.size, equation.outvars[0].aval.size
+    beside = primitive in _BESIDE and (result > size or (result == size and data))
+    joined = primitive is primitives.concatenate_p and data
+    return Other(f"is used by {primitive.name}", beside or joined)

@@ -1,0 +1,75 @@
+"""Parameters seen as matrices or tables, through the reshapes and transposes that lead there."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A parameter after reshapes and transposes, which keep inner products of gradients.
+
+    Attributes:
+        shape: of the parameter.
+        steps: what is done to it, in order: ("reshape", shape before, shape after) or
+            ("transpose", axes).
+        result: its shape after all steps.
+    """
+
+    shape: tuple[int, ...]
+    steps: tuple[tuple, ...] = ()
+    result: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, shape: Sequence[int]) -> "View":
+        """A parameter of this shape as it is."""
+        return cls(tuple(shape), (), tuple(shape))
+
+    def reshaped(self, shape: Sequence[int]) -> "View":
+        """This view in another shape of the same size; reshapes in a row become one."""
+        before, shape, steps = self.result, tuple(shape), self.steps
+        if steps and steps[-1][0] == "reshape":
+            before, steps = steps[-1][1], steps[:-1]
+        if shape != before:
+            steps = (*steps, ("reshape", before, shape))
+        return View(self.shape, steps, shape)
+
+    def transposed(self, axes: Sequence[int]) -> "View":
+        """This view with its axes in another order; transposes in a row become one."""
+        axes, steps = tuple(axes), self.steps
+        result = tuple(self.result[a] for a in axes)
+        if steps and steps[-1][0] == "transpose":
+            axes, steps = tuple(steps[-1][1][a] for a in axes), steps[:-1]
+        if axes != tuple(range(len(axes))):
+            steps = (*steps, ("transpose", axes))
+        return View(self.shape, steps, result)
+
+    def matrix(self, rows: Sequence[int], columns: Sequence[int]) -> "View":
+        """The view as a matrix.
+
+        Args:
+            rows, columns: all axes of the view, as they stand along the rows and the columns.
+
+        Returns:
+            A view with two axes.
+        """
+        sizes = [math.prod(self.result[a] for a in axes) for axes in (rows, columns)]
+        return self.transposed((*rows, *columns)).reshaped(sizes)
+
+    def undone(self, x: Array) -> Array:
+        """What of the parameter the view shows as x.
+
+        Args:
+            x: of the shape `result`.
+
+        Returns:
+            The same numbers in the shape of the parameter.
+        """
+        for step in reversed(self.steps):
+            x = x.reshape(step[1]) if step[0] == "reshape" else x.transpose(np.argsort(step[1]))
+        return x
