@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +11,7 @@ from flax import linen as nn
 from jax.lax import GatherScatterMode
 
 from vatt_gh.flops import count_flops
-from vatt_gh.harmonize import Method, Pass, ghost, harmonized_sum, per_sample
+from vatt_gh.harmonize import Method, Pass, ghost, harmonized_sum, known, per_sample
 from vatt_gh.harmonize.kernels import Use
 from vatt_gh.harmonize.rules import Lookup
 
@@ -122,11 +121,11 @@ def test_only_the_shared_parameters_decide():
 
 
 def test_a_parameter_without_a_rule_is_named_once(monkeypatch, caplog):
-    monkeypatch.setattr(sys.modules["vatt_gh.harmonize.ghost"], "_noted", set())
+    monkeypatch.setattr(known, "_noted", set())
     with caplog.at_level(logging.WARNING):
         harmonized(ghost, "gate")
         harmonized(ghost, "gate", microbatch=2)
-    named = [record.getMessage() for record in caplog.records if record.name.endswith("ghost")]
+    named = [record.getMessage() for record in caplog.records if record.name.endswith("known")]
     assert len(named) == 1 and named[0].startswith("gate/matrix: ")
     assert "(64 a sample), because the parameter is used by mul" in named[0]
 

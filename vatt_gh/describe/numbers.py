@@ -18,7 +18,7 @@ from vatt_gh import batch as names
 from vatt_gh.config import harmonizes
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
-from vatt_gh.harmonize.ghost import known_rules
+from vatt_gh.harmonize.known import known_rules
 from vatt_gh.harmonize.recording import Trace
 from vatt_gh.models.vatt import MODALITIES, Vatt, build
 from vatt_gh.training.gradients import LOSSES, REACH

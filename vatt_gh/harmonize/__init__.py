@@ -1,6 +1,8 @@
 """Cross-modality gradient harmonization, sample by sample; depends on nothing else here.
 
 library      harmonized_gradients: the front door, for any encoder and losses
+arguments    what it takes
+compare      compare_engines: holds `ghost` against `vmap` on a model
 attribution  what of the losses is one sample's
 conflict     inner products and cosines of one sample's gradients
 realign      coefficients that project out what conflicts
@@ -10,12 +12,19 @@ engine       what the engines have in common
 plain        the ordinary gradient, in microbatches
 per_sample   the `vmap` engine: gradients of single samples
 ghost        the `ghost` engine: the same numbers from what single layers saw
-recording    of layers' inputs and output cotangents, for the ghost engine
-rules        per-sample gradients of single layers
+dataflow     every use of each parameter, in the trace of one sample
+known        parameters whose uses all have a rule, and notes on the others
+rules        products and lookups: samples' inner products that need no samples' gradients
+kernels      the arithmetic of products
+views        parameters through reshapes and transposes
+recording    of what meets a parameter, and of the results' cotangents
+unit         the engines' sums, whatever the size of the losses
+trees        names of parameters in any tree
 devices      sums and maxima over devices
 """
 
 from vatt_gh.harmonize.attribution import feature_cotangents
+from vatt_gh.harmonize.compare import Comparison, compare_engines
 from vatt_gh.harmonize.conflict import cosines, inner_products
 from vatt_gh.harmonize.curriculum import gamma_schedule, sample_weights
 from vatt_gh.harmonize.engine import Pass
@@ -29,9 +38,11 @@ from vatt_gh.harmonize.unit import harmonized_sum
 
 __all__ = [
     "Coefficients",
+    "Comparison",
     "Harmonized",
     "Method",
     "Pass",
+    "compare_engines",
     "cosines",
     "feature_cotangents",
     "gamma_schedule",

@@ -58,8 +58,17 @@ def in_microbatches(
 
     Returns:
         The features of each pass, [B, ...], and the engine's second half.
+
+    Raises:
+        ValueError: microbatch does not divide B.
     """
     count = len(jax.tree.leaves(passes[0].inputs)[0])
+    if microbatch < 0 or (microbatch and count % microbatch):
+        divisors = [n for n in range(1, count + 1) if count % n == 0]
+        raise ValueError(
+            f"microbatch={microbatch} does not divide {count} samples: expected 0 or one of "
+            f"{', '.join(map(str, divisors))}"
+        )
     if microbatch in (0, count):
         return forward(passes)
 

@@ -7,7 +7,6 @@ the gradients are one contraction of what was recorded: there is no further back
 Parameters with a use that no rule knows have their gradients formed sample by sample, exactly.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from vatt_gh.harmonize.conflict import inner_products
-from vatt_gh.harmonize.dataflow import Other, Site
+from vatt_gh.harmonize.dataflow import Site
 from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.engine import (
     Cotangents,
@@ -26,18 +25,14 @@ from vatt_gh.harmonize.engine import (
     in_microbatches,
 )
 from vatt_gh.harmonize.kernels import Sketch, Use
+from vatt_gh.harmonize.known import known_rules, note
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.recording import Slot, Trace
-from vatt_gh.harmonize.rules import Rule
-from vatt_gh.harmonize.trees import Path, named, paths_of
+from vatt_gh.harmonize.trees import Path, paths_of
 
 Array = jax.Array
 Tree = Any
 Flat = dict[Path, Array]
-
-_log = logging.getLogger(__name__)
-_noted: set[str] = set()
-_SHOWN = 3  # parameters that a note names
 
 
 def ghost(
@@ -66,14 +61,21 @@ def ghost(
 
     Returns:
         As `per_sample`, the same numbers.
+
+    Raises:
+        ValueError: a sketch has no key.
     """
+    if sketch < 0 or (sketch and key is None):
+        raise ValueError(
+            f"sketch={sketch}: expected 0, or a number of random signs with key=jax.random.key(...)"
+        )
     params = varying_like(params, [p.inputs for p in passes])
     flat = dict(zip(paths_of(params), jax.tree.leaves(params), strict=True))
     traces = [Trace(encode, params, jax.tree.map(lambda x: x[0], p.inputs)) for p in passes]
     rules = known_rules(traces)
     used = set().union(*(trace.uses for trace in traces))
     rest = {path: x for path, x in flat.items() if path in used and path not in rules}
-    _note_rest(traces, rest)
+    note(traces, flat)
 
     def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
         recordings = [
@@ -116,23 +118,6 @@ def ghost(
         return [recording.features for recording in recordings], finish
 
     return in_microbatches(forward, encode, params, passes, microbatch)
-
-
-def known_rules(traces: Sequence[Trace]) -> dict[Path, Rule]:
-    """The rule of each parameter that a rule knows in all of its uses.
-
-    Args:
-        traces: of all passes.
-
-    Returns:
-        {path: rule}.
-    """
-    found = {}
-    for path in dict.fromkeys(path for trace in traces for path in trace.uses):
-        uses = [use for trace in traces for use in trace.uses.get(path, [])]
-        if all(isinstance(use, Site) and use.rule == uses[0].rule for use in uses):
-            found[path] = uses[0].rule
-    return found
 
 
 class _Recording:
@@ -195,29 +180,6 @@ class _Recording:
             return [Slot(s.x, s.y[n]) for s in slots], {path: x[n] for path, x in own.items()}
 
         return [of_loss(n) for n in range(len(cotangents))]
-
-
-def _note_rest(traces: Sequence[Trace], rest: Flat) -> None:
-    """Names in the log, once, what is formed sample by sample and takes more room than the data."""
-    by_reason: dict[str, list[Path]] = {}
-    for path, x in rest.items():
-        uses = [use for trace in traces for use in trace.uses.get(path, [])]
-        others = [use for use in uses if isinstance(use, Other)]
-        if max(x.shape, default=1) == x.size or (others == uses and all(o.small for o in uses)):
-            continue
-        reasons = dict.fromkeys(use.reason for use in others)
-        by_reason.setdefault(" and ".join(reasons) or "is used in several forms", []).append(path)
-    for reason, paths in by_reason.items():
-        names = ", ".join(map(named, paths[:_SHOWN]))
-        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-        note = (
-            f"{names}{more}: gradients are formed sample by sample, which is exact and takes "
-            f"samples x parameters of memory ({sum(rest[p].size for p in paths):,} a sample), "
-            f"because the parameter {reason}"
-        )
-        if note not in _noted:
-            _noted.add(note)
-            _log.warning("%s", note)
 
 
 def _rest_products(single: Sequence[Flat], shared: Callable[[Path], bool]) -> Array | float:

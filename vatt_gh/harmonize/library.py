@@ -1,23 +1,30 @@
 """Harmonized gradients of any encoder of independent samples, under any two or more losses."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vatt_gh.harmonize.arguments import (
+    Losses,
+    as_function,
+    as_list,
+    as_mask,
+    batch_size,
+    check_params,
+)
 from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.devices import normalised
 from vatt_gh.harmonize.engine import Encode, Pass
 from vatt_gh.harmonize.ghost import ghost
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.per_sample import per_sample
-from vatt_gh.harmonize.trees import Path
+from vatt_gh.harmonize.trees import Path, Tree
 from vatt_gh.harmonize.unit import harmonized_sum
 
 Array = jax.Array
-Tree = Any
 ENGINES = ("ghost", "vmap")
 BOTH = Method(realign=True, curriculum=True)
 
@@ -42,14 +49,14 @@ def harmonized_gradients(
     encoder: nn.Module | Encode,
     params: Tree,
     inputs: Tree,
-    losses: Callable[[Tree], Sequence[Array]],
+    losses: Callable[[Tree], Losses],
     *,
     method: Method = BOTH,
     gamma: Array | float = 0.0,
     attribution: str = "embedding",
     engine: str = "ghost",
     shared: Callable[[Path], bool] = lambda path: True,
-    complete: Array | None = None,
+    complete: Array | Sequence[bool] | None = None,
     microbatch: int = 0,
     sketch: int = 0,
     sketch_check: bool = False,
@@ -62,22 +69,29 @@ def harmonized_gradients(
     sum to the ordinary gradient of the summed losses, and that is what is returned where nothing
     conflicts and nothing is dropped.
 
+    Both engines give the same numbers, of any encoder. The ghost engine looks at every use of a
+    parameter in the trace of one sample; where each is a product with data or a lookup in a large
+    table, it needs no sample's gradients. All other parameters have theirs formed sample by
+    sample, which costs samples x parameters of memory; a parameter larger than the data that it
+    meets is then named in the log, once, with the use that is the reason. `compare_engines` shows
+    for a model of yours what is formed, and that the engines agree.
+
     Args:
-        encoder: a Flax module that is called with one sample, or a function (params, sample) ->
-            features. A sample's features must depend on that sample alone. What is not a
-            Flax layer is invisible to the ghost engine, which then does as "vmap" does.
-        params: nested dicts of arrays, of the encoder.
+        encoder: a Flax module that is called with one sample, or any function (params, sample) ->
+            features. A sample's features must depend on that sample alone.
+        params: tree of floating arrays, of the encoder.
         inputs: tree of [B, ...] arrays, one entry a sample. Random keys are inputs like others.
-        losses: features [B, ...] -> L >= 2 losses, each [] or, one value a sample, [B]; what is
-            not scalar is summed. They may couple samples, and devices by collectives.
+        losses: features [B, ...] -> L >= 2 losses, as a sequence, a dict, or an array [L, B]; each
+            [] or, one value a sample, [B]; what is not scalar is summed. They may couple samples,
+            and devices by collectives.
         method: realignment, curriculum, or both.
         gamma: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`.
         attribution: "embedding" or "anchor", see `feature_cotangents`.
-        engine: "ghost", or "vmap": slow, of any function.
+        engine: "ghost", or "vmap": the plain reading of the method, slow.
         shared: whether a parameter, by its path of names, is reached by all losses; inner
             products are taken over these.
-        complete: [B] bool, False for samples that lack one of the losses: they have no conflict,
-            and weight 1. None: all are complete.
+        complete: [B] of truth values, False for samples that lack one of the losses: they have no
+            conflict, and weight 1. None: all are complete.
         microbatch: samples whose encoder runs at a time; divides B; 0: all.
         sketch, sketch_check, key: of the ghost engine, see `ghost`.
         axis_name: named axis of the devices that share the batch, or None.
@@ -86,21 +100,23 @@ def harmonized_gradients(
         See Harmonized.
 
     Raises:
-        ValueError: an argument has a value that is not listed above, or there is one loss only.
+        ValueError: an argument has a value that is not listed above, there is one loss only, or
+            the module needs more than its parameters.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}: expected one of {', '.join(ENGINES)}")
-    encode = _as_function(encoder)
-    count = len(jax.tree.leaves(inputs)[0])
-    complete = jnp.ones(count, bool) if complete is None else complete
+    if engine == "vmap" and sketch:
+        raise ValueError(f"sketch={sketch}: expected 0, because engine='vmap' estimates nothing")
+    encode = as_function(encoder, params)
+    check_params(params, shared)
+    count = batch_size(inputs)
+    whole = as_mask(complete, count)
 
     def values_of(features: Tree) -> list[Array]:
-        return [jnp.asarray(value) for value in losses(features)]
+        return as_list(losses(features), count)
 
     features = jax.eval_shape(lambda p, x: jax.vmap(encode, (None, 0))(p, x), params, inputs)
     number = len(jax.eval_shape(values_of, features))
-    if number < 2:
-        raise ValueError(f"{number} loss: there is no conflict without a second one")
     common = {"losses": number, "shared": shared, "microbatch": microbatch}
     passes = [Pass(inputs, tuple(range(number)))]
     if engine == "vmap":
@@ -113,14 +129,8 @@ def harmonized_gradients(
         lambda given: pullback(given)[0], values, attribution, axis_name
     )
     gradients, decided = harmonized_sum(
-        finish, [dict(enumerate(cotangents))], method, gamma, complete, number
+        finish, [dict(enumerate(cotangents))], method, gamma, whole, number
     )
     gradients, _ = normalised(gradients, decided.weight, axis_name)
     totals = jnp.stack([jnp.sum(value).astype(jnp.float32) for value in values])
     return Harmonized(gradients, totals, features, decided)
-
-
-def _as_function(encoder: nn.Module | Encode) -> Encode:
-    if isinstance(encoder, nn.Module):
-        return lambda params, sample: encoder.apply({"params": params}, sample)
-    return encoder

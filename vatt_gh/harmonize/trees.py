@@ -19,7 +19,10 @@ def paths_of(tree: Tree) -> list[Path]:
         Keys of dicts, names of attributes and numbers in lists, as strings. The `value` of a box
         (nn.Partitioned, nnx.Variable) is no name: a kernel in a box is called as without one.
     """
-    return [_names(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    found = [_names(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    if len(set(found)) < len(found):  # a node that gives several leaves one name
+        found = [(*path, str(number)) for number, path in enumerate(found)]
+    return found
 
 
 def _names(path: tuple[Any, ...]) -> Path:

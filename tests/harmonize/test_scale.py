@@ -1,0 +1,87 @@
+"""Losses of any size: cosines, weights and projections are those of the same losses near one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vatt_gh.harmonize import Method, harmonized_gradients
+
+BATCH, TEMPERATURE, GAMMA = 6, 0.2, 0.1
+X = jax.random.normal(jax.random.key(0), (BATCH, 5, 7))
+TARGETS = jax.random.normal(jax.random.key(1), (2, BATCH, 3))
+PARAMS = {"w": 0.4 * jax.random.normal(jax.random.key(2), (7, 3))}
+SOFT = Method(realign=True, curriculum=True, soft_temperature=TEMPERATURE)
+
+
+def encode(p, x):
+    return jnp.tanh(x @ p["w"]).mean(axis=0)
+
+
+def run(engine, scales, x=X, **options):
+    def losses(features):
+        return [
+            jnp.float32(s) * jnp.sum((features - t) ** 2, axis=1)
+            for s, t in zip(scales, TARGETS, strict=True)
+        ]
+
+    options = {"method": SOFT, "gamma": GAMMA, "microbatch": 2} | options
+    return harmonized_gradients(encode, PARAMS, x, losses, engine=engine, **options)
+
+
+def by_hand(scales):
+    """The method on gradients of single samples, in float64."""
+
+    def gradient(x, t):
+        return jax.grad(lambda p: jnp.sum((encode(p, x) - t) ** 2))(PARAMS)["w"]
+
+    found = np.float64([[gradient(x, t[i]) for i, x in enumerate(X)] for t in TARGETS])
+    first, second = (s * g.reshape(BATCH, -1) for s, g in zip(scales, found, strict=True))
+    sizes = [np.linalg.norm(g, axis=1) for g in (first, second)]
+    cosine = (first * second).sum(axis=1) / sizes[0] / sizes[1]
+    weight = 1 / (1 + np.exp((GAMMA - cosine) / TEMPERATURE))
+    conflict = np.minimum(cosine, 0.0)
+    a = weight * (1 - conflict * sizes[1] / sizes[0])
+    b = weight * (1 - conflict * sizes[0] / sizes[1])
+    update = (a[:, None] * first + b[:, None] * second).sum(axis=0) / weight.mean()
+    return cosine, weight, np.stack([a, b], axis=1), update.reshape(7, 3)
+
+
+@pytest.mark.parametrize("engine", ["ghost", "vmap"])
+@pytest.mark.parametrize(
+    "scales",
+    [(1.0, 1.0), (1e-19, 1e-19), (1e19, 1e19), (1e-30, 1e-30), (1e30, 1e30), (1e-12, 1e12)],
+)
+def test_the_size_of_losses_decides_nothing(scales, engine):
+    found = run(engine, scales)
+    cosine, weight, scale, update = by_hand(scales)
+    assert cosine.min() < -0.1 and cosine.max() > 0.1, "the case must have both"
+    np.testing.assert_allclose(found.coefficients.cosine, cosine, atol=1e-6)
+    np.testing.assert_allclose(found.coefficients.weight, weight, rtol=1e-5)
+    np.testing.assert_allclose(found.coefficients.scale, scale, rtol=1e-4)
+    assert all(found.coefficients.defined)
+    size = np.abs(update).max()
+    np.testing.assert_allclose(found.gradients["w"] / size, update / size, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["ghost", "vmap"])
+def test_a_zero_gradient_has_no_cosine(engine):
+    found = run(engine, (1e-25, 0.0))
+    assert not any(found.coefficients.defined)
+    np.testing.assert_array_equal(found.coefficients.scale, 1.0)
+
+
+@pytest.mark.parametrize("engine", ["ghost", "vmap"])
+@pytest.mark.parametrize("scale", [np.nan, np.inf])
+def test_what_is_not_finite_shows(scale, engine):
+    found = run(engine, (1.0, scale))
+    assert np.isnan(found.gradients["w"]).all()
+    assert np.isnan(found.coefficients.cosine).all()
+
+
+@pytest.mark.parametrize("engine", ["ghost", "vmap"])
+def test_float16_cotangents_keep_their_digits(engine):
+    """Of features in float16 the smallest cotangents are 6e-8, far from what squares allow."""
+    small = run(engine, (1e-3, 1e-3), X.astype(jnp.float16))
+    one = run(engine, (1.0, 1.0), X.astype(jnp.float16))
+    np.testing.assert_allclose(small.coefficients.cosine, one.coefficients.cosine, atol=2e-2)

@@ -1,0 +1,100 @@
+"""Holds the ghost engine against vmap on a model and its data, before a long run trusts it."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from vatt_gh.harmonize.arguments import Losses, as_function
+from vatt_gh.harmonize.engine import Encode
+from vatt_gh.harmonize.known import reasons
+from vatt_gh.harmonize.library import harmonized_gradients
+from vatt_gh.harmonize.method import Method
+from vatt_gh.harmonize.recording import Trace
+from vatt_gh.harmonize.trees import Path, Tree, named, paths_of
+
+# Both parts of the method, without a threshold that a rounding could cross.
+_SMOOTH = Method(realign=True, curriculum=True, soft_temperature=0.5)
+_FLOOR = 1e-3  # of the whole gradient: what is smaller may be a rounding of zero
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """How far the ghost engine is from vmap.
+
+    Attributes:
+        differences: of each parameter's gradient: |ghost - vmap| / |vmap|, where less than a
+            thousandth of the whole gradient counts as that.
+        cosine: largest difference of a sample's cosine.
+        formed: parameters whose gradients the ghost engine forms sample by sample, and why.
+    """
+
+    differences: dict[Path, float]
+    cosine: float
+    formed: dict[Path, str]
+
+    @property
+    def worst(self) -> Path:
+        """The parameter that differs most."""
+        return max(self.differences, key=lambda path: self.differences[path])
+
+    def __str__(self) -> str:
+        lines = [
+            f"largest difference of a gradient: {self.differences[self.worst]:.1e} "
+            f"({named(self.worst)}), of a cosine: {self.cosine:.1e}"
+        ]
+        lines += [f"formed sample by sample: {named(p)} {why}" for p, why in self.formed.items()]
+        return "\n".join(lines)
+
+
+def compare_engines(
+    encoder: nn.Module | Encode,
+    params: Tree,
+    inputs: Tree,
+    losses: Callable[[Tree], Losses],
+    **options: Any,
+) -> Comparison:
+    """Compares the engines on given inputs; a few samples are enough.
+
+    In float32 differences are some 1e-6; what is larger by far is an error of this package, or an
+    encoder whose pullback is not linear in the cotangent.
+
+    Args:
+        encoder, params, inputs, losses: as for `harmonized_gradients`, outside of jit.
+        **options: attribution, shared, complete, microbatch, gamma: as there.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ValueError: an argument is a tracer of jit, or as for `harmonized_gradients`.
+    """
+    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((params, inputs))):
+        raise ValueError("compare_engines reports numbers: call it outside of jax.jit")
+
+    @jax.jit
+    def found(params: Tree, inputs: Tree) -> list[tuple[Tree, jax.Array]]:
+        results = [
+            harmonized_gradients(
+                encoder, params, inputs, losses, method=_SMOOTH, engine=engine, **options
+            )
+            for engine in ("ghost", "vmap")
+        ]
+        return [(result.gradients, result.coefficients.cosine) for result in results]
+
+    ghost, vmap = jax.device_get(found(params, inputs))
+    pairs = list(zip(jax.tree.leaves(ghost[0]), jax.tree.leaves(vmap[0]), strict=True))
+    sizes = [float(np.linalg.norm(np.float64(expected).ravel())) for _, expected in pairs]
+    least = max(_FLOOR * float(np.linalg.norm(sizes)), np.finfo(np.float32).tiny)
+    apart = [float(np.linalg.norm((np.float64(a) - np.float64(b)).ravel())) for a, b in pairs]
+    ratios = [error / max(size, least) for error, size in zip(apart, sizes, strict=True)]
+    sample = jax.tree.map(lambda x: x[0], inputs)
+    trace = Trace(as_function(encoder, params), params, sample)
+    return Comparison(
+        dict(zip(paths_of(params), ratios, strict=True)),
+        float(np.max(np.abs(ghost[1] - vmap[1]))),
+        reasons([trace]),
+    )
