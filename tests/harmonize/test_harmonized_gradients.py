@@ -161,10 +161,13 @@ def test_losses_that_do_not_fit_are_refused():
         )
 
 
-def test_the_example_of_the_readme_learns_and_drops():
-    [code] = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+def test_the_example_of_the_readme_learns_and_drops(capsys):
+    code, check = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     variables = {}
     exec(compile(code, "README.md", "exec"), variables)
+    exec(compile(check, "README.md", "exec"), variables)
+    [largest] = re.findall(r"largest difference of a gradient: (\S+)", capsys.readouterr().out)
+    assert float(largest) < 1e-5
     found = variables["found"]
     assert np.isfinite(found.losses).all()
     assert float(found.losses[1]) < 0.5 * float(jnp.sum(variables["number"] ** 2))

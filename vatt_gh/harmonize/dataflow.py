@@ -30,14 +30,13 @@ INSIDE = {
     primitives.scan_p: "jaxpr",
 }
 _SAME = {primitives.copy_p, primitives.sharding_constraint_p, primitives.name_p}
-# What puts a parameter beside all elements of data, or makes as many of it.
+# What puts a parameter beside all elements of data, or makes more of it.
 _BESIDE = {
     primitives.add_p,
     primitives.sub_p,
     primitives.mul_p,
     primitives.div_p,
     primitives.broadcast_in_dim_p,
-    primitives.gather_p,
 }
 _MODES = {
     GatherScatterMode.FILL_OR_DROP,
@@ -271,4 +270,5 @@ def _other(equation: JaxprEqn, given: list[_Known], number: int) -> Other:
     size, result = equation.invars[number].aval.size, equation.outvars[0].aval.size
     beside = primitive in _BESIDE and (result > size or (result == size and data))
     joined = primitive is primitives.concatenate_p and data
-    return Other(f"is used by {primitive.name}", beside or joined)
+    looked_up = primitive is primitives.gather_p and result >= size
+    return Other(f"is used by {primitive.name}", beside or joined or looked_up)

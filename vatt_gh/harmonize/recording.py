@@ -6,6 +6,7 @@ pullback, so that recording works inside rematerialised blocks too, where a laye
 the backward pass alone. In a loop every turn has its slot: turns are rows of the layer's input.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -183,8 +184,10 @@ class _Recorder:
 
 
 def _evaluated(equation: JaxprEqn, operands: Sequence[Array]) -> list[Array]:
-    primitive = equation.primitive
-    with equation.ctx.manager:
+    primitive, scope = equation.primitive, str(equation.source_info.name_stack)
+    # With its name: profiles show to which module an operation belongs.
+    named = jax.named_scope(scope) if scope else contextlib.nullcontext()
+    with equation.ctx.manager, named:
         found = primitive.bind(*operands, **primitive.get_bind_params(equation.params))
     return list(found) if primitive.multiple_results else [found]
 
