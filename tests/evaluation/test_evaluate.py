@@ -33,10 +33,9 @@ def setup():
         }
 
     sample = {m: clips(1)[m][0] for m in ("video", "audio", "text")}
-    params, statistics = jax.jit(model.init)(jax.random.key(0), sample)
-    return SimpleNamespace(
-        config=config, model=model, params=params, statistics=statistics, clips=clips
-    )
+    init = jax.jit(model.init)
+    weights, others = (init(jax.random.key(seed), sample) for seed in (0, 1))
+    return SimpleNamespace(config=config, model=model, weights=weights, others=others, clips=clips)
 
 
 def cut(batch, first, last):
@@ -45,9 +44,9 @@ def cut(batch, first, last):
 
 def test_batches_and_padding_change_nothing(setup):
     five = setup.clips(5)
-    arguments = (setup.model, setup.params, setup.statistics)
-    padded = embed_clips(*arguments, [cut(five, 0, 4), cut(five, 4, 5)], 4)
-    alone = embed_clips(*arguments, [cut(five, k, k + 1) for k in range(5)], 1)
+    arguments = (setup.model, [setup.weights])
+    [padded] = embed_clips(*arguments, [cut(five, 0, 4), cut(five, 4, 5)], 4)
+    [alone] = embed_clips(*arguments, [cut(five, k, k + 1) for k in range(5)], 1)
     for kind in ("features", "embeddings"):
         left, right = getattr(padded, kind), getattr(alone, kind)
         assert left.keys() == right.keys()
@@ -60,26 +59,28 @@ def test_batches_and_padding_change_nothing(setup):
 
 def test_clips_keep_what_they_are_in_their_order(setup):
     five = setup.clips(5)
-    arguments = (setup.model, setup.params, setup.statistics)
-    clips = embed_clips(*arguments, [cut(five, 0, 3), cut(five, 3, 5)], 3)
+    clips, moved = embed_clips(
+        setup.model, [setup.weights, setup.others], [cut(five, 0, 3), cut(five, 3, 5)], 3
+    )
     assert clips.captions.tolist() == [f"caf\u00e9 {k}" for k in range(5)]
     assert clips.video_ids.tolist() == [f"vid\u00e9o{k}" for k in range(5)]
     for name in ("start", "end", "audio_mask"):
         np.testing.assert_array_equal(getattr(clips, name), five[name])
     assert clips.frames.dtype == np.uint8
     np.testing.assert_array_equal(clips.frames, five["video"])
-    features, embeddings = jax.jit(setup.model.embed)(
-        setup.params, setup.statistics, {m: five[m] for m in ("video", "audio", "text")}
-    )
-    for name in features:
-        np.testing.assert_allclose(clips.features[name], features[name], rtol=1e-4, atol=1e-5)
-    for name in embeddings:
-        np.testing.assert_allclose(clips.embeddings[name], embeddings[name], rtol=1e-4, atol=1e-5)
+    inputs = {m: five[m] for m in ("video", "audio", "text")}
+    for weights, seen in ((setup.weights, clips), (setup.others, moved)):
+        features, embeddings = jax.jit(setup.model.embed)(*weights, inputs)
+        for name in features:
+            np.testing.assert_allclose(seen.features[name], features[name], rtol=1e-4, atol=1e-5)
+        for name, x in embeddings.items():
+            np.testing.assert_allclose(seen.embeddings[name], x, rtol=1e-4, atol=1e-5)
+    assert np.abs(clips.features["video"] - moved.features["video"]).max() > 1e-3
 
 
 def test_no_clip_is_said(setup):
     with pytest.raises(UserError, match="no clip to evaluate"):
-        embed_clips(setup.model, setup.params, setup.statistics, [], 4)
+        embed_clips(setup.model, [setup.weights], [], 4)
 
 
 def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
@@ -88,42 +89,69 @@ def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
     from vatt_gh.data.text import build_vocabulary
     from vatt_gh.demo.truth import Truth
     from vatt_gh.evaluation.evaluate import evaluate, similarity_of
+    from vatt_gh.evaluation.retrieval import expected_scores
 
     source = open_source([small_records])
     words = build_vocabulary(word_counts([source]), WORDS)
     truth = Truth.load(small_corpus / "alignment.jsonl")
     asked = []
 
-    def labels_of(video, start, end):
-        asked.append((video, float(start), float(end)))
-        window = truth.window(video, float(start), float(end))
-        return window.motion, window.colour
+    class Planted:
+        def classes(self, video, start, end):
+            asked.append((video, float(start), float(end)))
+            window = truth.window(video, float(start), float(end))
+            return window.motion, window.colour
+
+        def similarity(self, clips):
+            return np.eye(len(clips.captions))[::-1]
 
     config = setup.config.copy_and_resolve_references()
     config.eval.batch_size = 4
-    arguments = (setup.model, setup.params, setup.statistics, source, words)
-    results, clips = evaluate(*arguments, config, labels_of)
+    arguments = (setup.model, setup.weights, setup.others, source, words, config)
+    results, clips = evaluate(*arguments, Planted())
     count = results["clips"]
     assert count == len(clips.captions) > 8
     said = {line["text"] for name in truth.video_ids for line in truth.captions(name)}
     assert set(clips.captions) <= said
-    assert asked == list(zip(clips.video_ids, clips.start, clips.end, strict=True))
+    # Once for each of the two models.
+    assert asked == 2 * list(zip(clips.video_ids, clips.start, clips.end, strict=True))
     text = clips.embeddings["text_to_video"][:, 0]
     video = clips.embeddings["video_to_text"]
     cosines = [[x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in video] for x in text]
     np.testing.assert_allclose(similarity_of(clips), cosines, atol=1e-5)
+    # With the weights exchanged, what was untrained is scored.
+    other, _ = evaluate(setup.model, setup.others, setup.weights, *arguments[3:], Planted())
     rank = [sum(row >= row[k]) for k, row in enumerate(similarity_of(clips))]
     assert results["retrieval"]["r5"] == {
         "value": pytest.approx(np.mean(np.array(rank) <= 5)),
         "chance": pytest.approx(5 / count),
+        "untrained": other["retrieval"]["r5"]["value"],
+        "ceiling": expected_scores(Planted().similarity(clips))["r5"],
     }
     assert results["retrieval"]["median_rank"]["value"] == np.median(rank)
-    classes = np.array([labels_of(*row) for row in asked[:count]])
+    classes = np.array([Planted().classes(*row) for row in asked[:count]])
     for column, name in enumerate(("video_accuracy", "audio_accuracy")):
         largest = np.unique(classes[:, column], return_counts=True)[1].max()
         score = results["probe"][name]
         assert 0 <= score["value"] <= 1
         assert score["chance"] == pytest.approx(largest / count)
-    without, _ = evaluate(*arguments, config)
+        assert score["untrained"] == other["probe"][name]["value"]
+        assert other["probe"][name]["untrained"] == score["value"]
+        assert "ceiling" not in score
+    without, _ = evaluate(*arguments)
     assert without.keys() == {"clips", "retrieval"}
-    assert without["retrieval"] == results["retrieval"]
+    for name, score in without["retrieval"].items():
+        assert score == {k: v for k, v in results["retrieval"][name].items() if k != "ceiling"}
+
+
+def test_a_model_without_training_scores_untrained(setup, small_records):
+    from vatt_gh.data.records import open_source
+    from vatt_gh.data.sources import word_counts
+    from vatt_gh.data.text import build_vocabulary
+    from vatt_gh.evaluation.evaluate import evaluate
+
+    source = open_source([small_records])
+    words = build_vocabulary(word_counts([source]), WORDS)
+    results, _ = evaluate(setup.model, setup.weights, setup.weights, source, words, setup.config)
+    for score in results["retrieval"].values():
+        assert score["value"] == score["untrained"]

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from vatt_gh.evaluation.retrieval import ranks, retrieval_scores, similarities, unit
+from vatt_gh.evaluation.retrieval import (
+    expected_scores,
+    ranks,
+    retrieval_scores,
+    similarities,
+    unit,
+)
 
 
 def test_ranks_by_hand():
@@ -74,3 +80,23 @@ def test_similarities_that_are_no_numbers_are_refused(bad):
     similarity[1, 2] = bad
     with pytest.raises(ValueError, match="must be finite"):
         retrieval_scores(similarity)
+
+
+def test_an_oracle_reaches_the_ceiling():
+    """The ceiling is the mean over all orders of clips that the oracle cannot tell apart."""
+    rng = np.random.default_rng(2)
+    knows = rng.integers(0, 4, (60, 60))
+    np.fill_diagonal(knows, 3)
+    ceiling = expected_scores(knows)
+    drawn = [retrieval_scores(knows + 0.5 * rng.uniform(size=knows.shape)) for _ in range(400)]
+    for name in ("r1", "r5", "r10"):
+        mean = np.mean([scores[name]["value"] for scores in drawn])
+        assert ceiling[name] == pytest.approx(mean, abs=0.01)
+    orders = [ranks(knows + 0.5 * rng.uniform(size=knows.shape)) for _ in range(400)]
+    assert ceiling["median_rank"] == pytest.approx(np.median(np.mean(orders, axis=0)), abs=0.5)
+    assert 0 < ceiling["r1"] < ceiling["r5"] < ceiling["r10"] < 1
+
+
+def test_an_oracle_that_is_wrong_of_a_clip_finds_it_later():
+    knows = np.array([[1, 2, 1], [0, 1, 0], [3, 3, 1]])
+    assert expected_scores(knows) == {"r1": 1 / 3, "r5": 1.0, "r10": 1.0, "median_rank": 2.5}

@@ -1,6 +1,7 @@
 """What is said about a scene: varied English, timed as speech recognition times it."""
 
 import dataclasses
+import functools
 import itertools
 import re
 
@@ -40,6 +41,21 @@ _TEMPLATES = (
     "that nice {colour} {shape} again",
 )
 _FILLERS = ("um", "so", "you know", "okay", "alright", "and then", "like", "uh")
+
+
+@functools.cache
+def attributes_said(text: str) -> frozenset[str]:
+    """Names the attributes of a scene that a caption speaks of.
+
+    Args:
+        text: a caption that `phrase` made.
+
+    Returns:
+        Shapes, colours and motions.
+    """
+    return frozenset(
+        name for name, ways in WORDS.items() if any(re.search(rf"\b{way}\b", text) for way in ways)
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""All scores of a trained model on held-out clips."""
+"""All scores of a trained model on held-out clips, beside what they would be without training."""
 
 from contextlib import closing
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -9,46 +9,70 @@ from ml_collections import ConfigDict
 from vatt_gh.data.pipeline import captioned_clips
 from vatt_gh.data.records import Source
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.evaluation.features import Clips, embed_clips
+from vatt_gh.evaluation.features import Clips, Weights, embed_clips
 from vatt_gh.evaluation.linear_probe import probe_accuracy
-from vatt_gh.evaluation.retrieval import retrieval_scores, similarities
+from vatt_gh.evaluation.retrieval import expected_scores, retrieval_scores, similarities
 from vatt_gh.models.vatt import Vatt
+
+Scores = dict[str, dict[str, dict[str, float]]]
+
+
+class Known(Protocol):
+    """What is known of clips whose content was planted."""
+
+    def classes(self, video: str, start: float, end: float) -> tuple[str, str]:
+        """Classes of a clip: of its picture, of its sound."""
+
+    def similarity(self, clips: Clips) -> np.ndarray:
+        """[N, N] of captions with clips, by what a caption says and a clip shows."""
 
 
 def evaluate(
     model: Vatt,
-    params: Any,
-    statistics: Any,
+    trained: Weights,
+    untrained: Weights,
     source: Source,
     words: list[str],
     config: ConfigDict,
-    labels_of: Any = None,
+    known: Known | None = None,
 ) -> tuple[dict[str, Any], Clips]:
     """Scores a model: zero-shot text-to-video retrieval and, where classes are known, probes.
 
     Args:
         model: built without an axis name.
-        params: parameters of towers and heads.
-        statistics: the heads' batch statistics.
+        trained: what is scored.
+        untrained: the weights that training started from, or would have.
         source: the held-out records.
         words: the run's vocabulary.
         config: the whole configuration.
-        labels_of: (video_id, start s, end s) -> classes of the clip, (of its picture, of its
-            sound); None: no probes.
+        known: of the clips; None: no probes and no ceiling.
 
     Returns:
-        {'clips': n, 'retrieval': {...}, 'probe': {...}}, every score {'value', 'chance'}; and
-        the clips with their embeddings.
+        {'clips': n, 'retrieval': {...}, 'probe': {...}}, every score {'value', 'chance',
+        'untrained': the untrained model's value on the same clips, 'ceiling': an oracle's that
+        knows what captions say and clips show, where that is known}; and the clips as the trained
+        model sees them.
     """
     tokenizer = Tokenizer(words, config.data.words)
     # Closed at an error too: tf.data hangs where the interpreter ends before its iterators.
     with closing(captioned_clips(source, tokenizer, config)) as batches:
-        clips = embed_clips(model, params, statistics, batches, config.eval.batch_size)
-    results: dict[str, Any] = {"clips": len(clips.captions)}
-    results["retrieval"] = retrieval_scores(similarity_of(clips))
-    if labels_of is not None:
+        both = embed_clips(model, (trained, untrained), batches, config.eval.batch_size)
+    results, reference = (_scores(clips, known) for clips in both)
+    for group, scores in results.items():
+        for name, score in scores.items():
+            score["untrained"] = reference[group][name]["value"]
+    clips = both[0]
+    if known is not None:
+        for name, value in expected_scores(known.similarity(clips)).items():
+            results["retrieval"][name]["ceiling"] = value
+    return {"clips": len(clips.captions), **results}, clips
+
+
+def _scores(clips: Clips, known: Known | None) -> Scores:
+    results: Scores = {"retrieval": retrieval_scores(similarity_of(clips))}
+    if known is not None:
         where = zip(clips.video_ids, clips.start, clips.end, strict=True)
-        seen, heard = np.array([labels_of(*clip) for clip in where]).T
+        seen, heard = np.array([known.classes(*clip) for clip in where]).T
         sound = clips.audio_mask
         results["probe"] = {
             "video_accuracy": probe_accuracy(clips.features["video"], seen, clips.video_ids),
@@ -56,7 +80,7 @@ def evaluate(
                 clips.features["audio"][sound], heard[sound], clips.video_ids[sound]
             ),
         }
-    return results, clips
+    return results
 
 
 def similarity_of(clips: Clips) -> np.ndarray:

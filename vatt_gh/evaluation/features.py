@@ -1,7 +1,7 @@
 """Features and embeddings of a stream of clips."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -35,20 +35,23 @@ class Clips:
     frames: np.ndarray
 
 
+# Parameters of towers and heads, and the heads' batch statistics.
+Weights = tuple[Any, Any]
+
+
 def embed_clips(
-    model: Vatt, params: Any, statistics: Any, batches: Iterable[dict[str, np.ndarray]], size: int
-) -> Clips:
-    """Runs the model over clips: all tokens, no dropout.
+    model: Vatt, weights: Sequence[Weights], batches: Iterable[dict[str, np.ndarray]], size: int
+) -> list[Clips]:
+    """Runs models of the same form over clips, which are read once: all tokens, no dropout.
 
     Args:
         model: built without an axis name.
-        params: parameters of towers and heads.
-        statistics: the heads' batch statistics.
+        weights: of each model.
         batches: of `data.pipeline.captioned_clips`.
         size: clips a batch; a smaller last one is padded, so that one compilation serves all.
 
     Returns:
-        All clips in order.
+        All clips in order, as each model sees them.
 
     Raises:
         UserError: there is no clip.
@@ -58,8 +61,8 @@ def embed_clips(
     for batch in batches:
         count = len(batch["video_id"])
         inputs = {m: _pad(batch[m], size) for m in MODALITIES}
-        out = jax.tree.map(lambda x, n=count: np.asarray(x)[:n], embed(params, statistics, inputs))
-        parts.append((*out, batch))
+        out = [embed(params, statistics, inputs) for params, statistics in weights]
+        parts.append((jax.tree.map(lambda x, n=count: np.asarray(x)[:n], out), batch))
     if not parts:
         raise UserError(
             "There is no clip to evaluate.",
@@ -71,19 +74,23 @@ def embed_clips(
     def join(pieces: list[Any]) -> Any:
         return jax.tree.map(lambda *xs: np.concatenate(xs), *pieces)
 
-    host = join([{k: b[k] for k in ("start", "end", "audio_mask")} for *_, b in parts])
+    host = join([{k: b[k] for k in ("start", "end", "audio_mask")} for _, b in parts])
     words = {
-        k: np.array([x.decode("utf-8") for *_, b in parts for x in b[k]])
+        k: np.array([x.decode("utf-8") for _, b in parts for x in b[k]])
         for k in ("caption", "video_id")
     }
-    return Clips(
-        features=join([features for features, *_ in parts]),
-        embeddings=join([embeddings for _, embeddings, _ in parts]),
-        captions=words["caption"],
-        video_ids=words["video_id"],
-        frames=np.concatenate([b["video"] for *_, b in parts]),
-        **host,
-    )
+    frames = np.concatenate([b["video"] for _, b in parts])
+    return [
+        Clips(
+            features=features,
+            embeddings=embeddings,
+            captions=words["caption"],
+            video_ids=words["video_id"],
+            frames=frames,
+            **host,
+        )
+        for features, embeddings in join([seen for seen, _ in parts])
+    ]
 
 
 def _pad(x: np.ndarray, size: int) -> np.ndarray:

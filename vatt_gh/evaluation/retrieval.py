@@ -64,6 +64,24 @@ def ranks(similarity: np.ndarray) -> np.ndarray:
     return np.sum(similarity >= own, axis=1)
 
 
+def expected_scores(similarity: np.ndarray) -> dict[str, float]:
+    """The measures of `retrieval_scores`, where clips that are equally similar come in any order.
+
+    For an oracle that knows what queries ask for: several clips answer the same query.
+
+    Args:
+        similarity: [N, N], query by clip; the clip of query i is i.
+
+    Returns:
+        {'r1', 'r5', 'r10': expected share, 'median_rank': median of the expected ranks}.
+    """
+    own = np.diagonal(similarity)[:, None]
+    before, equal = np.sum(similarity > own, axis=1), np.sum(similarity == own, axis=1)
+    found = {f"r{k}": np.clip((k - before) / equal, 0.0, 1.0).mean() for k in (1, 5, 10)}
+    found["median_rank"] = np.median(before + (equal + 1) / 2)
+    return {name: float(value) for name, value in found.items()}
+
+
 def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
     """Recall at 1, 5 and 10, and the median rank, each beside what guessing gives.
 

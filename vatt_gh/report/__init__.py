@@ -1,11 +1,12 @@
 """Pictures and pages about a run; knows row files and arrays, and nothing of training."""
 
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
-from vatt_gh.report.page import Score, flatten_scores, write_index
+from vatt_gh.report.page import REFERENCES, Score, flatten_scores, write_index
 from vatt_gh.report.plots import cosine_by_truth, cosine_over_time, curriculum, loss_curves
 from vatt_gh.report.rows import read_jsonl
 
 __all__ = [
+    "REFERENCES",
     "RetrievalExample",
     "Score",
     "cosine_by_truth",

@@ -36,6 +36,8 @@ figcaption p { margin: 0; color: #444; }
 img { width: 100%; height: auto; border: 1px solid #e0e0e0; box-sizing: border-box; }
 """.strip()
 
+# What a score is read beside, in the order of the columns.
+REFERENCES = ("chance", "untrained", "ceiling")
 # Measures of which less is better; of all others more is.
 _LESS_IS_BETTER = ("rank", "loss", "error")
 
@@ -49,19 +51,16 @@ class Score:
         measure: its name, such as "r1".
         value: what was measured; None where it is null, not a number or infinite.
         chance: what guessing would give; None where it is unknown.
+        untrained: what the model had before training; None where it is unknown.
+        ceiling: what an oracle would have; None where it is unknown.
     """
 
     group: str
     measure: str
     value: float | None
-    chance: float | None
-
-    @property
-    def ratio(self) -> float | None:
-        """The value as a multiple of chance; None where either is missing or chance is 0."""
-        if self.value is None or not self.chance:
-            return None
-        return self.value / self.chance
+    chance: float | None = None
+    untrained: float | None = None
+    ceiling: float | None = None
 
     @property
     def better(self) -> str:
@@ -73,7 +72,8 @@ def flatten_scores(results: Mapping[str, Any]) -> list[Score]:
     """Lists the numbers of results.json in file order.
 
     Args:
-        results: nested groups; a leaf is {"value": number, "chance": number} or a bare number.
+        results: nested groups; a leaf is {"value": number}, with "chance", "untrained" and
+            "ceiling" where they are known, or a bare number.
             What is neither a group nor a number (text, lists) is left out.
 
     Returns:
@@ -142,9 +142,10 @@ def _flatten(node: Mapping[str, Any], group: str) -> list[Score]:
         if isinstance(leaf, Mapping) and "value" not in leaf:
             scores += _flatten(leaf, f"{group} / {key}" if group else key)
         elif isinstance(leaf, Mapping):
-            scores.append(Score(group, key, _number(leaf["value"]), _number(leaf.get("chance"))))
+            known = [_number(leaf.get(name)) for name in ("value", *REFERENCES)]
+            scores.append(Score(group, key, *known))
         elif leaf is None or (isinstance(leaf, (int, float)) and not isinstance(leaf, bool)):
-            scores.append(Score(group, key, _number(leaf), None))
+            scores.append(Score(group, key, _number(leaf)))
     return scores
 
 
@@ -187,23 +188,20 @@ def _scores(scores: Sequence[Score]) -> str:
         return '<p class="note">This run measured no scores.</p>'
     rows = []
     for score in scores:
-        ratio = better = ""
-        if score.ratio is not None:
-            ratio, better = f"{score.ratio:.2f} \N{MULTIPLICATION SIGN}", score.better
+        known = [_shown(getattr(score, name), "") for name in REFERENCES]
+        numbers = [_shown(score.value, "not measured"), *known]
+        cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
+        better = score.better if any(known) else ""
         rows.append(
             f"<tr><td>{html.escape(score.group)}</td><td>{html.escape(score.measure)}</td>"
-            f'<td class="number">{_shown(score.value, "not measured")}</td>'
-            f'<td class="number">{_shown(score.chance, "")}</td>'
-            f'<td class="number">{ratio}</td><td>{better}</td></tr>'
+            f"{cells}<td>{better}</td></tr>"
         )
-    head = (
-        "<thead><tr><th></th><th>measure</th>"
-        '<th class="number">value</th><th class="number">chance</th>'
-        '<th class="number">value / chance</th><th>better is</th></tr></thead>'
-    )
+    names = "".join(f'<th class="number">{name}</th>' for name in ("value", *REFERENCES))
+    head = f"<thead><tr><th></th><th>measure</th>{names}<th>better is</th></tr></thead>"
     note = (
-        '<p class="note">Chance is what guessing would give on the same data; '
-        "a run that has learnt nothing scores 1 \N{MULTIPLICATION SIGN} chance.</p>"
+        '<p class="note">All on the same clips. Chance is what guessing gives; untrained is this '
+        "model before its training, which a score must beat to mean that anything was learnt; "
+        "the ceiling is what an oracle gives that knows what captions say and clips show.</p>"
     )
     return "\n".join(
         ['<table class="scores">', head, "<tbody>", *rows, "</tbody>", "</table>", note]

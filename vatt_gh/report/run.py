@@ -56,7 +56,7 @@ def write_report(
         "For every sample, the cosine between its video-audio and its video-text gradient in the "
         "shared parameters. Below zero the two losses pull the shared weights apart.",
     )
-    if aligned is not None:
+    if aligned is not None and (workdir / "samples.jsonl").exists():
         groups = cosines_by_truth(read_jsonl(workdir / "samples.jsonl"), aligned)
         add(
             "cosines_by_truth.png",

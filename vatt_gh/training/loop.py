@@ -260,15 +260,17 @@ def zero_sample(config: ConfigDict) -> dict[str, np.ndarray]:
 
 def load_for_evaluation(
     config: ConfigDict, workdir: Path, source: Source, words: list[str]
-) -> tuple[Vatt, TrainState]:
-    """The model of a work directory with the parameters of its newest checkpoint.
+) -> tuple[Vatt, TrainState, TrainState]:
+    """The model of a work directory, as it was drawn and as its newest checkpoint has it.
+
+    The drawn state is that of a run without config.init_from.
 
     Raises:
         UserError: there is no checkpoint, or it does not fit the configuration.
     """
     model = build(config, words=len(words), audio_rate=source.audio_rate)
     optimizer = keras_adam(lambda step: step * 0.0, **config.train.adam)
-    like = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
+    drawn = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
     with Checkpoints(workdir, config) as checkpoints:
-        state, _ = checkpoints.restore(like)
-    return model, state
+        state, _ = checkpoints.restore(drawn)
+    return model, drawn, state

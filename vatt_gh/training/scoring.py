@@ -10,11 +10,12 @@ from ml_collections import ConfigDict
 from vatt_gh.data.records import open_source
 from vatt_gh.data.sources import find_or_build
 from vatt_gh.data.text import read_vocabulary
+from vatt_gh.demo.narration import attributes_said
 from vatt_gh.demo.truth import Truth
 from vatt_gh.evaluation.evaluate import evaluate, similarity_of
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.retrieval import ranks
-from vatt_gh.report import RetrievalExample
+from vatt_gh.report import REFERENCES, RetrievalExample
 from vatt_gh.report.run import Aligned, write_report
 from vatt_gh.training.loop import load_for_evaluation
 
@@ -46,11 +47,10 @@ def evaluate_workdir(
     source = open_source(find_or_build(held_out), data.manual_dir, data.split)
     source.unreadable.log = workdir / "skipped.jsonl"
     words = read_vocabulary(workdir / "vocabulary.txt")
-    model, state = load_for_evaluation(config, workdir, source, words)
-    labels_of = _labels(config.eval.truth) if config.eval.truth else None
-    results, clips = evaluate(
-        model, state.params, state.statistics, source, words, config, labels_of
-    )
+    model, drawn, state = load_for_evaluation(config, workdir, source, words)
+    known = Planted(Truth.load(Path(config.eval.truth))) if config.eval.truth else None
+    weights = [(s.params, s.statistics) for s in (state, drawn)]
+    results, clips = evaluate(model, *weights, source, words, config, known)
     results["step"], results["unreadable"] = int(state.step), len(source.unreadable)
     partial = workdir / "results.partial"
     partial.write_text(json.dumps(results, indent=1) + "\n")
@@ -61,15 +61,24 @@ def evaluate_workdir(
     return results
 
 
-def _labels(path: str) -> Any:
-    """Classes by what can be seen (shape and colour) and by what can be heard (shape, motion)."""
-    truth = Truth.load(Path(path))
+class Planted:
+    """What was planted in a rendered corpus, see evaluate.Known."""
 
-    def classes(video: str, start: float, end: float) -> tuple[str, str]:
-        window = truth.window(video, float(start), float(end))
+    def __init__(self, truth: Truth):
+        self._truth = truth
+
+    def classes(self, video: str, start: float, end: float) -> tuple[str, str]:
+        """By what can be seen (shape and colour) and by what can be heard (shape, motion)."""
+        window = self._truth.window(video, float(start), float(end))
         return f"{window.colour} {window.shape}", f"{window.shape} {window.motion}"
 
-    return classes
+    def similarity(self, clips: Clips) -> np.ndarray:
+        """How many of the attributes that a caption names a clip shows."""
+        where = zip(clips.video_ids, clips.start, clips.end, strict=True)
+        windows = [self._truth.window(video, float(a), float(b)) for video, a, b in where]
+        shown = [{w.shape, w.colour, w.motion} for w in windows]
+        said = [attributes_said(str(caption)) for caption in clips.captions]
+        return np.array([[len(query & clip) for clip in shown] for query in said])
 
 
 def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
@@ -92,9 +101,10 @@ def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
 
 
 def print_scores(results: dict[str, Any]) -> None:
-    """Prints every score with what guessing gives."""
-    print(f"{results['clips']} held-out clips")
+    """Prints every score beside what it would be without the model, training or errors."""
+    heads = "".join(f"{name:>11}" for name in REFERENCES)
+    print(f"{results['clips']:5} held-out clips {'score':>12}{heads}")
     for group in ("retrieval", "probe"):
         for name, score in results.get(group, {}).items():
-            label = f"{group}.{name}"
-            print(f"  {label:22} {score['value']:8.3f}   chance {score['chance']:8.3f}")
+            known = [f"{score[r]:11.3f}" if r in score else " " * 11 for r in REFERENCES]
+            print(f"  {f'{group}.{name}':22} {score['value']:8.3f}{''.join(known)}")
