@@ -399,6 +399,28 @@ def of_nnx():
     return lambda p, x: nnx.merge(graph, p)(x), params, frames()
 
 
+def of_two_dtypes(p, x):
+    narrow = (x.astype(jnp.bfloat16) * 0.0).astype(jnp.bfloat16) @ p["w"].astype(jnp.bfloat16)
+    return jnp.tanh(x @ p["w"] + narrow.astype(jnp.float32)).mean(axis=0)
+
+
+def rule_with_a_closure(p, x):
+    mask = jnp.cos(x)
+    masked = jax.custom_jvp(lambda y: y * mask)
+    masked.defjvp(lambda given, moved: (given[0] * mask, moved[0] * mask))
+    return jnp.tanh(masked(jnp.tanh(x @ p["v"])) @ p["w"]).mean(axis=0)
+
+
+def loops_in_checkpoints(p, x):
+    @jax.checkpoint
+    def outer(carry, frame):
+        inner = jax.checkpoint(lambda c, _: (jnp.tanh(c @ p["w"] + frame), c @ p["v"]))
+        carry, seen = jax.lax.scan(inner, carry, None, length=2, unroll=2)
+        return carry, seen.sum(axis=0)
+
+    return jax.checkpoint(lambda y: jax.lax.scan(outer, y[0], y, reverse=True)[1].mean(axis=0))(x)
+
+
 ENCODERS = {
     "embedded positions": of_function(position_embedding),
     "learned queries": of_function(learned_queries),
@@ -470,6 +492,18 @@ ENCODERS = {
         lambda p, x: jnp.tanh(x @ p["w"]).mean(axis=0) + p["w"][0], w=(WIDTH, FEATURES)
     ),
     "nnx": of_nnx,
+    "two dtypes": plain(of_two_dtypes, w=(WIDTH, FEATURES)),
+    "rule with a closure": plain(rule_with_a_closure, v=(WIDTH, WIDTH), w=(WIDTH, FEATURES)),
+    "loops in checkpoints": plain(loops_in_checkpoints, w=(WIDTH, WIDTH), v=(WIDTH, FEATURES)),
+    "kernel of size zero": plain(
+        lambda p, x: jnp.tanh(x @ p["w"] + x[:, :0] @ p["none"]).mean(axis=0),
+        w=(WIDTH, FEATURES),
+        none=(0, FEATURES),
+    ),
+    "highest precision": plain(
+        lambda p, x: jnp.tanh(jnp.dot(x, p["w"], precision="highest")).mean(axis=0),
+        w=(WIDTH, FEATURES),
+    ),
 }
 FORMED = {
     "tied by hand": "embed/embedding",
@@ -481,8 +515,8 @@ FORMED = {
     "Conv": "is used by conv_general_dilated",
     "ConvTranspose": "is used by conv_general_dilated",
     "Perceiver": "attention/query/kernel",
-    "WeightNorm": "kernel",
-    "SpectralNorm": "kernel",
+    "WeightNorm": "normal/kernel",
+    "SpectralNorm": "normal/kernel",
     "custom_jvp": "is used by custom_jvp_call",
     "custom_vjp": "is used by custom_vjp_call",
     "cond": "is used by cond",
@@ -493,6 +527,7 @@ FORMED = {
     "kernel times itself": "is used by dot_general",
     "product of two": "is used by dot_general",
     "kernel as a feature": "is used by slice",
+    "rule with a closure": "a custom derivative in the encoder closes over values",
 }
 
 

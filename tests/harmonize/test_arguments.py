@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
-from flax import nnx
+from flax import nnx, struct
 from flax.core import freeze
 
-from vatt_gh.harmonize import Method, harmonized_gradients
+from vatt_gh.harmonize import Method, harmonized_gradients, known
 
 BATCH = 4
 X = jax.random.normal(jax.random.key(0), (BATCH, 7))
@@ -27,6 +27,11 @@ def squares(features):
 def run(encoder, params, inputs=X, losses=squares, **options):
     options = {"method": SOFT} | options
     return harmonized_gradients(encoder, params, inputs, losses, **options)
+
+
+@pytest.fixture(autouse=True)
+def nothing_noted_before(monkeypatch):
+    monkeypatch.setattr(known, "_noted", set())
 
 
 def flat(found):
@@ -149,7 +154,7 @@ REFUSED = {
         Normalises(),
         {"params": NORMALISED, "batch_stats": {}},
         {},
-        r"it has batch_stats too: give it as a function: lambda params, x: module.apply",
+        r"with batch_stats, give it as a function: lambda params, x: module.apply",
     ),
     "random streams": (Drops(), {"Dense_0": DENSE}, {}, r"needs PRNG.*rngs=\{'dropout': sample"),
     "batch_stats": (
@@ -160,7 +165,7 @@ REFUSED = {
     ),
     "batch norm that trains": (Normalises(True), NORMALISED, {}, r"give it as a function"),
     "nnx module": (nnx.Linear(7, 3, rngs=nnx.Rngs(0)), DENSE, {}, r"nnx.split\(module, nnx.Param"),
-    "no function": ("dense", DENSE, {}, "encoder is a str"),
+    "no function": ("dense", DENSE, {}, "encoder is 'dense'"),
     "complex": (
         lambda p, x: jnp.abs(x @ p["w"]),
         {"w": KERNEL.astype(jnp.complex64)},
@@ -173,7 +178,7 @@ REFUSED = {
         {},
         "step is int32: expected real floating-point",
     ),
-    "no parameters": (lambda p, x: x[:3], {}, {}, "shared picks none of 0"),
+    "no parameters": (lambda p, x: x[:3], {}, {}, "params holds no array"),
     "shared": (
         nn.Dense(3),
         DENSE,
@@ -200,7 +205,55 @@ REFUSED = {
         {"inputs": (X, 1.0)},
         r"expected \[B, ...\] with the same",
     ),
-    "complete": (nn.Dense(3), DENSE, {"complete": [True]}, r"complete has the shape \[1\]"),
+    "complete": (nn.Dense(3), DENSE, {"complete": [True]}, r"complete is bool\[1\]"),
+    "class": (nn.Dense, DENSE, {}, "encoder is .*Dense.*: expected a Flax module or a function"),
+    "no array": (nn.Dense(3), {"kernel": jnp.tanh}, {}, "kernel is a .*: expected real floating"),
+    "method": (nn.Dense(3), DENSE, {"method": "both"}, "method is 'both': expected Method"),
+    "gamma": (nn.Dense(3), DENSE, {"gamma": "0.1"}, "gamma is '0.1': expected one number"),
+    "gammas": (nn.Dense(3), DENSE, {"gamma": jnp.zeros(4)}, "gamma is .*: expected one number"),
+    "microbatch as text": (
+        nn.Dense(3),
+        DENSE,
+        {"microbatch": "2"},
+        "microbatch is .2.: expect",
+    ),
+    "microbatch as a share": (nn.Dense(3), DENSE, {"microbatch": 2.0}, "microbatch is 2.0: expect"),
+    "shared as a list": (nn.Dense(3), DENSE, {"shared": ["kernel"]}, "shared is .*lambda path"),
+    "complete as text": (nn.Dense(3), DENSE, {"complete": "all"}, "complete is float32"),
+    "complete as shares": (
+        nn.Dense(3),
+        DENSE,
+        {"complete": jnp.ones(4)},
+        r"complete is float32.4",
+    ),
+    "no losses": (nn.Dense(3), DENSE, {"losses": None}, "losses is None: expected a function"),
+    "losses in a set": (
+        nn.Dense(3),
+        DENSE,
+        {"losses": lambda h: {1.0, 2.0}},
+        "losses returns .1",
+    ),
+    "losses with more": (
+        nn.Dense(3),
+        DENSE,
+        {"losses": lambda h: (h.sum(), {"accuracy": h.mean()})},
+        "at place 1 what is no floating-point array",
+    ),
+    "losses of features": (
+        nn.Dense(3),
+        DENSE,
+        {"losses": lambda h: (h.sum(axis=0), h.mean(axis=0))},
+        r"at place 0 an array \[3\] for 4 samples",
+    ),
+    "features": (
+        lambda p, x: {"h": x @ p["w"], "valid": x[0] > 0},
+        {"w": KERNEL},
+        {"losses": lambda h: squares(h["h"])},
+        r"returns bool features \(valid\)",
+    ),
+    "no features": (lambda p, x: None, {"w": KERNEL}, {}, "the encoder returns no array"),
+    "check without a sketch": (nn.Dense(3), DENSE, {"sketch_check": True}, "nothing to check"),
+    "no samples": (nn.Dense(3), DENSE, {"inputs": X[:0]}, r"inputs have shapes \(0, 7\)"),
     "one array": (
         nn.Dense(3),
         DENSE,
@@ -230,6 +283,35 @@ def test_what_cannot_be_meant_is_refused(case, engine):
         message = "sketch=8: expected 0"
     with pytest.raises(ValueError, match=f"(?s){message}"):
         run(encoder, params, **({"engine": engine} | options))
+
+
+def test_a_negative_temperature_is_refused():
+    with pytest.raises(ValueError, match="soft_temperature=-1: expected 0 or more"):
+        Method(realign=True, curriculum=True, soft_temperature=-1)
+
+
+@struct.dataclass
+class Attention:
+    query: jax.Array
+    value: jax.Array
+
+
+@pytest.mark.parametrize("engine", ["ghost", "vmap"])
+def test_a_field_that_is_called_value_keeps_its_name(engine):
+    asked = []
+    params = Attention(KERNEL, 0.5 * KERNEL)
+    encode = lambda p, x: jnp.tanh(x @ p.query) * (x @ p.value)  # noqa: E731
+    run(encode, params, engine=engine, shared=lambda path: asked.append(path) or True)
+    assert set(asked) == {("query",), ("value",)}
+
+
+def test_numbers_of_python_are_parameters_and_inputs_may_be_empty():
+    encode = lambda p, sample: sample["x"] @ p["w"] * p["scale"]  # noqa: E731
+    inputs = {"x": X, "extra": jnp.zeros((BATCH, 0))}
+    given = (encode, {"w": KERNEL, "scale": 2.0}, inputs)
+    ghost, vmap = (run(*given, engine=engine, microbatch=2) for engine in ("ghost", "vmap"))
+    np.testing.assert_allclose(flat(ghost), flat(vmap), rtol=1e-5, atol=1e-5)
+    assert ghost.gradients["scale"].shape == ()
 
 
 def test_a_module_that_is_given_as_a_function_as_the_message_says():

@@ -36,6 +36,19 @@ def test_an_error_of_a_recording_is_seen(monkeypatch):
     assert found.cosine > 1e-3
 
 
+def test_what_is_not_a_number_is_the_worst():
+    encode, params, inputs = made("siamese")
+    params = params | {"z": jnp.zeros(2)}
+    broken = lambda p, x: encode(p, x) + 0 * jnp.sqrt(p["z"]).sum()  # noqa: E731
+    found = compare_engines(broken, params, inputs, losses, shared=lambda path: path != ("z",))
+    assert found.worst == ("z",) and "nan (z)" in str(found)
+
+
+def test_other_options_are_named():
+    with pytest.raises(ValueError, match="engine, sketch: expected options of attribution, "):
+        compare_engines(*made("siamese"), losses, engine="vmap", sketch=3)
+
+
 def test_it_is_no_part_of_a_program():
     encode, params, inputs = made("siamese")
     with pytest.raises(ValueError, match=r"call it outside of jax.jit"):

@@ -11,7 +11,15 @@ from flax import linen as nn
 from jax.lax import GatherScatterMode
 
 from vatt_gh.flops import count_flops
-from vatt_gh.harmonize import Method, Pass, ghost, harmonized_sum, known, per_sample
+from vatt_gh.harmonize import (
+    Method,
+    Pass,
+    ghost,
+    harmonized_gradients,
+    harmonized_sum,
+    known,
+    per_sample,
+)
 from vatt_gh.harmonize.kernels import Use
 from vatt_gh.harmonize.rules import Lookup
 
@@ -72,15 +80,14 @@ def harmonized(engine, extra="", use_bias=True, **options):
 
     @jax.jit
     def run(p):
-        _, finish = engine(
+        features, finish = engine(
             encode,
             p,
             [Pass(inputs, (0, 1))],
             **{"losses": 2, "shared": lambda path: True, "microbatch": 0} | options,
         )
-        return harmonized_sum(
-            finish, [dict(enumerate(cotangents))], method, jnp.float32(-0.2), complete, 2
-        )
+        given = [dict(enumerate(cotangents))]
+        return harmonized_sum(finish, features, given, method, jnp.float32(-0.2), complete, 2)
 
     return run(params)
 
@@ -140,8 +147,10 @@ def test_passes_with_fewer_losses_add_up():
     given = [{0: cotangents[0], 1: cotangents[1]}, {1: 0.5 - cotangents[0]}]
     results = []
     for engine in (per_sample, ghost):
-        _, finish = engine(encode, params, passes, losses=2, shared=lambda path: True, microbatch=3)
-        results.append(harmonized_sum(finish, given, method, jnp.float32(0), complete, 2))
+        features, finish = engine(
+            encode, params, passes, losses=2, shared=lambda path: True, microbatch=3
+        )
+        results.append(harmonized_sum(finish, features, given, method, jnp.float32(0), complete, 2))
     assert_same(results[1], results[0])
 
 
@@ -197,6 +206,28 @@ def test_words_stay_apart_where_cotangents_are_bfloat16():
     np.testing.assert_array_equal(products[0], [[1.0, 0.0], [0.0, 1.0]])
 
 
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8])
+@pytest.mark.parametrize("mode", ["fill", "clip"])
+def test_ids_of_a_type_that_cannot_hold_the_number_of_rows(dtype, mode):
+    """The same as wider ids. (A plain gradient is no reference: XLA's own depends on its flags.)"""
+    table = jax.random.normal(jax.random.key(0), (300, 4))
+    ids = jnp.array([[3, 4, 120], [9, 0, 1], [1, 127, 47]])
+    targets = jax.random.normal(jax.random.key(1), (2, 3, 4))
+
+    def gradients(ids):
+        return harmonized_gradients(
+            lambda p, i: jnp.tanh(jnp.take(p, i, axis=0, mode=mode)).sum(axis=0),
+            table,
+            ids,
+            lambda h: [jnp.sum(h * t, axis=1) for t in targets],
+        ).gradients
+
+    np.testing.assert_allclose(gradients(ids.astype(dtype)), gradients(ids), atol=1e-6)
+    rule = Lookup((300, 4), GatherScatterMode.FILL_OR_DROP)
+    narrow = jnp.array([[255], [7]], jnp.uint8)
+    np.testing.assert_array_equal(rule.data([table, narrow]), [255, 7])
+
+
 class TwoTowers(nn.Module):
     """Samples that have `left` alone pass through one of two Dense layers."""
 
@@ -218,10 +249,10 @@ def test_parameters_that_no_pass_reaches_cost_nothing():
         passes = [Pass({"left": x}, (0, 1))]
         encode = lambda p, sample: TwoTowers().apply({"params": p}, sample)  # noqa: E731
         options = {"losses": 2, "shared": lambda path: True, "microbatch": 0}
-        _, finish = ghost(encode, p, passes, **options)
+        features, finish = ghost(encode, p, passes, **options)
         given = [{n: {"left": c} for n, c in enumerate(cotangents)}]
         method, complete = Method(True, True), jnp.ones(BATCH, bool)
-        return harmonized_sum(finish, given, method, jnp.float32(-2.0), complete, 2)[0]
+        return harmonized_sum(finish, features, given, method, jnp.float32(-2.0), complete, 2)[0]
 
     gradients = jax.jit(run)(params)
     for name in ("right", "right_norm"):

@@ -80,8 +80,63 @@ def test_what_is_not_finite_shows(scale, engine):
 
 
 @pytest.mark.parametrize("engine", ["ghost", "vmap"])
-def test_float16_cotangents_keep_their_digits(engine):
-    """Of features in float16 the smallest cotangents are 6e-8, far from what squares allow."""
-    small = run(engine, (1e-3, 1e-3), X.astype(jnp.float16))
-    one = run(engine, (1.0, 1.0), X.astype(jnp.float16))
-    np.testing.assert_allclose(small.coefficients.cosine, one.coefficients.cosine, atol=2e-2)
+@pytest.mark.parametrize("size", [1e25, 1e-25])
+def test_the_size_of_features_decides_nothing(size, engine):
+    """The loss undoes it, so that all gradients stay the same."""
+
+    def losses(features):
+        return [jnp.sum((features / size - t) ** 2, axis=1) for t in TARGETS]
+
+    found = harmonized_gradients(
+        lambda p, x: size * encode(p, x),
+        PARAMS,
+        X,
+        losses,
+        method=SOFT,
+        gamma=GAMMA,
+        engine=engine,
+    )
+    cosine, _, scale, update = by_hand((1.0, 1.0))
+    np.testing.assert_allclose(found.coefficients.cosine, cosine, atol=1e-5)
+    np.testing.assert_allclose(found.coefficients.scale, scale, rtol=1e-4)
+    np.testing.assert_allclose(found.gradients["w"], update, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["ghost", "vmap"])
+def test_sizes_far_apart_are_no_number_only_where_something_conflicts(engine):
+    def losses(features):
+        return [1e-22 * jnp.sum((features - 1) ** 2, 1), 1e22 * jnp.sum((features - 1.1) ** 2, 1)]
+
+    realign = Method(realign=True, curriculum=False)
+    found = harmonized_gradients(encode, PARAMS, X, losses, method=realign, engine=engine)
+    assert found.coefficients.cosine.min() > 0.9
+    np.testing.assert_array_equal(found.coefficients.scale, 1.0)
+    assert np.isfinite(found.gradients["w"]).all()
+
+
+@pytest.mark.parametrize("engine", ["ghost", "vmap"])
+@pytest.mark.parametrize("twice", [True, False], ids=["formed", "recorded"])
+def test_float16_features_and_kernels(twice, engine):
+    """Cotangents of 1e-7 and factors of 1e5 fit into float16 only if they are scaled."""
+
+    def narrow(p, x):
+        kernel = 2 * p["w"] if twice else p["w"]
+        return jnp.tanh(x.astype(jnp.float16) @ kernel).mean(axis=0)
+
+    def losses(features):
+        return [
+            jnp.float32(s) * jnp.sum(features.astype(jnp.float32) * t, axis=1)
+            for s, t in zip((1e-4, 1.0), TARGETS, strict=True)
+        ]
+
+    params = {"w": PARAMS["w"].astype(jnp.float16)}
+    realign = Method(realign=True, curriculum=False)
+    found = harmonized_gradients(narrow, params, X, losses, method=realign, engine=engine)
+    exact = harmonized_gradients(
+        lambda p, x: narrow(p, x).astype(jnp.float32), PARAMS, X, losses, method=realign
+    )
+    assert found.coefficients.scale.max() > 1e3
+    np.testing.assert_allclose(found.coefficients.cosine, exact.coefficients.cosine, atol=0.02)
+    assert np.isfinite(found.gradients["w"]).all() and found.gradients["w"].dtype == jnp.float16
+    far = np.abs(np.float32(found.gradients["w"]) - exact.gradients["w"]).max()
+    assert far < 0.02 * np.abs(exact.gradients["w"]).max()

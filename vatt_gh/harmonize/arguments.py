@@ -5,10 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import errors, nnx
 from flax import linen as nn
 
 from vatt_gh.harmonize.engine import Encode
+from vatt_gh.harmonize.method import Method
 from vatt_gh.harmonize.trees import Path, Tree, named, paths_of
 
 Array = jax.Array
@@ -46,14 +48,12 @@ def as_function(encoder: nn.Module | Encode, params: Tree) -> Encode:
             "nnx.split(module, nnx.Param), and give lambda params, x: nnx.merge(graph, params)(x)"
         )
     if not isinstance(encoder, nn.Module):
-        if not callable(encoder):
-            raise ValueError(
-                f"encoder is a {type(encoder).__name__}: expected a Flax module or a function"
-            )
+        if isinstance(encoder, type) or not callable(encoder):
+            raise ValueError(f"encoder is {encoder!r}: expected a Flax module or a function")
         return encoder
     if isinstance(params, Mapping) and isinstance(params.get("params"), Mapping):
         others = sorted(set(params) - {"params"})
-        more = f"; it has {', '.join(others)} too: {_AS_FUNCTION}" if others else ""
+        more = f"; for a module with {', '.join(others)}, {_AS_FUNCTION}" if others else ""
         raise ValueError(
             "params holds all variables of the module: expected variables['params']" + more
         )
@@ -71,23 +71,31 @@ def as_function(encoder: nn.Module | Encode, params: Tree) -> Encode:
     return encode
 
 
-def check_params(params: Tree, shared: Callable[[Path], bool]) -> None:
-    """Refuses parameters without a real derivative, and a choice of none of them.
+def as_arrays(params: Tree, shared: Callable[[Path], bool]) -> Tree:
+    """The parameters, all of them arrays with a real derivative.
 
     Args:
         params: of the encoder.
         shared: by path, see `harmonized_gradients`.
 
+    Returns:
+        The same tree.
+
     Raises:
         ValueError: there are no parameters, one is not floating, or `shared` picks none.
     """
     paths = paths_of(params)
+    if not paths:
+        raise ValueError("params holds no array: expected the encoder's parameters")
     for path, x in zip(paths, jax.tree.leaves(params), strict=True):
-        dtype = jnp.result_type(x)
-        if not jnp.issubdtype(dtype, jnp.floating):
+        try:
+            dtype = jnp.result_type(x)
+        except TypeError:
+            dtype = f"a {type(x).__name__}"
+        if not isinstance(dtype, jnp.dtype) or not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(
-                f"{named(path)} is {dtype}: expected real floating-point parameters; what is not "
-                "trained belongs into the function, a complex one into its real and imaginary part"
+                f"{named(path)} is {dtype}: expected real floating-point parameters; keep in the "
+                "function what is not trained, and split a complex one into real and imaginary part"
             )
     if not any(shared(path) for path in paths):
         some = ", ".join(map(named, paths[:5])) or "none"
@@ -95,6 +103,59 @@ def check_params(params: Tree, shared: Callable[[Path], bool]) -> None:
             f"shared picks none of {len(paths)} parameters, so that there is nothing to compare: "
             f"expected True for some of their paths ({some}, ...), each a tuple of names"
         )
+    return jax.tree.map(jnp.asarray, params)
+
+
+def check_functions(
+    losses: Any, shared: Any, method: Any, gamma: Any, microbatch: Any, sketch: Any
+) -> None:
+    """Refuses arguments of another kind than `harmonized_gradients` takes.
+
+    Args:
+        losses, shared, method, gamma, microbatch, sketch: as there.
+
+    Raises:
+        ValueError: names the argument, and what was expected.
+    """
+    if not callable(losses):
+        raise ValueError(f"losses is {losses!r}: expected a function of the features")
+    if not callable(shared):
+        raise ValueError(
+            f"shared is {shared!r}: expected a function of a path, such as "
+            "lambda path: path[0] == 'encoder'"
+        )
+    if not isinstance(method, Method):
+        raise ValueError(f"method is {method!r}: expected Method(realign=..., curriculum=...)")
+    try:
+        number = jnp.shape(gamma) == () and jnp.issubdtype(jnp.result_type(gamma), jnp.number)
+    except TypeError:
+        number = False
+    if not number:
+        raise ValueError(f"gamma is {gamma!r}: expected one number")
+    for name, value in (("microbatch", microbatch), ("sketch", sketch)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise ValueError(f"{name} is {value!r}: expected a whole number, 0 or larger")
+
+
+def check_features(features: Tree) -> None:
+    """Refuses features without a derivative.
+
+    Args:
+        features: arrays or their shapes.
+
+    Raises:
+        ValueError: there are none, or one is not floating.
+    """
+    leaves = jax.tree.leaves(features)
+    if not leaves:
+        raise ValueError("the encoder returns no array: expected the features of one sample")
+    for path, x in zip(paths_of(features), leaves, strict=True):
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise ValueError(
+                f"the encoder returns {x.dtype} features ({'/'.join(path) or 'one array'}): "
+                "expected floating-point ones; a mask or a length can be float32, or be computed "
+                "outside of the encoder"
+            )
 
 
 def batch_size(inputs: Tree) -> int:
@@ -110,10 +171,11 @@ def batch_size(inputs: Tree) -> int:
         ValueError: there is no array, or they disagree.
     """
     leaves = jax.tree.leaves(inputs)
-    shapes = {named(path): jnp.shape(x) for path, x in zip(paths_of(inputs), leaves, strict=True)}
+    shapes = {"/".join(p): jnp.shape(x) for p, x in zip(paths_of(inputs), leaves, strict=True)}
     sizes = {shape[0] if shape else None for shape in shapes.values()}
     if len(sizes) != 1 or sizes <= {None, 0}:
-        raise ValueError(f"inputs have shapes {shapes}: expected [B, ...] with the same B >= 1")
+        shown = shapes.get("", shapes)
+        raise ValueError(f"inputs have shapes {shown}: expected [B, ...] with the same B >= 1")
     return sizes.pop()
 
 
@@ -142,10 +204,30 @@ def as_list(losses: Losses, count: int) -> list[Array]:
         raise ValueError(
             f"losses returns an array {list(shape)} for {count} samples: expected [losses, samples]"
         )
-    values = [jnp.asarray(value) for value in losses]
-    if len(values) < 2:
-        raise ValueError(f"{len(values)} loss: there is no conflict without a second one")
-    return values
+    elif shape is None and not isinstance(losses, Sequence):
+        raise ValueError(f"losses returns {losses!r}: expected a sequence, a dict or an array")
+    if len(losses) < 2:
+        raise ValueError(f"{len(losses)} loss: there is no conflict without a second one")
+    return [_value(number, value, count) for number, value in enumerate(losses)]
+
+
+def _value(number: int, value: Any, count: int) -> Array:
+    """One loss: [] or [B, ...] floating."""
+    try:
+        value = jnp.asarray(value)
+    except (TypeError, ValueError):
+        value = None
+    if value is None or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise ValueError(
+            f"losses returns at place {number} what is no floating-point array: expected losses "
+            "alone; compute other values from the features that are returned"
+        )
+    if value.ndim and value.shape[0] != count:
+        raise ValueError(
+            f"losses returns at place {number} an array {list(value.shape)} for {count} samples: "
+            "expected a number, or one value for each sample"
+        )
+    return value
 
 
 def as_mask(complete: Any, count: int) -> Array:
@@ -163,10 +245,14 @@ def as_mask(complete: Any, count: int) -> Array:
     """
     if complete is None:
         return jnp.ones(count, bool)
-    mask = jnp.asarray(complete).astype(bool)
-    if mask.shape != (count,):
+    try:
+        mask = jnp.asarray(complete)
+    except (TypeError, ValueError):
+        mask = jnp.zeros(())
+    whole = mask.dtype == bool or jnp.issubdtype(mask.dtype, jnp.integer)
+    if mask.shape != (count,) or not whole:
         raise ValueError(
-            f"complete has the shape {list(mask.shape)}: expected one truth value for each of "
+            f"complete is {mask.dtype}{list(mask.shape)}: expected one truth value for each of "
             f"{count} samples"
         )
-    return mask
+    return mask.astype(bool)

@@ -1,6 +1,7 @@
-"""Holds the ghost engine against vmap on a model and its data, before a long run trusts it."""
+"""Compares the ghost engine with vmap on a model and its data, before a long run relies on it."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from vatt_gh.harmonize.trees import Path, Tree, named, paths_of
 
 # Both parts of the method, without a threshold that a rounding could cross.
 _SMOOTH = Method(realign=True, curriculum=True, soft_temperature=0.5)
+_OPTIONS = ("attribution", "complete", "gamma", "microbatch", "shared")
 _FLOOR = 1e-3  # of the whole gradient: what is smaller may be a rounding of zero
 
 
@@ -38,8 +40,13 @@ class Comparison:
 
     @property
     def worst(self) -> Path:
-        """The parameter that differs most."""
-        return max(self.differences, key=lambda path: self.differences[path])
+        """The parameter that differs most; one that is not a number differs more than all."""
+
+        def apart(path: Path) -> tuple[bool, float]:
+            difference = self.differences[path]
+            return math.isnan(difference), difference
+
+        return max(self.differences, key=apart)
 
     def __str__(self) -> str:
         lines = [
@@ -59,19 +66,24 @@ def compare_engines(
 ) -> Comparison:
     """Compares the engines on given inputs; a few samples are enough.
 
-    In float32 differences are some 1e-6; what is larger by far is an error of this package, or an
-    encoder whose pullback is not linear in the cotangent.
+    In float32 differences are about 1e-6, in bfloat16 about 1e-2, because the engines round
+    differently. Much larger ones are an error of this package, or come from an encoder whose
+    pullback is not linear in the cotangent.
 
     Args:
         encoder, params, inputs, losses: as for `harmonized_gradients`, outside of jit.
-        **options: attribution, shared, complete, microbatch, gamma: as there.
+        **options: attribution, complete, gamma, microbatch, shared: as there.
 
     Returns:
         What was found.
 
     Raises:
-        ValueError: an argument is a tracer of jit, or as for `harmonized_gradients`.
+        ValueError: an argument is a tracer of jit, an option is not listed above, or as for
+            `harmonized_gradients`.
     """
+    others = sorted(set(options) - set(_OPTIONS))
+    if others:
+        raise ValueError(f"{', '.join(others)}: expected options of {', '.join(_OPTIONS)}")
     if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((params, inputs))):
         raise ValueError("compare_engines reports numbers: call it outside of jax.jit")
 

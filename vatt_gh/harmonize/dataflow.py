@@ -1,10 +1,10 @@
 """Where an encoder's parameters go: every use of each, found in the trace of one sample.
 
 A trace lists all that an encoder computes, whatever it was written with: modules, plain functions,
-an inner vmap, scan or grad are equations like others in it. The ghost engine knows two uses of a
-parameter whose gradients need not be formed sample by sample: the matrix of a product with data,
-and the table of a lookup. Views (reshapes, transposes, casts) lead there. Every other use is a
-reason to form the parameter's gradients sample by sample: what is not known is never assumed.
+an inner vmap, scan or grad leave equations like all others in it. The ghost engine knows two uses
+of a parameter whose gradients need not be formed sample by sample: the matrix of a product with
+data, and the table of a lookup. Views (reshapes, transposes, casts) lead there. Every other use is
+a reason to form the parameter's gradients sample by sample: what is not known is never assumed.
 """
 
 from collections.abc import Sequence
@@ -69,8 +69,8 @@ class Other(NamedTuple):
 
     Attributes:
         reason: for the log: what is done with the parameter.
-        small: whether it meets data of a sample that are at least as large as the parameter, so
-            that the samples' gradients take no more room than the data.
+        small: whether the parameter is added to, multiplied with, joined to or looked up as data of
+            at least its size, so that the samples' gradients take no more room than these.
     """
 
     reason: str
@@ -102,9 +102,7 @@ def uses_of(jaxpr: Jaxpr, paths: Sequence[Path]) -> Uses:
         {path: uses}; parameters that are not used, or only behind a stop_gradient, are absent.
     """
     walk = _Walk()
-    views = [
-        _Seen(path, View.of(v.aval.shape)) for path, v in zip(paths, jaxpr.invars, strict=False)
-    ]
+    views = [_Seen(path, View(v.aval.shape)) for path, v in zip(paths, jaxpr.invars, strict=False)]
     data = [_DATA] * (len(jaxpr.invars) - len(views))
     for known in walk.through(jaxpr, [*views, *data], (), ()):
         walk.note(known, Other("is a result of the encoder", False))
@@ -237,6 +235,8 @@ def _product(equation: JaxprEqn, given: list[_Known], number: int) -> Product | 
     kernel, data = (equation.invars[n].aval for n in (number, 1 - number))
     if batched[0] or not jnp.issubdtype(data.dtype, jnp.floating):
         return None
+    if kernel.size == 0 or data.size == 0:
+        return None
     # Of two parameters the larger one is the kernel, the other is formed sample by sample.
     if isinstance(given[1 - number], _Seen) and (kernel.size, number) < (data.size, 1 - number):
         return None
@@ -244,7 +244,13 @@ def _product(equation: JaxprEqn, given: list[_Known], number: int) -> Product | 
     columns = tuple(a for a in range(kernel.ndim) if a not in rows)
     free = tuple(a for a in range(data.ndim) if a not in last)
     view = given[number].view.matrix(rows, columns)
-    return Product(view, 1 - number, (*free, *last), len(last), equation.outvars[0].aval.shape)
+    precision = equation.params["precision"]
+    if isinstance(precision, tuple):  # one for each factor
+        precision = max((p for p in precision if p), key=lambda p: p.value, default=None)
+    if not isinstance(precision, jax.lax.Precision | None):  # an algorithm of one platform
+        return None
+    result = equation.outvars[0].aval.shape
+    return Product(view, precision, 1 - number, (*free, *last), len(last), result)
 
 
 def _lookup(equation: JaxprEqn, known: _Seen) -> Lookup | None:

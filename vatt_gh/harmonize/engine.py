@@ -73,7 +73,8 @@ def in_microbatches(
         return forward(passes)
 
     def split(tree: Tree) -> Tree:
-        return jax.tree.map(lambda x: x.reshape(-1, microbatch, *x.shape[1:]), tree)
+        parts = count // microbatch
+        return jax.tree.map(lambda x: x.reshape(parts, microbatch, *x.shape[1:]), tree)
 
     def joined(tree: Tree) -> Tree:
         return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), tree)

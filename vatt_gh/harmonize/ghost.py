@@ -8,7 +8,6 @@ Parameters with a use that no rule knows have their gradients formed sample by s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,13 +24,13 @@ from vatt_gh.harmonize.engine import (
     in_microbatches,
 )
 from vatt_gh.harmonize.kernels import Sketch, Use
-from vatt_gh.harmonize.known import known_rules, note
+from vatt_gh.harmonize.known import known_rules, note, say_once
 from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.per_sample import per_sample
 from vatt_gh.harmonize.recording import Slot, Trace
-from vatt_gh.harmonize.trees import Path, paths_of
+from vatt_gh.harmonize.trees import Path, Tree, paths_of
 
 Array = jax.Array
-Tree = Any
 Flat = dict[Path, Array]
 
 
@@ -72,6 +71,14 @@ def ghost(
     params = varying_like(params, [p.inputs for p in passes])
     flat = dict(zip(paths_of(params), jax.tree.leaves(params), strict=True))
     traces = [Trace(encode, params, jax.tree.map(lambda x: x[0], p.inputs)) for p in passes]
+    if not all(trace.complete for trace in traces):
+        say_once(
+            "a custom derivative in the encoder closes over values that the encoder computes: all "
+            "gradients are formed sample by sample, as engine='vmap' does; to have them recorded, "
+            "make these values arguments of the function"
+        )
+        common = {"losses": losses, "shared": shared, "microbatch": microbatch}
+        return per_sample(encode, params, passes, **common)
     rules = known_rules(traces)
     used = set().union(*(trace.uses for trace in traces))
     rest = {path: x for path, x in flat.items() if path in used and path not in rules}
@@ -184,17 +191,15 @@ class _Recording:
 
 def _rest_products(single: Sequence[Flat], shared: Callable[[Path], bool]) -> Array | float:
     """[B, L, L] float32 inner products over the shared parameters without a rule."""
-    paths = [path for path in dict.fromkeys(p for own in single for p in own) if shared(path)]
-    if not paths:
-        return 0.0
-    like = {p: x for own in single for p, x in own.items()}
-    picked = [[own.get(p, jnp.zeros_like(like[p])) for p in paths] for own in single]
-    return jax.vmap(inner_products)(picked)
+    zeros = {p: jnp.zeros_like(x) for own in single for p, x in own.items() if shared(p)}
+    picked = [[own.get(path, zero) for path, zero in zeros.items()] for own in single]
+    return jax.vmap(inner_products)(picked) if zeros else 0.0
 
 
 def _rest_gradients(single: Sequence[Flat], rest: Flat, scale: Array) -> Flat:
-    total = {path: jnp.zeros_like(x) for path, x in rest.items()}
+    # In float32: factors may be larger than a narrower type holds.
+    total = {path: jnp.zeros(x.shape, jnp.float32) for path, x in rest.items()}
     for loss, gradients in enumerate(single):
         for path, x in gradients.items():
-            total[path] += jnp.tensordot(scale[:, loss].astype(x.dtype), x, axes=1)
-    return total
+            total[path] += jnp.tensordot(scale[:, loss], x.astype(jnp.float32), axes=1)
+    return {path: x.astype(rest[path].dtype) for path, x in total.items()}

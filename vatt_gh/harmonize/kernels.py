@@ -56,10 +56,14 @@ class Kernel:
     Args:
         uses: its calls, x [B, ..., i] and cotangents [B, ..., o].
         losses: how many there are.
+        precision: of all products.
     """
 
-    def __init__(self, uses: Sequence[Use], losses: int):
+    def __init__(
+        self, uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None = None
+    ):
         self._uses = [_matrices(use) for use in uses]
+        self._precision = precision
         self._losses = losses
         self._kept: list[Array | None] = []  # of each loss [B, i, o], once they are made
 
@@ -82,12 +86,12 @@ class Kernel:
             if projected is not None:
                 gram, direct = _costs(projected, losses, *_shape(projected))
                 cheaper = _by_gram if gram < direct else _reduced_at_once
-                return cheaper(projected, losses)
+                return cheaper(projected, losses, self._precision)
         if gram < direct:
-            return _by_gram(uses, losses)
+            return _by_gram(uses, losses, self._precision)
         if not keep:
-            return _reduced_at_once(uses, losses)
-        self._kept = _formed(uses, losses)
+            return _reduced_at_once(uses, losses, self._precision)
+        self._kept = _formed(uses, losses, self._precision)
         return pairwise(self._kept, lambda a, b: _summed_product(a, b, (1, 2)))
 
     def weighted_sum(self, scale: Array) -> Array:
@@ -102,7 +106,8 @@ class Kernel:
         if self._kept:
             return weighted_sum(self._kept, scale)
         parts = [
-            _contracted(u.x, weighted(u.cotangents, scale), "bt", jnp.float32) for u in self._uses
+            _contracted(u.x, weighted(u.cotangents, scale), "bt", jnp.float32, self._precision)
+            for u in self._uses
         ]
         return sum(parts[1:], parts[0])
 
@@ -136,19 +141,30 @@ def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
 def _formed_size(uses: Sequence[Use]) -> int:
     """Bytes of the gradients of all samples in all losses that reach the kernel."""
     present = {n for use in uses for n in use.cotangents}
-    size = uses[0].x.dtype.itemsize * math.prod(_shape(uses))
+    size = _dtype(uses).itemsize * math.prod(_shape(uses))
     return len(uses[0].x) * len(present) * size
 
 
-def _formed(uses: Sequence[Use], losses: int) -> list[Array | None]:
+def _dtype(uses: Sequence[Use]) -> jnp.dtype:
+    """Of single samples' gradients: that of the inputs, the wider one where calls differ."""
+    return jnp.result_type(*(use.x.dtype for use in uses))
+
+
+def _formed(
+    uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None
+) -> list[Array | None]:
     """Of each loss the gradients [..., i, o], where it reaches the kernel.
 
     They have the dtype of the inputs, as the gradient of one call has in the plain step; those of
     several calls are added in that dtype too, where the plain step adds in float32.
     """
-    dtype = uses[0].x.dtype
+    dtype = _dtype(uses)
     parts = [
-        [_contracted(use.x, use.cotangents[n], "t", dtype) for use in uses if n in use.cotangents]
+        [
+            _contracted(use.x, use.cotangents[n], "t", dtype, precision)
+            for use in uses
+            if n in use.cotangents
+        ]
         for n in range(losses)
     ]
     # Summed as they are: a GPU's products add to what is there, and one array is left of all.
@@ -160,22 +176,26 @@ def _summed_product(a: Array, b: Array, axes: tuple[int, ...] | None = None) -> 
     return jnp.sum(a.astype(jnp.float32) * b.astype(jnp.float32), axis=axes)
 
 
-def _contracted(x: Array, d: Array, over: str, dtype: jnp.dtype) -> Array:
+def _contracted(
+    x: Array, d: Array, over: str, dtype: jnp.dtype, precision: jax.lax.Precision | None
+) -> Array:
     """x^T d, [..., i, o] of a dtype, summed over "t" of [..., t, i], or "bt": samples too."""
     if d.shape[-1] < x.shape[-1]:
         # XLA transposes the first factor, and often computes it anew while it does: the smaller.
-        turned = _contracted(d, x, over, dtype)
-        # Held, or the turn becomes part of the product: XLA's for CPUs has no such in bfloat16.
+        turned = _contracted(d, x, over, dtype, precision)
+        # Barrier: XLA on CPU has no transposed bfloat16 product.
         return jax.lax.optimization_barrier(turned).swapaxes(-1, -2)
     indices = f"...{over}i,...{over}o->...io"
-    return jnp.einsum(indices, x, d, preferred_element_type=dtype)
+    return jnp.einsum(indices, x, d, preferred_element_type=dtype, precision=precision)
 
 
-def _reduced_at_once(uses: Sequence[Use], losses: int) -> Array:
+def _reduced_at_once(
+    uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None
+) -> Array:
     """The direct form, of as many samples at a time as the uses themselves have room for."""
 
     def one(sample: Sequence[Use]) -> Array:
-        return pairwise(_formed(sample, losses), _summed_product)
+        return pairwise(_formed(sample, losses, precision), _summed_product)
 
     count = len(uses[0].x)
     held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(uses))
@@ -183,14 +203,15 @@ def _reduced_at_once(uses: Sequence[Use], losses: int) -> Array:
     return jax.lax.map(one, uses, batch_size=math.ceil(count / parts))
 
 
-def _by_gram(uses: Sequence[Use], losses: int) -> Array:
+def _by_gram(uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None) -> Array:
     known: dict[tuple[int, int], Array] = {}  # Gram matrices of the same inputs are the same
 
     def product(f: tuple[Array, Array], g: tuple[Array, Array]) -> Array:
         pair = (id(f[0]), id(g[0]))
         if pair not in known:
-            known[pair] = gram_matrix(f[0], g[0])
-        return jnp.einsum("bts,bts->b", known[pair], gram_matrix(f[1], g[1]))
+            known[pair] = gram_matrix(f[0], g[0], precision)
+        other = gram_matrix(f[1], g[1], precision)
+        return jnp.einsum("bts,bts->b", known[pair], other, precision=precision)
 
     return pairwise(stacked(uses, losses), product)
 
@@ -245,9 +266,10 @@ def stacked(uses: Sequence[Use], losses: int) -> list[tuple[Array, Array] | None
     return found
 
 
-def gram_matrix(x: Array, y: Array) -> Array:
+def gram_matrix(x: Array, y: Array, precision: jax.lax.Precision | None = None) -> Array:
     """[B, T, n], [B, S, n] -> [B, T, S] float32."""
-    return jnp.einsum("btn,bsn->bts", x, y, preferred_element_type=jnp.float32)
+    options = {"preferred_element_type": jnp.float32, "precision": precision}
+    return jnp.einsum("btn,bsn->bts", x, y, **options)
 
 
 def weighted(cotangents: Mapping[int, Array], scale: Array) -> Array:

@@ -50,7 +50,7 @@ def reasons(traces: Sequence[Trace]) -> dict[Path, str]:
 
 
 def note(traces: Sequence[Trace], params: Mapping[Path, Array]) -> None:
-    """Names in the log, once, what is formed sample by sample and takes more room than the data.
+    """Names in the log, once, what is formed sample by sample, but for vectors and small ones.
 
     Args:
         traces: of all passes through the encoder.
@@ -59,20 +59,28 @@ def note(traces: Sequence[Trace], params: Mapping[Path, Array]) -> None:
     uses_of, by_reason = dict(_uses(traces)), {}
     for path, reason in reasons(traces).items():
         x, uses = params[path], uses_of[path]
-        vector = max(x.shape, default=1) == x.size
+        vector = x.size <= max(x.shape, default=1)
         if not vector and not all(isinstance(use, Other) and use.small for use in uses):
             by_reason.setdefault(reason, []).append(path)
     for reason, paths in by_reason.items():
         names = ", ".join(map(named, paths[:_SHOWN]))
         more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
         size = sum(params[path].size for path in paths)
-        text = (
+        say_once(
             f"{names}{more}: gradients are formed sample by sample, which is exact and takes "
             f"samples x parameters of memory ({size:,} a sample), because the parameter {reason}"
         )
-        if text not in _noted:
-            _noted.add(text)
-            _log.warning("%s", text)
+
+
+def say_once(text: str) -> None:
+    """Writes a warning that was not written before in this process.
+
+    Args:
+        text: of the warning.
+    """
+    if text not in _noted:
+        _noted.add(text)
+        _log.warning("%s", text)
 
 
 def _uses(traces: Sequence[Trace]) -> Iterator[tuple[Path, list[Site | Other]]]:

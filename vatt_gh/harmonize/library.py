@@ -9,11 +9,13 @@ from flax import linen as nn
 
 from vatt_gh.harmonize.arguments import (
     Losses,
+    as_arrays,
     as_function,
     as_list,
     as_mask,
     batch_size,
-    check_params,
+    check_features,
+    check_functions,
 )
 from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.devices import normalised
@@ -69,21 +71,22 @@ def harmonized_gradients(
     sum to the ordinary gradient of the summed losses, and that is what is returned where nothing
     conflicts and nothing is dropped.
 
-    Both engines give the same numbers, of any encoder. The ghost engine looks at every use of a
-    parameter in the trace of one sample; where each is a product with data or a lookup in a large
-    table, it needs no sample's gradients. All other parameters have theirs formed sample by
-    sample, which costs samples x parameters of memory; a parameter larger than the data that it
-    meets is then named in the log, once, with the use that is the reason. `compare_engines` shows
-    for a model of yours what is formed, and that the engines agree.
+    Both engines give the same numbers, of any encoder, to rounding: in narrower types than float32
+    they round differently. The ghost engine looks at every use of a parameter in the trace of one
+    sample; where each is a product with data, or a lookup of rows in a table larger than what is
+    looked up, it needs no sample's gradients. All other parameters have theirs formed sample by
+    sample, which costs samples x parameters of memory. The log names these once, with the use that
+    is the reason, except vectors and what is added to, multiplied with or joined to data of at
+    least its size. `compare_engines` shows for your model what is formed, and that engines agree.
 
     Args:
         encoder: a Flax module that is called with one sample, or any function (params, sample) ->
             features. A sample's features must depend on that sample alone.
         params: tree of floating arrays, of the encoder.
         inputs: tree of [B, ...] arrays, one entry a sample. Random keys are inputs like others.
-        losses: features [B, ...] -> L >= 2 losses, as a sequence, a dict, or an array [L, B]; each
-            [] or, one value a sample, [B]; what is not scalar is summed. They may couple samples,
-            and devices by collectives.
+        losses: features [B, ...] -> L >= 2 losses, as a sequence, a dict, or an array [L] or
+            [L, B]; each loss [], or [B, ...], which is summed. They may couple samples, and
+            devices by collectives.
         method: realignment, curriculum, or both.
         gamma: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`.
         attribution: "embedding" or "anchor", see `feature_cotangents`.
@@ -105,10 +108,13 @@ def harmonized_gradients(
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}: expected one of {', '.join(ENGINES)}")
+    check_functions(losses, shared, method, gamma, microbatch, sketch)
     if engine == "vmap" and sketch:
         raise ValueError(f"sketch={sketch}: expected 0, because engine='vmap' estimates nothing")
+    if sketch_check and not sketch:
+        raise ValueError("sketch_check=True without a sketch: there is nothing to check")
     encode = as_function(encoder, params)
-    check_params(params, shared)
+    params = as_arrays(params, shared)
     count = batch_size(inputs)
     whole = as_mask(complete, count)
 
@@ -116,6 +122,7 @@ def harmonized_gradients(
         return as_list(losses(features), count)
 
     features = jax.eval_shape(lambda p, x: jax.vmap(encode, (None, 0))(p, x), params, inputs)
+    check_features(features)
     number = len(jax.eval_shape(values_of, features))
     common = {"losses": number, "shared": shared, "microbatch": microbatch}
     passes = [Pass(inputs, tuple(range(number)))]
@@ -129,7 +136,7 @@ def harmonized_gradients(
         lambda given: pullback(given)[0], values, attribution, axis_name
     )
     gradients, decided = harmonized_sum(
-        finish, [dict(enumerate(cotangents))], method, gamma, whole, number
+        finish, [features], [dict(enumerate(cotangents))], method, gamma, whole, number
     )
     gradients, _ = normalised(gradients, decided.weight, axis_name)
     totals = jnp.stack([jnp.sum(value).astype(jnp.float32) for value in values])

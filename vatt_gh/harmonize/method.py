@@ -42,11 +42,18 @@ class Method:
         realign: project out what conflicts.
         curriculum: weigh samples by their cosine.
         soft_temperature: see `sample_weights`.
+
+    Raises:
+        ValueError: the temperature is negative.
     """
 
     realign: bool
     curriculum: bool
     soft_temperature: float = 0.0
+
+    def __post_init__(self):
+        if not self.soft_temperature >= 0:
+            raise ValueError(f"soft_temperature={self.soft_temperature}: expected 0 or more")
 
     def __call__(
         self, gram: Array, complete: Array, gamma: Array, size: Array | None = None

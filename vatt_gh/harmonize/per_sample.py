@@ -91,7 +91,8 @@ def per_sample(
 
 
 def _weighted_sum(factor: Array, gradients: Array) -> Array:
-    return jnp.tensordot(factor.astype(gradients.dtype), gradients, axes=1)
+    # In float32: factors may be larger than a narrower type holds.
+    return jnp.tensordot(factor, gradients.astype(jnp.float32), axes=1).astype(gradients.dtype)
 
 
 def _picked(tree: Tree, shared: Callable[[Path], bool]) -> list[Array]:

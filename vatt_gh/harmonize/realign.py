@@ -28,6 +28,8 @@ def realignment(gram: Array, size: Array | None = None) -> Array:
     squares = jnp.diagonal(gram, axis1=1, axis2=2)
     conflicts = jnp.minimum(gram, 0.0)  # the diagonal is never negative
     if size is not None:
-        conflicts *= size[:, None, :] / size[:, :, None]
+        ratio = size[:, None, :] / size[:, :, None]
+        # Where nothing conflicts an infinite ratio must not become NaN.
+        conflicts = jnp.where(conflicts == 0, 0.0, conflicts * ratio)
     # A zero gradient conflicts with nothing: its row of conflicts is zero.
     return 1.0 - jnp.sum(conflicts, axis=2) / jnp.where(squares > 0, squares, 1.0)

@@ -7,19 +7,20 @@ the backward pass alone. In a loop every turn has its slot: turns are rows of th
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, primitives, subjaxprs
+import jax.numpy as jnp
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, jaxprs_in_params, primitives
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from vatt_gh.harmonize.dataflow import INSIDE, Place, Site, Uses, inner_jaxpr, uses_of
 from vatt_gh.harmonize.engine import Encode
-from vatt_gh.harmonize.trees import Path, paths_of
+from vatt_gh.harmonize.trees import Path, Tree, paths_of
 
 Array = jax.Array
-Tree = Any
+_CUSTOM = {primitives.custom_jvp_call_p, primitives.custom_vjp_call_p}
 
 
 class Slot(NamedTuple):
@@ -64,10 +65,13 @@ class Trace:
     Attributes:
         uses: what is done with each parameter on which the features depend.
         recomputes: whether a pullback computes parts of the forward pass anew (jax.checkpoint).
+        complete: whether the encoder can be evaluated from its trace. It cannot where a custom
+            derivative closes over what the encoder computes: no trace holds such values.
     """
 
     uses: Uses
     recomputes: bool
+    complete: bool
 
     def __init__(self, encode: Encode, params: Tree, sample: Tree):
         traced, shapes = jax.make_jaxpr(encode, return_shape=True)(params, sample)
@@ -76,7 +80,9 @@ class Trace:
         self._jaxpr, _ = dce_jaxpr(traced.jaxpr, used, instantiate=True)
         self._constants = traced.consts
         self.uses = uses_of(self._jaxpr, paths_of(params))
-        self.recomputes = _recomputes(self._jaxpr)
+        equations = list(_all_equations(self._jaxpr))
+        self.recomputes = any(e.primitive is primitives.remat_p for e in equations)
+        self.complete = not any(_closes_over_values(e) for e in equations if e.primitive in _CUSTOM)
 
     def sites(self, paths: Mapping[Path, Any]) -> list[Site]:
         """The uses of some parameters that have none but recorded ones."""
@@ -133,12 +139,13 @@ class _Recorder:
 
         for number, equation in enumerate(jaxpr.eqns):
             operands, here = [value(atom) for atom in equation.invars], (*place, number)
-            if here in self._around:
-                found = self._inside(equation, operands, here, slots)
-            else:
-                found = _evaluated(equation, operands)
-            if here in self._sites:
-                found = [self._recorded(found[0], operands, here, slots)]
+            with equation.ctx.manager, _scope(equation):
+                if here in self._around:
+                    found = self._inside(equation, operands, here, slots)
+                else:
+                    found = _evaluated(equation, operands)
+                if here in self._sites:
+                    found = [self._recorded(found[0], operands, here, slots)]
             known |= zip(equation.outvars, found, strict=True)
         return [value(atom) for atom in jaxpr.outvars]
 
@@ -183,16 +190,48 @@ class _Recorder:
         return [*carry, *stacked]
 
 
+def _scope(equation: JaxprEqn) -> contextlib.AbstractContextManager:
+    """The equation's name: profiles show to which module an operation belongs."""
+    name = str(equation.source_info.name_stack)
+    return jax.named_scope(name) if name else contextlib.nullcontext()
+
+
 def _evaluated(equation: JaxprEqn, operands: Sequence[Array]) -> list[Array]:
-    primitive, scope = equation.primitive, str(equation.source_info.name_stack)
-    # With its name: profiles show to which module an operation belongs.
-    named = jax.named_scope(scope) if scope else contextlib.nullcontext()
-    with equation.ctx.manager, named:
-        found = primitive.bind(*operands, **primitive.get_bind_params(equation.params))
+    primitive = equation.primitive
+    found = primitive.bind(*operands, **primitive.get_bind_params(equation.params))
     return list(found) if primitive.multiple_results else [found]
 
 
-def _recomputes(jaxpr: Jaxpr) -> bool:
-    if any(equation.primitive is primitives.remat_p for equation in jaxpr.eqns):
+def _all_equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
+    """Those of a trace and of all traces inside it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for part in jaxprs_in_params(equation.params):
+            yield from _all_equations(part)
+
+
+def _closes_over_values(equation: JaxprEqn) -> bool:
+    """Whether the rule of a custom derivative uses traced values that are not its operands.
+
+    Differentiated alone, such values are constants that no trace of the encoder can supply.
+    """
+    real = [jnp.issubdtype(atom.aval.dtype, jnp.floating) for atom in equation.invars]
+
+    def differentiated(*operands: Array) -> Tree:
+        def run(*moved: Array) -> list[Array]:
+            rest = iter(moved)
+            return _evaluated(
+                equation, [next(rest) if r else x for r, x in zip(real, operands, strict=True)]
+            )
+
+        results, pull = jax.vjp(run, *(x for r, x in zip(real, operands, strict=True) if r))
+        return results, pull(results)
+
+    operands = [jax.ShapeDtypeStruct(a.aval.shape, a.aval.dtype) for a in equation.invars]
+    try:
+        alone = jax.make_jaxpr(differentiated)(*operands)
+    except jax.errors.UnexpectedTracerError:
         return True
-    return any(_recomputes(part) for part in subjaxprs(jaxpr))
+    except (TypeError, ValueError):  # it needs more than shapes; its own use will tell
+        return False
+    return any(isinstance(x, jax.core.Tracer) for x in alone.consts)

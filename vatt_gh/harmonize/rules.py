@@ -59,6 +59,7 @@ class Product:
 
     Attributes:
         view: of the parameter as the kernel [i, o].
+        precision: of the product, and so of the kernel's gradients.
         place: number of the data among the operands: 0 or 1.
         axes: of the data, those that are summed over last.
         summed: how many these are.
@@ -66,6 +67,7 @@ class Product:
     """
 
     view: View
+    precision: jax.lax.Precision | None
     place: int = dataclasses.field(compare=False)
     axes: tuple[int, ...] = dataclasses.field(compare=False)
     summed: int = dataclasses.field(compare=False)
@@ -93,7 +95,7 @@ class Product:
 
     def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
         """See Rule."""
-        return _ProductLayer(self.view, Kernel(uses, losses), dtype)
+        return _ProductLayer(self.view, Kernel(uses, losses, self.precision), dtype)
 
 
 class _ProductLayer:
@@ -124,6 +126,8 @@ class Lookup:
     def data(self, operands: Sequence[Array]) -> Array:
         """See Rule: ids [...]; the number of rows stands for those that have no derivative."""
         ids, rows = operands[1][..., 0], self.shape[0]
+        if ids.dtype.itemsize < 4:  # which may not hold the number of rows
+            ids = ids.astype(jnp.int32)
         if self.mode == GatherScatterMode.FILL_OR_DROP:
             ids = jnp.where((ids >= 0) & (ids < rows), ids, rows)
         else:

@@ -3,7 +3,9 @@
 from typing import Any
 
 import jax
-from jax.tree_util import GetAttrKey, keystr
+from flax import nnx
+from flax.core.meta import AxisMetadata
+from jax.tree_util import keystr
 
 Tree = Any
 Path = tuple[str, ...]
@@ -19,18 +21,23 @@ def paths_of(tree: Tree) -> list[Path]:
         Keys of dicts, names of attributes and numbers in lists, as strings. The `value` of a box
         (nn.Partitioned, nnx.Variable) is no name: a kernel in a box is called as without one.
     """
-    found = [_names(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    found = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_box):
+        boxed = jax.tree_util.tree_leaves_with_path(leaf) if _is_box(leaf) else [((), leaf)]
+        found += [_names((*path, *inside[1:])) for inside, _ in boxed]  # the first is the box's own
     if len(set(found)) < len(found):  # a node that gives several leaves one name
         found = [(*path, str(number)) for number, path in enumerate(found)]
     return found
 
 
+def _is_box(node: Any) -> bool:
+    return isinstance(node, (AxisMetadata, nnx.Variable))
+
+
 def _names(path: tuple[Any, ...]) -> Path:
-    if path and path[-1] == GetAttrKey("value"):
-        path = path[:-1]
     return tuple(keystr((key,), simple=True) for key in path)
 
 
 def named(path: Path) -> str:
     """A path as it is shown to people."""
-    return "/".join(path) or "the parameters"
+    return "/".join(path) or "the whole tree"

@@ -1,9 +1,12 @@
 """Decides upon samples whatever the size of their losses, and makes the harmonized sum.
 
 Inner products are squares: of a gradient of 1e-20 or 1e20 they leave float32's range, although the
-gradient does not. So a sample's cotangents that are very small or large are divided by their own
-size first. Sizes are powers of two, which change no digit.
+gradient does not. So cotangents of samples whose losses are very small or large are divided by a
+size first: that of (features x their cotangents), which is what a relative change of the features
+does to the loss. Sizes are powers of two, which change no digit.
 """
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +18,13 @@ from vatt_gh.harmonize.trees import Tree
 Array = jax.Array
 _EXPONENTS = 126  # 2**126 and 2**-126 are normal numbers of float32
 # Between these sizes cotangents stay as they are: a layer's own pullback may clip them.
+# (A gradient of 2**-20 has a square of 1e-12, which is far from the smallest float32.)
 _SMALLEST, _LARGEST = 2.0**-20, 2.0**20
 
 
 def harmonized_sum(
     finish: Finish,
+    features: Sequence[Tree],
     cotangents: Cotangents,
     method: Method,
     gamma: Array | float,
@@ -30,7 +35,8 @@ def harmonized_sum(
 
     Args:
         finish: an engine's second half.
-        cotangents: of the features of each pass.
+        features: of each pass, trees of [B, ...].
+        cotangents: of these features.
         method: of harmonization.
         gamma: threshold of the curriculum.
         complete: [B] bool, see Method.
@@ -39,7 +45,7 @@ def harmonized_sum(
     Returns:
         The sum, like the parameters, not divided by the mean weight; and the coefficients.
     """
-    size = _sizes(cotangents, losses)
+    size = _sizes(features, cotangents, losses)
     unit = [
         {n: jax.tree.map(lambda x, n=n: _divided(x, size[:, n]), c) for n, c in given.items()}
         for given in cotangents
@@ -53,20 +59,34 @@ def harmonized_sum(
     return finish(unit, decide, (complete, size))
 
 
-def _sizes(cotangents: Cotangents, losses: int) -> Array:
-    """[B, L] float32: 1, or a power of two near the largest entry where that is far from 1.
+def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Array:
+    """[B, L] float32: 1, or a power of two near the size of a loss where that is far from 1.
 
-    What is not finite must show: its size is 1.
+    Where there is no finite size it is 1: a value that is not finite passes through.
     """
+    seen = [_peak(h) for h in features]
+    narrow = any(x.dtype == jnp.float16 for x in jax.tree.leaves(features))
     sizes = []
     for n in range(losses):
-        parts = [x for given in cotangents if n in given for x in jax.tree.leaves(given[n])]
-        peaks = [jnp.max(jnp.abs(x.reshape(len(x), -1)), axis=1, initial=0.0) for x in parts]
-        peak = jnp.max(jnp.stack([p.astype(jnp.float32) for p in peaks]), axis=0)
-        far = (peak > 0) & jnp.isfinite(peak) & ((peak < _SMALLEST) | (peak > _LARGEST))
-        _, exponent = jnp.frexp(jnp.where(far, peak, 0.5))  # 0.5 has the exponent 0
+        parts = [(_peak(c[n]), h) for c, h in zip(cotangents, seen, strict=True) if n in c]
+        alone = jnp.max(jnp.stack([peak for peak, _ in parts]), axis=0)
+        size = jnp.max(jnp.stack([peak * h for peak, h in parts]), axis=0)
+        size = jnp.where((size > 0) & jnp.isfinite(size), size, alone)
+        if narrow:  # what is divided must stay below the largest float16
+            size = jnp.maximum(size, alone / 2**14)
+        far = (size > 0) & jnp.isfinite(size) & ((size < _SMALLEST) | (size > _LARGEST))
+        _, exponent = jnp.frexp(jnp.where(far, size, 0.5))  # 0.5 has the exponent 0
         sizes.append(jnp.ldexp(jnp.float32(1.0), jnp.clip(exponent, -_EXPONENTS, _EXPONENTS)))
     return jnp.stack(sizes, axis=1)
+
+
+def _peak(tree: Tree) -> Array:
+    """[B] float32, the largest absolute value of each sample."""
+    peaks = [
+        jnp.max(jnp.abs(x.astype(jnp.float32)).reshape(len(x), -1), axis=1, initial=0.0)
+        for x in jax.tree.leaves(tree)
+    ]
+    return jnp.max(jnp.stack(peaks), axis=0)
 
 
 def _divided(x: Array, size: Array) -> Array:

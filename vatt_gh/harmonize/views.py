@@ -15,20 +15,13 @@ class View:
     """A parameter after reshapes and transposes, which keep inner products of gradients.
 
     Attributes:
-        shape: of the parameter.
+        result: its shape after all steps; without steps, the parameter's own.
         steps: what is done to it, in order: ("reshape", shape before, shape after) or
             ("transpose", axes).
-        result: its shape after all steps.
     """
 
-    shape: tuple[int, ...]
+    result: tuple[int, ...]
     steps: tuple[tuple, ...] = ()
-    result: tuple[int, ...] = ()
-
-    @classmethod
-    def of(cls, shape: Sequence[int]) -> "View":
-        """A parameter of this shape as it is."""
-        return cls(tuple(shape), (), tuple(shape))
 
     def reshaped(self, shape: Sequence[int]) -> "View":
         """This view in another shape of the same size; reshapes in a row become one."""
@@ -37,7 +30,7 @@ class View:
             before, steps = steps[-1][1], steps[:-1]
         if shape != before:
             steps = (*steps, ("reshape", before, shape))
-        return View(self.shape, steps, shape)
+        return View(shape, steps)
 
     def transposed(self, axes: Sequence[int]) -> "View":
         """This view with its axes in another order; transposes in a row become one."""
@@ -47,7 +40,7 @@ class View:
             axes, steps = tuple(steps[-1][1][a] for a in axes), steps[:-1]
         if axes != tuple(range(len(axes))):
             steps = (*steps, ("transpose", axes))
-        return View(self.shape, steps, result)
+        return View(result, steps)
 
     def matrix(self, rows: Sequence[int], columns: Sequence[int]) -> "View":
         """The view as a matrix.

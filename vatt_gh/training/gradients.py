@@ -119,7 +119,13 @@ def step_gradients(
         )
         complete = batch["video_mask"] & batch["audio_mask"] & batch["text_mask"]
         gradients, decided = harmonized_sum(
-            finish["both"], of_ways(both, own), method, gamma, complete, len(LOSSES)
+            finish["both"],
+            [{m: features[m]} for m in both],
+            of_ways(both, own),
+            method,
+            gamma,
+            complete,
+            len(LOSSES),
         )
     if single:
         weighted = [{m: _rows(decided.weight, c[m]) * c[m] for m in c} for c in whole]
