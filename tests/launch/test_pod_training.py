@@ -73,7 +73,7 @@ def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, t
     # A pod's checkpoint is any other's: one process reads it.
     config = tiny.config("howto100m", **DEFAULTS)
     [source], words = open_input(config, workdir)
-    _, state = load_for_evaluation(config, workdir, source, words)
+    _, _, state = load_for_evaluation(config, workdir, source, words)
     with Checkpoints(workdir, config) as checkpoints:
         _, position = checkpoints.restore(state)
     assert int(state.step) == STEPS and position == 8 * STEPS
