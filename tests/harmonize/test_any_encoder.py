@@ -52,7 +52,7 @@ def assert_near(actual, expected, tolerance=1e-5):
 
 
 def assert_exact(encode, params, inputs):
-    """By one program, whose results the caller may look at: (ghost, vmap)."""
+    """Holds ghost against vmap and jax.grad; returns what vmap decides."""
     (ghost, vmap), (off, plain) = compared(encode, params, inputs)
     assert_near(off, plain)
     assert_near(ghost[0], vmap[0])
