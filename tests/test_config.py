@@ -30,6 +30,13 @@ REFUSED = {
     "train.batch_size": 6,  # on four devices
     "harmonize.engine": "exact",
     "harmonize.attribution": "all",
+    "harmonize.select": "some",
+    "harmonize.cosine_over": "heads",
+    "harmonize.update": "anchor",
+    "harmonize.group": 3,  # does not divide the batch
+    "harmonize.share_start": -0.1,
+    "harmonize.share_end": 25,
+    "harmonize.curriculum_begin": -1,
     "harmonize.sketch_check": True,  # without a sketch
     "train.microbatch": 3,  # of two samples a device
     "train.warmup_steps": 21,
@@ -90,6 +97,14 @@ def test_every_check_is_tried():
     }
     assert len(named) >= 12
     assert named <= REFUSED.keys()
+
+
+def test_a_share_wants_the_whole_batch():
+    share = {"harmonize.select": "share", "train.microbatch": 2}
+    assert refusal(small_config(**share), devices=1).where == "config.harmonize.select"
+    validate(small_config(**share, **{"harmonize.cosine_over": "features"}), devices=1, hosts=1)
+    plain = {"harmonize.realign": False, "harmonize.curriculum": False}
+    validate(small_config(**share, **plain), devices=1, hosts=1)
 
 
 def test_choices_are_listed():

@@ -111,9 +111,13 @@ def _harmonize() -> ConfigDict:
             "realign": True,  # project out what conflicts
             "curriculum": True,  # weigh or drop samples by their cosine
             # The schedule is our reading of the paper, whose code was never released.
-            "gamma_start": -0.3,
+            "select": "threshold",  # on the cosine | share (of the batch is dropped; ours)
+            "gamma_start": -0.3,  # threshold on the cosine
             "gamma_end": 0.0,
-            "curriculum_steps": 500_000,  # gamma is linear from start to end over these steps
+            "share_start": 0.0,  # share of the batch that is dropped, the lowest cosines
+            "share_end": 0.25,
+            "curriculum_begin": 0,  # every sample is kept before this step (ours)
+            "curriculum_steps": 500_000,  # from there on linear from start to end over these steps
             "soft_temperature": 0.0,  # 0: weight 0 or 1; > 0: sigmoid((cosine - gamma) / it)
             # ghost: from what single layers saw | vmap: sample by sample, slow and obvious
             "engine": "ghost",
@@ -121,10 +125,21 @@ def _harmonize() -> ConfigDict:
             # Finds the exact cosines too and logs the largest error of a sample as sketch_error:
             # costs more than the sketch saves.
             "sketch_check": False,
+            # A sample's two gradients are brought to one length, the mean of theirs, before they
+            # are projected and added: else the loss with the larger one decides (ours).
+            "equal_lengths": False,
+            # Where the cosine is taken: in all shared parameters | in the last block's alone |
+            # at the pooled features (ours: the cost of a plain step).
+            "cosine_over": "shared",  # shared | last_block | features
+            # Samples that are decided upon together, by the sum of their gradients; 1: each alone.
+            "group": 1,
             # Of the losses of a batch, a sample is given embedding: all that it does to them, as
             # a negative too (sums to VATT) | anchor: what it does to its own terms; B times the
             # work in the heads. The paper leaves this open.
             "attribution": "embedding",
+            # What is added up in the end: the same gradients | embedding: decisions may come from
+            # anchors, the update is VATT's with their factors.
+            "update": "same",  # same | embedding
         }
     )
 
@@ -183,6 +198,9 @@ def _data() -> ConfigDict:
             "brightness": 32 / 255,
             "audio_noise": 0.01,  # Gaussian, as a share of the window's peak
             "windows_per_segment": 1,  # an epoch visits each segment this many times
+            # The windows of one epoch are drawn once, and kept decoded beside the records for all
+            # epochs and runs; for small data sets.
+            "keep_windows": False,
             "parallel_reads": 16,  # windows decoded at a time
             "prefetch": 2,  # batches ready on the devices
         }
@@ -205,16 +223,16 @@ def _eval() -> ConfigDict:
 def _demo() -> ConfigDict:
     return ConfigDict(
         {
-            "videos": 160,
+            "videos": 1_200,
             "heldout_videos": 60,
             "caption_noise": 0.25,  # share of captions that describe another scene
             "sound_noise": 0.25,  # share of scenes with the sound of another
-            "width": 96,
-            "height": 72,
+            "width": 56,
+            "height": 40,
             "fps": 10,
-            "audio_rate": 16_000,
-            "min_seconds": 20.0,
-            "max_seconds": 40.0,
+            "audio_rate": 8_000,
+            "min_seconds": 10.0,
+            "max_seconds": 20.0,
         }
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import get
+from vatt_gh.config import get, harmonizes
 from vatt_gh.errors import UserError
 
 MODES = ("pretrain", "evaluate", "describe", "demo")
@@ -25,11 +25,13 @@ POSITIVE = (
     "data.candidates",
     "data.words",
     "data.windows_per_segment",
+    "harmonize.group",
     "data.parallel_reads",
     "eval.batch_size",
     "eval.max_clips",
 )
 NOT_NEGATIVE = (
+    "harmonize.curriculum_begin",
     "harmonize.curriculum_steps",
     "harmonize.sketch",
     "train.log_samples_every",
@@ -74,6 +76,9 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
     _one_of(config, "data.augmentation", VIDEO_AUGMENTATIONS)
     _one_of(config, "harmonize.engine", ("ghost", "vmap"))
     _one_of(config, "harmonize.attribution", ("embedding", "anchor"))
+    _one_of(config, "harmonize.select", ("threshold", "share"))
+    _one_of(config, "harmonize.cosine_over", ("shared", "last_block", "features"))
+    _one_of(config, "harmonize.update", ("same", "embedding"))
     _check(
         not config.harmonize.sketch_check
         or (config.harmonize.engine == "ghost" and config.harmonize.sketch > 0),
@@ -96,6 +101,7 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
         f"a divisor of {local}, the samples of one device, or 0 for all of them",
         f"set --config.train.microbatch to a divisor of {local}",
     )
+    _harmonization_fits(config, local)
     _schedule_fits(config)
     _check(
         0 < config.model.keep_tokens <= 1,
@@ -105,6 +111,37 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
         "set 0.5 to keep half of the tokens, 1.0 to keep all",
     )
     _patches_fit(config)
+
+
+def _harmonization_fits(config: ConfigDict, local: int) -> None:
+    harmonize, microbatch = config.harmonize, config.train.microbatch
+    for key in ("harmonize.share_start", "harmonize.share_end"):
+        _check(
+            0 <= get(config, key) <= 1,
+            key,
+            get(config, key),
+            "a share between 0 and 1",
+            f"set --config.{key}=0.25 to drop a quarter of the batch",
+        )
+    together = microbatch or local
+    _check(
+        together % harmonize.group == 0,
+        "harmonize.group",
+        harmonize.group,
+        f"a divisor of {together}, the samples that pass a device at a time",
+        f"set --config.harmonize.group to a divisor of {together}, or 1",
+    )
+    _check(
+        not harmonizes(config)
+        or harmonize.select == "threshold"
+        or harmonize.cosine_over == "features"
+        or microbatch in (0, local),
+        "harmonize.select",
+        harmonize.select,
+        "threshold where train.microbatch is set: the share is that of a whole batch, whose "
+        "cosines are not known microbatch by microbatch",
+        "set --config.train.microbatch=0 or --config.harmonize.select=threshold",
+    )
 
 
 def _schedule_fits(config: ConfigDict) -> None:

@@ -44,7 +44,9 @@ def by_hand(scales):
     a = weight * (1 - conflict * sizes[1] / sizes[0])
     b = weight * (1 - conflict * sizes[0] / sizes[1])
     update = (a[:, None] * first + b[:, None] * second).sum(axis=0) / weight.mean()
-    return cosine, weight, np.stack([a, b], axis=1), update.reshape(7, 3)
+    after = np.linalg.norm(a[:, None] * first + b[:, None] * second, axis=1)
+    norms = np.linalg.norm(first + second, axis=1), after
+    return cosine, weight, np.stack([a, b], axis=1), update.reshape(7, 3), norms
 
 
 @pytest.mark.parametrize("engine", ["ghost", "vmap"])
@@ -54,10 +56,12 @@ def by_hand(scales):
 )
 def test_the_size_of_losses_decides_nothing(scales, engine):
     found = run(engine, scales)
-    cosine, weight, scale, update = by_hand(scales)
+    cosine, weight, scale, update, (before, after) = by_hand(scales)
     assert cosine.min() < -0.1 and cosine.max() > 0.1, "the case must have both"
     np.testing.assert_allclose(found.coefficients.cosine, cosine, atol=1e-6)
     np.testing.assert_allclose(found.coefficients.weight, weight, rtol=1e-5)
+    np.testing.assert_allclose(found.coefficients.before, before, rtol=1e-4)
+    np.testing.assert_allclose(found.coefficients.after, after, rtol=1e-4)
     np.testing.assert_allclose(found.coefficients.scale, scale, rtol=1e-4)
     assert all(found.coefficients.defined)
     size = np.abs(update).max()
@@ -96,7 +100,7 @@ def test_the_size_of_features_decides_nothing(size, engine):
         gamma=GAMMA,
         engine=engine,
     )
-    cosine, _, scale, update = by_hand((1.0, 1.0))
+    cosine, _, scale, update, _ = by_hand((1.0, 1.0))
     np.testing.assert_allclose(found.coefficients.cosine, cosine, atol=1e-5)
     np.testing.assert_allclose(found.coefficients.scale, scale, rtol=1e-4)
     np.testing.assert_allclose(found.gradients["w"], update, rtol=1e-4, atol=1e-4)

@@ -24,6 +24,9 @@ def make_rows(number: int, seed: int = 0, every: int = 10) -> list[dict[str, Any
                 "loss_vt": float(loss_vt + 0.3),
                 "conflict_rate": float((cosine < 0).mean()),
                 "kept_share": float((cosine > gamma).mean()),
+                "effective_batch": float((cosine > gamma).sum()),
+                "sample_norm_before": 0.1 * (1.2 - done),
+                "sample_norm_after": 0.1 * (1.4 - 1.1 * done),
                 "gamma": gamma,
                 "cosine_histogram": np.histogram(cosine, 40, (-1, 1))[0].tolist(),
             }

@@ -55,6 +55,14 @@ def write(workdir, **changes) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
+def test_plain_vatt_has_a_column_where_it_is_known(tmp_path):
+    shown = [row for row in write(tmp_path, results=RESULTS).rows if row[:2] == ["", "measure"]]
+    assert shown == [["", "measure", "value", "chance", "untrained", "ceiling", "better is"]]
+    beside = {"retrieval": {"r1": RESULTS["retrieval"]["r1"] | {"plain": 0.1875}}}
+    head, row = write(tmp_path, results=beside).rows[-2:]
+    assert row[head.index("plain")] == "0.1875" and row[head.index("ceiling")] == "0.75"
+
+
 def test_scores_are_flattened():
     assert flatten_scores(RESULTS) == [
         Score("retrieval", "r1", 0.25, 0.0625, 0.125, 0.75),

@@ -15,7 +15,7 @@ from vatt_gh import report
 from vatt_gh.errors import UserError
 from vatt_gh.report import RetrievalExample
 
-ROW_PLOTS = [report.loss_curves, report.cosine_over_time, report.curriculum]
+ROW_PLOTS = [report.loss_curves, report.cosine_over_time, report.curriculum, report.cost_in_signal]
 
 
 @pytest.fixture
@@ -48,6 +48,13 @@ def test_row_plots_show_the_data(function, rows, tmp_path):
     other = draw(function, make_rows(60, seed=1), tmp_path / "new" / "c.png")
     assert not differ(first, again)
     assert differ(first, other)
+
+
+def test_losses_show_plain_vatt_beside(rows, tmp_path):
+    alone = draw(report.loss_curves, rows, tmp_path / "alone.png")
+    plain = make_rows(60, seed=1)
+    report.loss_curves(rows, tmp_path / "both.png", plain)
+    assert differ(alone, matplotlib.image.imread(tmp_path / "both.png"))
 
 
 @pytest.mark.parametrize("function", ROW_PLOTS)

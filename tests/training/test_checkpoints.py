@@ -187,6 +187,18 @@ def test_other_configuration_is_refused_and_names_what_differs(tmp_path):
     ]
 
 
+def test_a_key_that_is_younger_than_the_run_has_its_default(tmp_path):
+    claim_workdir(tmp_path, small_config())
+    path = tmp_path / "config.json"
+    stored = json.loads(path.read_text())
+    del stored["data.keep_windows"]
+    path.write_text(json.dumps(stored))
+    claim_workdir(tmp_path, small_config())
+    with pytest.raises(UserError, match="another configuration") as error:
+        claim_workdir(tmp_path, small_config(**{"data.keep_windows": True}))
+    assert "data.keep_windows: there False, now True" in error.value.expected
+
+
 @pytest.mark.parametrize("content", [b"", b'{"mode": "pretrain', b"[1]", b"null", b"\xff\xfe\x00"])
 def test_damaged_configuration_is_a_user_error(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)

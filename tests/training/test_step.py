@@ -188,6 +188,32 @@ def test_cosines_and_update_equal_one_sample_at_a_time(kind, engine, attribution
         assert_close(gradients["towers"]["encoder"], total["encoder"], 1e-4)
 
 
+@pytest.mark.parametrize(("kind", "engine"), PAIRS)
+def test_cosines_may_be_of_the_last_block_alone(kind, engine):
+    def block(gradient):
+        flat = jax.tree_util.tree_leaves_with_path(shared_part(kind, gradient))
+        return [x for path, x in flat if "layer_0" in jax.tree_util.keystr(path)]
+
+    grams = jnp.stack([inner_products([block(g) for g in pair]) for pair in slow_per_sample(kind)])
+    batch = setup(kind)[2]
+    complete = jnp.asarray(batch["video_mask"] & batch["audio_mask"] & batch["text_mask"])
+    expected = Method(realign=True, curriculum=True)(grams, complete, -2.0)
+    _, _, decided, _ = gradients_of(kind, engine=engine, cosine_over="last_block", gamma=-2.0)
+    np.testing.assert_allclose(decided.cosine, expected.cosine, atol=2e-5)
+    np.testing.assert_allclose(decided.scale, expected.scale, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_groups_at_the_features_with_nothing_to_change_are_plain(kind):
+    gradients, _, decided, _ = gradients_of(
+        kind, gamma=-2.0, realign=False, cosine_over="features", group=2, microbatch=4
+    )
+    assert (decided.weight == 1).all()
+    # Samples 1, 2 and 4 lack a modality, and their neighbours 0, 3 and 5 are of their groups.
+    assert decided.defined.tolist() == [False] * 6 + [True] * 2
+    assert_close(gradients, plain_gradient(kind), 2e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_realigned_gradients_oppose_neither_loss(kind):
     pairs = slow_per_sample(kind)

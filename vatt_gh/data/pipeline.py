@@ -2,26 +2,21 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
+from vatt_gh.data.kept import KeptWindows, kept_windows
 from vatt_gh.data.records import Source
-from vatt_gh.data.sampling import (
-    frame_places,
-    nearest_captions,
-    random_window,
-    sample_places,
-    shuffled,
-    stored_span,
-)
+from vatt_gh.data.sampling import shuffled, stored_span
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.video import choose_view, draw_colour
+from vatt_gh.data.video import draw_colour
+from vatt_gh.data.windows import training_window, window
 
 HOST_KEYS = (names.VIDEO_ID, names.START, names.END)
+_ROW = "row"
 
 
 def training_batches(
@@ -57,13 +52,21 @@ def training_batches(
         )
     )
 
+    kept = [kept_windows(s, tokenizer, config) for s in sources if config.data.keep_windows]
+
     def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
-        turns = [
-            functools.partial(
-                _training_sample, source, number, len(sources), place, tokenizer, config
-            )
-            for number, source in enumerate(sources)
-        ]
+        if kept:
+            turns = [
+                functools.partial(_kept_place, store, number, len(kept), place, config)
+                for number, store in enumerate(kept)
+            ]
+        else:
+            turns = [
+                functools.partial(
+                    _training_sample, source, number, len(sources), place, tokenizer, config
+                )
+                for number, source in enumerate(sources)
+            ]
         turn = tf.cast(place % len(sources), tf.int32)
         result = turns[0]() if len(sources) == 1 else tf.switch_case(turn, turns)
         result[names.INDEX] = tf.cast(place % global_batch, tf.int32)
@@ -71,7 +74,9 @@ def training_batches(
 
     samples = places.map(sample, num_parallel_calls=config.data.parallel_reads, deterministic=True)
     batches = samples.batch(local, drop_remainder=True).prefetch(2)
-    for arrays in batches.as_numpy_iterator():
+    for step, arrays in enumerate(batches.as_numpy_iterator(), position // global_batch):
+        if kept:
+            arrays = _fetched(kept, arrays, step * global_batch + host * local)
         yield split_host(arrays)
 
 
@@ -90,77 +95,33 @@ def _training_sample(
         windows=config.data.windows_per_segment,
         seed=config.seed + number,
     )
-    seed = tf.stack([tf.constant(config.seed, tf.int64), place])
-    example = source.read(record)
-    span = stored_span(config.data.frames, source.fps / config.data.fps)
-    first = random_window(example["frame_count"], span, seed)
-    sample = window(example, first, source, tokenizer, config.data, seed, train=True)
+    seed = _seed_of(place, config)
+    sample = training_window(source.read(record), source, tokenizer, config.data, seed)
     return sample | {names.COLOUR: draw_colour(config.data, seed)}
 
 
-def window(
-    example: dict[str, Any],
-    first: tf.Tensor,
-    source: Source,
-    tokenizer: Tokenizer,
-    data: ConfigDict,
-    seed: tf.Tensor,
-    *,
-    train: bool,
+def _kept_place(
+    kept: KeptWindows, number: int, sources: int, place: tf.Tensor, config: ConfigDict
 ) -> dict[str, tf.Tensor]:
-    """One window of a segment: picture, sound and captions of the same time.
+    """The same of windows that are kept: where it lies, instead of what it is."""
+    row = shuffled(place // sources, records=kept.count, windows=1, seed=config.seed + number)
+    colour = draw_colour(config.data, _seed_of(place, config))
+    return {_ROW: row, names.COLOUR: colour}
 
-    Args:
-        example: a record, nothing of it decoded.
-        first: [] int32, the window's first frame.
-        source: where the record is from.
-        tokenizer: of the captions.
-        data: config.data.
-        seed: [2], of the sample.
-        train: whether to augment.
 
-    Returns:
-        One sample's arrays of a batch, without 'index' and 'colour'.
-    """
-    start = example["start"] + tf.cast(first, tf.float32) / source.fps
-    end = start + data.frames / data.fps
-    seen = example["height"] > 0
-    shape = tf.stack([example["height"], example["width"]])
-    shape = tf.where(seen, shape, [data.size, data.size])
-    view = choose_view(shape, data, seed, train=train)
-    pictures, sound, there = source.window(
-        example,
-        frame_places(example["frame_count"], first, data.frames, stride=source.fps / data.fps),
-        sample_places(
-            tf.cast(tf.round(example["start"] * source.fps), tf.int32),
-            example["frame_count"],
-            first,
-            data.audio_samples,
-            fps=source.fps,
-            rate=source.audio_rate,
-        ),
-        view,
-    )
-    pictures = tf.ensure_shape(pictures, [data.frames, data.size, data.size, 3])
-    audio = tf.cast(sound, tf.float32) / 32768.0
-    captions, has_text = nearest_captions(
-        example["captions"],
-        start,
-        end,
-        candidates=data.candidates,
-        reach=data.caption_reach,
-    )
-    return {
-        names.VIDEO: pictures,
-        names.AUDIO: audio,
-        names.TEXT: tokenizer(captions),
-        names.VIDEO_MASK: seen & there,
-        names.AUDIO_MASK: example["has_audio"] & there,
-        names.TEXT_MASK: has_text & there,
-        names.VIDEO_ID: example["video_id"],
-        names.START: start,
-        names.END: end,
-    }
+def _seed_of(place: tf.Tensor, config: ConfigDict) -> tf.Tensor:
+    return tf.stack([tf.constant(config.seed, tf.int64), place])
+
+
+def _fetched(
+    kept: Sequence[KeptWindows], arrays: dict[str, np.ndarray], first: int
+) -> dict[str, np.ndarray]:
+    """A batch from where its samples lie; `first` is the place of its first sample."""
+    rows = arrays.pop(_ROW)
+    turns = (first + np.arange(len(rows))) % len(kept)
+    parts = [store.rows(rows[turns == number]) for number, store in enumerate(kept)]
+    order = np.argsort(np.argsort(turns, kind="stable"), kind="stable")
+    return arrays | {name: np.concatenate([p[name] for p in parts])[order] for name in parts[0]}
 
 
 def split_host(

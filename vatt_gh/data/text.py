@@ -95,12 +95,12 @@ class Tokenizer:
     """
 
     def __init__(self, words: list[str], length: int):
+        self.words, self.length = tuple(words), length
         keys = tf.constant(words)
         values = tf.range(len(words), dtype=tf.int64)
         self._table = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(keys, values), words.index("<unk>")
         )
-        self._length = length
 
     def __call__(self, captions: tf.Tensor) -> tf.Tensor:
         """[K] string -> [K, length] int32."""
@@ -109,5 +109,5 @@ class Tokenizer:
         clean = tf.strings.regex_replace(clean, r"[\t-\r\x1c-\x20\x{85}\pZ]", " ")
         pieces = tf.strings.split(tf.strings.lower(clean, encoding="utf-8"))
         ids = pieces.with_flat_values(self._table.lookup(pieces.flat_values))
-        dense = ids.to_tensor(0, shape=[None, self._length])
-        return tf.cast(tf.ensure_shape(dense, [captions.shape[0], self._length]), tf.int32)
+        dense = ids.to_tensor(0, shape=[None, self.length])
+        return tf.cast(tf.ensure_shape(dense, [captions.shape[0], self.length]), tf.int32)

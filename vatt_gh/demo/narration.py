@@ -100,7 +100,7 @@ def narrate(rng: np.random.Generator, scenes: list[Scene], caption_noise: float)
             if rng.uniform() < caption_noise:
                 said = draw_attributes(rng, not_shape=scene.shape)
             aligned = said[0] == scene.shape
-            start = max(0.0, low + rng.uniform(-0.4, 0.5))
+            start = np.clip(low + rng.uniform(-0.4, 0.5), 0.0, scenes[-1].end - 0.6)
             end = max(start + 0.6, min(high + rng.uniform(-0.5, 0.4), scenes[-1].end))
             start, end = round(start, 2), round(end, 2)
             lines.append(Line(phrase(rng, *said), start, end, number, *said, aligned))

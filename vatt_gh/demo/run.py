@@ -1,13 +1,19 @@
-"""The demo, station by station: corpus, records, pre-training, evaluation, report."""
+"""The demo, station by station: corpus, records, pre-training, evaluation, report.
+
+Plain VATT is trained first, in WORKDIR/plain, and stands beside what harmonization makes of the
+same start and batches.
+"""
 
 import time
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from vatt_gh.config import harmonizes
 from vatt_gh.data.sources import find_or_build
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.demo.truth import Truth
+from vatt_gh.report.run import Aligned
 from vatt_gh.training.loop import pretrain
 from vatt_gh.training.scoring import evaluate_workdir
 
@@ -55,16 +61,33 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
     config.data.manual_dir = str(workdir / "corpus" / "train")
     config.eval.data_dir = str(workdir / "records" / "heldout")
     config.eval.truth = str(workdir / "corpus" / "heldout" / "alignment.jsonl")
-    with _Station("pre-training"):
-        pretrain(config, workdir)
     truth = Truth.load(workdir / "corpus" / "train" / "alignment.jsonl")
 
     def aligned(video: str, start: float, end: float) -> tuple[bool, bool]:
         window = truth.window(video, start, end)
         return window.sound_aligned, window.caption_aligned
 
-    with _Station("evaluating"):
-        evaluate_workdir(config, workdir, aligned=aligned)
+    plain = None
+    if harmonizes(config):
+        plain = workdir / "plain"
+        _train_and_score("plain VATT", _without_harmonization(config), plain, aligned, None)
+    _train_and_score("as configured", config, workdir, aligned, plain)
+
+
+def _train_and_score(
+    name: str, config: ConfigDict, workdir: Path, aligned: Aligned, plain: Path | None
+) -> None:
+    with _Station(f"pre-training: {name}"):
+        pretrain(config, workdir)
+    with _Station(f"evaluating: {name}"):
+        evaluate_workdir(config, workdir, aligned=aligned, plain=plain)
+
+
+def _without_harmonization(config: ConfigDict) -> ConfigDict:
+    """Plain VATT, from the same drawn parameters and on the same batches."""
+    config = config.copy_and_resolve_references()
+    config.harmonize.realign = config.harmonize.curriculum = False
+    return config
 
 
 class _Station:

@@ -10,7 +10,9 @@ import numpy as np
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "diamond", "bars")
 COLOURS = ("red", "green", "blue", "yellow", "purple", "white")
 MOTIONS = ("slides", "bounces", "orbits", "pulses")
-SHORTEST, LONGEST = 4.0, 8.0  # seconds of a scene
+# Seconds of a scene. Short ones, because what is learnt grows with how many different ones there
+# are; what costs time to render is their length.
+SHORTEST, LONGEST = 1.6, 3.2
 
 _ID_LETTERS = string.ascii_letters + string.digits + "-_"
 
@@ -79,11 +81,11 @@ def draw_attributes(rng: np.random.Generator, not_shape: str = "") -> tuple[str,
 
 
 def draw_scenes(rng: np.random.Generator, seconds: float, sound_noise: float) -> list[Scene]:
-    """Scenes of 4 to 8 seconds that fill a video, no two neighbours with the same shape.
+    """Scenes of 1.6 to 3.2 seconds that fill a video, no two neighbours with the same shape.
 
     Args:
         rng: of the video.
-        seconds: length of the video; up to 8 it is one scene.
+        seconds: length of the video; up to 3.2 it is one scene.
         sound_noise: probability that a scene has the sound of another.
 
     Returns:
@@ -104,7 +106,8 @@ def draw_scenes(rng: np.random.Generator, seconds: float, sound_noise: float) ->
 
 def _draw_cuts(rng: np.random.Generator, seconds: float) -> np.ndarray:
     """Where scenes begin and end: [scenes + 1] float64 seconds."""
-    count = max(1, round(seconds / 6.0), math.ceil(seconds / LONGEST))
+    mean = (SHORTEST + LONGEST) / 2
+    count = max(1, round(seconds / mean), math.ceil(round(seconds / LONGEST, 6)))
     while True:
         cuts = np.cumsum(rng.uniform(0.8, 1.2, count))
         cuts = np.round(np.concatenate([[0.0], cuts / cuts[-1] * seconds]), 2)

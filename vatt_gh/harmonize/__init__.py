@@ -11,6 +11,8 @@ method       the two together: inner products -> coefficients
 engine       what the engines have in common
 plain        the ordinary gradient, in microbatches
 per_sample   the `vmap` engine: gradients of single samples
+at_features  the `features` engine: gradients compared at the features, in no parameter
+groups       samples that are decided upon together
 ghost        the `ghost` engine: the same numbers from what single layers saw
 dataflow     every use of each parameter, in the trace of one sample
 known        parameters whose uses all have a rule, and notes on the others
@@ -23,17 +25,24 @@ trees        names of parameters in any tree
 devices      sums and maxima over devices
 """
 
+from vatt_gh.harmonize.at_features import at_features
 from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.compare import Comparison, compare_engines
 from vatt_gh.harmonize.conflict import cosines, inner_products
-from vatt_gh.harmonize.curriculum import gamma_schedule, sample_weights
+from vatt_gh.harmonize.curriculum import (
+    drop_lowest,
+    gamma_schedule,
+    sample_weights,
+    share_schedule,
+)
 from vatt_gh.harmonize.engine import Pass
 from vatt_gh.harmonize.ghost import ghost
+from vatt_gh.harmonize.groups import in_groups
 from vatt_gh.harmonize.library import Harmonized, harmonized_gradients
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.per_sample import per_sample
 from vatt_gh.harmonize.plain import plain
-from vatt_gh.harmonize.realign import realignment
+from vatt_gh.harmonize.realign import equal_lengths, realignment
 from vatt_gh.harmonize.unit import harmonized_sum
 
 __all__ = [
@@ -42,16 +51,21 @@ __all__ = [
     "Harmonized",
     "Method",
     "Pass",
+    "at_features",
     "compare_engines",
     "cosines",
+    "drop_lowest",
+    "equal_lengths",
     "feature_cotangents",
     "gamma_schedule",
     "ghost",
     "harmonized_gradients",
     "harmonized_sum",
+    "in_groups",
     "inner_products",
     "per_sample",
     "plain",
     "realignment",
     "sample_weights",
+    "share_schedule",
 ]

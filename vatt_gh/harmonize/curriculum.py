@@ -6,21 +6,33 @@ Source: Wu et al. (NeurIPS 2022), Algorithm 2. The shape of the schedule is our 
 import jax
 import jax.numpy as jnp
 
+from vatt_gh.harmonize.devices import gathered
+
 Array = jax.Array
 
 
-def gamma_schedule(step: Array, *, start: float, end: float, steps: int) -> Array:
+def gamma_schedule(step: Array, *, start: float, end: float, steps: int, begin: int = 0) -> Array:
     """Threshold on the cosine, linear in the step.
 
     Args:
         step: [] int32, from 0.
-        start: gamma at step 0.
-        end: gamma from step `steps` on.
-        steps: length of the schedule; 0 is `end` from the first step.
+        start: gamma at step `begin`.
+        end: gamma from step `begin + steps` on.
+        steps: length of the schedule; 0 is `end` from step `begin` on.
+        begin: before this step gamma is -inf, which keeps everything.
 
     Returns:
         [] float32.
     """
+    return jnp.where(step < begin, -jnp.inf, _linear(step - begin, start, end, steps))
+
+
+def share_schedule(step: Array, *, start: float, end: float, steps: int, begin: int = 0) -> Array:
+    """Share of a batch that is dropped: as `gamma_schedule`, but 0 before step `begin`."""
+    return jnp.where(step < begin, 0.0, _linear(step - begin, start, end, steps))
+
+
+def _linear(step: Array, start: float, end: float, steps: int) -> Array:
     progress = jnp.clip(step / max(steps, 1), 0.0, 1.0) if steps else 1.0
     return jnp.asarray(start + (end - start) * progress, jnp.float32)
 
@@ -40,3 +52,26 @@ def sample_weights(cosine: Array, gamma: Array, *, soft_temperature: float = 0.0
     if soft_temperature > 0:
         return jax.nn.sigmoid((cosine - gamma) / soft_temperature)
     return (cosine > gamma).astype(jnp.float32)
+
+
+def drop_lowest(cosine: Array, defined: Array, share: Array, axis_name: str | None) -> Array:
+    """Weight of each sample where a share of the global batch is dropped, the lowest cosines.
+
+    Args:
+        cosine: [b] float32.
+        defined: [b] bool, whether a sample has a cosine; those without are kept and not counted.
+        share: [] float32 in [0, 1]; the number dropped is rounded down.
+        axis_name: named axis of the devices that share the batch, or None.
+
+    Returns:
+        [b] float32, 0 or 1.
+    """
+    place = jnp.arange(len(cosine))
+    everyone, counted = gathered(cosine, axis_name), gathered(defined, axis_name)
+    if axis_name is not None:
+        place = place + jax.lax.axis_index(axis_name) * len(cosine)
+    # Of equal cosines the first in the batch are the lowest, so that no more are dropped than said.
+    order = jnp.argsort(jnp.where(counted, everyone, jnp.inf), stable=True)
+    rank = jnp.zeros_like(order).at[order].set(jnp.arange(len(order)))[place]
+    dropped = jnp.floor(share * jnp.sum(counted) + 1e-4)
+    return jnp.where(defined & (rank < dropped), 0.0, 1.0)

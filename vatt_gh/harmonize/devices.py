@@ -1,4 +1,4 @@
-"""Sums and maxima over devices that share a batch: the one place where harmonization reduces."""
+"""What crosses devices that share a batch: the one place where harmonization reduces."""
 
 from typing import Any
 
@@ -23,6 +23,11 @@ def averaged(x: Array, axis_name: str | None) -> Array:
 def largest(x: Array, axis_name: str | None) -> Array:
     """Largest of an array that every device has one of, element by element."""
     return x if axis_name is None else jax.lax.pmax(x, axis_name)
+
+
+def gathered(x: Array, axis_name: str | None) -> Array:
+    """[b, ...] of every device, one after the other, on each of them."""
+    return x if axis_name is None else jax.lax.all_gather(x, axis_name, axis=0, tiled=True)
 
 
 def normalised(gradients: Tree, weight: Array, axis_name: str | None) -> tuple[Tree, Array]:

@@ -1,5 +1,6 @@
 """Harmonized gradients of any encoder of independent samples, under any two or more losses."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -88,7 +89,8 @@ def harmonized_gradients(
             [L, B]; each loss [], or [B, ...], which is summed. They may couple samples, and
             devices by collectives.
         method: realignment, curriculum, or both.
-        gamma: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`.
+        gamma: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`;
+            where the method selects by share, such as `share_schedule(step, ...)`.
         attribution: "embedding" or "anchor", see `feature_cotangents`.
         engine: "ghost", or "vmap": the plain reading of the method, slow.
         shared: whether a parameter, by its path of names, is reached by all losses; inner
@@ -109,6 +111,7 @@ def harmonized_gradients(
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}: expected one of {', '.join(ENGINES)}")
     check_functions(losses, shared, method, gamma, microbatch, sketch)
+    method = dataclasses.replace(method, axis_name=axis_name)
     if engine == "vmap" and sketch:
         raise ValueError(f"sketch={sketch}: expected 0, because engine='vmap' estimates nothing")
     if sketch_check and not sketch:
@@ -117,6 +120,11 @@ def harmonized_gradients(
     params = as_arrays(params, shared)
     count = batch_size(inputs)
     whole = as_mask(complete, count)
+    if method.curriculum and method.select == "share" and microbatch not in (0, count):
+        raise ValueError(
+            f'microbatch={microbatch} with select="share": expected 0, because the share is that '
+            "of the whole batch"
+        )
 
     def values_of(features: Tree) -> list[Array]:
         return as_list(losses(features), count)

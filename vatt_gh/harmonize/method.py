@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from vatt_gh.harmonize.conflict import cosines
-from vatt_gh.harmonize.curriculum import sample_weights
-from vatt_gh.harmonize.realign import realignment
+from vatt_gh.harmonize.curriculum import drop_lowest, sample_weights
+from vatt_gh.harmonize.realign import equal_lengths, realignment
 
 Array = jax.Array
 
@@ -23,6 +23,9 @@ class Coefficients(NamedTuple):
         defined: [B] bool, whether the sample has a cosine.
         exact_cosine: [B] float32, what `cosine` would be without a sketch; None where no check of
             the sketch was asked for.
+        before: [B] float32, norm of the sample's ordinary gradient, the sum of its losses', in the
+            parameters that the cosine is of; None where nothing is measured.
+        after: [B] float32, the same with `scale`.
     """
 
     scale: Array
@@ -30,6 +33,11 @@ class Coefficients(NamedTuple):
     cosine: Array
     defined: Array
     exact_cosine: Array | None = None
+    before: Array | None = None
+    after: Array | None = None
+
+
+SELECTIONS = ("threshold", "share")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,19 +49,29 @@ class Method:
     Attributes:
         realign: project out what conflicts.
         curriculum: weigh samples by their cosine.
-        soft_temperature: see `sample_weights`.
+        soft_temperature: see `sample_weights`; of the threshold alone.
+        select: what gamma is: a "threshold" on the cosine, or the "share" of the global batch that
+            is dropped, the lowest cosines (ours; not in the paper).
+        equal_lengths: bring a sample's gradients to one length before they are projected and added,
+            so that the loss with the larger one does not decide alone (ours).
+        axis_name: of the devices that share the batch, for "share".
 
     Raises:
-        ValueError: the temperature is negative.
+        ValueError: the temperature is negative, or the selection is unknown.
     """
 
     realign: bool
     curriculum: bool
     soft_temperature: float = 0.0
+    select: str = "threshold"
+    equal_lengths: bool = False
+    axis_name: str | None = None
 
     def __post_init__(self):
         if not self.soft_temperature >= 0:
             raise ValueError(f"soft_temperature={self.soft_temperature}: expected 0 or more")
+        if self.select not in SELECTIONS:
+            raise ValueError(f"select={self.select!r}: expected one of {', '.join(SELECTIONS)}")
 
     def __call__(
         self, gram: Array, complete: Array, gamma: Array, size: Array | None = None
@@ -64,22 +82,47 @@ class Method:
             gram: [B, L, L] float32 inner products of the sample's gradients.
             complete: [B] bool, False where a sample lacks a modality: it has no conflict and
                 weight 1.
-            gamma: [] float32, threshold of the curriculum.
+            gamma: [] float32, threshold of the curriculum, or share to drop.
             size: [B, L] float32 that the gradients were divided by before their inner products
                 were taken; None: by nothing.
 
         Returns:
             The coefficients; NaN where an inner product is not finite.
         """
+        size = jnp.ones(gram.shape[:2], gram.dtype) if size is None else size
         cosine, defined = cosines(gram)
         defined = defined & complete
         cosine = jnp.where(complete, cosine, 0.0)
-        ones = jnp.ones_like(cosine)
-        weight = ones
-        if self.curriculum:
-            weights = sample_weights(cosine, gamma, soft_temperature=self.soft_temperature)
-            weight = jnp.where(defined, weights, ones)
-        scale = jnp.ones(gram.shape[:2], gram.dtype)
+        weight = self._weight(cosine, defined, gamma)
+        scale = jnp.ones_like(size)
+        if self.equal_lengths:
+            scale = jnp.where(defined[:, None], equal_lengths(gram, size), scale)
         if self.realign:
-            scale = jnp.where(defined[:, None], realignment(gram, size), scale)
-        return Coefficients(weight[:, None] * scale, weight, cosine, defined)
+            balanced = gram * scale[:, :, None] * scale[:, None, :]
+            scale = scale * jnp.where(defined[:, None], realignment(balanced, size), 1.0)
+        scale = weight[:, None] * scale
+        return Coefficients(
+            scale,
+            weight,
+            cosine,
+            defined,
+            before=_norm_of_sum(gram, size),
+            after=_norm_of_sum(gram, size * scale),
+        )
+
+    def _weight(self, cosine: Array, defined: Array, gamma: Array) -> Array:
+        if not self.curriculum:
+            return jnp.ones_like(cosine)
+        if self.select == "share":
+            return drop_lowest(cosine, defined, gamma, self.axis_name)
+        weights = sample_weights(cosine, gamma, soft_temperature=self.soft_temperature)
+        return jnp.where(defined, weights, jnp.ones_like(cosine))
+
+
+def _norm_of_sum(gram: Array, factor: Array) -> Array:
+    """[B] norms of sum_l factor[b, l] x gradient l, from their inner products."""
+    largest = jnp.max(jnp.abs(factor), axis=1, keepdims=True)
+    share = factor / jnp.where(largest > 0, largest, 1.0)
+    squared = jnp.einsum("bl,blm,bm->b", share, gram, share, precision="highest")
+    # Opposite gradients sum to zero, which rounding may take below it.
+    return largest[:, 0] * jnp.sqrt(jnp.maximum(squared, 0.0))

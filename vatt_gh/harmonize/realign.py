@@ -33,3 +33,20 @@ def realignment(gram: Array, size: Array | None = None) -> Array:
         conflicts = jnp.where(conflicts == 0, 0.0, conflicts * ratio)
     # A zero gradient conflicts with nothing: its row of conflicts is zero.
     return 1.0 - jnp.sum(conflicts, axis=2) / jnp.where(squares > 0, squares, 1.0)
+
+
+def equal_lengths(gram: Array, size: Array) -> Array:
+    """Factors that bring a sample's gradients to one length, the mean of theirs.
+
+    Args:
+        gram: [B, L, L] float32 inner products of each sample's gradients.
+        size: [B, L] float32 that these gradients were divided by.
+
+    Returns:
+        [B, L] float32; 1 for samples of which a gradient is zero.
+    """
+    norms = jnp.sqrt(jnp.diagonal(gram, axis1=1, axis2=2))
+    whole = jnp.all(norms > 0, axis=1, keepdims=True)
+    norms = jnp.where(whole, norms, 1.0)
+    ratios = (norms[:, None, :] / norms[:, :, None]) * (size[:, None, :] / size[:, :, None])
+    return jnp.where(whole, jnp.mean(ratios, axis=2), 1.0)

@@ -6,7 +6,7 @@ size first: that of (features x their cotangents), which is what a relative chan
 does to the loss. Sizes are powers of two, which change no digit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,8 @@ def harmonized_sum(
     gamma: Array | float,
     complete: Array,
     losses: int,
+    update: Cotangents | None = None,
+    group: int = 1,
 ) -> tuple[Tree, Coefficients]:
     """sum_b sum_l scale[b, l] x (gradient of sample b in loss l), with the method's coefficients.
 
@@ -41,11 +43,16 @@ def harmonized_sum(
         gamma: threshold of the curriculum.
         complete: [B] bool, see Method.
         losses: how many there are.
+        update: cotangents whose gradients are summed, where decisions are taken from others; costs
+            their backward passes too.
+        group: samples that are decided upon together, see `in_groups`; where one of them is
+            incomplete, none of them is.
 
     Returns:
         The sum, like the parameters, not divided by the mean weight; and the coefficients.
     """
-    size = _sizes(features, cotangents, losses)
+    size = _together(jnp.max, _sizes(features, cotangents, losses), group)
+    complete = _together(jnp.all, complete, group)
     unit = [
         {n: jax.tree.map(lambda x, n=n: _divided(x, size[:, n]), c) for n, c in given.items()}
         for given in cotangents
@@ -56,7 +63,17 @@ def harmonized_sum(
         decided = method(gram, complete, gamma, size)
         return decided, decided.scale * size
 
-    return finish(unit, decide, (complete, size))
+    total, decided = finish(unit, decide, (complete, size))
+    if update is not None:
+        total, _ = finish(update, lambda gram, fixed: fixed, (decided, decided.scale))
+    return total, decided
+
+
+def _together(reduce: Callable[..., Array], x: Array, group: int) -> Array:
+    """[B, ...], the same for all samples of a group."""
+    if group == 1:
+        return x
+    return jnp.repeat(reduce(x.reshape(-1, group, *x.shape[1:]), axis=1), group, axis=0)
 
 
 def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Array:

@@ -42,6 +42,7 @@ class Vatt:
         shared: modalities whose pooled features pass through the shared parameters S.
         tokens: number of tokens of the modalities that DropToken thins out.
         kept: number of those that stay in training.
+        layers: blocks of the transformer in S.
     """
 
     towers: nn.Module
@@ -49,6 +50,7 @@ class Vatt:
     shared: tuple[str, ...]
     tokens: dict[str, int]
     kept: dict[str, int]
+    layers: int
 
     def init(self, key: Array, sample: dict[str, Array]) -> tuple[Params, Params]:
         """Draws parameters.
@@ -156,6 +158,10 @@ class Vatt:
         """Whether a towers' parameter (its path of names) is among S, which both losses reach."""
         return path[0] == ("encoder" if isinstance(self.towers, SharedEncoder) else "video")
 
+    def is_last_block(self, path: tuple[str, ...]) -> bool:
+        """Whether a parameter of S is of the transformer's last block."""
+        return self.is_shared(path) and f"layer_{self.layers - 1}" in path
+
 
 def scaled(inputs: dict[str, Array]) -> dict[str, Array]:
     """The inputs of towers from those of a batch.
@@ -206,7 +212,7 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
     tokens = _token_counts(config)
     kept = {m: max(1, int(model.keep_tokens * count)) for m, count in tokens.items()}
     features = MODALITIES if shared else ("video",)
-    return Vatt(towers, _head(model, axis_name), features, tokens, kept)
+    return Vatt(towers, _head(model, axis_name), features, tokens, kept, model.video.layers)
 
 
 def _multiple(config: ConfigDict) -> int:

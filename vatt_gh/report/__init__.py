@@ -2,7 +2,13 @@
 
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
 from vatt_gh.report.page import REFERENCES, Score, flatten_scores, write_index
-from vatt_gh.report.plots import cosine_by_truth, cosine_over_time, curriculum, loss_curves
+from vatt_gh.report.plots import (
+    cosine_by_truth,
+    cosine_over_time,
+    cost_in_signal,
+    curriculum,
+    loss_curves,
+)
 from vatt_gh.report.rows import read_jsonl
 
 __all__ = [
@@ -11,6 +17,7 @@ __all__ = [
     "Score",
     "cosine_by_truth",
     "cosine_over_time",
+    "cost_in_signal",
     "curriculum",
     "flatten_scores",
     "loss_curves",

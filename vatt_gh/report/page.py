@@ -37,7 +37,7 @@ img { width: 100%; height: auto; border: 1px solid #e0e0e0; box-sizing: border-b
 """.strip()
 
 # What a score is read beside, in the order of the columns.
-REFERENCES = ("chance", "untrained", "ceiling")
+REFERENCES = ("chance", "untrained", "plain", "ceiling")
 # Measures of which less is better; of all others more is.
 _LESS_IS_BETTER = ("rank", "loss", "error")
 
@@ -53,6 +53,7 @@ class Score:
         chance: what guessing would give; None where it is unknown.
         untrained: what the model had before training; None where it is unknown.
         ceiling: what an oracle would have; None where it is unknown.
+        plain: what plain VATT has after the same training; None where it is unknown.
     """
 
     group: str
@@ -61,6 +62,7 @@ class Score:
     chance: float | None = None
     untrained: float | None = None
     ceiling: float | None = None
+    plain: float | None = None
 
     @property
     def better(self) -> str:
@@ -72,8 +74,8 @@ def flatten_scores(results: Mapping[str, Any]) -> list[Score]:
     """Lists the numbers of results.json in file order.
 
     Args:
-        results: nested groups; a leaf is {"value": number}, with "chance", "untrained" and
-            "ceiling" where they are known, or a bare number.
+        results: nested groups; a leaf is {"value": number}, with "chance", "untrained",
+            "plain" and "ceiling" where they are known, or a bare number.
             What is neither a group nor a number (text, lists) is left out.
 
     Returns:
@@ -142,8 +144,8 @@ def _flatten(node: Mapping[str, Any], group: str) -> list[Score]:
         if isinstance(leaf, Mapping) and "value" not in leaf:
             scores += _flatten(leaf, f"{group} / {key}" if group else key)
         elif isinstance(leaf, Mapping):
-            known = [_number(leaf.get(name)) for name in ("value", *REFERENCES)]
-            scores.append(Score(group, key, *known))
+            known = {name: _number(leaf.get(name)) for name in ("value", *REFERENCES)}
+            scores.append(Score(group, key, **known))
         elif leaf is None or (isinstance(leaf, (int, float)) and not isinstance(leaf, bool)):
             scores.append(Score(group, key, _number(leaf)))
     return scores
@@ -186,9 +188,10 @@ def _scores(scores: Sequence[Score]) -> str:
     """Returns the table of scores, or a sentence where there are none."""
     if not scores:
         return '<p class="note">This run measured no scores.</p>'
+    names = [n for n in REFERENCES if n != "plain" or any(s.plain is not None for s in scores)]
     rows = []
     for score in scores:
-        known = [_shown(getattr(score, name), "") for name in REFERENCES]
+        known = [_shown(getattr(score, name), "") for name in names]
         numbers = [_shown(score.value, "not measured"), *known]
         cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
         better = score.better if any(known) else ""
@@ -196,11 +199,13 @@ def _scores(scores: Sequence[Score]) -> str:
             f"<tr><td>{html.escape(score.group)}</td><td>{html.escape(score.measure)}</td>"
             f"{cells}<td>{better}</td></tr>"
         )
-    names = "".join(f'<th class="number">{name}</th>' for name in ("value", *REFERENCES))
-    head = f"<thead><tr><th></th><th>measure</th>{names}<th>better is</th></tr></thead>"
+    heads = "".join(f'<th class="number">{name}</th>' for name in ("value", *names))
+    head = f"<thead><tr><th></th><th>measure</th>{heads}<th>better is</th></tr></thead>"
     note = (
         '<p class="note">All on the same clips. Chance is what guessing gives; untrained is this '
         "model before its training, which a score must beat to mean that anything was learnt; "
+        "plain, where it is shown, is VATT without harmonization, trained from the same start on "
+        "the same batches; "
         "the ceiling is what an oracle gives that knows what captions say and clips show.</p>"
     )
     return "\n".join(

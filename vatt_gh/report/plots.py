@@ -35,13 +35,14 @@ _MOST_COLUMNS = 120
 _FINE_BINS, _COARSE_BINS, _FINE_FROM = 40, 20, 200
 
 
-def loss_curves(rows: Rows, path: str | os.PathLike[str]) -> None:
+def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> None:
     """Draws both contrastive losses and their total against the step.
 
     Args:
         rows: rows of metrics.jsonl with "step", "loss", "loss_va" and "loss_vt" (nats); a missing
             or null value is a gap.
         path: the PNG to write.
+        plain: the same of plain VATT, drawn as dotted lines.
     """
     rows = canvas.by_step(rows)
     width = _smoothing(rows)
@@ -54,6 +55,8 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str]) -> None:
     )
     for key, label, colour in lines:
         _raw_and_smoothed(axes, rows, key, label, colour, width)
+        if plain:
+            _dotted(axes, canvas.by_step(plain), key, colour, width)
     _step_axis(axes, rows)
     axes.set(ylabel="loss (nats)")
     canvas.tidy(axes)
@@ -88,6 +91,34 @@ def curriculum(rows: Rows, path: str | os.PathLike[str]) -> None:
     _step_axis(threshold, rows)
     threshold.set(ylabel="gamma (cosine)")
     canvas.tidy(threshold)
+    canvas.save(figure, path)
+
+
+def cost_in_signal(rows: Rows, path: str | os.PathLike[str]) -> None:
+    """Draws what harmonization takes from a step: samples, and length of their gradients.
+
+    Args:
+        rows: rows of metrics.jsonl with "step", "effective_batch" (samples), "sample_norm_before"
+            and "sample_norm_after" (means over the batch); a missing or null value is a gap.
+        path: the PNG to write.
+    """
+    rows = canvas.by_step(rows)
+    width = _smoothing(rows)
+    figure = canvas.new_figure(f"What a step has left{_smoothing_note(width)}", 6.0)
+    batch, norms = figure.subplots(2, 1, sharex=True)
+    _raw_and_smoothed(batch, rows, "effective_batch", "effective batch", canvas.GREEN, width)
+    batch.set(ylabel="samples", ylim=(0, None))
+    canvas.tidy(batch)
+    _legend_or_say(batch, 1, "no effective batch recorded")
+    for key, label, colour in (
+        ("sample_norm_before", "before", canvas.BLUE),
+        ("sample_norm_after", "after harmonization", canvas.ORANGE),
+    ):
+        _raw_and_smoothed(norms, rows, key, label, colour, width)
+    _step_axis(norms, rows)
+    norms.set(ylabel="norm of a sample's gradient", ylim=(0, None))
+    canvas.tidy(norms)
+    _legend_or_say(norms, 2, "no norms recorded: plain VATT measures none")
     canvas.save(figure, path)
 
 
@@ -192,18 +223,29 @@ def _raw_and_smoothed(
 ) -> None:
     """Draws a column as a light line with its running mean over `width` rows in bold."""
     steps, values = canvas.column(rows, "step"), canvas.column(rows, key)
-    valid = np.isfinite(values)
-    if not valid.any():
+    if not np.isfinite(values).any():
         return
     if width > 1:
         axes.plot(steps, values, color=colour, alpha=0.25, linewidth=1)
-        kernel = np.ones(width)
-        total = np.convolve(np.where(valid, values, 0.0), kernel, mode="same")
-        number = np.convolve(valid, kernel, mode="same")
-        values = np.divide(total, number, out=np.full_like(total, np.nan), where=valid)
+    values = _running_mean(values, width)
     axes.plot(
         steps, values, color=colour, linewidth=2, label=label, marker=canvas.marker(len(rows))
     )
+
+
+def _dotted(axes: Axes, rows: Rows, key: str, colour: str, width: int) -> None:
+    """Draws the running mean of a column of another run."""
+    values = _running_mean(canvas.column(rows, key), width)
+    axes.plot(canvas.column(rows, "step"), values, color=colour, linewidth=1.5, linestyle=":")
+
+
+def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Means of `width` neighbours, [N] float64, of those that are finite; NaN stays NaN."""
+    valid = np.isfinite(values)
+    kernel = np.ones(width)
+    total = np.convolve(np.where(valid, values, 0.0), kernel, mode="same")
+    number = np.convolve(valid, kernel, mode="same")
+    return np.divide(total, number, out=np.full_like(total, np.nan), where=valid)
 
 
 def _legend_or_say(axes: Axes, columns: int, empty: str) -> None:

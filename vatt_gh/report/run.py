@@ -9,7 +9,13 @@ import numpy as np
 
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
 from vatt_gh.report.page import write_index
-from vatt_gh.report.plots import cosine_by_truth, cosine_over_time, curriculum, loss_curves
+from vatt_gh.report.plots import (
+    cosine_by_truth,
+    cosine_over_time,
+    cost_in_signal,
+    curriculum,
+    loss_curves,
+)
 from vatt_gh.report.rows import read_jsonl
 
 # (video_id, start s, end s) -> (sound belongs to the picture, caption belongs to it)
@@ -24,7 +30,11 @@ GROUPS = {
 
 
 def write_report(
-    workdir: Path, *, aligned: Aligned | None = None, examples: Sequence[RetrievalExample] = ()
+    workdir: Path,
+    *,
+    aligned: Aligned | None = None,
+    examples: Sequence[RetrievalExample] = (),
+    plain: Path | None = None,
 ) -> Path:
     """Draws what a run has written so far.
 
@@ -32,6 +42,7 @@ def write_report(
         workdir: has metrics.jsonl, and samples.jsonl and results.json where there are any.
         aligned: the truth about a window of a corpus, where it is known.
         examples: retrieval examples, the first ones are drawn.
+        plain: work directory of plain VATT, below this one, to stand beside.
 
     Returns:
         Path of index.html.
@@ -71,7 +82,20 @@ def write_report(
         "What is kept",
         "Samples whose cosine is below the threshold gamma are dropped; gamma rises with time.",
     )
-    add("losses.png", lambda path: loss_curves(rows, path), "Losses", "Of the training batches.")
+    add(
+        "signal.png",
+        lambda path: cost_in_signal(rows, path),
+        "What harmonization costs in signal",
+        "The effective batch is (sum of weights) squared by the sum of their squares. The norms "
+        "are means over the batch, in the parameters that the cosines are of.",
+    )
+    beside = [] if plain is None else read_jsonl(plain / "metrics.jsonl")
+    add(
+        "losses.png",
+        lambda path: loss_curves(rows, path, beside),
+        "Losses",
+        "Of the training batches." + (" Dotted: plain VATT." if beside else ""),
+    )
     if examples:
         add(
             "retrieval.png",
@@ -79,6 +103,9 @@ def write_report(
             "Text to video, without any training for it",
             "Queries and the clips ranked first; the right clip has a green frame.",
         )
+    if plain is not None and (plain / "pictures" / "retrieval.png").exists():
+        path = (plain / "pictures" / "retrieval.png").relative_to(workdir).as_posix()
+        pictures.append((path, "The same by plain VATT", f"All about it: {plain.name}/index.html"))
     results = workdir / "results.json"
     scores = json.loads(results.read_text()) if results.exists() else {}
     last = rows[-1]

@@ -11,20 +11,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vatt_gh.config import harmonizes
-from vatt_gh.harmonize import (
-    Coefficients,
-    Method,
-    Pass,
-    feature_cotangents,
-    ghost,
-    harmonized_sum,
-    per_sample,
-    plain,
-)
+from vatt_gh.harmonize import Coefficients, Pass, feature_cotangents, harmonized_sum, plain
 from vatt_gh.harmonize.devices import summed
-from vatt_gh.harmonize.engine import Encode, Finish
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, Vatt
+from vatt_gh.training.harmonization import engine_of, method_of
 
 Array = jax.Array
 Tree = Any
@@ -65,7 +56,7 @@ def step_gradients(
         params: {'towers', 'heads'} float32.
         statistics: the heads' batch statistics.
         randomness: of the step.
-        gamma: [] float32, threshold of the curriculum.
+        gamma: [] float32, threshold of the curriculum, or share to drop.
 
     Returns:
         Gradients like params, the heads' new batch statistics, the samples' coefficients,
@@ -87,7 +78,9 @@ def step_gradients(
         parts += encoded
     if both:
         some = [ways[m] for m in both]
-        encoded, finish["both"] = _engine(encode, model, towers, some, randomness.sketch, config)
+        encoded, finish["both"] = engine_of(
+            config, model, encode, towers, some, randomness.sketch, len(LOSSES)
+        )
         parts += encoded
     features = {m: h for part in parts for m, h in part.items()}
     losses, pull_losses, statistics = jax.vjp(
@@ -104,28 +97,26 @@ def step_gradients(
     def of_ways(names: list[str], by_loss: list[dict[str, Array]]) -> list[dict[int, Tree]]:
         return [{n: {m: by_loss[n][m]} for n in ways[m].losses} for m in names]
 
-    whole = feature_cotangents(lambda f: pull(f)[1], losses, "embedding", axis_name)
+    def cotangents(attribution: str) -> list[dict[str, Array]]:
+        return feature_cotangents(lambda f: pull(f)[1], losses, attribution, axis_name)
+
+    whole = cotangents("embedding")
     decided, gradients = _nothing_decided(batch), None
     if both:
-        own = whole
-        if config.harmonize.attribution != "embedding":
-            own = feature_cotangents(
-                lambda f: pull(f)[1], losses, config.harmonize.attribution, axis_name
-            )
-        method = Method(
-            realign=config.harmonize.realign,
-            curriculum=config.harmonize.curriculum,
-            soft_temperature=config.harmonize.soft_temperature,
-        )
-        complete = batch["video_mask"] & batch["audio_mask"] & batch["text_mask"]
+        attribution, update = config.harmonize.attribution, None
+        own = whole if attribution == "embedding" else cotangents(attribution)
+        if own is not whole and config.harmonize.update == "embedding":
+            update = of_ways(both, whole)
         gradients, decided = harmonized_sum(
             finish["both"],
             [{m: features[m]} for m in both],
             of_ways(both, own),
-            method,
+            method_of(config, axis_name),
             gamma,
-            complete,
+            batch["video_mask"] & batch["audio_mask"] & batch["text_mask"],
             len(LOSSES),
+            update,
+            config.harmonize.group,
         )
     if single:
         weighted = [{m: _rows(decided.weight, c[m]) * c[m] for m in c} for c in whole]
@@ -155,32 +146,6 @@ def _head_losses(
         axis_name=axis_name,
     )
     return [losses[name] for name in LOSSES], statistics
-
-
-def _engine(
-    encode: Encode,
-    model: Vatt,
-    towers: Tree,
-    passes: list[Pass],
-    sketch_key: Array,
-    config: ConfigDict,
-) -> tuple[list[dict[str, Array]], Finish]:
-    common = {
-        "losses": len(LOSSES),
-        "shared": model.is_shared,
-        "microbatch": config.train.microbatch,
-    }
-    if config.harmonize.engine == "vmap":
-        return per_sample(encode, towers, passes, **common)
-    return ghost(
-        encode,
-        towers,
-        passes,
-        **common,
-        sketch=config.harmonize.sketch,
-        sketch_check=config.harmonize.sketch_check,
-        key=sketch_key,
-    )
 
 
 def _nothing_decided(batch: dict[str, Array]) -> Coefficients:

@@ -24,7 +24,11 @@ TOP = 5  # clips a retrieval example
 
 
 def evaluate_workdir(
-    config: ConfigDict, workdir: Path, *, aligned: Aligned | None = None
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    aligned: Aligned | None = None,
+    plain: Path | None = None,
 ) -> dict[str, Any]:
     """Scores the newest checkpoint and writes results.json and the report.
 
@@ -32,6 +36,7 @@ def evaluate_workdir(
         config: the whole configuration, as in training.
         workdir: of the run.
         aligned: the truth about windows of the training corpus, for the report.
+        plain: work directory of plain VATT, scored on the same clips, to stand beside.
 
     Returns:
         The results, see `evaluate`.
@@ -52,13 +57,22 @@ def evaluate_workdir(
     weights = [(s.params, s.statistics) for s in (state, drawn)]
     results, clips = evaluate(model, *weights, source, words, config, known)
     results["step"], results["unreadable"] = int(state.step), len(source.unreadable)
+    if plain is not None:
+        _beside(results, json.loads((plain / "results.json").read_text()))
     partial = workdir / "results.partial"
     partial.write_text(json.dumps(results, indent=1) + "\n")
     partial.rename(workdir / "results.json")
     print_scores(results)
-    page = write_report(workdir, aligned=aligned, examples=retrieval_rows(clips))
+    page = write_report(workdir, aligned=aligned, examples=retrieval_rows(clips), plain=plain)
     print(f"Report: {page}")
     return results
+
+
+def _beside(results: dict[str, Any], plain: dict[str, Any]) -> None:
+    """Gives every score what plain VATT has."""
+    for group in ("retrieval", "probe"):
+        for name, score in results.get(group, {}).items():
+            score["plain"] = plain[group][name]["value"]
 
 
 class Planted:

@@ -15,11 +15,12 @@ import optax
 from flax import struct
 from ml_collections import ConfigDict
 
-from vatt_gh.harmonize import Coefficients, gamma_schedule
+from vatt_gh.harmonize import Coefficients
 from vatt_gh.harmonize.devices import largest, normalised, summed
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
+from vatt_gh.training.harmonization import schedule_of
 from vatt_gh.training.noise import with_noise
 
 Array = jax.Array
@@ -114,12 +115,7 @@ def train_step(
         keys = _sample_keys(_step_key(state), _NOISE, batch["index"])
         batch = batch | {"audio": with_noise(batch["audio"], config.data.audio_noise, keys)}
     randomness = draw_randomness(state, batch["index"], model)
-    gamma = gamma_schedule(
-        state.step,
-        start=config.harmonize.gamma_start,
-        end=config.harmonize.gamma_end,
-        steps=config.harmonize.curriculum_steps,
-    )
+    gamma = schedule_of(config, state.step)
     gradients, statistics, decided, losses = step_gradients(
         model, state.params, state.statistics, batch, randomness, gamma, config, axis_name
     )
@@ -138,7 +134,10 @@ def train_step(
         empty_steps=state.empty_steps + empty.astype(jnp.int32),
     )
     metrics = _metrics(batch, losses, decided, gradients, config, axis_name)
-    metrics |= {"gamma": gamma, "kept_share": kept, "empty_steps": new_state.empty_steps}
+    threshold = config.harmonize.select == "threshold"
+    # Where everything is kept, the threshold is below all cosines, which are at least -1.
+    metrics |= {"gamma": jnp.maximum(gamma, -1.0)} if threshold else {"drop_share": gamma}
+    metrics |= {"kept_share": kept, "empty_steps": new_state.empty_steps}
     samples = {
         "cosine": decided.cosine,
         "defined": decided.defined,
@@ -203,5 +202,22 @@ def _metrics(
     if decided.exact_cosine is not None:
         error = jnp.max(jnp.abs(decided.cosine - decided.exact_cosine))
         metrics["sketch_error"] = largest(error, axis_name)
+    metrics |= _cost_in_signal(decided, axis_name)
     metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
+    return metrics
+
+
+def _cost_in_signal(decided: Coefficients, axis_name: str | None) -> dict[str, Array]:
+    """What harmonization takes from a batch: samples, and length of their gradients.
+
+    The effective batch is (sum of weights)^2 / (sum of their squares), in samples; the norms are
+    means over all samples, of the gradients in the parameters that the cosines are of.
+    """
+    weight = decided.weight
+    total, squares = (summed(jnp.sum(w), axis_name) for w in (weight, weight**2))
+    metrics = {"effective_batch": total**2 / jnp.maximum(squares, 1e-30)}
+    if decided.before is not None:
+        count = summed(jnp.float32(len(weight)), axis_name)
+        for name, norms in (("before", decided.before), ("after", decided.after)):
+            metrics[f"sample_norm_{name}"] = summed(jnp.sum(norms), axis_name) / count
     return metrics

@@ -1,0 +1,170 @@
+"""The windows of one epoch, drawn once and kept decoded beside the records.
+
+A small model takes windows faster than they can be read; a small data set has room for all of them.
+Runs with the same settings share one folder, which is whole or not there.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from vatt_gh import batch as names
+from vatt_gh.data.records import Source
+from vatt_gh.data.text import Tokenizer
+from vatt_gh.data.windows import training_window
+from vatt_gh.errors import UserError
+
+# Settings of config.data that decide what a window holds.
+_SETTINGS = (
+    "frames",
+    "fps",
+    "size",
+    "audio_samples",
+    "candidates",
+    "caption_reach",
+    "augmentation",
+    "min_area",
+    "flip",
+    "windows_per_segment",
+)
+_FORMAT = 1  # of the folder
+_FULL_SCALE = 32768  # sound is kept as it is stored: 16 bits
+
+
+class KeptWindows:
+    """Windows of a data set on this machine's disk, mapped into memory.
+
+    Args:
+        folder: written by `kept_windows`.
+    """
+
+    def __init__(self, folder: Path):
+        self._arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+
+    @property
+    def count(self) -> int:
+        """How many there are: records x windows_per_segment."""
+        return len(self._arrays[names.VIDEO])
+
+    def rows(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Copies windows.
+
+        Args:
+            rows: [n] int64, their places.
+
+        Returns:
+            [n, ...] arrays of a batch, without 'index' and 'colour'.
+        """
+        found = {name: values[rows] for name, values in self._arrays.items()}
+        return found | {names.AUDIO: found[names.AUDIO].astype(np.float32) / _FULL_SCALE}
+
+
+def kept_windows(source: Source, tokenizer: Tokenizer, config: ConfigDict) -> KeptWindows:
+    """Opens the windows of a data set; draws them first where they are not there.
+
+    What is drawn depends on the records and on settings of config.data, and not on config.seed, so
+    that runs with other seeds find the same windows.
+
+    Args:
+        source: the records.
+        tokenizer: of the captions.
+        config: the whole configuration.
+
+    Returns:
+        The windows.
+
+    Raises:
+        UserError: the disk has no room, or a record is damaged: what is kept would hide it.
+    """
+    folder = source.directories[0] / f"windows-{_digest(source, tokenizer, config.data)}"
+    if not folder.exists():
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+        try:
+            partial.mkdir()
+            _fill(partial, source, tokenizer, config)
+            if not folder.exists():  # another process may have been faster
+                partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return KeptWindows(folder)
+
+
+def _digest(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> str:
+    settings = {name: data[name] for name in _SETTINGS} | {"words": tokenizer.length}
+    shards = [[Path(f).name, os.path.getsize(f)] for f in source.shards.files]
+    known = [_FORMAT, settings, shards, source.count, tokenizer.words]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fill(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict) -> None:
+    count = source.count * config.data.windows_per_segment
+    _check_room(folder, count, config.data)
+    arrays: dict[str, np.ndarray] = {}
+    ids: list[bytes] = []
+    places = range(0, count, config.data.windows_per_segment)
+    # Closed at an error too: tf.data hangs where the interpreter ends before its iterators.
+    with closing(_drawn(source, tokenizer, config.data)) as drawn:
+        for first, windows in zip(places, drawn, strict=True):
+            ids.extend(windows.pop(names.VIDEO_ID))
+            sound = np.rint(windows[names.AUDIO] * _FULL_SCALE)
+            windows[names.AUDIO] = sound.astype(np.int16)
+            for name, values in windows.items():
+                if name not in arrays:
+                    path, shape = folder / f"{name}.npy", (count, *values.shape[1:])
+                    arrays[name] = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
+                arrays[name][first : first + len(values)] = values
+    np.save(folder / f"{names.VIDEO_ID}.npy", np.array(ids))
+    for array in arrays.values():
+        array.flush()
+    if len(source.unreadable):
+        raise UserError(
+            f"{len(source.unreadable)} records or files are damaged; their windows cannot be kept.",
+            where=source.directories[0],
+            expected="records as they were built",
+            todo="build them again, or train with --config.data.keep_windows=False, which leaves "
+            "out what is damaged",
+        )
+
+
+def _drawn(
+    source: Source, tokenizer: Tokenizer, data: ConfigDict
+) -> Iterator[dict[str, np.ndarray]]:
+    """The windows of each record, [windows_per_segment, ...]; a record is read once."""
+
+    each = data.windows_per_segment
+    kinds = {name: tf.as_dtype(names.DTYPES[name]) for name in (*names.MODALITIES, *names.MASKS)}
+    kinds |= {names.VIDEO_ID: tf.string, names.START: tf.float32, names.END: tf.float32}
+
+    def draw(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = source.read(record)
+
+        def one(row: tf.Tensor) -> dict[str, tf.Tensor]:
+            seed = tf.stack([tf.zeros_like(row), row])
+            return training_window(example, source, tokenizer, data, seed)
+
+        rows = record * each + tf.range(each, dtype=tf.int64)
+        return tf.map_fn(one, rows, fn_output_signature=kinds)
+
+    records = tf.data.Dataset.range(source.count)
+    windows = records.map(draw, num_parallel_calls=data.parallel_reads, deterministic=True)
+    yield from windows.prefetch(2).as_numpy_iterator()
+
+
+def _check_room(folder: Path, count: int, data: ConfigDict) -> None:
+    needed = count * (3 * data.frames * data.size**2 + 2 * data.audio_samples)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{count} windows take {needed / 1e9:.1f} GB; the disk has {free / 1e9:.1f} GB free.",
+            where=folder.parent,
+            expected="room for all windows of an epoch, decoded",
+            todo="free some space, or train with --config.data.keep_windows=False",
+        )
