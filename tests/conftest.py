@@ -44,6 +44,8 @@ def small_corpus(tmp_path_factory):
         audio_rate=16_000,
         min_seconds=9.0,
         max_seconds=11.0,
+        min_scene_seconds=4.0,
+        max_scene_seconds=8.0,
     )
     render_corpus(folder, spec, workers=1)
     return folder

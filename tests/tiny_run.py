@@ -127,6 +127,8 @@ def _prepare(tiny: Tiny) -> None:
         audio_rate=8000,
         min_seconds=9.0,
         max_seconds=12.0,
+        min_scene_seconds=4.0,
+        max_scene_seconds=8.0,
     )
     render_corpus(tiny.corpus, spec, workers=1)
     find_or_build(tiny.config())

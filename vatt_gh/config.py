@@ -129,7 +129,7 @@ def _harmonize() -> ConfigDict:
             # are projected and added: else the loss with the larger one decides (ours).
             "equal_lengths": False,
             # Where the cosine is taken: in all shared parameters | in the last block's alone |
-            # at the pooled features (ours: the cost of a plain step).
+            # at the pooled features (ours: one backward pass, as a plain step has).
             "cosine_over": "shared",  # shared | last_block | features
             # Samples that are decided upon together, by the sum of their gradients; 1: each alone.
             "group": 1,
@@ -233,6 +233,10 @@ def _demo() -> ConfigDict:
             "audio_rate": 8_000,
             "min_seconds": 10.0,
             "max_seconds": 20.0,
+            # Short, because what is learnt grows with how many scenes there are; what costs time to
+            # render is their length.
+            "min_scene_seconds": 1.6,
+            "max_scene_seconds": 3.2,
         }
     )
 

@@ -23,6 +23,8 @@ SPEC = CorpusSpec(
     audio_rate=16_000,
     min_seconds=9.0,
     max_seconds=14.0,
+    min_scene_seconds=4.0,
+    max_scene_seconds=8.0,
 )
 TABLES = ("HowTo100M_v1.csv", "caption.json", "alignment.jsonl")
 

@@ -21,7 +21,7 @@ def _named(text, values):
 def _videos(noise, count=150):
     for k in range(count):
         rng = video_generator(2, k)
-        scenes = draw_scenes(rng, 30.0, 0.0)
+        scenes = draw_scenes(rng, 30.0, 0.0, 4.0, 8.0)
         yield scenes, narrate(rng, scenes, noise)
 
 

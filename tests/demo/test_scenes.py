@@ -7,24 +7,27 @@ import pytest
 
 from vatt_gh.demo.scenes import (
     COLOURS,
-    LONGEST,
     MOTIONS,
     SHAPES,
-    SHORTEST,
     draw_id,
     draw_scenes,
     video_generator,
 )
 
+SHORTEST, LONGEST = 4.0, 8.0
+
 
 def _many(sound_noise, videos=300):
-    return [draw_scenes(video_generator(1, k), 8.0 + k % 9, sound_noise) for k in range(videos)]
+    return [
+        draw_scenes(video_generator(1, k), 20.0 + k % 21, sound_noise, SHORTEST, LONGEST)
+        for k in range(videos)
+    ]
 
 
-@pytest.mark.parametrize("seconds", [1.6, 3.1, 3.2, 3.3, 3.6, 4.9, 6.5, 8.0, 11.9, 20.0])
-def test_scenes_fill_the_video_and_last_as_long_as_scenes_do(seconds):
+@pytest.mark.parametrize("seconds", [4.0, 7.9, 8.0, 8.1, 9.0, 12.1, 16.1, 20.0, 29.7, 40.0])
+def test_scenes_fill_the_video_and_last_four_to_eight_seconds(seconds):
     for k in range(40):
-        scenes = draw_scenes(video_generator(0, k), seconds, 0.3)
+        scenes = draw_scenes(video_generator(0, k), seconds, 0.3, SHORTEST, LONGEST)
         assert (scenes[0].start, scenes[-1].end) == (0.0, seconds)
         for scene in scenes:
             assert SHORTEST <= round(scene.end - scene.start, 2) <= LONGEST
@@ -33,9 +36,17 @@ def test_scenes_fill_the_video_and_last_as_long_as_scenes_do(seconds):
             assert before.shape != after.shape
 
 
+@pytest.mark.parametrize("seconds", [1.6, 3.2, 3.3, 4.9, 9.6, 20.0])
+def test_scenes_are_as_short_as_wanted(seconds):
+    for k in range(40):
+        scenes = draw_scenes(video_generator(0, k), seconds, 0.3, 1.6, 3.2)
+        assert (scenes[0].start, scenes[-1].end) == (0.0, seconds)
+        assert all(1.6 <= round(scene.end - scene.start, 2) <= 3.2 for scene in scenes)
+
+
 def test_a_video_shorter_than_a_scene_is_one_scene():
-    (scene,) = draw_scenes(video_generator(0, 0), 1.2, 0.0)
-    assert (scene.start, scene.end) == (0.0, 1.2)
+    (scene,) = draw_scenes(video_generator(0, 0), 2.5, 0.0, SHORTEST, LONGEST)
+    assert (scene.start, scene.end) == (0.0, 2.5)
 
 
 def test_every_attribute_occurs_about_equally_often():

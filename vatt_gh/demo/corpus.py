@@ -41,6 +41,7 @@ class CorpusSpec:
         fps: frames a second.
         audio_rate: samples a second.
         min_seconds, max_seconds: of a video.
+        min_scene_seconds, max_scene_seconds: of a scene; only a shorter video has a shorter one.
     """
 
     seed: int
@@ -53,6 +54,8 @@ class CorpusSpec:
     audio_rate: int
     min_seconds: float
     max_seconds: float
+    min_scene_seconds: float
+    max_scene_seconds: float
 
 
 def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
@@ -152,7 +155,8 @@ def _render(job: tuple[int, CorpusSpec, Path]) -> dict[str, Any]:
     rng = video_generator(spec.seed, index)
     name = draw_id(rng)
     seconds = round(float(rng.uniform(spec.min_seconds, spec.max_seconds)), 1)
-    scenes = draw_scenes(rng, seconds, spec.sound_noise)
+    lengths = spec.min_scene_seconds, spec.max_scene_seconds
+    scenes = draw_scenes(rng, seconds, spec.sound_noise, *lengths)
     lines = narrate(rng, scenes, spec.caption_noise)
     path = out_dir / "videos" / f"{name}.mp4"
     if not path.exists():

@@ -51,6 +51,8 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
                 audio_rate=demo.audio_rate,
                 min_seconds=demo.min_seconds,
                 max_seconds=demo.max_seconds,
+                min_scene_seconds=demo.min_scene_seconds,
+                max_scene_seconds=demo.max_scene_seconds,
             )
             render_corpus(corpus, spec, workers=config.data.build_workers)
         with _Station(f"building records ({name})"):

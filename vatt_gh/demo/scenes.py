@@ -10,9 +10,6 @@ import numpy as np
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "diamond", "bars")
 COLOURS = ("red", "green", "blue", "yellow", "purple", "white")
 MOTIONS = ("slides", "bounces", "orbits", "pulses")
-# Seconds of a scene. Short ones, because what is learnt grows with how many different ones there
-# are; what costs time to render is their length.
-SHORTEST, LONGEST = 1.6, 3.2
 
 _ID_LETTERS = string.ascii_letters + string.digits + "-_"
 
@@ -80,19 +77,22 @@ def draw_attributes(rng: np.random.Generator, not_shape: str = "") -> tuple[str,
     return str(rng.choice(shapes)), str(rng.choice(COLOURS)), str(rng.choice(MOTIONS))
 
 
-def draw_scenes(rng: np.random.Generator, seconds: float, sound_noise: float) -> list[Scene]:
-    """Scenes of 1.6 to 3.2 seconds that fill a video, no two neighbours with the same shape.
+def draw_scenes(
+    rng: np.random.Generator, seconds: float, sound_noise: float, shortest: float, longest: float
+) -> list[Scene]:
+    """Scenes that fill a video, no two neighbours with the same shape.
 
     Args:
         rng: of the video.
-        seconds: length of the video; up to 3.2 it is one scene.
+        seconds: length of the video; up to `longest` it is one scene.
         sound_noise: probability that a scene has the sound of another.
+        shortest, longest: seconds of a scene.
 
     Returns:
         The scenes in order.
     """
     scenes: list[Scene] = []
-    for start, end in itertools.pairwise(_draw_cuts(rng, seconds)):
+    for start, end in itertools.pairwise(_draw_cuts(rng, seconds, shortest, longest)):
         before = scenes[-1].shape if scenes else ""
         shape, colour, motion = draw_attributes(rng, not_shape=before)
         sound_shape, sound_motion = shape, motion
@@ -104,14 +104,16 @@ def draw_scenes(rng: np.random.Generator, seconds: float, sound_noise: float) ->
     return scenes
 
 
-def _draw_cuts(rng: np.random.Generator, seconds: float) -> np.ndarray:
+def _draw_cuts(
+    rng: np.random.Generator, seconds: float, shortest: float, longest: float
+) -> np.ndarray:
     """Where scenes begin and end: [scenes + 1] float64 seconds."""
-    mean = (SHORTEST + LONGEST) / 2
-    count = max(1, round(seconds / mean), math.ceil(round(seconds / LONGEST, 6)))
+    mean = (shortest + longest) / 2
+    count = max(1, round(seconds / mean), math.ceil(round(seconds / longest, 6)))
     while True:
         cuts = np.cumsum(rng.uniform(0.8, 1.2, count))
         cuts = np.round(np.concatenate([[0.0], cuts / cuts[-1] * seconds]), 2)
         # Nearly every draw fits; which is why drawing again costs nothing.
         lengths = np.diff(cuts).round(2)
-        if count == 1 or (lengths.min() >= SHORTEST and lengths.max() <= LONGEST):
+        if count == 1 or (lengths.min() >= shortest and lengths.max() <= longest):
             return cuts
