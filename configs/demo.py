@@ -1,4 +1,4 @@
-"""The demo: a rendered corpus, a small model without and with harmonization; some ten minutes.
+"""The demo: a rendered corpus, a small model without and with harmonization; a quarter of an hour.
 
     python -m vatt_gh.main --config=configs/demo.py --workdir=work/demo
 

@@ -1,7 +1,6 @@
 """Kept windows: the same as if each were drawn when it is wanted, whole or not there."""
 
 import dataclasses
-import itertools
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -9,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from streams import assert_equal, batches, joined
 
 from vatt_gh import batch as names
 from vatt_gh.data import kept
 from vatt_gh.data.kept import kept_windows
-from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import open_source
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import training_window
@@ -35,22 +34,6 @@ def config(clock_config):
     clock_config.data.augmentation = "inception"
     clock_config.data.colour_jitter, clock_config.data.flip = 0.8, True
     return clock_config
-
-
-def batches(sources, clock, config, count, *, position=0, host=0, hosts=1):
-    stream = training_batches(
-        sources, clock.tokenizer, config, position=position, host=host, hosts=hosts
-    )
-    return list(itertools.islice(stream, count))
-
-
-def assert_equal(left, right):
-    for pair, other in zip(left, right, strict=True):
-        for arrays, expected in zip(pair, other, strict=True):
-            assert arrays.keys() == expected.keys()
-            for name in arrays:
-                assert arrays[name].dtype == expected[name].dtype
-                np.testing.assert_array_equal(arrays[name], expected[name], name)
 
 
 def folders(source):
@@ -98,14 +81,7 @@ def test_a_position_decides_and_hosts_share(clock, source, config):
     whole = batches(sources, clock, config, 5)
     assert_equal(batches(sources, clock, config, 2, position=3 * 6), whole[3:])
     shares = [batches(sources, clock, config, 5, host=host, hosts=2) for host in range(2)]
-    joined = [
-        tuple(
-            {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            for parts in zip(*step, strict=True)
-        )
-        for step in zip(*shares, strict=True)
-    ]
-    assert_equal(joined, whole)
+    assert_equal(joined(shares), whole)
 
 
 def test_they_are_drawn_once_and_anew_for_other_settings(clock, source, config, monkeypatch):

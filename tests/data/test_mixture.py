@@ -1,20 +1,15 @@
 """Several data sets in turns, and windows at another rate than records are stored at."""
 
-import itertools
 from collections import Counter
 
 import numpy as np
 import pytest
+from streams import batches
 
 from vatt_gh import batch as names
-from vatt_gh.data.pipeline import captioned_clips, training_batches
+from vatt_gh.data.pipeline import captioned_clips
 from vatt_gh.data.sources import open_sources
 from vatt_gh.errors import UserError
-
-
-def batches(sources, clock, config, count, position=0):
-    stream = training_batches(sources, clock.tokenizer, config, position=position, host=0, hosts=1)
-    return list(itertools.islice(stream, count))
 
 
 def test_data_sets_take_turns_and_each_has_epochs_of_its_own(clock, clock_config):

@@ -1,38 +1,21 @@
 """Training batches: what they hold, and that a position decides all of it."""
 
 import dataclasses
-import itertools
 import time
 from collections import Counter
 
 import numpy as np
 import pytest
+import streams
 import tensorflow as tf
+from streams import assert_equal, joined
 
 from vatt_gh import batch as names
 from vatt_gh.data.pipeline import HOST_KEYS, training_batches
 
 
-def batches(clock, config, count, *, position=0, host=0, hosts=1, source=None):
-    stream = training_batches(
-        [source or clock.source],
-        clock.tokenizer,
-        config,
-        position=position,
-        host=host,
-        hosts=hosts,
-    )
-    return list(itertools.islice(stream, count))
-
-
-def assert_equal(left, right):
-    assert len(left) == len(right)
-    for pair, other in zip(left, right, strict=True):
-        for arrays, expected in zip(pair, other, strict=True):
-            assert arrays.keys() == expected.keys()
-            for name in arrays:
-                assert arrays[name].dtype == expected[name].dtype
-                np.testing.assert_array_equal(arrays[name], expected[name], name)
+def batches(clock, config, count, **place):
+    return streams.batches([clock.source], clock, config, count, **place)
 
 
 @pytest.fixture
@@ -107,14 +90,7 @@ def test_the_seed_and_the_position_decide_everything(clock, augmented):
 def test_the_shares_of_two_hosts_are_the_batch_of_one(clock, augmented):
     whole = batches(clock, augmented, 2, position=12)
     shares = [batches(clock, augmented, 2, position=12, host=host, hosts=2) for host in range(2)]
-    joined = [
-        tuple(
-            {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            for parts in zip(*step, strict=True)
-        )
-        for step in zip(*shares, strict=True)
-    ]
-    assert_equal(joined, whole)
+    assert_equal(joined(shares), whole)
 
 
 def test_an_epoch_visits_every_segment_so_often_with_other_windows(clock, clock_config):

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,7 @@ from ml_collections import ConfigDict
 from vatt_gh import batch as names
 from vatt_gh.data.records import Source
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.windows import training_window
+from vatt_gh.data.windows import FULL_SCALE, training_window
 from vatt_gh.errors import UserError
 
 # Settings of config.data that decide what a window holds.
@@ -36,7 +37,6 @@ _SETTINGS = (
     "windows_per_segment",
 )
 _FORMAT = 1  # of the folder
-_FULL_SCALE = 32768  # sound is kept as it is stored: 16 bits
 
 
 class KeptWindows:
@@ -64,7 +64,7 @@ class KeptWindows:
             [n, ...] arrays of a batch, without 'index' and 'colour'.
         """
         found = {name: values[rows] for name, values in self._arrays.items()}
-        return found | {names.AUDIO: found[names.AUDIO].astype(np.float32) / _FULL_SCALE}
+        return found | {names.AUDIO: found[names.AUDIO].astype(np.float32) / FULL_SCALE}
 
 
 def kept_windows(source: Source, tokenizer: Tokenizer, config: ConfigDict) -> KeptWindows:
@@ -86,14 +86,16 @@ def kept_windows(source: Source, tokenizer: Tokenizer, config: ConfigDict) -> Ke
     """
     folder = source.directories[0] / f"windows-{_digest(source, tokenizer, config.data)}"
     if not folder.exists():
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-        try:
-            partial.mkdir()
-            _fill(partial, source, tokenizer, config)
-            if not folder.exists():  # another process may have been faster
-                partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        # Of a name that no process of any host has too.
+        with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as partial:
+            made = Path(partial) / "made"
+            made.mkdir()
+            _fill(made, source, tokenizer, config)
+            try:
+                made.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was faster
+                    raise
     return KeptWindows(folder)
 
 
@@ -114,8 +116,8 @@ def _fill(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict
     with closing(_drawn(source, tokenizer, config.data)) as drawn:
         for first, windows in zip(places, drawn, strict=True):
             ids.extend(windows.pop(names.VIDEO_ID))
-            sound = np.rint(windows[names.AUDIO] * _FULL_SCALE)
-            windows[names.AUDIO] = sound.astype(np.int16)
+            # As it is stored: half the room, and not a bit is lost.
+            windows[names.AUDIO] = np.rint(windows[names.AUDIO] * FULL_SCALE).astype(np.int16)
             for name, values in windows.items():
                 if name not in arrays:
                     path, shape = folder / f"{name}.npy", (count, *values.shape[1:])
@@ -138,7 +140,6 @@ def _drawn(
     source: Source, tokenizer: Tokenizer, data: ConfigDict
 ) -> Iterator[dict[str, np.ndarray]]:
     """The windows of each record, [windows_per_segment, ...]; a record is read once."""
-
     each = data.windows_per_segment
     kinds = {name: tf.as_dtype(names.DTYPES[name]) for name in (*names.MODALITIES, *names.MASKS)}
     kinds |= {names.VIDEO_ID: tf.string, names.START: tf.float32, names.END: tf.float32}

@@ -55,18 +55,14 @@ def training_batches(
     kept = [kept_windows(s, tokenizer, config) for s in sources if config.data.keep_windows]
 
     def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
-        if kept:
-            turns = [
-                functools.partial(_kept_place, store, number, len(kept), place, config)
-                for number, store in enumerate(kept)
-            ]
-        else:
-            turns = [
-                functools.partial(
-                    _training_sample, source, number, len(sources), place, tokenizer, config
-                )
-                for number, source in enumerate(sources)
-            ]
+        turns = [
+            functools.partial(_kept_place, kept[number], number, len(sources), place, config)
+            if kept
+            else functools.partial(
+                _training_sample, source, number, len(sources), place, tokenizer, config
+            )
+            for number, source in enumerate(sources)
+        ]
         turn = tf.cast(place % len(sources), tf.int32)
         result = turns[0]() if len(sources) == 1 else tf.switch_case(turn, turns)
         result[names.INDEX] = tf.cast(place % global_batch, tf.int32)

@@ -17,6 +17,8 @@ from vatt_gh.data.sampling import (
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import choose_view
 
+FULL_SCALE = 32768  # of sound as it is stored, in 16 bits
+
 
 def training_window(
     example: dict[str, Any],
@@ -86,7 +88,7 @@ def window(
         view,
     )
     pictures = tf.ensure_shape(pictures, [data.frames, data.size, data.size, 3])
-    audio = tf.cast(sound, tf.float32) / 32768.0
+    audio = tf.cast(sound, tf.float32) / FULL_SCALE
     captions, has_text = nearest_captions(
         example["captions"],
         start,

@@ -1,8 +1,8 @@
 """The `features` engine: samples' gradients are compared at the features, in no parameter.
 
 Ours, not the paper's: with h_i the features of sample i, it takes dL_l/dh_i in place of
-(dh_i/dparams)^T dL_l/dh_i for the inner products. It costs no more than the plain step, because all
-that is decided is known before the one backward pass.
+(dh_i/dparams)^T dL_l/dh_i for the inner products. Like the plain step it has one
+backward pass: all that is decided is known before it.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.trees import Tree
 
-# An engine of which all is given but the encoder and the passes.
+# An engine that lacks nothing but the encoder and the passes.
 Engine = Callable[[Encode, Sequence[Pass]], tuple[list[Tree], Finish]]
 
 

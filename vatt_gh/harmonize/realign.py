@@ -43,7 +43,7 @@ def equal_lengths(gram: Array, size: Array) -> Array:
         size: [B, L] float32 that these gradients were divided by.
 
     Returns:
-        [B, L] float32; 1 for samples of which a gradient is zero.
+        [B, L] float32; 1 where a sample has a gradient of zero.
     """
     norms = jnp.sqrt(jnp.diagonal(gram, axis1=1, axis2=2))
     whole = jnp.all(norms > 0, axis=1, keepdims=True)

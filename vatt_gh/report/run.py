@@ -103,8 +103,9 @@ def write_report(
             "Text to video, without any training for it",
             "Queries and the clips ranked first; the right clip has a green frame.",
         )
-    if plain is not None and (plain / "pictures" / "retrieval.png").exists():
-        path = (plain / "pictures" / "retrieval.png").relative_to(workdir).as_posix()
+    ranked = plain and plain / "pictures" / "retrieval.png"
+    if ranked and ranked.exists():
+        path = ranked.relative_to(workdir).as_posix()
         pictures.append((path, "The same by plain VATT", f"All about it: {plain.name}/index.html"))
     results = workdir / "results.json"
     scores = json.loads(results.read_text()) if results.exists() else {}
