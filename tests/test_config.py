@@ -31,12 +31,17 @@ REFUSED = {
     "harmonize.engine": "exact",
     "harmonize.attribution": "all",
     "harmonize.select": "some",
+    "harmonize.signal": "similarity",
     "harmonize.cosine_over": "heads",
     "harmonize.update": "anchor",
     "harmonize.group": 3,  # does not divide the batch
     "harmonize.share_start": -0.1,
     "harmonize.share_end": 25,
     "harmonize.curriculum_begin": -1,
+    "study.models": ("four_tower",),
+    "study.noise": (0.25, 25.0),
+    "study.seeds": (0.5,),
+    "study.signal_windows": 100,  # without kept windows
     "harmonize.sketch_check": True,  # without a sketch
     "train.microbatch": 3,  # of two samples a device
     "train.warmup_steps": 21,
@@ -99,12 +104,19 @@ def test_every_check_is_tried():
     assert named <= REFUSED.keys()
 
 
+def test_a_sketch_is_of_parameters_not_of_features():
+    at_features = {"harmonize.cosine_over": "features", "harmonize.sketch": 16}
+    assert refusal(small_config(**at_features), devices=1).where == "config.harmonize.cosine_over"
+
+
 def test_a_share_wants_the_whole_batch():
     share = {"harmonize.select": "share", "train.microbatch": 2}
     assert refusal(small_config(**share), devices=1).where == "config.harmonize.select"
     validate(small_config(**share, **{"harmonize.cosine_over": "features"}), devices=1, hosts=1)
     plain = {"harmonize.realign": False, "harmonize.curriculum": False}
     validate(small_config(**share, **plain), devices=1, hosts=1)
+    by_loss = {"harmonize.realign": False, "harmonize.signal": "loss"}  # known of whole batches
+    validate(small_config(**share, **by_loss), devices=1, hosts=1)
 
 
 def test_choices_are_listed():

@@ -27,6 +27,7 @@ ALLOWED = {
     "config_checks": {"config"},
     "bench": GROUND | {"data", "evaluation", "flops", "training"},
     "demo": GROUND | {"data", "training"},
+    "study": GROUND | {"data", "training", "demo"},
     "main": None,  # anything
     "": set(),  # vatt_gh/__init__.py
 }

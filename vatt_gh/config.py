@@ -14,6 +14,7 @@ def default() -> ConfigDict:
     """Returns the configuration with every key at its default (original VATT where it has one)."""
     config = ConfigDict()
     # pretrain | evaluate | describe (prints sizes and costs) | demo (renders a corpus, does it all)
+    # | study (many demos, one table)
     config.mode = "pretrain"
     config.seed = 0  # parameters, dropout, DropToken, window sampling and augmentation
     # Pre-training starts from these parameters and batch statistics instead of drawing them;
@@ -33,6 +34,7 @@ def default() -> ConfigDict:
     config.data = _data()
     config.eval = _eval()
     config.demo = _demo()
+    config.study = _study()
     return config.lock()
 
 
@@ -109,12 +111,15 @@ def _harmonize() -> ConfigDict:
     return ConfigDict(
         {
             "realign": True,  # project out what conflicts
-            "curriculum": True,  # weigh or drop samples by their cosine
+            "curriculum": True,  # weigh or drop samples by a signal
+            # What the curriculum goes by: cosine (the paper's), of a sample's two gradients |
+            # loss (ours): of each loss by itself the samples with the largest values are dropped.
+            "signal": "cosine",
             # The schedule is our reading of the paper, whose code was never released.
             "select": "threshold",  # on the cosine | share (of the batch is dropped; ours)
             "gamma_start": -0.3,  # threshold on the cosine
             "gamma_end": 0.0,
-            "share_start": 0.0,  # share of the batch that is dropped, the lowest cosines
+            "share_start": 0.0,  # share of the batch that is dropped, the lowest of the signal
             "share_end": 0.25,
             "curriculum_begin": 0,  # every sample is kept before this step (ours)
             "curriculum_steps": 500_000,  # from there on linear from start to end over these steps
@@ -241,6 +246,25 @@ def _demo() -> ConfigDict:
     )
 
 
+def _study() -> ConfigDict:
+    return ConfigDict(
+        {
+            "seeds": (0, 1, 2, 3, 4),  # of parameters and batches
+            "corpus_seed": 0,  # one corpus for all seeds
+            "models": ("three_tower", "shared"),
+            "methods": ("plain", "realignment", "curriculum", "both"),
+            # Shares of wrong captions and, in other corpora, of wrong sounds.
+            "noise": (0.0, 0.25, 0.5, 0.75),
+            # Names of runs, or patterns of them, between commas: "shared-*-seed0"; "": all.
+            "only": "",
+            # Signals are measured at every checkpoint on so many windows; 0: not at all. Needs
+            # data.keep_windows.
+            "signal_windows": 0,
+            "signal_visits": 3,  # of each window, in other batches
+        }
+    )
+
+
 def apply_short(config: ConfigDict, explicit: dict[str, Any]) -> ConfigDict:
     """Applies `short_overrides` where `short` is set, below what the command line says.
 
@@ -259,8 +283,14 @@ def apply_short(config: ConfigDict, explicit: dict[str, Any]) -> ConfigDict:
 
 
 def harmonizes(config: ConfigDict) -> bool:
-    """Whether samples' gradients are realigned, weighed by the curriculum, or both."""
+    """Whether samples are realigned, weighed by the curriculum, or both."""
     return config.harmonize.realign or config.harmonize.curriculum
+
+
+def compares_gradients(config: ConfigDict) -> bool:
+    """Whether a step needs the gradients of single samples."""
+    harmonize = config.harmonize
+    return harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
 
 
 def get(config: ConfigDict, key: str) -> Any:

@@ -5,10 +5,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import get, harmonizes
+from vatt_gh.config import compares_gradients, get
 from vatt_gh.errors import UserError
 
-MODES = ("pretrain", "evaluate", "describe", "demo")
+MODES = ("pretrain", "evaluate", "describe", "demo", "study")
 VIDEO_AUGMENTATIONS = ("none", "crop", "inception")
 POSITIVE = (
     "loss.temperature",
@@ -26,6 +26,7 @@ POSITIVE = (
     "data.words",
     "data.windows_per_segment",
     "harmonize.group",
+    "study.signal_visits",
     "data.parallel_reads",
     "eval.batch_size",
     "eval.max_clips",
@@ -35,6 +36,7 @@ NOT_NEGATIVE = (
     "harmonize.curriculum_steps",
     "harmonize.sketch",
     "train.log_samples_every",
+    "study.signal_windows",
     "data.prefetch",
 )
 
@@ -77,8 +79,16 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
     _one_of(config, "harmonize.engine", ("ghost", "vmap"))
     _one_of(config, "harmonize.attribution", ("embedding", "anchor"))
     _one_of(config, "harmonize.select", ("threshold", "share"))
+    _one_of(config, "harmonize.signal", ("cosine", "loss"))
     _one_of(config, "harmonize.cosine_over", ("shared", "last_block", "features"))
     _one_of(config, "harmonize.update", ("same", "embedding"))
+    _check(
+        not (config.harmonize.cosine_over == "features" and config.harmonize.sketch),
+        "harmonize.cosine_over",
+        config.harmonize.cosine_over,
+        "shared or last_block where harmonize.sketch is set: at the features nothing is sketched",
+        "set --config.harmonize.sketch=0 or --config.harmonize.cosine_over=shared",
+    )
     _check(
         not config.harmonize.sketch_check
         or (config.harmonize.engine == "ghost" and config.harmonize.sketch > 0),
@@ -102,6 +112,7 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
         f"set --config.train.microbatch to a divisor of {local}",
     )
     _harmonization_fits(config, local)
+    _study_fits(config)
     _schedule_fits(config)
     _check(
         0 < config.model.keep_tokens <= 1,
@@ -123,6 +134,16 @@ def _harmonization_fits(config: ConfigDict, local: int) -> None:
             "a share between 0 and 1",
             f"set --config.{key}=0.25 to drop a quarter of the batch",
         )
+    ends = harmonize.share_start, harmonize.share_end
+    by_loss = harmonize.curriculum and harmonize.signal == "loss"
+    _check(
+        not by_loss or (harmonize.select == "share" and max(ends) < 1),
+        "harmonize.signal",
+        harmonize.signal,
+        "cosine where select is threshold; by their loss a share of the samples is dropped, "
+        "which is below 1",
+        "set --config.harmonize.select=share --config.harmonize.share_end=0.25",
+    )
     together = microbatch or local
     _check(
         together % harmonize.group == 0,
@@ -132,7 +153,7 @@ def _harmonization_fits(config: ConfigDict, local: int) -> None:
         f"set --config.harmonize.group to a divisor of {together}, or 1",
     )
     _check(
-        not harmonizes(config)
+        not compares_gradients(config)
         or harmonize.select == "threshold"
         or harmonize.cosine_over == "features"
         or microbatch in (0, local),
@@ -141,6 +162,39 @@ def _harmonization_fits(config: ConfigDict, local: int) -> None:
         "threshold where train.microbatch is set: the share is that of a whole batch, whose "
         "cosines are not known microbatch by microbatch",
         "set --config.train.microbatch=0 or --config.harmonize.select=threshold",
+    )
+
+
+def _study_fits(config: ConfigDict) -> None:
+    study = config.study
+    _check(
+        isinstance(study.models, tuple) and {*study.models} <= {"three_tower", "shared"},
+        "study.models",
+        study.models,
+        "a tuple of three_tower, shared",
+        "set --config.study.models=\"('three_tower',)\"",
+    )
+    _check(
+        not study.signal_windows
+        or (config.data.keep_windows and study.signal_windows >= config.train.batch_size),
+        "study.signal_windows",
+        study.signal_windows,
+        f"0, or at least a batch ({config.train.batch_size}) of kept windows",
+        "set --config.data.keep_windows=True, or leave the signals out",
+    )
+    _check(
+        isinstance(study.noise, tuple) and all(0 <= share <= 1 for share in study.noise),
+        "study.noise",
+        study.noise,
+        "a tuple of shares between 0 and 1",
+        "set --config.study.noise='(0.0, 0.25)'",
+    )
+    _check(
+        isinstance(study.seeds, tuple) and all(isinstance(seed, int) for seed in study.seeds),
+        "study.seeds",
+        study.seeds,
+        "a tuple of whole numbers",
+        "set --config.study.seeds='(0, 1, 2)'",
     )
 
 

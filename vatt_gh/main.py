@@ -15,6 +15,7 @@ command continues a run that was interrupted. --config.mode chooses what is done
   evaluate   score the newest checkpoint of --workdir on the records of eval.data_dir
   describe   print the model's parts, parameters, FLOPs and memory; needs no data
   demo       render a corpus, build records, pre-train, evaluate, draw pictures
+  study      many such runs with and without harmonization, and one table of them
 """
 
 import contextlib
@@ -68,6 +69,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
         from vatt_gh.demo.run import run_demo
 
         run_demo(config, workdir)
+    elif config.mode == "study":
+        from vatt_gh.study.run import run_study
+
+        run_study(config, workdir)
     elif config.mode == "describe":
         from vatt_gh.describe.text import describe
 

@@ -94,7 +94,7 @@ def encoder(drawn):
 
 
 # Two seconds each, nearly all of it compilation. A change of the engine deserves hundreds.
-EXAMPLES = int(os.environ.get("VATT_GH_EXAMPLES", 12))
+EXAMPLES = int(os.environ.get("VATT_GH_EXAMPLES", 8))
 
 
 @settings(

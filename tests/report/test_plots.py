@@ -50,6 +50,14 @@ def test_row_plots_show_the_data(function, rows, tmp_path):
     assert differ(first, other)
 
 
+def test_the_curriculum_shows_a_share_where_there_is_no_threshold(rows, tmp_path):
+    neither = [{k: v for k, v in row.items() if k != "gamma"} for row in rows]
+    shares = [row | {"drop_share": 0.01 * k} for k, row in enumerate(neither)]
+    first = draw(report.curriculum, shares, tmp_path / "share.png")
+    assert differ(first, draw(report.curriculum, neither, tmp_path / "neither.png"))
+    assert differ(first, draw(report.curriculum, rows, tmp_path / "gamma.png"))
+
+
 def test_losses_show_plain_vatt_beside(rows, tmp_path):
     alone = draw(report.loss_curves, rows, tmp_path / "alone.png")
     plain = make_rows(60, seed=1)

@@ -33,6 +33,7 @@ FREE = {
     "data.prefetch": 1,
     "eval.max_clips": 3,
     "demo.videos": 3,
+    "study.only": "shared-*",
 }
 
 

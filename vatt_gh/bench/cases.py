@@ -212,7 +212,8 @@ def tower_step(config: ConfigDict, model: Vatt) -> Step:
 
     def step(params: Tree, batch: dict[str, Array]) -> Tree:
         keys = jax.random.split(jax.random.key(4), config.train.batch_size)
-        return (harmonized if configuration.harmonizes(config) else plain)(params, (batch, keys))
+        compares = configuration.compares_gradients(config)
+        return (harmonized if compares else plain)(params, (batch, keys))
 
     return step
 

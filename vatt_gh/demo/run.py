@@ -4,7 +4,9 @@ Plain VATT is trained first, in WORKDIR/plain, and stands beside what harmonizat
 same start and batches.
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -17,7 +19,8 @@ from vatt_gh.report.run import Aligned
 from vatt_gh.training.loop import pretrain
 from vatt_gh.training.scoring import evaluate_workdir
 
-HELDOUT_SEED = 1_000_003  # far from the seeds that people choose
+_HELDOUT = "heldout"
+_HELDOUT_SEED = 1_000_003  # far from the seeds that people choose
 
 
 def run_demo(config: ConfigDict, workdir: Path) -> None:
@@ -32,37 +35,11 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
     """
     workdir.mkdir(parents=True, exist_ok=True)
     config = config.copy_and_resolve_references()
-    demo = config.demo
-    parts = {
-        "train": (demo.videos, config.seed, demo.caption_noise, demo.sound_noise),
-        "heldout": (demo.heldout_videos, config.seed + HELDOUT_SEED, 0.0, 0.0),
-    }
-    for name, (videos, seed, caption_noise, sound_noise) in parts.items():
-        corpus = workdir / "corpus" / name
-        with _Station(f"rendering {videos} videos ({name})"):
-            spec = CorpusSpec(
-                seed=seed,
-                videos=videos,
-                caption_noise=caption_noise,
-                sound_noise=sound_noise,
-                width=demo.width,
-                height=demo.height,
-                fps=demo.fps,
-                audio_rate=demo.audio_rate,
-                min_seconds=demo.min_seconds,
-                max_seconds=demo.max_seconds,
-                min_scene_seconds=demo.min_scene_seconds,
-                max_scene_seconds=demo.max_scene_seconds,
-            )
-            render_corpus(corpus, spec, workers=config.data.build_workers)
-        with _Station(f"building records ({name})"):
-            config.data.manual_dir = str(corpus)
-            config.data.data_dir = str(workdir / "records" / name)
-            find_or_build(config)
-    config.data.data_dir = str(workdir / "records" / "train")
-    config.data.manual_dir = str(workdir / "corpus" / "train")
-    config.eval.data_dir = str(workdir / "records" / "heldout")
-    config.eval.truth = str(workdir / "corpus" / "heldout" / "alignment.jsonl")
+    demo, seed = config.demo, config.seed
+    noise = {"caption_noise": demo.caption_noise, "sound_noise": demo.sound_noise}
+    prepare(config, workdir, "train", videos=demo.videos, seed=seed, **noise)
+    prepare_heldout(config, workdir, seed)
+    use_corpus(config, workdir, "train")
     truth = Truth.load(workdir / "corpus" / "train" / "alignment.jsonl")
 
     def aligned(video: str, start: float, end: float) -> tuple[bool, bool]:
@@ -79,9 +56,9 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
 def _train_and_score(
     name: str, config: ConfigDict, workdir: Path, aligned: Aligned, plain: Path | None
 ) -> None:
-    with _Station(f"pre-training: {name}"):
+    with station(f"pre-training: {name}"):
         pretrain(config, workdir)
-    with _Station(f"evaluating: {name}"):
+    with station(f"evaluating: {name}"):
         evaluate_workdir(config, workdir, aligned=aligned, plain=plain)
 
 
@@ -92,16 +69,70 @@ def _without_harmonization(config: ConfigDict) -> ConfigDict:
     return config
 
 
-class _Station:
-    """Says what is being done, and how long it took."""
+def prepare(
+    config: ConfigDict,
+    workdir: Path,
+    name: str,
+    *,
+    videos: int,
+    seed: int,
+    caption_noise: float,
+    sound_noise: float,
+) -> None:
+    """Renders a corpus and builds its records, as far as they are not there.
 
-    def __init__(self, what: str):
-        self._what = what
+    Args:
+        config: the whole configuration.
+        workdir: gets corpus/NAME and records/NAME.
+        name: of the corpus.
+        videos, seed, caption_noise, sound_noise: see CorpusSpec.
 
-    def __enter__(self) -> None:
-        print(f"== {self._what}", flush=True)
-        self._start = time.perf_counter()
+    Raises:
+        UserError: another corpus is there, the disk is full, or the build fails.
+    """
+    demo, corpus = config.demo, workdir / "corpus" / name
+    with station(f"rendering {videos} videos ({name})"):
+        spec = CorpusSpec(
+            seed=seed,
+            videos=videos,
+            caption_noise=caption_noise,
+            sound_noise=sound_noise,
+            width=demo.width,
+            height=demo.height,
+            fps=demo.fps,
+            audio_rate=demo.audio_rate,
+            min_seconds=demo.min_seconds,
+            max_seconds=demo.max_seconds,
+            min_scene_seconds=demo.min_scene_seconds,
+            max_scene_seconds=demo.max_scene_seconds,
+        )
+        render_corpus(corpus, spec, workers=config.data.build_workers)
+    with station(f"building records ({name})"):
+        own = config.copy_and_resolve_references()
+        own.data.manual_dir = str(corpus)
+        own.data.data_dir = str(workdir / "records" / name)
+        find_or_build(own)
 
-    def __exit__(self, *exception: object) -> None:
-        if exception[0] is None:
-            print(f"   {time.perf_counter() - self._start:.0f} s", flush=True)
+
+def prepare_heldout(config: ConfigDict, workdir: Path, seed: int) -> None:
+    """The same of the corpus that is evaluated on: of another seed, with nothing planted wrong."""
+    seed += _HELDOUT_SEED
+    noise = {"caption_noise": 0.0, "sound_noise": 0.0}
+    prepare(config, workdir, _HELDOUT, videos=config.demo.heldout_videos, seed=seed, **noise)
+
+
+def use_corpus(config: ConfigDict, workdir: Path, name: str) -> None:
+    """Sets the data directories: a prepared corpus is trained on, the held-out one scored."""
+    config.data.data_dir = str(workdir / "records" / name)
+    config.data.manual_dir = str(workdir / "corpus" / name)
+    config.eval.data_dir = str(workdir / "records" / _HELDOUT)
+    config.eval.truth = str(workdir / "corpus" / _HELDOUT / "alignment.jsonl")
+
+
+@contextlib.contextmanager
+def station(what: str) -> Iterator[None]:
+    """Says what is being done and, where it ends well, how long it took."""
+    print(f"== {what}", flush=True)
+    start = time.perf_counter()
+    yield
+    print(f"   {time.perf_counter() - start:.0f} s", flush=True)

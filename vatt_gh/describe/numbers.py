@@ -15,7 +15,7 @@ from jax.extend.core import Var
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
-from vatt_gh.config import harmonizes
+from vatt_gh.config import compares_gradients
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
 from vatt_gh.harmonize.known import known_rules
@@ -256,7 +256,7 @@ def _memory(
     towers, local = state.params["towers"], config.train.batch_size // devices
     kept = activation_bytes(model, towers, sample, _kept(model))
     some, harmonization = config.train.microbatch or local, 0
-    if harmonizes(config):
+    if compares_gradients(config):
         harmonization = some * _harmonization_bytes(model, towers, sample, config)
     return Memory(
         parameters=_bytes(state.params),

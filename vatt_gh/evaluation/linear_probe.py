@@ -49,6 +49,8 @@ def probe_accuracy(
         with warnings.catch_warnings():
             # The score is of the classifier as it stands after max_iter steps.
             warnings.simplefilter("ignore", ConvergenceWarning)
+            # Labels are names: they cannot be meant as numbers, however many there are.
+            warnings.filterwarnings("ignore", "The number of unique classes is greater than")
             probe.fit(features[train], labels[train])
         right += int(np.sum(probe.predict(features[test]) == labels[test]))
     return {"value": right / len(labels), "chance": float(counts.max() / len(labels))}

@@ -223,7 +223,8 @@ def _multiple(config: ConfigDict) -> int:
     factors. A model is the same on every platform, so that none is asked for here.
     """
     harmonize = config.harmonize
-    ghost = (harmonize.realign or harmonize.curriculum) and harmonize.engine == "ghost"
+    compares = harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
+    ghost = compares and harmonize.engine == "ghost"
     return 8 if ghost and config.model.dtype == "bfloat16" else 1
 
 

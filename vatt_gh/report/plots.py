@@ -65,11 +65,11 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
 
 
 def curriculum(rows: Rows, path: str | os.PathLike[str]) -> None:
-    """Draws what the curriculum keeps, how much conflicts, and the threshold gamma.
+    """Draws what the curriculum keeps, how much conflicts, and what the curriculum goes by.
 
     Args:
         rows: rows of metrics.jsonl with "step", "kept_share" and "conflict_rate" (shares in 0..1)
-            and "gamma" (a cosine); a missing or null value is a gap.
+            and "gamma" (a cosine) or "drop_share"; a missing or null value is a gap.
         path: the PNG to write.
     """
     rows = canvas.by_step(rows)
@@ -82,14 +82,15 @@ def curriculum(rows: Rows, path: str | os.PathLike[str]) -> None:
     canvas.tidy(shares)
     _legend_or_say(shares, 2, "no shares recorded yet")
 
-    gamma = canvas.column(rows, "gamma")
-    if np.isfinite(gamma).any():
+    share = np.isfinite(canvas.column(rows, "drop_share")).any()
+    schedule = canvas.column(rows, "drop_share" if share else "gamma")
+    if np.isfinite(schedule).any():
         steps = canvas.column(rows, "step")
-        threshold.plot(steps, gamma, color=canvas.BLUE, marker=canvas.marker(len(rows)))
+        threshold.plot(steps, schedule, color=canvas.BLUE, marker=canvas.marker(len(rows)))
     else:
         canvas.say(threshold, "no threshold recorded")
     _step_axis(threshold, rows)
-    threshold.set(ylabel="gamma (cosine)")
+    threshold.set(ylabel="share to drop" if share else "gamma (cosine)")
     canvas.tidy(threshold)
     canvas.save(figure, path)
 

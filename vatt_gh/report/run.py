@@ -80,7 +80,8 @@ def write_report(
         "curriculum.png",
         lambda path: curriculum(rows, path),
         "What is kept",
-        "Samples whose cosine is below the threshold gamma are dropped; gamma rises with time.",
+        "The curriculum drops samples: those whose cosine is below the threshold gamma, or a share "
+        "of every batch.",
     )
     add(
         "signal.png",

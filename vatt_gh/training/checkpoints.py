@@ -33,6 +33,7 @@ FREE_KEYS = (
     "data.prefetch",
     "eval",
     "demo",
+    "study",
 )
 
 
@@ -68,6 +69,10 @@ class Checkpoints:
     def latest(self) -> int | None:
         """The step of the newest checkpoint, or None."""
         return self._manager.latest_step()
+
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints that are kept, in order."""
+        return sorted(self._manager.all_steps())
 
     def save(self, state: TrainState, position: int) -> None:
         """Saves in the background; a checkpoint of the same step is left as it is.

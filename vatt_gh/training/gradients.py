@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from vatt_gh.config import harmonizes
+from vatt_gh.config import compares_gradients
 from vatt_gh.harmonize import Coefficients, Pass, feature_cotangents, harmonized_sum, plain
 from vatt_gh.harmonize.devices import summed
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, Vatt
-from vatt_gh.training.harmonization import engine_of, method_of
+from vatt_gh.training.harmonization import engine_of, kept_terms, method_of
 
 Array = jax.Array
 Tree = Any
@@ -62,7 +62,7 @@ def step_gradients(
         Gradients like params, the heads' new batch statistics, the samples' coefficients,
         and the samples' losses [b] by name.
     """
-    harmonize = harmonizes(config)
+    harmonize = compares_gradients(config)
     ways = {m: Pass(({m: batch[m]}, randomness.keys), REACH[m]) for m in MODALITIES}
     both = [m for m in MODALITIES if harmonize and m in model.shared]
     single = [m for m in MODALITIES if m not in both]
@@ -89,7 +89,9 @@ def step_gradients(
         features,
         has_aux=True,
     )
-    shares = loss_shares(batch, config, axis_name)
+    by_name = dict(zip(LOSSES, losses, strict=True))
+    kept = kept_terms(by_name, batch, gamma, config, axis_name)
+    shares = loss_shares(batch, config, axis_name, kept)
 
     def pull(factors: list[Array]) -> tuple[Tree, dict[str, Array]]:
         return pull_losses([shares[n] * f for n, f in zip(LOSSES, factors, strict=True)])
@@ -123,7 +125,6 @@ def step_gradients(
         ordinary, _ = finish["single"](of_ways(single, weighted), None, None)
         gradients = ordinary if gradients is None else jax.tree.map(jnp.add, gradients, ordinary)
     heads = pull([decided.weight] * len(LOSSES))[0]
-    by_name = dict(zip(LOSSES, losses, strict=True))
     return {"towers": gradients, "heads": heads}, statistics, decided, by_name
 
 
@@ -156,7 +157,10 @@ def _nothing_decided(batch: dict[str, Array]) -> Coefficients:
 
 
 def loss_shares(
-    batch: dict[str, Array], config: ConfigDict, axis_name: str | None
+    batch: dict[str, Array],
+    config: ConfigDict,
+    axis_name: str | None,
+    kept: dict[str, Array] | None = None,
 ) -> dict[str, Array]:
     """What each sample's loss counts in the total.
 
@@ -167,15 +171,18 @@ def loss_shares(
         batch: has 'video_mask', 'audio_mask' and 'text_mask', [b] bool.
         config: the whole configuration.
         axis_name: named axis of the devices, or None.
+        kept: see `kept_terms`; the means are over the samples that are kept. None: all.
 
     Returns:
-        'audio' and 'text': [b] float32, zero where the sample lacks that modality or the video.
+        'audio' and 'text': [b] float32, zero where the sample lacks that modality or the video,
+        or is dropped.
     """
     weights = {"audio": config.loss.video_audio_weight, "text": config.loss.video_text_weight}
     total = sum(weights.values())
     shares = {}
     for name in LOSSES:
         mask = (batch["video_mask"] & batch[f"{name}_mask"]).astype(jnp.float32)
+        mask = mask if kept is None else mask * kept[name]
         count = summed(jnp.sum(mask), axis_name)
         shares[name] = weights[name] / total * mask / jnp.maximum(count, 1.0)
     return shares

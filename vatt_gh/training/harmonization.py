@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vatt_gh.harmonize import (
     Method,
     Pass,
     at_features,
+    drop_lowest,
     gamma_schedule,
     ghost,
     in_groups,
@@ -54,12 +56,42 @@ def method_of(config: ConfigDict, axis_name: str | None) -> Method:
     harmonize = config.harmonize
     return Method(
         realign=harmonize.realign,
-        curriculum=harmonize.curriculum,
+        curriculum=harmonize.curriculum and harmonize.signal == "cosine",
         soft_temperature=harmonize.soft_temperature,
         select=harmonize.select,
         equal_lengths=harmonize.equal_lengths,
         axis_name=axis_name,
     )
+
+
+def kept_terms(
+    losses: dict[str, Array],
+    batch: dict[str, Array],
+    share: Array,
+    config: ConfigDict,
+    axis_name: str | None,
+) -> dict[str, Array]:
+    """Which samples each loss keeps where the curriculum goes by the losses themselves (ours).
+
+    A pair that does not belong together has a large loss once the model has learnt something. Each
+    loss drops for itself: a wrong caption costs the sample its caption, not its sound.
+
+    Args:
+        losses: [b] float32 by name, each of the video with that modality.
+        batch: has the modalities' masks, [b] bool.
+        share: [] float32 in [0, 1), of the global batch; the number dropped is rounded down.
+        config: the whole configuration.
+        axis_name: named axis of the devices, or None.
+
+    Returns:
+        [b] float32 by name, 0 or 1; 1 everywhere where the curriculum goes by something else.
+    """
+    if not (config.harmonize.curriculum and config.harmonize.signal == "loss"):
+        return {name: jnp.ones_like(loss) for name, loss in losses.items()}
+    return {
+        name: drop_lowest(-loss, batch["video_mask"] & batch[f"{name}_mask"], share, axis_name)
+        for name, loss in losses.items()
+    }
 
 
 def engine_of(

@@ -16,11 +16,11 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from vatt_gh.harmonize import Coefficients
-from vatt_gh.harmonize.devices import largest, normalised, summed
+from vatt_gh.harmonize.devices import averaged, largest, normalised, summed
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
-from vatt_gh.training.harmonization import schedule_of
+from vatt_gh.training.harmonization import kept_terms, schedule_of
 from vatt_gh.training.noise import with_noise
 
 Array = jax.Array
@@ -61,7 +61,8 @@ class StepOutput(NamedTuple):
         metrics: scalars (and 'cosine_histogram' [40] int32) of the global batch; 'sketch_error'
             only with harmonize.sketch_check.
         samples: of each sample of this device, [b]: 'cosine', 'defined', 'weight', 'loss_audio',
-            'loss_text'.
+            'loss_text'. The weight is that of the sample; where each loss drops for itself, the
+            mean of their two.
     """
 
     metrics: dict[str, Array]
@@ -120,6 +121,8 @@ def train_step(
         model, state.params, state.statistics, batch, randomness, gamma, config, axis_name
     )
     gradients, kept = normalised(gradients, decided.weight, axis_name)
+    terms = kept_terms(losses, batch, gamma, config, axis_name)
+    weight = decided.weight * sum(terms.values()) / len(terms)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     empty = kept == 0
     params = optax.apply_updates(state.params, updates)
@@ -134,14 +137,15 @@ def train_step(
         empty_steps=state.empty_steps + empty.astype(jnp.int32),
     )
     metrics = _metrics(batch, losses, decided, gradients, config, axis_name)
+    metrics |= _cost_in_signal(decided, weight, axis_name)
     threshold = config.harmonize.select == "threshold"
     # Where everything is kept, the threshold is below all cosines, which are at least -1.
     metrics |= {"gamma": jnp.maximum(gamma, -1.0)} if threshold else {"drop_share": gamma}
-    metrics |= {"kept_share": kept, "empty_steps": new_state.empty_steps}
+    metrics |= {"kept_share": averaged(weight, axis_name), "empty_steps": new_state.empty_steps}
     samples = {
         "cosine": decided.cosine,
         "defined": decided.defined,
-        "weight": decided.weight,
+        "weight": weight,
         **{f"loss_{name}": losses[name] for name in LOSSES},
     }
     return new_state, StepOutput(metrics, samples)
@@ -202,18 +206,18 @@ def _metrics(
     if decided.exact_cosine is not None:
         error = jnp.max(jnp.abs(decided.cosine - decided.exact_cosine))
         metrics["sketch_error"] = largest(error, axis_name)
-    metrics |= _cost_in_signal(decided, axis_name)
     metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
     return metrics
 
 
-def _cost_in_signal(decided: Coefficients, axis_name: str | None) -> dict[str, Array]:
+def _cost_in_signal(
+    decided: Coefficients, weight: Array, axis_name: str | None
+) -> dict[str, Array]:
     """What harmonization takes from a batch: samples, and length of their gradients.
 
     The effective batch is (sum of weights)^2 / (sum of their squares), in samples; the norms are
     means over all samples, of the gradients in the parameters that the cosines are of.
     """
-    weight = decided.weight
     total, squares = (summed(jnp.sum(w), axis_name) for w in (weight, weight**2))
     metrics = {"effective_batch": total**2 / jnp.maximum(squares, 1e-30)}
     if decided.before is not None:

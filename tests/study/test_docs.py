@@ -1,0 +1,28 @@
+"""The tables of docs/study.md are those of the rows beside it."""
+
+import contextlib
+import csv
+import io
+from pathlib import Path
+
+from vatt_gh.study.plan import METHODS
+from vatt_gh.study.table import signals_to_markdown, to_markdown
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def rows_of(name):
+    rows = list(csv.DictReader(io.StringIO((DOCS / name).read_text())))
+    for row in rows:
+        for key, value in row.items():
+            with contextlib.suppress(ValueError):
+                row[key] = int(value) if value.isdigit() else float(value)
+    return rows
+
+
+def test_tables_are_made_of_the_rows():
+    text = (DOCS / "study.md").read_text()
+    rows, areas = rows_of("study.csv"), rows_of("signals.csv")
+    assert {row["method"] for row in rows} <= METHODS.keys()
+    assert to_markdown(rows) in text
+    assert signals_to_markdown(areas) in text

@@ -1,0 +1,117 @@
+"""A tiny study, whole and interrupted."""
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+import tiny_run
+
+from vatt_gh.errors import UserError
+from vatt_gh.study import run as study_run
+from vatt_gh.study import signals
+from vatt_gh.study.plan import runs_of
+
+DEMO = {"videos": 4, "heldout_videos": 5, "min_seconds": 9.0, "max_seconds": 12.0}
+
+
+def table(path):
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_place():
+    """Every place is a program more to compile; test_signals.py has them all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signals, "PLACES", ("features",))
+        yield
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    tiny = tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
+    return tiny.config(
+        **{f"demo.{key}": value for key, value in DEMO.items()},
+        **{
+            "data.keep_windows": True,
+            "data.windows_per_segment": 4,
+            "study.seeds": (3,),
+            "study.models": ("three_tower",),
+            "study.methods": ("both",),
+            "study.noise": (0.25,),
+            "study.only": "*captions25*",
+            "study.signal_windows": 8,
+            "study.signal_visits": 2,
+            "train.checkpoint_every": 6,
+            "train.keep_checkpoints": 4,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("study")
+    study_run.run_study(config, workdir)
+    return workdir
+
+
+def test_it_has_a_row_for_every_run_and_the_rest_of_the_tables(config, whole):
+    rows = table(whole / "study.csv")
+    assert [row["run"] for row in rows] == [run.name for run in runs_of(config)]
+    for row in rows:
+        results = json.loads((whole / "runs" / row["run"] / "results.json").read_text())
+        assert float(row["retrieval.r5.value"]) == results["retrieval"]["r5"]["value"]
+        own = json.loads((whole / "runs" / row["run"] / "config.json").read_text())
+        assert own["harmonize.realign"] and own["harmonize.curriculum"]  # both
+        assert own["seed"] == int(row["seed"])
+        assert json.loads(row["settings"])["train.learning_rates"] == [1e-2, 1e-3]
+        assert str(whole) not in row["settings"]
+    assert (whole / "index.html").exists() and (whole / "study.md").exists()
+    areas = table(whole / "signals.csv")
+    assert {(row["step"], row["planted"], row["visits"]) for row in areas} == {
+        (step, "captions", visits) for step in ("6", "12", "13") for visits in "12"
+    }
+    assert {row["signal"] for row in areas} >= {"cosine features anchor", "similarity text"}
+    # Nothing else was rendered, built or decoded.
+    assert sorted(path.name for path in (whole / "corpus").iterdir()) == ["captions25", "heldout"]
+    assert len(list((whole / "records" / "captions25").glob("*/*/*/windows-*"))) == 1
+
+
+def test_interrupted_and_resumed_it_has_the_same_rows(config, whole, tmp_path, monkeypatch):
+    for name in ("corpus", "records"):
+        shutil.copytree(whole / name, tmp_path / name)
+    pretrain = study_run.pretrain
+
+    def interrupted(config, folder):
+        pretrain(config, folder, stop_after=8)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study_run, "pretrain", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study_run.run_study(config, tmp_path)
+    assert not (tmp_path / "study.csv").exists()
+    monkeypatch.setattr(study_run, "pretrain", pretrain)
+    study_run.run_study(config, tmp_path)
+    for name in ("study.csv", "signals.csv"):
+        assert table(tmp_path / name) == table(whole / name)
+
+
+def test_what_is_done_is_not_done_again_and_what_is_claimed_is_left(config, whole, monkeypatch):
+    monkeypatch.setattr(study_run, "pretrain", None)  # would be an error to call
+    before = (whole / "study.csv").read_text()
+    study_run.run_study(config, whole)
+    other = config.copy_and_resolve_references()
+    other.study.seeds = (4,)
+    (run,) = runs_of(other)
+    with study_run._claimed(whole / "runs" / f"{run.name}.lock") as mine:
+        assert mine
+        study_run.run_study(other, whole)
+    assert (whole / "study.csv").read_text() == before, "what was not asked for stays in the table"
+
+
+def test_runs_of_other_settings_are_not_compared(config, whole):
+    other = config.copy_and_resolve_references()
+    other.train.learning_rates = (1e-2, 2e-3)
+    with pytest.raises(UserError, match="another configuration"):
+        study_run.run_study(other, whole)

@@ -1,0 +1,83 @@
+"""The numbers of a study's tables, against SciPy's own tests and numbers written out."""
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from vatt_gh.report.study import write_study_page
+from vatt_gh.study.plan import Corpus, Run
+from vatt_gh.study.table import SHOWN, differences, interval, row_of, to_csv, to_markdown
+
+CAPTIONS = Corpus(0.25, 0.0)
+
+
+def made_up(method, seed, r5, corpus=CAPTIONS, model="shared"):
+    score = {"value": 0.5, "chance": 0.1, "untrained": 0.2}
+    results = {
+        "step": 9,
+        "clips": 40,
+        "retrieval": {name: dict(score) for group, name in SHOWN if group == "retrieval"},
+        "probe": {name: dict(score) for group, name in SHOWN if group == "probe"},
+    }
+    results["retrieval"]["r5"] |= {"value": r5, "ceiling": 0.8}
+    return row_of(Run(model, corpus, method, seed), results, {"train.steps": 9})
+
+
+ROWS = [
+    made_up(method, seed, r5)
+    for method, scores in {"plain": (0.30, 0.35, 0.31), "both": (0.33, 0.36, 0.37)}.items()
+    for seed, r5 in enumerate(scores)
+]
+
+
+def test_an_interval_is_student_s():
+    values = np.random.default_rng(0).normal(size=7)
+    mean, half = interval(values)
+    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    np.testing.assert_allclose([mean - half, mean + half], [low, high])
+    assert math.isnan(interval([1.0])[1])
+
+
+def test_differences_are_paired_by_seed():
+    found = differences([*ROWS, made_up("both", 7, 0.9)], "retrieval.r5.value")
+    assert found.keys() == {("shared", "captions25", "both")}
+    np.testing.assert_allclose(found["shared", "captions25", "both"], [0.03, 0.01, 0.06])
+    other = made_up("plain", 0, 0.1, corpus=Corpus(0.0, 0.0))
+    assert differences([other, made_up("both", 0, 0.2)], "retrieval.r5.value") == {}
+
+
+def test_markdown_shows_mean_interval_and_references():
+    text = to_markdown(ROWS)
+    lines = text.splitlines()
+    mean, half = interval([0.33, 0.36, 0.37])
+    assert any(
+        line.startswith(f"| captions25 | both | 3 | {mean:.3f} ± {half:.3f}") for line in lines
+    )
+    mean, half = interval([0.03, 0.01, 0.06])
+    assert any(
+        line.startswith(f"| captions25 | both | 3 | {mean:.3f} ± {half:.3f}") for line in lines
+    )
+    assert "| | ceiling | | 0.800 |  |  |  |  |" in lines
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+
+
+def test_the_csv_holds_every_score_and_the_settings():
+    rows = list(csv.DictReader(io.StringIO(to_csv(ROWS))))
+    assert len(rows) == 6
+    assert rows[0]["run"] == "shared-captions25-plain-seed0"
+    assert float(rows[0]["retrieval.r5.ceiling"]) == 0.8
+    assert json.loads(rows[0]["settings"]) == {"train.steps": 9}
+
+
+@pytest.mark.parametrize("number", [1, 6])
+def test_the_page_has_a_picture_for_each_model(tmp_path, number):
+    rows = [*ROWS[:number], made_up("plain", 0, 0.2, model="three_tower")]
+    page = write_study_page(tmp_path, rows)
+    for model in ("shared", "three_tower"):
+        assert f"pictures/{model}.png" in page.read_text()
+        assert (tmp_path / "pictures" / f"{model}.png").stat().st_size > 5000

@@ -1,0 +1,124 @@
+"""The curriculum that goes by the losses themselves, against the loss written down once more."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from small import RATE, WORDS, optimizer_of, small_batch, small_config
+
+from vatt_gh.config_checks import validate
+from vatt_gh.errors import UserError
+from vatt_gh.losses import alignment_losses
+from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.training.gradients import step_gradients
+from vatt_gh.training.harmonization import kept_terms
+from vatt_gh.training.step import create_state, draw_randomness
+
+BY_LOSS = {"realign": False, "signal": "loss", "select": "share"}
+SHARES = (0.0, 0.3, 0.9)
+
+
+def config_of(**harmonize):
+    settings = {f"harmonize.{key}": value for key, value in {**BY_LOSS, **harmonize}.items()}
+    return small_config("shared", **{"model.video.layers": 1, **settings})
+
+
+@functools.cache
+def setup():
+    config = config_of()
+    model = build(config, words=WORDS, audio_rate=RATE)
+    batch = small_batch(config)
+    sample = {m: batch[m][0] for m in MODALITIES}
+    return model, batch, create_state(model, optimizer_of(config), sample, seed=3)
+
+
+@functools.cache
+def program(**harmonize):
+    model, batch, state = setup()
+    randomness = draw_randomness(state, batch["index"], model)
+    config = config_of(**harmonize)
+    return jax.jit(
+        lambda params, share: step_gradients(
+            model, params, state.statistics, batch, randomness, share, config, None
+        )
+    )
+
+
+@jax.jit
+def losses_of(params):
+    model, batch, state = setup()
+    randomness = draw_randomness(state, batch["index"], model)
+    inputs = {m: batch[m] for m in MODALITIES}
+    features = model.encode(params["towers"], inputs, randomness.keys, randomness.keep)
+    embeddings, _ = model.project(params["heads"], state.statistics, features)
+    masks = {m: batch[f"{m}_mask"] for m in MODALITIES}
+    return alignment_losses(
+        embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
+    )
+
+
+def kept_slowly(losses, valid, share):
+    """Of the valid samples all but the largest losses."""
+    kept = np.ones(len(losses))
+    places = np.flatnonzero(valid)
+    order = sorted(places, key=lambda place: losses[place], reverse=True)
+    kept[order[: int(share * len(places) + 1e-4)]] = 0.0
+    return kept
+
+
+def valid_of(batch):
+    return {name: batch["video_mask"] & batch[f"{name}_mask"] for name in ("audio", "text")}
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_update_is_that_of_the_mean_over_the_losses_that_are_kept(share):
+    _, batch, state = setup()
+    valid, losses = valid_of(batch), jax.device_get(losses_of(state.params))
+    kept = {name: valid[name] * kept_slowly(losses[name], valid[name], share) for name in losses}
+    assert all(0 < k.sum() <= valid[name].sum() for name, k in kept.items())
+
+    def loss(params):
+        means = [jnp.sum(kept[n] * x) / kept[n].sum() for n, x in losses_of(params).items()]
+        return sum(means) / 2
+
+    expected = jax.grad(loss)(state.params)
+    actual, _, decided, _ = program()(state.params, jnp.float32(share))
+    difference = optax.global_norm(jax.tree.map(jnp.subtract, actual, expected))
+    assert difference <= 1e-5 * optax.global_norm(expected)
+    # No gradient of a single sample was needed.
+    assert not decided.defined.any() and (decided.weight == 1).all()
+
+
+def test_what_a_loss_dropped_conflicts_with_nothing():
+    _, batch, state = setup()
+    valid, losses = valid_of(batch), jax.device_get(losses_of(state.params))
+    anchors = program(realign=True, attribution="anchor")
+    _, _, decided, _ = anchors(state.params, jnp.float32(0.5))
+    both = [valid[n] * kept_slowly(losses[n], valid[n], 0.5) for n in losses]
+    np.testing.assert_array_equal(decided.defined, np.prod(both, axis=0) > 0)
+    np.testing.assert_array_equal(decided.scale[~decided.defined], 1.0)
+
+
+def test_the_share_is_of_the_batch_of_all_devices():
+    rng = np.random.default_rng(0)
+    losses = {name: jnp.asarray(rng.normal(size=12), jnp.float32) for name in ("audio", "text")}
+    masks = {f"{m}_mask": jnp.asarray(rng.uniform(size=12) < 0.8) for m in MODALITIES}
+    config, share = config_of(), jnp.float32(0.4)
+    whole = kept_terms(losses, masks, share, config, None)
+    parts = jax.tree.map(lambda x: x.reshape(3, 4), (losses, masks))
+    several = jax.vmap(lambda x, m: kept_terms(x, m, share, config, "d"), axis_name="d")(*parts)
+    for name, valid in valid_of(masks).items():
+        expected = kept_slowly(np.asarray(losses[name]), np.asarray(valid), 0.4)
+        np.testing.assert_array_equal(whole[name], expected)
+        np.testing.assert_array_equal(several[name].reshape(-1), expected)
+
+
+@pytest.mark.parametrize("wrong", [{"select": "threshold"}, {"share_end": 1.0}])
+def test_what_does_not_fit_is_refused(wrong):
+    validate(config_of(), devices=1, hosts=1)
+    with pytest.raises(UserError, match=r"harmonize\.signal"):
+        validate(config_of(**wrong), devices=1, hosts=1)
+    validate(config_of(**wrong, curriculum=False), devices=1, hosts=1)

@@ -1,0 +1,116 @@
+"""The page of a study: scores against planted noise, by method."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vatt_gh.report import canvas
+from vatt_gh.report.page import write_index
+
+# Corpora of one kind of noise, and what the axis says.
+_NOISES = {"caption_noise": "wrong captions", "sound_noise": "wrong sounds"}
+_SCORES = {
+    "retrieval.r5": "R@5",
+    "probe.video_accuracy": "video probe",
+    "probe.audio_accuracy": "audio probe",
+}
+Rows = Sequence[Mapping[str, Any]]
+
+
+def write_study_page(workdir: Path, rows: Rows, signals: Rows = ()) -> Path:
+    """Writes WORKDIR/index.html with pictures for each model.
+
+    Args:
+        workdir: of the study.
+        rows: of study.csv, see `vatt_gh.study.table`.
+        signals: of signals.csv.
+
+    Returns:
+        Path of the page.
+    """
+    pictures = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        name = f"pictures/{model}.png"
+        scores_by_noise([row for row in rows if row["model"] == model], workdir / name)
+        explanation = "Dots are runs; bars, joined by lines, are means over seeds."
+        pictures.append((name, f"Scores by planted noise: {model}", explanation))
+    for model in dict.fromkeys(row["model"] for row in signals):
+        name = f"pictures/{model}_signals.png"
+        areas_over_time([row for row in signals if row["model"] == model], workdir / name)
+        explanation = "0.5 knows nothing. Means over runs; the signals are averaged over visits."
+        pictures.append((name, f"Which signal knows what was planted: {model}", explanation))
+    summary = [
+        ("runs", str(len(rows))),
+        ("seeds", ", ".join(map(str, dict.fromkeys(row["seed"] for row in rows)))),
+        ("all numbers", "study.csv; tables with intervals: study.md"),
+    ]
+    return write_index(
+        workdir, title=f"Study: {workdir.name}", summary=summary, pictures=pictures, results={}
+    )
+
+
+def scores_by_noise(rows: Rows, path: Path) -> None:
+    """Draws each score against the share that was planted wrong, a line a method.
+
+    Args:
+        rows: of one model.
+        path: the PNG to write.
+    """
+    figure = canvas.new_figure("Scores by share of planted noise", 9.0)
+    grid = figure.subplots(len(_SCORES), len(_NOISES), sharex=True, sharey="row", squeeze=False)
+    for column, (noise, said) in enumerate(_NOISES.items()):
+        other = next(name for name in _NOISES if name != noise)
+        some = [row for row in rows if row[other] == 0]
+        for axes, (score, label) in zip(grid[:, column], _SCORES.items(), strict=True):
+            _draw(axes, some, noise, f"{score}.value")
+            axes.set(ylabel=label if column == 0 else "", xlim=(-0.05, 0.85))
+            canvas.tidy(axes)
+        grid[-1, column].set(xlabel=f"share of {said}")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=11)
+    canvas.save(figure, path)
+
+
+def _draw(axes: Any, rows: Rows, noise: str, score: str) -> None:
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    for number, method in enumerate(methods):
+        own = [row for row in rows if row["method"] == method]
+        # Side by side: dots of equal noise would hide one another.
+        aside = 0.008 * (number - (len(methods) - 1) / 2)
+        shares = sorted({row[noise] for row in own})
+        means = [np.mean([row[score] for row in own if row[noise] == share]) for share in shares]
+        style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
+        places = [share + aside for share in shares]
+        axes.plot(places, means, marker="_", markersize=9, label=method, **style)
+        dots = [row[noise] + aside for row in own], [row[score] for row in own]
+        axes.scatter(*dots, s=12, color=style["color"])
+
+
+def areas_over_time(rows: Rows, path: Path) -> None:
+    """Draws the area under the ROC curve of each signal over training time.
+
+    Args:
+        rows: of one model, see `vatt_gh.study.signals.areas`; of several numbers of visits the
+            largest is drawn.
+        path: the PNG to write.
+    """
+    visits = max(row["visits"] for row in rows)
+    rows = [row for row in rows if row["visits"] == visits]
+    planted = list(dict.fromkeys(row["planted"] for row in rows))
+    figure = canvas.new_figure("AUC over training time", 6.5)
+    grid = figure.subplots(1, len(planted), sharey=True, squeeze=False)
+    signals = list(dict.fromkeys(row["signal"] for row in rows))
+    for axes, kind in zip(grid[0], planted, strict=True):
+        for number, signal in enumerate(signals):
+            own = [r for r in rows if (r["planted"], r["signal"]) == (kind, signal)]
+            steps = sorted({row["step"] for row in own})
+            means = [np.mean([r["auc"] for r in own if r["step"] == step]) for step in steps]
+            axes.plot(steps, means, color=f"C{number}", marker="o", label=signal)
+        axes.axhline(0.5, color=canvas.GREY, linewidth=1, linestyle=":")
+        axes.set(title=f"planted {kind}", xlabel="step", ylabel="AUC" if axes is grid[0, 0] else "")
+        canvas.tidy(axes)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=11)
+    canvas.save(figure, path)

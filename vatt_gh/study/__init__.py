@@ -1,0 +1,1 @@
+"""Many small runs, one table: does harmonization help, and where."""

@@ -1,0 +1,148 @@
+"""The runs of a study: every model, method, kind and share of planted noise, and seed."""
+
+import dataclasses
+import fnmatch
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vatt_gh.errors import UserError
+
+# What each method sets of config.harmonize; the first four are the paper's, the rest are ours.
+_REALIGNED = {"realign": True, "curriculum": False}
+_BY_LOSS = {"realign": False, "curriculum": True, "signal": "loss", "select": "share"}
+METHODS: dict[str, dict[str, object]] = {
+    "plain": {"realign": False, "curriculum": False},
+    "realignment": _REALIGNED,
+    "curriculum": {"realign": False, "curriculum": True},
+    "both": {"realign": True, "curriculum": True},
+    "mild": {"realign": True, "curriculum": True, "gamma_start": -1.0, "gamma_end": -0.3},
+    "equal_lengths": {**_REALIGNED, "equal_lengths": True},
+    "features": {**_REALIGNED, "cosine_over": "features"},
+    "last_block": {**_REALIGNED, "cosine_over": "last_block"},
+    "loss": _BY_LOSS,
+    "loss_half": {**_BY_LOSS, "share_end": 0.5},
+    "group": {**_REALIGNED, "group": 4},
+    "anchor": {**_REALIGNED, "attribution": "anchor", "update": "embedding"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """A training corpus.
+
+    Attributes:
+        caption_noise: share of captions that describe another scene.
+        sound_noise: share of scenes with the sound of another.
+    """
+
+    caption_noise: float
+    sound_noise: float
+
+    @property
+    def name(self) -> str:
+        """Such as captions25, sounds50, or clean."""
+        shares = {"captions": self.caption_noise, "sounds": self.sound_noise}
+        return "-".join(f"{kind}{share:.0%}"[:-1] for kind, share in shares.items() if share) or (
+            "clean"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training of a study.
+
+    Attributes:
+        model: three_tower or shared.
+        corpus: that it is trained on.
+        method: a name of METHODS.
+        seed: of parameters, batches and dropout; not of the corpus.
+    """
+
+    model: str
+    corpus: Corpus
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Names its work directory, such as shared-captions25-both-seed3."""
+        return f"{self.model}-{self.corpus.name}-{self.method}-seed{self.seed}"
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """What it changes in the study's configuration, as {"a.b": value}."""
+        return {
+            "seed": self.seed,
+            "model.kind": self.model,
+            **{f"harmonize.{key}": value for key, value in METHODS[self.method].items()},
+            "demo.caption_noise": self.corpus.caption_noise,
+            "demo.sound_noise": self.corpus.sound_noise,
+        }
+
+
+def run_of(name: str, stored: Mapping[str, Any]) -> Run:
+    """The run of a work directory.
+
+    Args:
+        name: of the directory, see `Run.name`.
+        stored: {"a.b": value}, its config.json.
+
+    Returns:
+        The run.
+    """
+    corpus = Corpus(stored["demo.caption_noise"], stored["demo.sound_noise"])
+    return Run(stored["model.kind"], corpus, name.split("-")[-2], stored["seed"])
+
+
+def in_order(run: Run) -> tuple[Any, ...]:
+    """A key to sort runs by: all seeds of a method together, the methods of a corpus together."""
+    noise = (run.corpus.sound_noise, run.corpus.caption_noise)
+    return (run.model != "three_tower", noise, list(METHODS).index(run.method), run.seed)
+
+
+def runs_of(config: ConfigDict) -> list[Run]:
+    """All runs that a configuration asks for.
+
+    Args:
+        config: the whole configuration; `study` says what.
+
+    Returns:
+        The runs, seed by seed, so that a study that is cut short has all methods of some seeds.
+
+    Raises:
+        UserError: a method is unknown, or no run fits `study.only`.
+    """
+    study = config.study
+    unknown = [method for method in study.methods if method not in METHODS]
+    if unknown:
+        raise UserError(
+            f"The study has no method {', '.join(map(repr, unknown))}.",
+            where="config.study.methods",
+            expected=f"a tuple of {', '.join(METHODS)}",
+            todo="mend the name",
+        )
+    every = [
+        Run(model, corpus, method, seed)
+        for seed, model, corpus, method in itertools.product(
+            study.seeds, study.models, _corpora(study.noise), study.methods
+        )
+    ]
+    patterns = [pattern.strip() for pattern in study.only.split(",") if pattern.strip()]
+    runs = [r for r in every if not patterns or any(fnmatch.fnmatch(r.name, p) for p in patterns)]
+    if not runs:
+        raise UserError(
+            "No run of the study has such a name.",
+            where=f"config.study.only = {study.only!r}",
+            expected=f"patterns such as {every[0].name!r} or 'shared-*-seed0', between commas",
+            todo="mend the pattern, or leave it empty for all runs",
+        )
+    return runs
+
+
+def _corpora(noise: Sequence[float]) -> list[Corpus]:
+    """Wrong captions and, apart from them, wrong sounds, of every share."""
+    found = [Corpus(share, 0.0) for share in noise] + [Corpus(0.0, share) for share in noise]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,157 @@
+"""Runs a study: each run has a work directory of its own, and all share corpora and records."""
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from vatt_gh.config import default, flatten
+from vatt_gh.demo.run import prepare, prepare_heldout, station, use_corpus
+from vatt_gh.report.study import write_study_page
+from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
+from vatt_gh.study.signals import measure
+from vatt_gh.study.table import Row, row_of, signals_to_markdown, to_csv, to_markdown
+from vatt_gh.training.checkpoints import claim_workdir
+from vatt_gh.training.loop import pretrain
+from vatt_gh.training.scoring import evaluate_workdir
+
+# Keys that say where this machine has something, and which other runs there are.
+_NO_SETTINGS = (
+    *("data.data_dir", "data.manual_dir", "eval.data_dir", "eval.truth"),
+    *(f"study.{key}" for key in ("seeds", "models", "methods", "noise", "only")),
+)
+
+
+def run_study(config: ConfigDict, workdir: Path) -> None:
+    """Does the runs that are not done; any number of processes may share a work directory.
+
+    A run that another process works on is left to it; a run that was interrupted continues from its
+    newest checkpoint.
+
+    Args:
+        config: the whole configuration.
+        workdir: gets corpora, records, runs, study.csv, signals.csv, study.md and index.html.
+
+    Raises:
+        UserError: see the stations of the demo, and `runs_of`.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    if not jax.config.jax_compilation_cache_dir:
+        # Runs of one kind are one program, which takes longer to compile than to fetch.
+        jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))
+    runs = runs_of(config)
+    for number, run in enumerate(runs, start=1):
+        with _claimed(workdir / "runs" / f"{run.name}.lock") as mine:
+            if mine:
+                print(f"== {number} of {len(runs)}: {run.name}", flush=True)
+                _do(config, workdir, run)
+    with _locked(workdir / "tables.lock"):
+        _write_tables(workdir)
+
+
+def _write_tables(workdir: Path) -> None:
+    """Of all runs that are done, whatever this process was asked for."""
+    found = []
+    for path in (workdir / "runs").glob("*/results.json"):
+        stored = json.loads((path.parent / "config.json").read_text())
+        found.append((run_of(path.parent.name, stored), path, stored))
+    found.sort(key=lambda each: in_order(each[0]))
+    rows = [row_of(run, json.loads(p.read_text()), _settings(c)) for run, p, c in found]
+    if rows:
+        _write_whole(workdir / "study.csv", to_csv(rows))
+        signals = _signals(workdir, [run for run, _, _ in found])
+        if signals:
+            _write_whole(workdir / "signals.csv", to_csv(signals))
+        text = f"{to_markdown(rows)}\n{signals_to_markdown(signals)}"
+        _write_whole(workdir / "study.md", text)
+        page = write_study_page(workdir, rows, signals)
+        print(f"{len(rows)} runs: {workdir / 'study.csv'}, {workdir / 'study.md'}, {page}")
+
+
+def _do(config: ConfigDict, workdir: Path, run: Run) -> None:
+    own = _config_of(config, run)
+    own.mode = "pretrain"
+    folder = workdir / "runs" / run.name
+    if (folder / "results.json").exists():
+        claim_workdir(folder, own)  # refuses a run of other settings, which would not compare
+        return
+    _corpora(own, workdir, run.corpus)
+    with station("pre-training"):
+        pretrain(own, folder)
+    if config.study.signal_windows:
+        with station("measuring signals"):
+            rows = [{"run": run.name, **row} for row in measure(own, folder)]
+            _write_whole(folder / "signals.json", json.dumps(rows))
+    with station("evaluating"):  # last: its results mean that the run is done
+        evaluate_workdir(own, folder)
+
+
+def _config_of(config: ConfigDict, run: Run) -> ConfigDict:
+    own = config.copy_and_resolve_references()
+    own.update_from_flattened_dict(run.changes)
+    return own
+
+
+def _corpora(config: ConfigDict, workdir: Path, corpus: Corpus) -> None:
+    """Renders and builds what is missing, one process at a time, and points the run at it."""
+    noise = {"caption_noise": corpus.caption_noise, "sound_noise": corpus.sound_noise}
+    videos, seed = config.demo.videos, config.study.corpus_seed
+    with _locked(workdir / "corpora.lock"):
+        prepare(config, workdir, corpus.name, videos=videos, seed=seed, **noise)
+        prepare_heldout(config, workdir, seed)
+    use_corpus(config, workdir, corpus.name)
+
+
+def _signals(workdir: Path, done: Sequence[Run]) -> list[Row]:
+    """The rows of all runs whose signals were measured, with what each run is."""
+    rows = []
+    for run in done:
+        path = workdir / "runs" / run.name / "signals.json"
+        if path.exists():
+            what = {"model": run.model, "corpus": run.corpus.name, "method": run.method}
+            rows += [{**row, **what, "seed": run.seed} for row in json.loads(path.read_text())]
+    return rows
+
+
+def _settings(stored: dict[str, Any]) -> dict[str, Any]:
+    """Every key that differs from the default and that a run depends on."""
+    before = flatten(default())
+    return {
+        key: value
+        for key, value in stored.items()
+        if value != before.get(key)
+        and key not in _NO_SETTINGS
+        and not key.startswith("short_overrides.")
+    }
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Whether no other process has this lock; it is freed where its owner ends in any way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Waits for a lock and holds it."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

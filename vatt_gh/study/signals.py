@@ -1,0 +1,174 @@
+"""How well each signal knows which samples are wrong: areas under the ROC curve, over training.
+
+A signal is a number a sample that is meant to be higher where picture, sound and words of it mean
+the same. The same windows are looked at after every checkpoint, several times in other batches,
+because a contrastive loss depends on what else is in the batch: a signal is read from one visit,
+and as the mean over all visits.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from sklearn.metrics import roc_auc_score
+
+from vatt_gh import batch as names
+from vatt_gh.data.kept import KeptWindows, kept_windows
+from vatt_gh.data.sources import open_sources
+from vatt_gh.data.text import Tokenizer, read_vocabulary
+from vatt_gh.demo.truth import Truth
+from vatt_gh.errors import UserError
+from vatt_gh.models.vatt import MODALITIES, Vatt
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.gradients import step_gradients
+from vatt_gh.training.loop import load_for_evaluation
+from vatt_gh.training.step import TrainState, draw_randomness
+
+Array = jax.Array
+PLACES = ("shared", "last_block", "features")
+ATTRIBUTIONS = ("embedding", "anchor")
+
+
+def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
+    """Measures all signals of a run at each of its checkpoints.
+
+    Args:
+        config: of the run, its data directories set; study.signal_windows windows are looked at,
+            study.signal_visits times each.
+        workdir: of the run.
+
+    Returns:
+        Rows {'step', 'planted': 'captions' or 'sounds', 'signal', 'visits', 'windows', 'auc'}; none
+        of what is not planted at all.
+
+    Raises:
+        UserError: there are too few kept windows, or see `load_for_evaluation`.
+    """
+    (source,) = open_sources(config)
+    words = read_vocabulary(workdir / "vocabulary.txt")
+    store = kept_windows(source, Tokenizer(words, config.data.words), config)
+    model, drawn, _ = load_for_evaluation(config, workdir, source, words)
+    truth = Truth.load(Path(config.data.manual_dir) / "alignment.jsonl")
+    find = jax.jit(lambda state, batch: signals_of(model, state, batch, config))
+    rows = []
+    with Checkpoints(workdir, config) as checkpoints:
+        # One where a run was interrupted is there by chance, and others do not have it.
+        every, last = config.train.checkpoint_every, config.train.steps
+        for step in (s for s in checkpoints.steps() if s % every == 0 or s == last):
+            state, _ = checkpoints.restore(drawn, step)
+            found, right = _visited(find, state, store, truth, config)
+            rows += [{"step": step, **row} for row in areas(found, right)]
+    return rows
+
+
+def signals_of(
+    model: Vatt, state: TrainState, batch: dict[str, Array], config: ConfigDict
+) -> dict[str, Array]:
+    """All signals of a batch; nothing is trained.
+
+    Args:
+        model: built without an axis name.
+        state: of a checkpoint.
+        batch: arrays of `vatt_gh.batch.DEVICE_KEYS`.
+        config: the whole configuration.
+
+    Returns:
+        {name: [b] float32}: 'cosine PLACE ATTRIBUTION', 'loss audio' and 'loss text' (negative, so
+        that more is better), 'similarity audio' and 'similarity text'.
+    """
+    randomness = draw_randomness(state, batch["index"], model)
+    found = {}
+    for place in PLACES:
+        for attribution in ATTRIBUTIONS:
+            own = config.copy_and_resolve_references()
+            own.train.microbatch = 0
+            own.harmonize.update(realign=True, curriculum=False, group=1, engine="ghost", sketch=0)
+            own.harmonize.update(cosine_over=place, attribution=attribution, sketch_check=False)
+            _, _, decided, losses = step_gradients(
+                model,
+                state.params,
+                state.statistics,
+                batch,
+                randomness,
+                jnp.float32(0.0),
+                own,
+                None,
+            )
+            found[f"cosine {place} {attribution}"] = decided.cosine
+    found |= {f"loss {name}": -loss for name, loss in losses.items()}
+    inputs = {m: batch[m] for m in MODALITIES}
+    features = model.encode(state.params["towers"], inputs, randomness.keys, randomness.keep)
+    embeddings, _ = model.project(state.params["heads"], state.statistics, features)
+    unit = {name: x / jnp.linalg.norm(x, axis=-1, keepdims=True) for name, x in embeddings.items()}
+    audio = jnp.einsum("bd,bd->b", unit["video_to_audio"], unit["audio_to_video"])
+    text = jnp.einsum("bd,bkd->bk", unit["video_to_text"], unit["text_to_video"])
+    return found | {"similarity audio": audio, "similarity text": jnp.max(text, axis=1)}
+
+
+def areas(found: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Areas under the ROC curve of every signal for everything that is planted.
+
+    Args:
+        found: {signal: [visits, windows]}.
+        right: {'captions' or 'sounds': [windows] bool, whether they belong to the picture}.
+
+    Returns:
+        Rows {'planted', 'signal', 'visits', 'windows', 'auc'}: of one visit (the mean over visits
+        of their areas) and of the mean of all visits. 0.5 is what knows nothing.
+    """
+    rows = []
+    for planted, aligned in right.items():
+        if aligned.all():
+            continue
+        for signal, values in found.items():
+            single = float(np.mean([roc_auc_score(aligned, visit) for visit in values]))
+            whole = float(roc_auc_score(aligned, values.mean(axis=0)))
+            common = {"planted": planted, "signal": signal, "windows": len(aligned)}
+            rows.append({**common, "visits": 1, "auc": single})
+            if len(values) > 1:
+                rows.append({**common, "visits": len(values), "auc": whole})
+    return rows
+
+
+def _visited(
+    find: Any, state: TrainState, store: KeptWindows, truth: Truth, config: ConfigDict
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The signals of all visits, and the truth, of the same windows whatever the run."""
+    size = config.train.batch_size
+    if store.count < config.study.signal_windows:
+        raise UserError(
+            f"There are {store.count} kept windows.",
+            where=f"config.study.signal_windows = {config.study.signal_windows}",
+            expected="at least so many",
+            todo="set --config.study.signal_windows to fewer, or 0",
+        )
+    count = config.study.signal_windows // size * size
+    rng = np.random.default_rng(0)
+    chosen = np.sort(rng.choice(store.count, count, replace=False))
+    visits = []
+    for _ in range(config.study.signal_visits):
+        order = rng.permutation(count)
+        parts = [find(state, batch) for batch in _batches(store, chosen[order], size)]
+        together = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        visits.append({name: values[np.argsort(order)] for name, values in together.items()})
+    host = store.rows(chosen)
+    where = zip(host[names.VIDEO_ID], host[names.START], host[names.END], strict=True)
+    told = [truth.window(video.decode(), float(a), float(b)) for video, a, b in where]
+    right = {
+        "captions": np.array([window.caption_aligned for window in told]),
+        "sounds": np.array([window.sound_aligned for window in told]),
+    }
+    return jax.tree.map(lambda *x: np.stack(x), *visits), right
+
+
+def _batches(store: KeptWindows, rows: np.ndarray, size: int) -> Iterator[dict[str, np.ndarray]]:
+    for first in range(0, len(rows), size):
+        arrays = store.rows(rows[first : first + size])
+        batch = {name: arrays[name] for name in (*names.MODALITIES, *names.MASKS)}
+        batch[names.INDEX] = np.arange(size, dtype=np.int32)
+        batch[names.COLOUR] = np.tile(np.float32(names.NEUTRAL_COLOUR), (size, 1))
+        yield batch
