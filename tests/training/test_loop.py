@@ -106,8 +106,10 @@ def test_message_names_the_metrics_and_samples_at_fault():
     check_finite(12, {"loss": np.float32(1.0)}, samples, host)
 
 
-@pytest.mark.parametrize("storage", ["jpeg", "mp4", "index"])
-@pytest.mark.parametrize("experiment", ["howto100m", "youtube8m"])
+@pytest.mark.parametrize(
+    ("experiment", "storage"),
+    [("howto100m", "jpeg"), ("howto100m", "mp4"), ("howto100m", "index"), ("youtube8m", "index")],
+)
 def test_experiments_train_from_every_storage(tiny, whole, tmp_path, experiment, storage):
     workdir, _ = whole
     config = tiny.config(
