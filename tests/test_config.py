@@ -104,6 +104,11 @@ def test_every_check_is_tried():
     assert named <= REFUSED.keys()
 
 
+@pytest.mark.parametrize("key", ["study.models", "study.noise", "study.seeds"])
+def test_a_study_of_nothing_is_refused(key):
+    assert refusal(small_config(**{key: ()}), devices=1).where == f"config.{key}"
+
+
 def test_a_sketch_is_of_parameters_not_of_features():
     at_features = {"harmonize.cosine_over": "features", "harmonize.sketch": 16}
     assert refusal(small_config(**at_features), devices=1).where == "config.harmonize.cosine_over"

@@ -168,7 +168,9 @@ def _harmonization_fits(config: ConfigDict, local: int) -> None:
 def _study_fits(config: ConfigDict) -> None:
     study = config.study
     _check(
-        isinstance(study.models, tuple) and {*study.models} <= {"three_tower", "shared"},
+        isinstance(study.models, tuple)
+        and bool(study.models)
+        and {*study.models} <= {"three_tower", "shared"},
         "study.models",
         study.models,
         "a tuple of three_tower, shared",
@@ -183,14 +185,18 @@ def _study_fits(config: ConfigDict) -> None:
         "set --config.data.keep_windows=True, or leave the signals out",
     )
     _check(
-        isinstance(study.noise, tuple) and all(0 <= share <= 1 for share in study.noise),
+        isinstance(study.noise, tuple)
+        and bool(study.noise)
+        and all(0 <= share <= 1 for share in study.noise),
         "study.noise",
         study.noise,
         "a tuple of shares between 0 and 1",
         "set --config.study.noise='(0.0, 0.25)'",
     )
     _check(
-        isinstance(study.seeds, tuple) and all(isinstance(seed, int) for seed in study.seeds),
+        isinstance(study.seeds, tuple)
+        and bool(study.seeds)
+        and all(isinstance(seed, int) for seed in study.seeds),
         "study.seeds",
         study.seeds,
         "a tuple of whole numbers",

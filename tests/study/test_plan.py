@@ -35,6 +35,8 @@ def test_a_part_is_picked_by_names():
     ]
     with pytest.raises(UserError, match="no method 'paper'"):
         names(methods=("plain", "paper"))
+    with pytest.raises(UserError, match=r"no method\."):
+        names(methods=())
     with pytest.raises(UserError, match="No run of the study has such a name"):
         names(only="shared-captions26-*")
 

@@ -113,14 +113,14 @@ def runs_of(config: ConfigDict) -> list[Run]:
         The runs, seed by seed, so that a study that is cut short has all methods of some seeds.
 
     Raises:
-        UserError: a method is unknown, or no run fits `study.only`.
+        UserError: a method is unknown, there is none, or no run fits `study.only`.
     """
     study = config.study
     unknown = [method for method in study.methods if method not in METHODS]
-    if unknown:
+    if unknown or not study.methods:
         raise UserError(
-            f"The study has no method {', '.join(map(repr, unknown))}.",
-            where="config.study.methods",
+            f"The study has no method {', '.join(map(repr, unknown))}".rstrip() + ".",
+            where=f"config.study.methods = {study.methods!r}",
             expected=f"a tuple of {', '.join(METHODS)}",
             todo="mend the name",
         )
