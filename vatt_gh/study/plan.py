@@ -24,6 +24,7 @@ METHODS: dict[str, dict[str, object]] = {
     "last_block": {**_REALIGNED, "cosine_over": "last_block"},
     "loss": _BY_LOSS,
     "loss_half": {**_BY_LOSS, "share_end": 0.5},
+    "loss_realigned": {**_BY_LOSS, "realign": True},
     "group": {**_REALIGNED, "group": 4},
     "anchor": {**_REALIGNED, "attribution": "anchor", "update": "embedding"},
 }
