@@ -43,10 +43,9 @@ def get_config() -> ConfigDict:
     train.learning_rates = (2e-3, 1e-4)
     train.log_every, train.log_samples_every, train.checkpoint_every = 20, 1, 500
     config.harmonize.curriculum_steps = 2_600
-    # The default's end, 0, drops half of what is mere noise.
-    config.harmonize.gamma_start, config.harmonize.gamma_end = -1.0, -0.3
 
-    config.eval.max_clips = 400
+    # Kinds of clips are many: from a few hundred a probe cannot learn what features hold.
+    config.eval.max_clips, config.eval.probe_clips = 400, 1_600
     config.short_overrides = ConfigDict(
         {
             "demo__videos": 16,

@@ -37,7 +37,8 @@ def small_config(kind: str = "three_tower", **overrides: object) -> ConfigDict:
     config.train.steps = 20
     config.train.warmup_steps = 2
     config.train.learning_rates = (1e-2, 1e-3)
-    config.harmonize.curriculum_steps = 20
+    # Tests of the default choose it; most are of the paper's method.
+    config.harmonize.update(configuration.PAPER, curriculum_steps=20)
     config.update_from_flattened_dict(overrides)
     return config
 

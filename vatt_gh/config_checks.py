@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import compares_gradients, get
+from vatt_gh.config import get
 from vatt_gh.errors import UserError
 
 MODES = ("pretrain", "evaluate", "describe", "demo", "study")
@@ -32,6 +32,7 @@ POSITIVE = (
     "eval.max_clips",
 )
 NOT_NEGATIVE = (
+    "eval.probe_clips",
     "harmonize.curriculum_begin",
     "harmonize.curriculum_steps",
     "harmonize.sketch",
@@ -153,7 +154,7 @@ def _harmonization_fits(config: ConfigDict, local: int) -> None:
         f"set --config.harmonize.group to a divisor of {together}, or 1",
     )
     _check(
-        not compares_gradients(config)
+        not (harmonize.curriculum and harmonize.signal == "cosine")
         or harmonize.select == "threshold"
         or harmonize.cosine_over == "features"
         or microbatch in (0, local),

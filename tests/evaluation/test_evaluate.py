@@ -83,7 +83,10 @@ def test_no_clip_is_said(setup):
         embed_clips(setup.model, [setup.weights], [], 4)
 
 
-def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
+@pytest.mark.parametrize(("queries", "probe_clips"), [(100, 0), (8, 100)])
+def test_a_model_is_scored_on_real_records(
+    setup, small_records, small_corpus, queries, probe_clips
+):
     from vatt_gh.data.records import open_source
     from vatt_gh.data.sources import word_counts
     from vatt_gh.data.text import build_vocabulary
@@ -107,14 +110,17 @@ def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
 
     config = setup.config.copy_and_resolve_references()
     config.eval.batch_size = 4
+    config.eval.max_clips, config.eval.probe_clips = queries, probe_clips
     arguments = (setup.model, setup.weights, setup.others, source, words, config)
     results, clips = evaluate(*arguments, Planted())
-    count = results["clips"]
-    assert count == len(clips.captions) > 8
+    count, probed = results["clips"], results["probe_clips"]
+    assert count == len(clips.captions) == min(queries, probed)
+    assert 8 < probed < 100  # all that there are
     said = {line["text"] for name in truth.video_ids for line in truth.captions(name)}
     assert set(clips.captions) <= said
-    # Once for each of the two models.
-    assert asked == 2 * list(zip(clips.video_ids, clips.start, clips.end, strict=True))
+    # Once for each of the two models; those of the queries first.
+    assert asked[:probed] == asked[probed:]
+    assert asked[:count] == list(zip(clips.video_ids, clips.start, clips.end, strict=True))
     text = clips.embeddings["text_to_video"][:, 0]
     video = clips.embeddings["video_to_text"]
     cosines = [[x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in video] for x in text]
@@ -129,12 +135,12 @@ def test_a_model_is_scored_on_real_records(setup, small_records, small_corpus):
         "ceiling": expected_scores(Planted().similarity(clips))["r5"],
     }
     assert results["retrieval"]["median_rank"]["value"] == np.median(rank)
-    classes = np.array([Planted().classes(*row) for row in asked[:count]])
+    classes = np.array([Planted().classes(*row) for row in asked[:probed]])
     for column, name in enumerate(("video_accuracy", "audio_accuracy")):
         largest = np.unique(classes[:, column], return_counts=True)[1].max()
         score = results["probe"][name]
         assert 0 <= score["value"] <= 1
-        assert score["chance"] == pytest.approx(largest / count)
+        assert score["chance"] == pytest.approx(largest / probed)
         assert score["untrained"] == other["probe"][name]["value"]
         assert other["probe"][name]["untrained"] == score["value"]
         assert "ceiling" not in score

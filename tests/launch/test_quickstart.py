@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from vatt_gh.report import REFERENCES
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "launch" / "colab" / "quickstart.ipynb"
 _SECONDS = 900
@@ -39,7 +41,8 @@ def test_notebook_trains_and_shows_results_and_pictures(tmp_path, monkeypatch):
     }
     results = json.loads((tmp_path / "demo" / "results.json").read_text())
     (table,) = (data["text/html"] for data in shown["results"])
-    assert "<th>chance</th>" in table
+    for reference in REFERENCES:
+        assert f"<th>{reference}</th>" in table
     for group in ("retrieval", "probe"):
         assert table.count(f"<td>{group}</td>") == len(results[group])
     pictures = list((tmp_path / "demo" / "pictures").glob("*.png"))

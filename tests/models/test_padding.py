@@ -46,7 +46,7 @@ def test_blocks_see_the_rounded_number_unless_there_is_a_mask():
 
 
 def harmonized(kind, engine, multiple):
-    config = small_config(kind, **{"harmonize.engine": engine})
+    config = small_config(kind, **{"harmonize.engine": engine, "model.video.layers": 1})
     with mock.patch.object(vatt, "_multiple", lambda config: multiple):
         model = vatt.build(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config, 4)

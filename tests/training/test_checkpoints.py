@@ -9,6 +9,7 @@ import pytest
 from small import small_config
 from tiny_run import assert_same_state, checkpoints_of
 
+from vatt_gh.config import PAPER, default
 from vatt_gh.errors import UserError
 from vatt_gh.training.checkpoints import FREE_KEYS, Checkpoints, claim_workdir
 from vatt_gh.training.optimizer import keras_adam
@@ -198,6 +199,21 @@ def test_a_key_that_is_younger_than_the_run_has_its_default(tmp_path):
     with pytest.raises(UserError, match="another configuration") as error:
         claim_workdir(tmp_path, small_config(**{"data.keep_windows": True}))
     assert "data.keep_windows: there False, now True" in error.value.expected
+
+
+def test_a_run_that_is_older_than_the_choice_of_a_curriculum_did_the_paper_s(tmp_path):
+    paper = small_config()
+    claim_workdir(tmp_path, paper)
+    path = tmp_path / "config.json"
+    stored = json.loads(path.read_text())
+    for key in ("signal", "select"):
+        del stored[f"harmonize.{key}"]
+    path.write_text(json.dumps(stored))
+    claim_workdir(tmp_path, paper)
+    by_default = {f"harmonize.{k}": default().harmonize[k] for k in PAPER}
+    with pytest.raises(UserError, match="another configuration") as error:
+        claim_workdir(tmp_path, small_config(**by_default))
+    assert "harmonize.signal: there 'cosine', now 'loss'" in error.value.expected
 
 
 @pytest.mark.parametrize("content", [b"", b'{"mode": "pretrain', b"[1]", b"null", b"\xff\xfe\x00"])

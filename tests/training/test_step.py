@@ -25,7 +25,6 @@ from vatt_gh.training.parallel import (
 from vatt_gh.training.step import create_state, train_step
 
 KINDS = ("three_tower", "shared")
-ENGINES = ("vmap", "ghost")
 FIELDS = ("video", "audio", "text")
 
 
@@ -158,8 +157,10 @@ def shared_part(kind, tree):
 @pytest.mark.parametrize(
     ("kind", "engine", "attribution"),
     [
-        *((kind, engine, "embedding") for kind in KINDS for engine in ENGINES),
+        ("three_tower", "vmap", "embedding"),
+        ("three_tower", "ghost", "embedding"),
         ("three_tower", "ghost", "anchor"),
+        ("shared", "ghost", "embedding"),
     ],
 )
 def test_cosines_and_update_equal_one_sample_at_a_time(kind, engine, attribution):

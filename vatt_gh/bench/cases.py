@@ -112,7 +112,7 @@ def configure(size: Size, case: str, engine: str) -> ConfigDict:
     # No part of what harmonization costs.
     config.data.colour_jitter = config.data.audio_noise = 0.0
     config.train.batch_size = size.batch
-    config.harmonize.update(ENGINES[engine])
+    config.harmonize.update({**configuration.PAPER, **ENGINES[engine]})
     return config
 
 

@@ -142,8 +142,9 @@ def captioned_clips(
         config: the whole configuration.
 
     Yields:
-        Batches of at most eval.batch_size clips, eval.max_clips in all: 'video', 'audio', 'text'
-        [B, 1, W] (the caption alone), the masks, 'caption' [B] bytes, and HOST_KEYS.
+        Batches of at most eval.batch_size clips, as many in all as queries or probes ask for:
+        'video', 'audio', 'text' [B, 1, W] (the caption alone), the masks, 'caption' [B] bytes, and
+        HOST_KEYS.
     """
     data = config.data.copy_and_resolve_references()
     data.candidates = 1
@@ -179,7 +180,7 @@ def captioned_clips(
 
     clips = tf.data.Dataset.range(source.count).flat_map(clips_of)
     clips = clips.filter(lambda clip: clip[names.VIDEO_MASK])  # nothing is judged that is not seen
-    clips = clips.take(config.eval.max_clips)
+    clips = clips.take(max(config.eval.max_clips, config.eval.probe_clips))
     yield from clips.batch(config.eval.batch_size).prefetch(2).as_numpy_iterator()
 
 

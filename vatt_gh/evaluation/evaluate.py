@@ -14,7 +14,7 @@ from vatt_gh.evaluation.linear_probe import probe_accuracy
 from vatt_gh.evaluation.retrieval import expected_scores, retrieval_scores, similarities
 from vatt_gh.models.vatt import Vatt
 
-Scores = dict[str, dict[str, dict[str, float]]]
+Scores = dict[str, dict[str, float]]
 
 
 class Known(Protocol):
@@ -48,39 +48,43 @@ def evaluate(
         known: of the clips; None: no probes and no ceiling.
 
     Returns:
-        {'clips': n, 'retrieval': {...}, 'probe': {...}}, every score {'value', 'chance',
-        'untrained': the untrained model's value on the same clips, 'ceiling': an oracle's that
-        knows what captions say and clips show, where that is known}; and the clips as the trained
-        model sees them.
+        {'clips': n, 'retrieval': {...}, 'probe_clips': n, 'probe': {...}}, every score {'value',
+        'chance', 'untrained': the untrained model's value on the same clips, 'ceiling': an oracle's
+        that knows what captions say and clips show, where that is known}; and the queries' clips as
+        the trained model sees them.
     """
     tokenizer = Tokenizer(words, config.data.words)
     # Closed at an error too: tf.data hangs where the interpreter ends before its iterators.
     with closing(captioned_clips(source, tokenizer, config)) as batches:
         both = embed_clips(model, (trained, untrained), batches, config.eval.batch_size)
-    results, reference = (_scores(clips, known) for clips in both)
-    for group, scores in results.items():
-        for name, score in scores.items():
-            score["untrained"] = reference[group][name]["value"]
-    clips = both[0]
+    clips, untrained_clips = (every.first(config.eval.max_clips) for every in both)
+    retrieval, reference = (retrieval_scores(similarity_of(c)) for c in (clips, untrained_clips))
+    results = {"clips": len(clips.captions), "retrieval": _beside(retrieval, reference)}
     if known is not None:
         for name, value in expected_scores(known.similarity(clips)).items():
-            results["retrieval"][name]["ceiling"] = value
-    return {"clips": len(clips.captions), **results}, clips
+            retrieval[name]["ceiling"] = value
+        probed = [every.first(config.eval.probe_clips or config.eval.max_clips) for every in both]
+        results["probe_clips"] = len(probed[0].captions)
+        results["probe"] = _beside(*(_probes(some, known) for some in probed))
+    return results, clips
 
 
-def _scores(clips: Clips, known: Known | None) -> Scores:
-    results: Scores = {"retrieval": retrieval_scores(similarity_of(clips))}
-    if known is not None:
-        where = zip(clips.video_ids, clips.start, clips.end, strict=True)
-        seen, heard = np.array([known.classes(*clip) for clip in where]).T
-        sound = clips.audio_mask
-        results["probe"] = {
-            "video_accuracy": probe_accuracy(clips.features["video"], seen, clips.video_ids),
-            "audio_accuracy": probe_accuracy(
-                clips.features["audio"][sound], heard[sound], clips.video_ids[sound]
-            ),
-        }
-    return results
+def _beside(scores: Scores, untrained: Scores) -> Scores:
+    for name, score in scores.items():
+        score["untrained"] = untrained[name]["value"]
+    return scores
+
+
+def _probes(clips: Clips, known: Known) -> Scores:
+    where = zip(clips.video_ids, clips.start, clips.end, strict=True)
+    seen, heard = np.array([known.classes(*clip) for clip in where]).T
+    sound = clips.audio_mask
+    return {
+        "video_accuracy": probe_accuracy(clips.features["video"], seen, clips.video_ids),
+        "audio_accuracy": probe_accuracy(
+            clips.features["audio"][sound], heard[sound], clips.video_ids[sound]
+        ),
+    }
 
 
 def similarity_of(clips: Clips) -> np.ndarray:

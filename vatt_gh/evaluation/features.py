@@ -34,6 +34,11 @@ class Clips:
     audio_mask: np.ndarray
     frames: np.ndarray
 
+    def first(self, count: int) -> "Clips":
+        """The first clips, `count` of them or as many as there are."""
+        mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Clips(**jax.tree.map(lambda x: x[:count], mine))
+
 
 # Parameters of towers and heads, and the heads' batch statistics.
 Weights = tuple[Any, Any]

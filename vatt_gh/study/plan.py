@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vatt_gh.config import PAPER
 from vatt_gh.errors import UserError
 
 # What each method sets of config.harmonize; the first four are the paper's, the rest are ours.
@@ -16,9 +17,9 @@ _BY_LOSS = {"realign": False, "curriculum": True, "signal": "loss", "select": "s
 METHODS: dict[str, dict[str, object]] = {
     "plain": {"realign": False, "curriculum": False},
     "realignment": _REALIGNED,
-    "curriculum": {"realign": False, "curriculum": True},
-    "both": {"realign": True, "curriculum": True},
-    "mild": {"realign": True, "curriculum": True, "gamma_start": -1.0, "gamma_end": -0.3},
+    "curriculum": {**PAPER, "realign": False},
+    "both": PAPER,
+    "mild": {**PAPER, "gamma_start": -1.0, "gamma_end": -0.3},
     "equal_lengths": {**_REALIGNED, "equal_lengths": True},
     "features": {**_REALIGNED, "cosine_over": "features"},
     "last_block": {**_REALIGNED, "cosine_over": "last_block"},

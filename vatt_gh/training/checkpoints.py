@@ -9,7 +9,7 @@ import jax
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
-from vatt_gh.config import default, flatten
+from vatt_gh.config import PAPER, default, flatten
 from vatt_gh.errors import UserError
 from vatt_gh.training.parallel import to_global, to_local
 from vatt_gh.training.step import TrainState
@@ -200,8 +200,10 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
         partial.write_text(json.dumps(mine, indent=1))
         partial.rename(path)
         return
-    # A key that is younger than the run: its default means what was done before there was a choice.
-    theirs = flatten(default()) | _read_config(path)
+    # A key that is younger than the run: its default means what was done before there was a choice,
+    # except where the paper's method was all there was.
+    paper = {f"harmonize.{key}": value for key, value in PAPER.items()}
+    theirs = flatten(default()) | paper | _read_config(path)
     changed = sorted(
         key
         for key in mine.keys() | theirs.keys()

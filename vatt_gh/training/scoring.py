@@ -117,8 +117,9 @@ def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
 def print_scores(results: dict[str, Any]) -> None:
     """Prints every score beside what it would be without the model, training or errors."""
     heads = "".join(f"{name:>11}" for name in REFERENCES)
-    print(f"{results['clips']:5} held-out clips {'score':>12}{heads}")
-    for group in ("retrieval", "probe"):
+    for group, clips in (("retrieval", "clips"), ("probe", "probe_clips")):
+        if group in results:
+            print(f"{results[clips]:5} held-out clips {'score':>12}{heads}")
         for name, score in results.get(group, {}).items():
             known = [f"{score[r]:11.3f}" if r in score else " " * 11 for r in REFERENCES]
             print(f"  {f'{group}.{name}':22} {score['value']:8.3f}{''.join(known)}")
