@@ -11,6 +11,7 @@ from small import RATE, WORDS, optimizer_of, small_batch, small_config
 
 from vatt_gh.config_checks import validate
 from vatt_gh.errors import UserError
+from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build
 from vatt_gh.training.gradients import step_gradients
@@ -48,11 +49,17 @@ def program(**harmonize):
 
 
 @jax.jit
-def losses_of(params):
+def features_of(params):
     model, batch, state = setup()
     randomness = draw_randomness(state, batch["index"], model)
     inputs = {m: batch[m] for m in MODALITIES}
-    features = model.encode(params["towers"], inputs, randomness.keys, randomness.keep)
+    return model.encode(params["towers"], inputs, randomness.keys, randomness.keep)
+
+
+@jax.jit
+def losses_of(params, features=None):
+    model, batch, state = setup()
+    features = features_of(params) if features is None else features
     embeddings, _ = model.project(params["heads"], state.statistics, features)
     masks = {m: batch[f"{m}_mask"] for m in MODALITIES}
     return alignment_losses(
@@ -100,6 +107,40 @@ def test_what_a_loss_dropped_conflicts_with_nothing():
     both = [valid[n] * kept_slowly(losses[n], valid[n], 0.5) for n in losses]
     np.testing.assert_array_equal(decided.defined, np.prod(both, axis=0) > 0)
     np.testing.assert_array_equal(decided.scale[~decided.defined], 1.0)
+
+
+def test_with_realignment_it_is_one_sample_at_a_time():
+    """The default: what each loss keeps is realigned, sample by sample."""
+    model, batch, state = setup()
+    valid, losses = valid_of(batch), jax.device_get(losses_of(state.params))
+    kept = {n: valid[n] * kept_slowly(losses[n], valid[n], 0.3) for n in losses}
+    draws = draw_randomness(state, batch["index"], model)
+
+    def mean(features, name):
+        return jnp.sum(kept[name] * losses_of(state.params, features)[name]) / kept[name].sum() / 2
+
+    @jax.jit
+    def one(sample, key, cotangent):
+        _, pull = jax.vjp(lambda p: model.encode_one(p, sample, key, draws.keep), towers)
+        return pull(cotangent)[0]
+
+    towers = state.params["towers"]
+    pulls = [jax.grad(mean)(features_of(state.params), name) for name in losses]
+    total, conflicts = jax.tree.map(jnp.zeros_like, towers), 0
+    for i in range(len(batch["index"])):
+        sample = {m: batch[m][i] for m in MODALITIES}
+        pair = [one(sample, draws.keys[i], jax.tree.map(lambda x, i=i: x[i], p)) for p in pulls]
+        complete = np.array([valid["audio"][i] & valid["text"][i]])
+        decided = Method(realign=True, curriculum=False)(
+            inner_products([g["encoder"] for g in pair])[None], complete, jnp.float32(0)
+        )
+        conflicts += int((decided.scale != 1).any())
+        for gradient, scale in zip(pair, decided.scale[0], strict=True):
+            total = jax.tree.map(lambda t, g, s=scale: t + s * g, total, gradient)
+    assert conflicts, "the case must have conflicts"
+    gradients = program(realign=True)(state.params, jnp.float32(0.3))[0]["towers"]
+    difference = optax.global_norm(jax.tree.map(jnp.subtract, gradients, total))
+    assert difference <= 1e-5 * optax.global_norm(total)
 
 
 def test_the_share_is_of_the_batch_of_all_devices():
