@@ -15,7 +15,7 @@ from vatt_gh.data import kept
 from vatt_gh.data.kept import kept_windows
 from vatt_gh.data.records import open_source
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.windows import training_window
+from vatt_gh.data.windows import training_windows
 from vatt_gh.errors import UserError
 
 
@@ -47,10 +47,10 @@ def test_each_is_what_drawing_it_alone_gives(clock, source, config):
     for row in range(found.count):
         seed = tf.constant([0, row], tf.int64)
         example = source.read(tf.constant(row // 2, tf.int64))
-        alone = training_window(example, source, clock.tokenizer, config.data, seed)
+        alone = training_windows(example, source, clock.tokenizer, config.data, seed[None])
         assert rows.keys() == alone.keys()
         for name, value in alone.items():
-            np.testing.assert_array_equal(rows[name][row], value.numpy(), name)
+            np.testing.assert_array_equal(rows[name][row], value[0].numpy(), name)
             if name in names.DTYPES:
                 assert rows[name].dtype == names.DTYPES[name]
     # Both windows of a record differ, or there would be no need of two.

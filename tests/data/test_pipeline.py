@@ -124,11 +124,11 @@ def test_batches_are_read_ahead(clock, clock_config):
         reads.append(record)
         return record
 
-    def window(example, *wanted):
+    def windows(example, *wanted):
         record = tf.numpy_function(noted, [example["record"]], tf.int64)
-        return clock.source.window({**example, "record": record}, *wanted)
+        return clock.source.windows({**example, "record": record}, *wanted)
 
-    source = dataclasses.replace(clock.source, window=window)
+    source = dataclasses.replace(clock.source, windows=windows)
     clock_config.data.parallel_reads = 2
     stream = training_batches([source], clock.tokenizer, clock_config, position=0, host=0, hosts=1)
     next(stream)

@@ -91,13 +91,13 @@ def test_an_original_that_grew_shorter_by_a_frame_shows_its_last_one_on(clock, t
         [clock.dial(k) for k in range(last)],
         [k / clock.fps for k in range(last)],
     )
-    whole = View(tf.constant([0, 0, 64, 64]), tf.constant(False), tf.constant([64, 64]))
-    window = tf.function(source.window)
+    whole = View(tf.constant([[0, 0, 64, 64]]), tf.constant([False]), tf.constant([64, 64]))
+    windows = tf.function(source.windows)
     for wanted, shown in (([-2, -1, 0], [-2, -1, -1]), ([0, -1, -2], [-1, -1, -2])):
         frames = last - first + tf.constant(wanted)
-        pictures, _, there = window(example, frames, tf.range(10), whole)
+        pictures, _, there = windows(example, frames[None], tf.range(10)[None], whole)
         assert there
-        assert clock.numbers_of(pictures.numpy()).tolist() == [last + k for k in shown]
+        assert clock.numbers_of(pictures[0].numpy()).tolist() == [last + k for k in shown]
 
 
 def test_a_source_tells_how_it_is_stored(clock):

@@ -10,9 +10,9 @@ from PIL import Image
 from small import small_config
 
 from vatt_gh.data.sampling import CROP, stream
-from vatt_gh.data.storage import window_reader
+from vatt_gh.data.storage import windows_reader
 from vatt_gh.data.unreadable import Unreadable
-from vatt_gh.data.video import choose_view, crop_box, draw_colour
+from vatt_gh.data.video import View, choose_view, crop_box, draw_colour
 from vatt_gh.media.form import Form
 
 T, SIZE = 3, 16
@@ -58,10 +58,11 @@ def decode(frames, data, k, train=True):
     stored = tf.train.Feature(bytes_list=tf.train.BytesList(value=frames))
     record = tf.train.Example(features=tf.train.Features(feature={"frames": stored}))
     example = {"record": tf.constant(0), "has_audio": tf.constant(False)}
-    view = choose_view(tf.constant([37, 50]), data, seed_of(k), train=train)
-    read = window_reader(Form(), lambda number: record.SerializeToString(), Path(), Unreadable())
-    pictures, *_ = read(example, tf.range(T), tf.range(0), view)
-    return pictures.numpy()
+    crop, mirrored, size = choose_view(tf.constant([37, 50]), data, seed_of(k), train=train)
+    read = windows_reader(Form(), lambda number: record.SerializeToString(), Path(), Unreadable())
+    view = View(crop[None], mirrored[None], size)
+    pictures, *_ = read(example, tf.range(T)[None], tf.range(0)[None], view)
+    return pictures[0].numpy()
 
 
 @pytest.mark.parametrize("shape", [(37, 50), (50, 37), (32, 32), (31, 44)])

@@ -135,9 +135,10 @@ def _bare(source: Source, windows: int, parallel: int) -> Callable[[], float]:
         example = source.read(number % source.count)
         first = tf.cast(number * 37 % 268, tf.int32)
         whole = tf.stack([0, 0, example["height"], example["width"]])
-        nothing_kept = View(whole, tf.constant(False), tf.constant([1, 1]))
+        nothing_kept = View(whole[None], tf.constant([False]), tf.constant([1, 1]))
         samples = first * 4800 + tf.range(data.audio_samples)
-        return source.window(example, first + tf.range(data.frames), samples, nothing_kept)
+        frames = first + tf.range(data.frames)
+        return source.windows(example, frames[None], samples[None], nothing_kept)
 
     numbers = [tf.constant(number, tf.int64) for number in range(windows)]
     decode(numbers[0])  # traced here, not by every thread at once

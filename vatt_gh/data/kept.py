@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from vatt_gh import batch as names
 from vatt_gh.data.records import Source
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.windows import FULL_SCALE, training_window
+from vatt_gh.data.windows import FULL_SCALE, training_windows
 from vatt_gh.errors import UserError
 
 # Settings of config.data that decide what a window holds.
@@ -141,18 +141,11 @@ def _drawn(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The windows of each record, [windows_per_segment, ...]; a record is read once."""
     each = data.windows_per_segment
-    kinds = {name: tf.as_dtype(names.DTYPES[name]) for name in (*names.MODALITIES, *names.MASKS)}
-    kinds |= {names.VIDEO_ID: tf.string, names.START: tf.float32, names.END: tf.float32}
 
     def draw(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = source.read(record)
-
-        def one(row: tf.Tensor) -> dict[str, tf.Tensor]:
-            seed = tf.stack([tf.zeros_like(row), row])
-            return training_window(example, source, tokenizer, data, seed)
-
         rows = record * each + tf.range(each, dtype=tf.int64)
-        return tf.map_fn(one, rows, fn_output_signature=kinds)
+        seeds = tf.stack([tf.zeros_like(rows), rows], axis=1)
+        return training_windows(source.read(record), source, tokenizer, data, seeds)
 
     records = tf.data.Dataset.range(source.count)
     windows = records.map(draw, num_parallel_calls=data.parallel_reads, deterministic=True)

@@ -13,7 +13,7 @@ from vatt_gh.data.records import Source
 from vatt_gh.data.sampling import shuffled, stored_span
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import draw_colour
-from vatt_gh.data.windows import training_window, window
+from vatt_gh.data.windows import training_windows, window
 
 HOST_KEYS = (names.VIDEO_ID, names.START, names.END)
 _ROW = "row"
@@ -92,7 +92,8 @@ def _training_sample(
         seed=config.seed + number,
     )
     seed = _seed_of(place, config)
-    sample = training_window(source.read(record), source, tokenizer, config.data, seed)
+    drawn = training_windows(source.read(record), source, tokenizer, config.data, seed[None])
+    sample = {name: x[0] for name, x in drawn.items()}
     return sample | {names.COLOUR: draw_colour(config.data, seed)}
 
 
@@ -164,15 +165,7 @@ def captioned_clips(
 
         def clip(first: tf.Tensor, caption: tf.Tensor) -> dict[str, tf.Tensor]:
             only = {name: values[caption : caption + 1] for name, values in captions.items()}
-            result = window(
-                {**example, "captions": only},
-                first,
-                source,
-                tokenizer,
-                data,
-                tf.zeros([2], tf.int64),
-                train=False,
-            )
+            result = window({**example, "captions": only}, first, source, tokenizer, data)
             result["caption"] = only["text"][0]
             return result
 

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from vatt_gh.data.record_index import RecordIndex, load_index
 from vatt_gh.data.shards import Shards
-from vatt_gh.data.storage import STORED, Window, window_reader
+from vatt_gh.data.storage import STORED, Windows, windows_reader
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.errors import UserError
 from vatt_gh.media.example import exchanged
@@ -36,7 +36,7 @@ class Source:
         recent: the bytes of a record by its number; those of the last few are at hand.
         features: TFDS features, to parse a record.
         class_names: of the labels, in order of their numbers; empty where there are none.
-        window: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
+        windows: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
     """
 
     directories: tuple[Path, ...]
@@ -45,7 +45,7 @@ class Source:
     recent: Callable[[int], bytes]
     features: Any
     class_names: tuple[str, ...]
-    window: Window
+    windows: Windows
 
     @property
     def count(self) -> int:
@@ -75,7 +75,7 @@ class Source:
 
         Returns:
             The example. In place of its pictures and sound it has "record", the number, with which
-            `window` finds them.
+            `windows` finds them.
         """
         stored = STORED[self.form.storage]
 
@@ -142,7 +142,7 @@ def open_source(directories: Sequence[Path], manual_dir: str = "", split: str = 
         recent=recent,
         features=infos[0].features,
         class_names=tuple(metadata["class_names"]),
-        window=window_reader(form, recent, originals, shards.unreadable),
+        windows=windows_reader(form, recent, originals, shards.unreadable),
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures and sound of a window, from records of each storage; tf.data graph functions.
+"""Pictures and sound of a record's windows, from each storage; tf.data graph functions.
 
 Frames are decoded, cut and resized by libraries that run without Python's lock.
 """
@@ -28,18 +28,18 @@ _HOPELESS = 8  # originals that cannot be read, before any that can
 _SILENCE = np.zeros(0, np.int16)
 
 Example = dict[str, tf.Tensor]
-# example, frames [T] int32 and sound samples [S] int32 wanted, view of the frames ->
-# [T, *view.size, 3] uint8 (black where the example is sound alone), [S] int16 (zeros where it has
-# no sound), [] bool (False where nothing can be read any more: both are zeros)
-Window = Callable[[Example, tf.Tensor, tf.Tensor, View], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+# example, frames [N, T] int32 and sound samples [N, S] int32 wanted of N windows, their views ->
+# [N, T, *views.size, 3] uint8 (black where the example is sound alone), [N, S] int16 (zeros where
+# it has no sound), [] bool (False where nothing can be read any more: both are zeros)
+Windows = Callable[[Example, tf.Tensor, tf.Tensor, View], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 # The same outside of a graph, of the example's values that a storage needs.
 Decode = Callable[..., tuple[np.ndarray, np.ndarray, bool]]
 
 
-def window_reader(
+def windows_reader(
     form: Form, record: Callable[[int], bytes], folder: Path, unreadable: Unreadable
-) -> Window:
-    """How a window of a record is read.
+) -> Windows:
+    """How windows of a record are read; what several of them show is decoded once.
 
     Args:
         form: of the records.
@@ -58,13 +58,13 @@ def window_reader(
         decode, keys = functools.partial(of_record, record), ("record",)
 
     def read(
-        example: Example, frames: tf.Tensor, samples: tf.Tensor, view: View
+        example: Example, frames: tf.Tensor, samples: tf.Tensor, views: View
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        given = [example[key] for key in keys] + [example["has_audio"], frames, samples, *view]
+        given = [example[key] for key in keys] + [example["has_audio"], frames, samples, *views]
         kinds = [tf.uint8, tf.int16, tf.bool]
         pictures, sound, there = tf.numpy_function(decode, given, kinds, stateful=False)
         return (
-            tf.ensure_shape(pictures, [frames.shape[0], None, None, 3]),
+            tf.ensure_shape(pictures, [*frames.shape, None, None, 3]),
             tf.ensure_shape(sound, samples.shape),
             tf.ensure_shape(there, []),
         )
@@ -78,16 +78,16 @@ def _of_jpeg(
     has_audio: bool,
     frames: np.ndarray,
     samples: np.ndarray,
-    *view: np.ndarray,
+    *views: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     data = memoryview(record(int(number)))
     stored = features(data)
     images = itertools.islice(byte_values(data, stored["frames"]), int(frames.max()) + 1)
     places = [slice(*span) for span in images]  # none of sound alone
     pictures = ((k, from_jpeg(data[places[k]])) for k in np.unique(frames) if places)
-    seen = _seen(pictures, frames, View(*view))
+    seen = _seen(pictures, frames, View(*views))
     if not has_audio:
-        return seen, np.zeros(len(samples), np.int16), True
+        return seen, np.zeros(samples.shape, np.int16), True
     (span,) = byte_values(data, stored["audio"])
     return seen, np.frombuffer(data[slice(*span)], np.int16)[samples], True
 
@@ -158,33 +158,34 @@ def _decoded(
     has_audio: bool,
     frames: np.ndarray,
     samples: np.ndarray,
-    *view: np.ndarray,
+    *views: np.ndarray,
     there: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """What a graph asks for, of the stretches around it that are decoded at once."""
     shown = range(frames.min(), frames.max() + 1)
     heard = range(samples.min(), samples.max() + 1) if has_audio else range(0)
     pictures, sound = decode(shown, heard)
-    seen = _seen(enumerate(pictures, shown.start), frames, View(*view))
+    seen = _seen(enumerate(pictures, shown.start), frames, View(*views))
     if not has_audio:
-        return seen, np.zeros(len(samples), np.int16), there
+        return seen, np.zeros(samples.shape, np.int16), there
     return seen, sound[samples - heard.start], there
 
 
-def _seen(pictures: Iterable[tuple[int, np.ndarray]], frames: np.ndarray, view: View) -> np.ndarray:
-    """The frames of these numbers through a view, [T, *view.size, 3] uint8.
+def _seen(
+    pictures: Iterable[tuple[int, np.ndarray]], frames: np.ndarray, views: View
+) -> np.ndarray:
+    """The frames of these numbers through their windows' views, [N, T, *views.size, 3] uint8.
 
     Every picture is seen as soon as it is there, so that one at a time is in memory. A file may
     have grown shorter by a frame since it was measured: its last one stays. Without any it is dark.
     """
-    seen = np.empty((len(frames), *view.size, 3), np.uint8)
+    seen = np.zeros((*frames.shape, *views.size, 3), np.uint8)
+    each = [View(*one, views.size) for one in zip(views.crop, views.mirrored, strict=True)]
     number, picture = -1, None
     for number, picture in pictures:
-        for place in np.flatnonzero(frames == number):
-            put(picture, view, seen[place])
-    for place in np.flatnonzero(frames > number):
-        if picture is None:
-            seen[place] = 0
-        else:
-            put(picture, view, seen[place])
+        for window, place in zip(*np.nonzero(frames == number), strict=True):
+            put(picture, each[window], seen[window, place])
+    if picture is not None:
+        for window, place in zip(*np.nonzero(frames > number), strict=True):
+            put(picture, each[window], seen[window, place])
     return seen

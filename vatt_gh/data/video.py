@@ -22,8 +22,8 @@ class View(NamedTuple):
     """What is seen of a window's frames; tensors in a graph, NumPy's numbers outside.
 
     Attributes:
-        crop: [4] int32: top, left, height and width of the part that is kept.
-        mirrored: [] bool, whether left and right change places.
+        crop: [4] int32: top, left, height and width of the part that is kept; of N windows [N, 4].
+        mirrored: [] bool, whether left and right change places; of N windows [N].
         size: [2] int32, height and width that the part is resized to.
     """
 

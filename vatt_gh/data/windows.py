@@ -1,6 +1,6 @@
-"""One window of a record: picture, sound and captions of the same time. tf.data graph functions."""
+"""Windows of a record: picture, sound and captions of the same time. tf.data graph functions."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from ml_collections import ConfigDict
@@ -15,33 +15,48 @@ from vatt_gh.data.sampling import (
     stored_span,
 )
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.video import choose_view
+from vatt_gh.data.video import View, choose_view
 
 FULL_SCALE = 32768  # of sound as it is stored, in 16 bits
 
 
-def training_window(
+def training_windows(
     example: dict[str, Any],
     source: Source,
     tokenizer: Tokenizer,
     data: ConfigDict,
-    seed: tf.Tensor,
+    seeds: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """A random window of a record, augmented.
+    """Random windows of a record, augmented; its frames are decoded once for all of them.
 
     Args:
         example: a record, nothing of it decoded.
         source: where the record is from.
         tokenizer: of the captions.
         data: config.data.
-        seed: [2] int64, decides place and augmentation.
+        seeds: [N, 2] int64, each decides place and augmentation of a window.
 
     Returns:
-        See `window`.
+        See `window`, of N windows: [N, ...].
     """
     span = stored_span(data.frames, source.fps / data.fps)
-    first = random_window(example["frame_count"], span, seed)
-    return window(example, first, source, tokenizer, data, seed, train=True)
+
+    def choose(seed: tf.Tensor) -> _Chosen:
+        first = random_window(example["frame_count"], span, seed)
+        return _choose(example, first, source, tokenizer, data, seed, train=True)
+
+    if seeds.shape[0] == 1:  # what a loop costs would be most of it
+        chosen = _batched(choose(seeds[0]))
+    else:
+        kinds = _Chosen(
+            first=tf.TensorSpec([], tf.int32),
+            crop=tf.TensorSpec([4], tf.int32),
+            mirrored=tf.TensorSpec([], tf.bool),
+            words=tf.TensorSpec([data.candidates, tokenizer.length], tf.int32),
+            has_text=tf.TensorSpec([], tf.bool),
+        )
+        chosen = tf.map_fn(choose, seeds, fn_output_signature=kinds)
+    return _read(example, chosen, source, data)
 
 
 def window(
@@ -50,11 +65,8 @@ def window(
     source: Source,
     tokenizer: Tokenizer,
     data: ConfigDict,
-    seed: tf.Tensor,
-    *,
-    train: bool,
 ) -> dict[str, tf.Tensor]:
-    """One window of a segment: picture, sound and captions of the same time.
+    """One window of a segment, as it is: picture, sound and captions of the same time.
 
     Args:
         example: a record, nothing of it decoded.
@@ -62,48 +74,91 @@ def window(
         source: where the record is from.
         tokenizer: of the captions.
         data: config.data.
-        seed: [2], of the sample.
-        train: whether to augment.
 
     Returns:
         One sample's arrays of a batch, without 'index' and 'colour'.
     """
-    start = example["start"] + tf.cast(first, tf.float32) / source.fps
-    end = start + data.frames / data.fps
-    seen = example["height"] > 0
+    no_seed = tf.zeros([2], tf.int64)
+    chosen = _choose(example, first, source, tokenizer, data, no_seed, train=False)
+    return {name: x[0] for name, x in _read(example, _batched(chosen), source, data).items()}
+
+
+class _Chosen(NamedTuple):
+    """What a window is to be: its first frame, what is seen of it, and its captions' words."""
+
+    first: tf.Tensor  # [] int32
+    crop: tf.Tensor  # [4] int32, see View
+    mirrored: tf.Tensor  # [] bool
+    words: tf.Tensor  # [K, W] int32
+    has_text: tf.Tensor  # [] bool
+
+
+def _batched(chosen: _Chosen) -> _Chosen:
+    return _Chosen(*(x[None] for x in chosen))
+
+
+def _choose(
+    example: dict[str, Any],
+    first: tf.Tensor,
+    source: Source,
+    tokenizer: Tokenizer,
+    data: ConfigDict,
+    seed: tf.Tensor,
+    *,
+    train: bool,
+) -> _Chosen:
     shape = tf.stack([example["height"], example["width"]])
-    shape = tf.where(seen, shape, [data.size, data.size])
+    shape = tf.where(example["height"] > 0, shape, [data.size, data.size])
     view = choose_view(shape, data, seed, train=train)
-    pictures, sound, there = source.window(
+    captions, has_text = nearest_captions(
+        example["captions"],
+        *_times(example, first, source, data),
+        candidates=data.candidates,
+        reach=data.caption_reach,
+    )
+    return _Chosen(first, view.crop, view.mirrored, tokenizer(captions), has_text)
+
+
+def _times(
+    example: dict[str, Any], first: tf.Tensor, source: Source, data: ConfigDict
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Start and end, in seconds of the video."""
+    start = example["start"] + tf.cast(first, tf.float32) / source.fps
+    return start, start + data.frames / data.fps
+
+
+def _read(
+    example: dict[str, Any], chosen: _Chosen, source: Source, data: ConfigDict
+) -> dict[str, tf.Tensor]:
+    """What was chosen of N windows, read."""
+    count, first = example["frame_count"], chosen.first[:, None]
+    pictures, sound, there = source.windows(
         example,
-        frame_places(example["frame_count"], first, data.frames, stride=source.fps / data.fps),
+        frame_places(count, first, data.frames, stride=source.fps / data.fps),
         sample_places(
             tf.cast(tf.round(example["start"] * source.fps), tf.int32),
-            example["frame_count"],
+            count,
             first,
             data.audio_samples,
             fps=source.fps,
             rate=source.audio_rate,
         ),
-        view,
+        View(chosen.crop, chosen.mirrored, tf.constant([data.size, data.size])),
     )
-    pictures = tf.ensure_shape(pictures, [data.frames, data.size, data.size, 3])
-    audio = tf.cast(sound, tf.float32) / FULL_SCALE
-    captions, has_text = nearest_captions(
-        example["captions"],
-        start,
-        end,
-        candidates=data.candidates,
-        reach=data.caption_reach,
-    )
+    pictures = tf.ensure_shape(pictures, [None, data.frames, data.size, data.size, 3])
+    start, end = _times(example, chosen.first, source, data)
+
+    def of_all(value: tf.Tensor) -> tf.Tensor:
+        return tf.fill(tf.shape(chosen.first), value)
+
     return {
         names.VIDEO: pictures,
-        names.AUDIO: audio,
-        names.TEXT: tokenizer(captions),
-        names.VIDEO_MASK: seen & there,
-        names.AUDIO_MASK: example["has_audio"] & there,
-        names.TEXT_MASK: has_text & there,
-        names.VIDEO_ID: example["video_id"],
+        names.AUDIO: tf.cast(sound, tf.float32) / FULL_SCALE,
+        names.TEXT: chosen.words,
+        names.VIDEO_MASK: of_all((example["height"] > 0) & there),
+        names.AUDIO_MASK: of_all(example["has_audio"] & there),
+        names.TEXT_MASK: chosen.has_text & there,
+        names.VIDEO_ID: of_all(example["video_id"]),
         names.START: start,
         names.END: end,
     }
