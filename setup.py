@@ -41,6 +41,7 @@ setup(
         "tensorboard>=2.21",
         "tensorflow>=2.21",
         "tensorflow-datasets>=4.9.10",
+        "threadpoolctl>=3.6",
     ],
     extras_require={
         "beam": BEAM,

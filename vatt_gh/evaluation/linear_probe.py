@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from vatt_gh.errors import UserError
 
@@ -40,13 +41,15 @@ def probe_accuracy(
             expected=f"at least {FOLDS} videos and 2 classes",
             todo="evaluate on more videos",
         )
-    right = 0
+    # What is fitted in float32 depends on the number of threads.
+    features, right = features.astype(np.float64), 0
     for train, test in GroupKFold(FOLDS).split(features, labels, groups):
         if len(np.unique(labels[train])) == 1:  # nothing to fit: it is the only answer
             right += int(np.sum(labels[test] == labels[train][0]))
             continue
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
-        with warnings.catch_warnings():
+        # Threads for such small products wait for one another most of the time.
+        with warnings.catch_warnings(), threadpool_limits(1):
             # The score is of the classifier as it stands after max_iter steps.
             warnings.simplefilter("ignore", ConvergenceWarning)
             # Labels are names: they cannot be meant as numbers, however many there are.
