@@ -53,6 +53,7 @@ OVERRIDES = {
     "train.log_every": 2,
     "train.log_samples_every": 1,
     "train.checkpoint_every": 2,
+    "harmonize.realign": True,  # else nobody would need the gradients of single samples
     "harmonize.curriculum_steps": STEPS,
 }
 # Of default() again, where configs/howto100m.py has other values: one program for all.

@@ -113,7 +113,7 @@ def _loss() -> ConfigDict:
 def _harmonize() -> ConfigDict:
     return ConfigDict(
         {
-            "realign": True,  # project out what conflicts
+            "realign": False,  # project out what conflicts (the paper's)
             "curriculum": True,  # weigh or drop samples by a signal
             # What the curriculum goes by: cosine (the paper's), of a sample's two gradients |
             # loss (ours): of each loss by itself the samples with the largest values are dropped.

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
 from vatt_gh.models.bits import dropout_key
@@ -32,7 +33,7 @@ MODALITIES = ("video", "audio", "text")
 
 @dataclasses.dataclass(frozen=True)
 class Vatt:
-    """Towers on single samples, heads on the batch.
+    """Towers on single samples, heads on the batch; models of the same form are equal.
 
     Video is uint8 levels, as in a batch, or float32 in [-1, 1].
 
@@ -48,8 +49,8 @@ class Vatt:
     towers: nn.Module
     heads: nn.Module
     shared: tuple[str, ...]
-    tokens: dict[str, int]
-    kept: dict[str, int]
+    tokens: FrozenDict[str, int]
+    kept: FrozenDict[str, int]
     layers: int
 
     def init(self, key: Array, sample: dict[str, Array]) -> tuple[Params, Params]:
@@ -209,8 +210,8 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
         video, audio = (grid_tower(model, modality) for modality in ("video", "audio"))
         video = video.clone(encoder=video.encoder.clone(multiple=_multiple(config)))
         towers = ThreeTowers(video, audio, _text_tower(model, words, dtype), mel)
-    tokens = _token_counts(config)
-    kept = {m: max(1, int(model.keep_tokens * count)) for m, count in tokens.items()}
+    tokens = FrozenDict(_token_counts(config))
+    kept = FrozenDict({m: max(1, int(model.keep_tokens * n)) for m, n in tokens.items()})
     features = MODALITIES if shared else ("video",)
     return Vatt(towers, _head(model, axis_name), features, tokens, kept, model.video.layers)
 

@@ -7,6 +7,7 @@ and with them a factor a loss and sample, (4) the gradients with these factors, 
 devices, (5) the update.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -29,8 +30,16 @@ Tree = Any
 # What a step draws for, each with a key of its own.
 _DROPOUT, _TOKENS, _SKETCH, _NOISE = range(4)
 HISTOGRAM_BINS = 40  # of the cosines, equal over [-1, 1]
-# Drawing parameters takes longer to compile than to run: half as long without optimisation.
-_RUNS_ONCE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+# Drawing parameters takes longer to compile than to run: half as long without optimisation, and one
+# program does for all models of the same form, of training and of evaluation.
+_draw = jax.jit(
+    Vatt.init,
+    static_argnums=0,
+    compiler_options={
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    },
+)
 
 
 @struct.dataclass
@@ -74,8 +83,8 @@ def create_state(
 ) -> TrainState:
     """Draws parameters and sets everything to step 0; `sample` is one sample, zeros will do."""
     key = jax.random.key(seed)
-    init = jax.jit(model.init, compiler_options=_RUNS_ONCE)
-    params, statistics = init(jax.random.fold_in(key, 0), sample)
+    form = dataclasses.replace(model, heads=model.heads.clone(axis_name=None))
+    params, statistics = _draw(form, jax.random.fold_in(key, 0), sample)
     return TrainState(
         step=jnp.zeros([], jnp.int32),
         params=params,
