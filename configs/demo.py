@@ -39,11 +39,11 @@ def get_config() -> ConfigDict:
     data.parallel_reads = 2
 
     train = config.train
-    train.steps, train.batch_size, train.warmup_steps = 2_400, 64, 50
+    train.steps, train.batch_size, train.warmup_steps = 2_600, 64, 50
     train.learning_rates = (2e-3, 1e-4)
     train.log_every, train.log_samples_every, train.checkpoint_every = 20, 1, 500
     # The page is to show what realignment looks at, too.
-    config.harmonize.realign, config.harmonize.curriculum_steps = True, 2_400
+    config.harmonize.realign, config.harmonize.curriculum_steps = True, 2_600
 
     # Kinds of clips are many: from a few hundred a probe cannot learn what features hold.
     config.eval.max_clips, config.eval.probe_clips = 400, 1_600
