@@ -15,6 +15,7 @@ import pytest
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, howto100m
+from vatt_gh.media.captions import index as caption_index
 from vatt_gh.media.captions.howto100m import stream_howto100m
 from vatt_gh.media.words import split_words
 
@@ -90,7 +91,26 @@ def test_a_video_with_broken_captions_is_left_out_and_named(tmp_path, broken):
     captions, skipped = load(tmp_path, {"bad": broken, "good": columns(("a", 1, 2))})
     assert captions == {"good": [Caption("a", 1.0, 2.0)]}
     assert [row["id"] for row in skipped] == ["bad"]
-    assert '"text"' in skipped[0]["reason"]
+    assert '"text"' in skipped[0]["reason"] or "the first at row 1:" in skipped[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (("bad", float("nan"), 2), "its times are not numbers of seconds"),
+        (("bad", 1, None), "its times are not numbers of seconds"),
+        (("bad", 1.01, 1), "it ends before it starts"),
+        ((None, 1, 2), "it has no text"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_broken_row_alone_is_left_out_and_named(tmp_path, row, problem, place):
+    rows = [("one", 0, 1), ("two", 2, 3)]
+    rows.insert(place, row)
+    captions, skipped = load(tmp_path, {"v": columns(*rows)})
+    assert captions == {"v": [Caption("one", 0.0, 1.0), Caption("two", 2.0, 3.0)]}
+    reason = f"left out 1 of its captions, the first at row {place + 1}: {problem}"
+    assert skipped == [{"id": "v", "reason": reason}]
 
 
 def test_captions_without_a_word_are_no_captions(tmp_path):
@@ -277,7 +297,7 @@ def test_an_index_of_another_format_is_built_anew(tmp_path, monkeypatch):
     source = write(tmp_path, {"a": columns(("one", 0, 1))})
     CaptionIndex.open(source, path)
     before = path.stat().st_ino, path.stat().st_mtime_ns
-    monkeypatch.setattr("vatt_gh.media.captions.index._FORMAT", 2)
+    monkeypatch.setattr("vatt_gh.media.captions.index._FORMAT", caption_index._FORMAT + 1)
     CaptionIndex.open(source, path)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) != before
 

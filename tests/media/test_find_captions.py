@@ -40,6 +40,18 @@ def find(folder, *ids):
         f"videos/deep/er/{ID}.pt_BR.srt",
         f"videos/{ID}.json",
         f"videos/{ID}.en.csv",
+        f"captions/{ID}.mp4.vtt",
+        f"videos/{ID}.webm.srt",
+        f"captions/{ID}.wav.srt",
+        f"captions/{ID}.mp4.en.vtt",
+        f"captions/{ID}.en.MKV.vtt",
+        f"videos/{ID}.en.sdh.srt",
+        f"videos/{ID}.en.hi.srt",
+        f"videos/{ID}.EN.srt",
+        f"videos/{ID}.English.srt",
+        f"videos/Carving [{ID}].en-US.cc.srt",
+        f"videos/{ID}.forced.srt",
+        f"videos/{ID}.default.de.vtt",
     ],
 )
 def test_names_of_a_videos_captions(tmp_path, name):
@@ -140,3 +152,28 @@ def test_links_to_files_elsewhere_are_followed(tmp_path):
 
 def test_a_directory_without_captions(tmp_path):
     assert find(tmp_path, ID) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("taken", "other"),
+    [
+        ("captions/v.en.srt", "captions/v.en.forced.srt"),
+        ("videos/v.de.srt", "captions/v.forced.srt"),
+        ("captions/v.en.srt", "captions/v.en.sdh.srt"),
+        ("captions/v.English.srt", "captions/v.hi.srt"),  # Hindi
+        ("captions/v.en.hi.srt", "captions/v.fr.srt"),  # for the hard of hearing
+        ("captions/v.EN.srt", "captions/v.de.csv"),
+    ],
+)
+def test_of_two_the_fuller_and_english_one_is_taken(tmp_path, taken, other):
+    put(tmp_path, taken, other)
+    files, skipped = find(tmp_path, "v")
+    assert files == {"v": taken}
+    assert skipped.keys() == {other}
+
+
+@pytest.mark.parametrize("name", ["how.to.fix", "v.part.two", "v.2", "v.cut.en"])
+def test_a_longer_name_is_another_video(tmp_path, name):
+    put(tmp_path, f"captions/{name}.srt")
+    files, skipped = find(tmp_path, "v", "how")
+    assert files == {} and len(skipped) == 1

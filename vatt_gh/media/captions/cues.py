@@ -4,6 +4,7 @@ import html
 import math
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vatt_gh.media.form import MediaError
@@ -12,7 +13,9 @@ from vatt_gh.media.words import split_words
 # Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and places ({\an8}).
 _TAGS = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>|</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
 _SPEAKER = re.compile(">{2,}")
-_INVISIBLE = {0x200B: None, 0x200E: None, 0x200F: None, 0xFEFF: None}
+_INVISIBLE = dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF))
+_TOUCH = 0.05  # s; a caption that is shown anew is not gone in between
+_MOMENT = 1.0  # s; nobody says a sentence in less, so that what is shown so briefly is animated
 
 
 class Caption(NamedTuple):
@@ -55,8 +58,9 @@ def to_captions(cues: Iterable[Cue]) -> tuple[list[Caption], list[str]]:
         cues: of one file, in any order.
 
     Returns:
-        Captions in order of their start, overlapping ones as they are; and why cues were left
-        out: one sentence for each kind, with how many and where the first is.
+        Captions in order of their start, overlapping ones as they are, but what is shown again
+        and again without a gap is one caption; and why cues were left out: one sentence for each
+        kind, with how many and where the first is.
     """
     captions: list[Caption] = []
     left_out: dict[str, list[str]] = {}
@@ -66,12 +70,40 @@ def to_captions(cues: Iterable[Cue]) -> tuple[list[Caption], list[str]]:
             captions.append(Caption(encodable(cue.text.strip()), float(cue.start), float(cue.end)))
         else:
             left_out.setdefault(problem, []).append(cue.where)
-    captions.sort(key=lambda row: (row.start, row.end))
+    captions = _joined(sorted(captions, key=lambda row: (row.start, row.end)))
     reasons = [
         f"left out {len(places)} of its captions, the first at {places[0]}: {problem}"
         for problem, places in left_out.items()
     ]
     return captions, reasons
+
+
+def _joined(captions: list[Caption]) -> list[Caption]:
+    """One caption for each that is shown again and again, as where its place is animated.
+
+    Twice one after the other and each for long enough to be said it is a refrain, and stays.
+    """
+    runs: list[list[Caption]] = []
+    latest: dict[str, list[Caption]] = {}
+    for caption in captions:
+        run = latest.get(_visible(caption.text))
+        if run is None or caption.start - max(c.end for c in run[-2:]) > _TOUCH:
+            run = latest[_visible(caption.text)] = []
+            runs.append(run)
+        run.append(caption)
+    joined = []
+    for run in runs:
+        overlap = any(b.start < a.end - _TOUCH for a, b in pairwise(run))
+        brief = any(c.end - c.start < _MOMENT for c in run)
+        if len(run) > 1 and (overlap or brief or len(run) > 2):
+            joined.append(run[0]._replace(end=max(c.end for c in run)))
+        else:
+            joined += run
+    return sorted(joined, key=lambda row: (row.start, row.end))
+
+
+def _visible(text: str) -> str:
+    return " ".join(text.translate(_INVISIBLE).split())
 
 
 def _problem(cue: Cue) -> str | None:

@@ -5,11 +5,20 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.files import Tree, media_files
+from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, media_files
 from vatt_gh.media.names import video_id
 
+# What may stand between a video's name and a caption file's ending, in any order:
 # ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add eleven characters that name a track.
-_LANGUAGE = re.compile(r"\.([a-z]{2,3}(?:[-_][A-Za-z0-9_-]+)?)$")
+_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9_-]+)?", re.IGNORECASE)
+_NAMES = re.compile(
+    "arabic|chinese|czech|danish|dutch|english|finnish|french|german|greek|hebrew|"
+    "hindi|hungarian|indonesian|italian|japanese|korean|norwegian|persian|polish|"
+    "portuguese|romanian|russian|spanish|swedish|thai|turkish|ukrainian|vietnamese",
+    re.IGNORECASE,
+)
+_MEDIA = (*VIDEO_SUFFIXES, ".ts", ".flv", ".wmv", ".mpg", ".wav", ".mp3", ".m4a", ".flac", ".opus")
+_MARKS = ("forced", "sdh", "hi", "cc", "auto", "asr", "default", "orig")  # "hi" may be Hindi
 # What yt-dlp writes beside a video, and no caption.
 _OTHER = (".info.json", ".live_chat.json")
 
@@ -19,11 +28,13 @@ def find_caption_files(
 ) -> tuple[dict[str, Path], list[dict[str, str]]]:
     """Finds one caption file for each video: in captions/**, or beside the videos in videos/**.
 
-    The id comes from the name by the rule of `video_id`, without a language at its end
-    ("Title [ID].en-orig.vtt") unless a video has that name. Of several files of one video the
-    first is taken: in captions/ before videos/; without a language, then "en", "en-...", others
-    by the alphabet, and of each what somebody wrote before "-orig", which a machine heard; then
-    csv, json3, vtt, srt, json; then by path.
+    The id comes from the name by the rule of `video_id`, without a language, marks and a media
+    file's ending behind it ("Title [ID].en-orig.vtt", "ID.mp4.English.sdh.srt") unless a video has
+    that name. Of several files of one video the first is taken: all that is said before "forced",
+    which is what is written on signs; in captions/ before videos/; without a language, then "en",
+    "en-...", others by the alphabet, and of each what somebody wrote before "-orig", which a
+    machine heard, and without a mark before one for the hard of hearing; then csv, json3, vtt, srt,
+    json; then by path.
 
     Args:
         trees: the files of captions/ and of videos/, of those folders that are there.
@@ -41,9 +52,10 @@ def find_caption_files(
         unusable = trees[folder].skipped_of(READERS)
         skipped += [row for row in unusable if _is_ours(Path(row["path"]), folder)]
         for path in _files(trees[folder]):
-            name, language = _id_and_language(path.stem, ids)
+            name, language, marks = _parts(path.stem, ids)
             if name in ids:
-                ranked.append((place, _language_rank(language), _form_rank(path), path, name))
+                rank = _language_rank(language), len(marks), _form_rank(path)
+                ranked.append(("forced" in marks, place, *rank, path, name))
             elif _is_ours(path, folder):
                 reason = f"has captions of {name}, and there is no such video file"
                 skipped.append({"path": str(path), "reason": reason})
@@ -65,16 +77,36 @@ def _files(tree: Tree) -> list[Path]:
     return sorted(map(Path, found))
 
 
-def _id_and_language(stem: str, ids: Collection[str]) -> tuple[str, str]:
-    match = _LANGUAGE.search(stem)
-    if match is None or video_id(stem) in ids:
-        return video_id(stem), ""
-    return video_id(stem[: match.start()]), match.group(1)
+def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
+    """The video's id, the language ("" where there is none), and the marks of a file's name."""
+    language, marks = "", set()
+    while video_id(stem) not in ids:
+        rest, _, part = stem.rpartition(".")
+        lower = part.lower()
+        if not rest:
+            break
+        if lower in _MARKS:
+            marks.add(lower)
+        elif f".{lower}" in _MEDIA:
+            pass
+        elif _is_language(part) and not language:
+            language = "en" if lower == "english" else part
+        else:
+            break
+        stem = rest
+    if "hi" in marks and not language:  # Hindi, where no language says that it is a mark
+        language = "hi"
+        marks.remove("hi")
+    return video_id(stem), language, marks
+
+
+def _is_language(part: str) -> bool:
+    return bool(_LANGUAGE.fullmatch(part) or _NAMES.fullmatch(part))
 
 
 def _language_rank(language: str) -> tuple[bool, bool, str, bool, str]:
-    main = re.split("[-_]", language)[0]
-    return main != "", main != "en", main, language.endswith("-orig"), language
+    main = re.split("[-_]", language.lower())[0]
+    return main != "", main != "en", main, language.lower().endswith("-orig"), language
 
 
 def _form_rank(path: Path) -> int:

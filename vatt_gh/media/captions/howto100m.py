@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vatt_gh.errors import UserError
-from vatt_gh.media.captions.cues import Caption, encodable
+from vatt_gh.media.captions.cues import Caption, Cue, to_captions
 from vatt_gh.media.words import split_words
 
 FORM = '{"VIDEO_ID": {"text": [...], "start": [...], "end": [...]}, ...}'
@@ -149,7 +149,7 @@ class _Window:
 
 
 def columns_of(content: Any) -> tuple[list[str], list[float], list[float]] | None:
-    """The texts, starts and ends of an entry, in seconds; None where they are not of FORM."""
+    """The texts, starts and ends of an entry, in seconds; None unless all of it is as in FORM."""
     try:
         texts, starts, ends = content["text"], content["start"], content["end"]
         if not all(type(column) is list for column in (texts, starts, ends)):
@@ -163,11 +163,26 @@ def columns_of(content: Any) -> tuple[list[str], list[float], list[float]] | Non
     return (texts, begin, finish) if sound else None
 
 
-def captions_of(content: Any) -> list[Caption]:
-    """The captions of an entry that hold a word, in order of their start."""
-    rows = [
-        Caption(encodable(text), start, end)
-        for text, start, end in zip(*columns_of(content), strict=True)
-        if split_words(text)
-    ]
-    return sorted(rows, key=lambda row: (row.start, row.end))
+def captions_of(content: Any) -> tuple[list[Caption], list[str]]:
+    """The captions of an entry, and why others were left out.
+
+    Args:
+        content: of one video, as the file has it.
+
+    Returns:
+        Captions that hold a word, in order of their start; and reasons, see `to_captions`.
+
+    Raises:
+        ValueError: it is not of FORM: no row of it can be told from another.
+    """
+    try:
+        columns = [content[name] for name in ("text", "start", "end")]
+    except (KeyError, TypeError) as error:
+        raise ValueError(FORM) from error
+    if {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
+        raise ValueError(FORM)
+    rows = enumerate(zip(*columns, strict=True), 1)
+    # A caption without a word is normal in this file, and no news.
+    return to_captions(
+        Cue(f"row {k}", *row) for k, row in rows if type(row[0]) is not str or split_words(row[0])
+    )

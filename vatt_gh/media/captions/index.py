@@ -14,7 +14,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.media.captions.cues import Caption
 from vatt_gh.media.captions.howto100m import FORM, captions_of, columns_of, stream_howto100m
 
-_FORMAT = 1  # of the index; another one is built anew
+_FORMAT = 2  # of the index; another one is built anew
 _TABLES = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
@@ -72,7 +72,7 @@ class CaptionIndex:
             row = connection.execute(
                 "SELECT json FROM captions WHERE id = ?", (_key(video),)
             ).fetchone()
-        return captions_of(json.loads(row[0])) if row else None
+        return captions_of(json.loads(row[0]))[0] if row else None
 
     def __contains__(self, video: str) -> bool:
         with _connect(self.path) as connection:
@@ -138,9 +138,15 @@ def _insert(connection: sqlite3.Connection, name: str, content: Any, text: str) 
     reasons = []
     if connection.execute("DELETE FROM captions WHERE id = ?", (key,)).rowcount:
         reasons.append("is in the caption file twice; what comes first was left out")
-    if columns_of(content) is None:
-        reasons.append(f"captions are not of the form {FORM}")
-    else:
+    kept = True
+    if columns_of(content) is None:  # else there is nothing to be left out
+        try:
+            captions, left_out = captions_of(content)
+        except ValueError:
+            captions, left_out = [], [f"captions are not of the form {FORM}"]
+        kept = bool(captions)
+        reasons += left_out
+    if kept:
         connection.execute("INSERT INTO captions VALUES (?, ?)", (key, text))
     connection.executemany("INSERT INTO skipped VALUES (?, ?)", [(key, r) for r in reasons])
 
