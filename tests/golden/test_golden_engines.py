@@ -8,6 +8,7 @@ import pytest
 from golden.golden_set import setup, whole_config
 from golden.test_golden_models import NAMES
 
+from vatt_gh.config import PAPER
 from vatt_gh.models.vatt import MODALITIES
 from vatt_gh.training.gradients import Randomness, step_gradients
 
@@ -35,7 +36,7 @@ def found_by(engine, name):
     model, batch, _, _, variables = setup(name)
     batch = more_samples(batch)
     config, _ = whole_config(name)
-    config.harmonize.update(engine=engine, realign=True, curriculum=True)
+    config.harmonize.update(PAPER, engine=engine)
     keys = jax.random.split(jax.random.key(1), len(batch["index"]))
     randomness = Randomness(keys, model.draw_keep(jax.random.key(2)), jax.random.key(3))
 
