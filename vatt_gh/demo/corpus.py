@@ -81,7 +81,7 @@ def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
         else:
             _check_empty(out_dir)
             _check_room(out_dir, spec)
-            _write_whole(started, json.dumps(dataclasses.asdict(spec), indent=1))
+            write_whole(started, json.dumps(dataclasses.asdict(spec), indent=1))
         (out_dir / "videos").mkdir(exist_ok=True)
         jobs = [(index, spec, out_dir) for index in range(spec.videos)]
         context = multiprocessing.get_context("spawn")
@@ -183,18 +183,23 @@ def _write_tables(out_dir: Path, truths: list[dict[str, Any]]) -> None:
     writer.writerow(["video_id", "category_1", "category_2", "rank", "task_id"])
     for rank, truth in enumerate(truths, start=1):
         writer.writerow([truth["video_id"], "Education", "Shapes", rank, 0])
-    _write_whole(out_dir / "HowTo100M_v1.csv", table.getvalue())
+    write_whole(out_dir / "HowTo100M_v1.csv", table.getvalue())
     captions = {
         t["video_id"]: {k: [c[k] for c in t["captions"]] for k in ("text", "start", "end")}
         for t in truths
     }
-    _write_whole(out_dir / "caption.json", json.dumps(captions))
+    write_whole(out_dir / "caption.json", json.dumps(captions))
     rows = "".join(json.dumps(truth) + "\n" for truth in truths)
-    _write_whole(out_dir / "alignment.jsonl", rows)
+    write_whole(out_dir / "alignment.jsonl", rows)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Writes a file all or nothing."""
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file all or nothing.
+
+    Args:
+        path: of the file; one that is there is replaced.
+        text: all of it, written as UTF-8.
+    """
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.rename(path)

@@ -11,6 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vatt_gh.config import default, flatten
+from vatt_gh.demo.corpus import write_whole
 from vatt_gh.demo.run import prepare, prepare_heldout, station, use_corpus
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
@@ -63,12 +64,12 @@ def _write_tables(workdir: Path) -> None:
     found.sort(key=lambda each: in_order(each[0]))
     rows = [row_of(run, json.loads(p.read_text()), _settings(c)) for run, p, c in found]
     if rows:
-        _write_whole(workdir / "study.csv", to_csv(rows))
+        write_whole(workdir / "study.csv", to_csv(rows))
         signals = _signals(workdir, [run for run, _, _ in found])
         if signals:
-            _write_whole(workdir / "signals.csv", to_csv(signals))
+            write_whole(workdir / "signals.csv", to_csv(signals))
         text = f"{to_markdown(rows)}\n{signals_to_markdown(signals)}"
-        _write_whole(workdir / "study.md", text)
+        write_whole(workdir / "study.md", text)
         page = write_study_page(workdir, rows, signals)
         print(f"{len(rows)} runs: {workdir / 'study.csv'}, {workdir / 'study.md'}, {page}")
 
@@ -86,7 +87,7 @@ def _do(config: ConfigDict, workdir: Path, run: Run) -> None:
     if config.study.signal_windows:
         with station("measuring signals"):
             rows = [{"run": run.name, **row} for row in measure(own, folder)]
-            _write_whole(folder / "signals.json", json.dumps(rows))
+            write_whole(folder / "signals.json", json.dumps(rows))
     with station("evaluating"):  # last: its results mean that the run is done
         evaluate_workdir(own, folder)
 
@@ -149,9 +150,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

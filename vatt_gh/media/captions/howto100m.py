@@ -148,19 +148,18 @@ class _Window:
         ) from error
 
 
-def columns_of(content: Any) -> tuple[list[str], list[float], list[float]] | None:
-    """The texts, starts and ends of an entry, in seconds; None unless all of it is as in FORM."""
+def is_well_formed(content: Any) -> bool:
+    """Whether all of an entry is as in FORM, its times finite and in order; fast."""
     try:
         texts, starts, ends = content["text"], content["start"], content["end"]
         if not all(type(column) is list for column in (texts, starts, ends)):
-            return None
+            return False
         begin, finish = list(map(float, starts)), list(map(float, ends))
     except (KeyError, TypeError, ValueError, OverflowError):
-        return None
+        return False
     if not len(texts) == len(begin) == len(finish) or not set(map(type, texts)) <= {str}:
-        return None
-    sound = all(map(math.isfinite, begin + finish)) and all(map(float.__le__, begin, finish))
-    return (texts, begin, finish) if sound else None
+        return False
+    return all(map(math.isfinite, begin + finish)) and all(map(float.__le__, begin, finish))
 
 
 def captions_of(content: Any) -> tuple[list[Caption], list[str]]:

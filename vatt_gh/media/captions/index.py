@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions.cues import Caption
-from vatt_gh.media.captions.howto100m import FORM, captions_of, columns_of, stream_howto100m
+from vatt_gh.media.captions.howto100m import FORM, captions_of, is_well_formed, stream_howto100m
 
 _FORMAT = 2  # of the index; another one is built anew
 _TABLES = """
@@ -139,7 +139,7 @@ def _insert(connection: sqlite3.Connection, name: str, content: Any, text: str) 
     if connection.execute("DELETE FROM captions WHERE id = ?", (key,)).rowcount:
         reasons.append("is in the caption file twice; what comes first was left out")
     kept = True
-    if columns_of(content) is None:  # else there is nothing to be left out
+    if not is_well_formed(content):  # else there is nothing to be left out
         try:
             captions, left_out = captions_of(content)
         except ValueError:
