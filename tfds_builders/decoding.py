@@ -20,11 +20,12 @@ from vatt_gh.media.video import read_segments
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """A video is done.
+    """A video that was decoded, or not.
 
     Attributes:
         video: its id.
         segments: how many it has.
+        end: of the last one, in seconds.
         has_audio: whether they have sound.
         error: why it cannot be used, or None.
         remark: what else is to be said of it, or None.
@@ -32,6 +33,7 @@ class Decoded:
 
     video: str
     segments: int
+    end: float
     has_audio: bool
     error: str | None
     remark: str | None = None
@@ -55,7 +57,7 @@ def decode_all(
         limits: of one video.
 
     Yields:
-        (id, segment) for all segments of a video, then (id, Decoded).
+        (id, Decoded), then (id, segment) for all segments of the video.
 
     Raises:
         OSError: the spool is full.
@@ -68,11 +70,11 @@ def decode_all(
                 if isinstance(done, OSError):
                     raise done
                 if isinstance(done, Died):
-                    done = Decoded(video, 0, False, done.reason)
+                    done = Decoded(video, 0, 0.0, False, done.reason)
+                yield video, done
                 if done.error is None:
                     yield from ((video, segment) for segment in _unspool(file, done))
                 file.unlink(missing_ok=True)
-                yield video, done
 
 
 def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decoded | OSError:
@@ -84,14 +86,14 @@ def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decod
                 count, seconds = count + 1, segment.end
                 has_audio = segment.has_audio
     except MediaError as error:
-        return Decoded(video, 0, False, error.reason)
+        return Decoded(video, 0, 0.0, False, error.reason)
     except OSError as error:  # of the spool: nothing that this video is to blame for
         return error
     problem = check.problem() if has_audio else None
     if problem is not None and is_sound_file(path):
-        return Decoded(video, 0, False, problem)
+        return Decoded(video, 0, 0.0, False, problem)
     remark = problem or (check.remark(seconds) if has_audio else None)
-    return Decoded(video, count, has_audio and problem is None, None, remark)
+    return Decoded(video, count, seconds, has_audio and problem is None, None, remark)
 
 
 def _unspool(file: Path, decoded: Decoded) -> Iterator[Segment]:

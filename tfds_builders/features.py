@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from vatt_gh.media.captions import overlapping
+from vatt_gh.media.captions import Caption, overlapping
 from vatt_gh.media.form import Form, Segment
 from vatt_gh.media.library import Library
 
@@ -52,19 +52,22 @@ def features_of(storage: str) -> dict[str, Any]:
     }
 
 
-def example_of(library: Library, video: str, segment: Segment, form: Form) -> dict[str, Any]:
+def example_of(
+    library: Library, video: str, segment: Segment, captions: list[Caption], form: Form
+) -> dict[str, Any]:
     """A segment as TFDS takes it.
 
     Args:
         library: that the video is of.
         video: its id.
         segment: decoded.
+        captions: of the video.
         form: how it is stored.
 
     Returns:
         Values of the features.
     """
-    said = overlapping(library.captions.get(video, []), segment.start, segment.end)
+    said = overlapping(captions, segment.start, segment.end)
     audio = np.zeros(0, np.int16) if segment.audio is None else segment.audio
     stored: dict[str, dict[str, Any]] = {
         "jpeg": {"frames": segment.frames, "audio": audio},

@@ -16,6 +16,7 @@ from tfds_builders.decoding import Decoded, decode_all
 from tfds_builders.features import example_of, features_of
 from tfds_builders.sets import SETS
 from tfds_builders.workers import Limits
+from vatt_gh.media.captions import Caption, overlapping
 from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
 from vatt_gh.media.library import Library
 from vatt_gh.media.words import split_words
@@ -132,34 +133,39 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _examples(self, decoding: _Decoding, videos: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """The examples of the next `videos` videos."""
-        seconds = 0.0
-        while videos:
-            video, item = next(decoding)
-            if isinstance(item, Segment):
-                example = self._example(video, item)
-                yield f"{video}/{item.index}", example
+        for _ in range(videos):
+            video, decoded = next(decoding)
+            captions = self._said_in(decoded)
+            unsaid = set(captions)
+            for _ in range(decoded.segments):
+                _, segment = next(decoding)
+                unsaid.difference_update(overlapping(captions, segment.start, segment.end))
+                example = self._example(video, segment, captions)
+                yield f"{video}/{segment.index}", example
                 example.clear()  # it is written, but TFDS keeps a shard's examples to count them
-                seconds = item.end
-            else:
-                self._finish(item)
-                self.on_video(seconds)
-                videos, seconds = videos - 1, 0.0
+            if not decoded.error:
+                self._count(decoded, [row for row in captions if row not in unsaid])
+            self.on_video(decoded.end)
 
-    def _example(self, video: str, segment: Segment) -> dict[str, Any]:
-        self.counts["segments"] += 1
-        self.counts["milliseconds"] += round((segment.end - segment.start) * 1000)
-        return example_of(self.library, video, segment, self.builder_config.form())
-
-    def _finish(self, decoded: Decoded) -> None:
-        library, video = self.library, decoded.video
-        reason = decoded.error or decoded.remark
+    def _said_in(self, decoded: Decoded) -> list[Caption]:
+        """The captions of a video; what cannot be used of it, or of them, is listed."""
+        video, reason = decoded.video, decoded.error or decoded.remark
         if reason is not None:
-            path = str(library.path(video))
+            path = str(self.library.path(video))
             self.skipped.append({"path": path, "id": video, "reason": reason})
         if decoded.error is not None:
-            return
-        captions = library.captions.get(video, [])
-        self.skipped += library.captions.skipped(video)
+            return []
+        captions, left_out = self.library.said_in(video, decoded.end)
+        self.skipped += left_out
+        return captions
+
+    def _example(self, video: str, segment: Segment, captions: list[Caption]) -> dict[str, Any]:
+        self.counts["segments"] += 1
+        self.counts["milliseconds"] += round((segment.end - segment.start) * 1000)
+        return example_of(self.library, video, segment, captions, self.builder_config.form())
+
+    def _count(self, decoded: Decoded, captions: list[Caption]) -> None:
+        """Counts a video and those of its captions that are in records."""
         self.counts["videos"] += 1
         self.counts["without captions"] += not captions
         self.counts["without sound"] += not decoded.has_audio

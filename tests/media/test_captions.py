@@ -126,7 +126,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
         ("v.srt", SRT.encode("utf-16-le"), "holds zero bytes: it is no text"),
         ("v.srt", codecs.BOM_UTF16_LE + b"a\x00b", "is not the utf-16"),
         ("v.srt", b"only words\nand lines\n", 'holds no line "START --> END"'),
-        ("v.csv", b"0,1,hello\n", "has no columns start, end, text"),
+        ("v.csv", b"one,two,three\n", "has no columns start, end, text"),
         ("v.csv", b"start,end\n0,1\n", "has no columns start, end, text"),
         ("v.csv", b'start,end,text\n0,1,"' + b"x" * 200_000, "is no table near line"),
         ("v.json", b'[{"text": "a", ', "is not JSON: Expecting"),

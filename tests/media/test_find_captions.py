@@ -62,7 +62,6 @@ def test_names_of_a_videos_captions(tmp_path, name):
 @pytest.mark.parametrize(
     "name",
     [
-        f"captions/{ID}.txt",
         f"captions/{ID}.info.json",
         f"videos/{ID}.info.json",
         f"videos/Carving [{ID}].live_chat.json",

@@ -201,7 +201,7 @@ def test_a_videos_own_captions_win_over_the_file_of_all_videos(tmp_path):
         "d": [Caption("hello", 0.0, 1.0)],
     }
     assert library.captions.get("e", []) == []
-    assert [library.captions.skipped(name) for name in "abcde"] == [
+    assert [library.captions.of(name)[1] for name in "abcde"] == [
         [],
         [],
         [
@@ -220,7 +220,7 @@ def test_captions_that_cannot_be_read_anywhere_are_none(tmp_path):
     put(tmp_path, "a.mp4", "a.srt")
     captions = scan(tmp_path).captions
     assert captions.get("a", "nothing") == []
-    assert captions.skipped("a")[0]["reason"] == 'holds no line "START --> END"'
+    assert captions.of("a")[1][0]["reason"] == 'holds no line "START --> END"'
 
 
 def ask(library):

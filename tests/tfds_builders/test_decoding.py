@@ -25,13 +25,13 @@ def videos(messy_corpus):
 
 
 def check(decoded, video, path, form):
-    """Whether the items of one video are its segments and then its end."""
-    *segments, end = decoded
+    """Whether the items of one video are what is said of it, and then its segments."""
+    first, *segments = decoded
     expected = list(read_segments(path, form))
     assert all(isinstance(segment, Segment) for segment in segments)
     assert [s.frames for s in segments] == [s.frames for s in expected]
     has_audio = expected[-1].audio is not None
-    assert end == Decoded(video, len(expected), has_audio, None)
+    assert first == Decoded(video, len(expected), expected[-1].end, has_audio, None)
 
 
 def whole(videos):
@@ -43,7 +43,7 @@ def grouped(items):
     """[(id, items)] in order; every video must end before the next begins."""
     groups = []
     for video, item in items:
-        if not groups or isinstance(groups[-1][1][-1], Decoded):
+        if isinstance(item, Decoded):
             groups.append((video, []))
         assert groups[-1][0] == video
         groups[-1][1].append(item)
@@ -73,15 +73,15 @@ def test_a_decoder_that_dies_costs_its_video_alone(videos, small_form, tmp_path)
     gate = tmp_path / "gate"
     row = [good[0], ("deadly", DeadlyPath(gate)), *good[1:], ("deadlier", DeadlyPath(gate))]
     items = decode_all(whole(row), form=small_form, workers=2, spool_dir=tmp_path, limits=Limits())
-    groups = [next(items)]
+    first = next(items)
     # The first video is decoded; now a process dies while nobody waits for it.
     gate.touch()
     time.sleep(1.0)
-    groups = grouped([*groups, *items])
+    groups = grouped([first, *items])
     assert [video for video, _ in groups] == [video for video, _ in row]
     for (video, decoded), (_, path) in zip(groups, row, strict=True):
         if video.startswith("deadl"):
-            assert decoded == [Decoded(video, 0, False, "its decoder process died")]
+            assert decoded == [Decoded(video, 0, 0.0, False, "its decoder process died")]
         else:
             check(decoded, video, path, small_form)
 
@@ -106,7 +106,7 @@ def test_a_video_that_takes_too_long_is_given_up_alone(videos, small_form, tmp_p
     items = decode_all(whole(row), form=small_form, workers=2, spool_dir=spool, limits=limits)
     groups = grouped(items)
     assert [video for video, _ in groups] == [video for video, _ in row]
-    assert groups[1][1] == [Decoded("hanging", 0, False, "took longer than 4 s to decode")]
+    assert groups[1][1] == [Decoded("hanging", 0, 0.0, False, "took longer than 4 s to decode")]
     for (video, decoded), (_, path) in zip(groups, row, strict=True):
         if video != "hanging":
             check(decoded, video, path, small_form)
@@ -136,9 +136,9 @@ def test_sound_that_is_none_is_left_out_and_its_video_kept(small_form, tmp_path,
     items = decode_all(whole(row), form=form, workers=1, spool_dir=None, limits=Limits())
     hum, heard = (decoded for _, decoded in grouped(items))
     reason = "its sound is constant and was left out"
-    assert hum[-1] == Decoded("hum", 2, False, None, reason)
-    assert heard[-1] == Decoded("tone", 2, True, None)
-    for segment in hum[:-1]:
+    assert hum[0] == Decoded("hum", 2, 5.0, False, None, reason)
+    assert heard[0] == Decoded("tone", 2, 5.0, True, None)
+    for segment in hum[1:]:
         assert (segment.has_audio, segment.audio, segment.flac) == (False, None, b"")
         assert segment.count > 0
-    assert all(segment.has_audio for segment in heard[:-1])
+    assert all(segment.has_audio for segment in heard[1:])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vatt_gh.errors import UserError
-from vatt_gh.media.captions import CaptionIndex, VideoCaptions, find_caption_files
+from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
 from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, media_files, scan_files
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.listing import LISTING, Listed, read_listing
@@ -38,7 +38,7 @@ class Library:
         captions: of the videos that are there; a video may have none. Read when asked for.
             The end of one that lasts to the end of its video is infinite.
         skipped: rows {"id" or "path", "reason"} of what cannot be used, as far as names and the
-            captions of all videos show it; the rest is in captions.skipped(video).
+            captions of all videos show it; the rest comes with `said_in`.
         spans: what of its file a video is, where that is not all of it.
         labels: names of the classes of those videos that have any.
         splits: the split of each video that is not in "train".
@@ -63,6 +63,19 @@ class Library:
     def below(self, video: str) -> str:
         """The same as it is below the directory."""
         return self.path(video).relative_to(self.folder).as_posix()
+
+    def said_in(self, video: str, length: float) -> tuple[list[Caption], list[dict[str, str]]]:
+        """The captions of a video, and rows {"id", "reason"} of what of them was left out.
+
+        Args:
+            video: an id; it may have no captions.
+            length: how long the video is, in seconds.
+
+        Returns:
+            See VideoCaptions.of. Those of a stretch are not held against its length: what else is
+            said in its file is in no record, and no fault.
+        """
+        return self.captions.of(video, None if video in self.spans else length)
 
     def split_into(self, parts: int) -> list["Library"]:
         """So many parts; which one a video is in depends on its id alone.

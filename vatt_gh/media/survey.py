@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vatt_gh.media.captions import Caption
 from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from vatt_gh.media.form import WHOLE, Form
 from vatt_gh.media.library import NAMES, Library
@@ -40,7 +41,7 @@ class Survey:
         files: media files found.
         videos: ids that would be built from them.
         rules: how many ids were found by each rule of names, or in a list.
-        captioned: videos with captions.
+        captioned: videos with captions, as far as it is known.
         looked: videos in the sample.
         usable: of them those that can be decoded.
         silent: of those the ones without a sound stream.
@@ -96,9 +97,12 @@ def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run)
     seconds = sum(one.found.seconds for one in usable) * len(library.videos) / max(looked, 1)
     skipped = [*library.skipped, *skipped]
     besides = 0  # bytes of the sample's records besides frames and sound
+    captioned = sum(video in library.captions for video, _ in library.videos)
     for one in usable:
-        besides += _besides(library, one, form)
-        skipped += library.captions.skipped(one.video)
+        said, left_out = library.said_in(one.video, one.found.seconds)
+        besides += _besides(said, one, form)
+        skipped += left_out
+        captioned -= one.video in library.captions and not said
     stored = build_seconds = None
     if trials:
         rates = [
@@ -116,7 +120,7 @@ def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run)
         files=_count_files(library),
         videos=len(library.videos),
         rules=_count_rules(library),
-        captioned=sum(video in library.captions for video, _ in library.videos),
+        captioned=captioned,
         looked=looked,
         usable=len(usable),
         silent=sum(not one.found.has_audio for one in usable),
@@ -158,11 +162,10 @@ def _patiently(results: Iterator[Any]) -> Iterator[Any]:
                 return
 
 
-def _besides(library: Library, one: _Usable, form: Form) -> int:
+def _besides(said: list[Caption], one: _Usable, form: Form) -> int:
     """Bytes of a video's records besides frames and sound."""
     # A rest of less than a second belongs to the record before.
     records = max(1, int((one.found.seconds - 1.0) // form.segment_seconds) + 1)
-    said = library.captions.get(one.video, [])
     size = sum(len(caption.text.encode()) + _CAPTION for caption in said)
     return size + records * (_RECORD + len(one.video.encode()))
 

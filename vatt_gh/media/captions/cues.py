@@ -34,12 +34,14 @@ class Cue(NamedTuple):
         text: what should be its text.
         start: what should be its start, in seconds.
         end: what should be its end, in seconds.
+        told: whether the file tells that these are seconds; else they may be of another unit.
     """
 
     where: str
     text: Any
     start: Any
     end: Any
+    told: bool = True
 
 
 class CaptionFileError(MediaError):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, media_files
+from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, media_files
 from vatt_gh.media.names import video_id
 
 # What may stand between a video's name and a caption file's ending, in any order:
@@ -17,10 +17,13 @@ _NAMES = re.compile(
     "portuguese|romanian|russian|spanish|swedish|thai|turkish|ukrainian|vietnamese",
     re.IGNORECASE,
 )
-_MEDIA = (*VIDEO_SUFFIXES, ".ts", ".flv", ".wmv", ".mpg", ".wav", ".mp3", ".m4a", ".flac", ".opus")
+_MEDIA = VIDEO_SUFFIXES + AUDIO_SUFFIXES
 _MARKS = ("forced", "sdh", "hi", "cc", "auto", "asr", "default", "orig")  # "hi" may be Hindi
 # What yt-dlp writes beside a video, and no caption.
 _OTHER = (".info.json", ".live_chat.json")
+# Captions in forms that are not read.
+_UNREAD = (".sub", ".idx", ".sup", ".smi", ".sami", ".lrc", ".scc", ".stl", ".mpl", ".usf", ".psb")
+_AMBIGUOUS = (".csv", ".tsv", ".json", ".xml")  # beside videos most of them are something else
 
 
 def find_caption_files(
@@ -33,8 +36,8 @@ def find_caption_files(
     that name. Of several files of one video the first is taken: all that is said before "forced",
     which is what is written on signs; in captions/ before videos/; without a language, then "en",
     "en-...", others by the alphabet, and of each what somebody wrote before "-orig", which a
-    machine heard, and without a mark before one for the hard of hearing; then csv, json3, vtt, srt,
-    json; then by path.
+    machine heard, and without a mark before one for the hard of hearing; then in the order
+    of READERS; then by path.
 
     Args:
         trees: the files of captions/ and of videos/, of those folders that are there.
@@ -42,7 +45,7 @@ def find_caption_files(
 
     Returns:
         The file of each video that has one; and rows {"path", "reason"} of all other files. In
-        videos/ a csv or json file that belongs to no video is no caption file.
+        videos/ a csv, tsv, json or xml file that belongs to no video is no caption file.
     """
     ranked = []
     skipped = []
@@ -59,6 +62,7 @@ def find_caption_files(
             elif _is_ours(path, folder):
                 reason = f"has captions of {name}, and there is no such video file"
                 skipped.append({"path": str(path), "reason": reason})
+        skipped += _unread(trees[folder], folder)
     files: dict[str, Path] = {}
     for *_, path, name in sorted(ranked):
         if files.setdefault(name, path) is not path:
@@ -69,7 +73,19 @@ def find_caption_files(
 
 def _is_ours(path: Path, folder: str) -> bool:
     """Whether a file was meant as captions, whatever its name says."""
-    return folder == "captions" or path.suffix.lower() not in (".csv", ".json")
+    return folder == "captions" or path.suffix.lower() not in _AMBIGUOUS
+
+
+def _unread(tree: Tree, folder: str) -> list[dict[str, str]]:
+    """Rows of the files in captions/, and of captions in videos/, whose form is not read."""
+    reason = f"is in a form of captions that is not read: {', '.join(READERS)} are"
+    paths = [
+        path
+        for path in tree.files
+        if (suffix := Path(path).suffix.lower()) not in READERS
+        and (suffix in _UNREAD if folder == "videos" else suffix not in _MEDIA)
+    ]
+    return [{"path": path, "reason": reason} for path in paths]
 
 
 def _files(tree: Tree) -> list[Path]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vatt_gh.errors import UserError
-from vatt_gh.media.captions.cues import Caption, Cue, to_captions
+from vatt_gh.media.captions.cues import Cue
+from vatt_gh.media.captions.json_forms import cues_of
 from vatt_gh.media.words import split_words
 
-FORM = '{"VIDEO_ID": {"text": [...], "start": [...], "end": [...]}, ...}'
+FORM = '{"VIDEO_ID": {"text": [...], "start": [...], "end": [...]}, ...}'  # or rows of them
 
 _CHUNK = 1 << 20  # bytes
 _LONGEST = 1 << 26  # characters of an entry; more is a quote or a bracket that nothing closes
@@ -162,26 +163,18 @@ def is_well_formed(content: Any) -> bool:
     return all(map(math.isfinite, begin + finish)) and all(map(float.__le__, begin, finish))
 
 
-def captions_of(content: Any) -> tuple[list[Caption], list[str]]:
-    """The captions of an entry, and why others were left out.
+def entry_cues(content: Any) -> list[Cue] | None:
+    """What an entry has as captions of a video.
 
     Args:
-        content: of one video, as the file has it.
+        content: of one video, as the file has it: columns as in FORM, or rows, see `cues_of`.
 
     Returns:
-        Captions that hold a word, in order of their start; and reasons, see `to_captions`.
-
-    Raises:
-        ValueError: it is not of FORM: no row of it can be told from another.
+        Its cues, without those that hold no word, which are normal in this file and no news; None:
+        no row of it can be told from another.
     """
     try:
-        columns = [content[name] for name in ("text", "start", "end")]
-    except (KeyError, TypeError) as error:
-        raise ValueError(FORM) from error
-    if {*map(type, columns)} != {list} or len({*map(len, columns)}) > 1:
-        raise ValueError(FORM)
-    rows = enumerate(zip(*columns, strict=True), 1)
-    # A caption without a word is normal in this file, and no news.
-    return to_captions(
-        Cue(f"row {k}", *row) for k, row in rows if type(row[0]) is not str or split_words(row[0])
-    )
+        cues = cues_of(content)
+    except ValueError:
+        return None
+    return cues and [c for c in cues if type(c.text) is not str or split_words(c.text)]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vatt_gh.errors import UserError
-from vatt_gh.media.captions.cues import Caption
-from vatt_gh.media.captions.howto100m import FORM, captions_of, is_well_formed, stream_howto100m
+from vatt_gh.media.captions.cues import Cue, to_captions
+from vatt_gh.media.captions.howto100m import FORM, entry_cues, is_well_formed, stream_howto100m
 
-_FORMAT = 2  # of the index; another one is built anew
+_FORMAT = 3  # of the index; another one is built anew
 _TABLES = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
@@ -66,13 +66,13 @@ class CaptionIndex:
                 _build_alone(file, Path(source), path)
         return cls(path)
 
-    def get(self, video: str) -> list[Caption] | None:
-        """A video's captions that hold a word, in order of their start; None: not in the file."""
+    def cues(self, video: str) -> list[Cue] | None:
+        """A video's cues that hold a word; None: it is not in the file, or without a caption."""
         with _connect(self.path) as connection:
             row = connection.execute(
                 "SELECT json FROM captions WHERE id = ?", (_key(video),)
             ).fetchone()
-        return captions_of(json.loads(row[0]))[0] if row else None
+        return entry_cues(json.loads(row[0])) if row else None
 
     def __contains__(self, video: str) -> bool:
         with _connect(self.path) as connection:
@@ -140,12 +140,10 @@ def _insert(connection: sqlite3.Connection, name: str, content: Any, text: str) 
         reasons.append("is in the caption file twice; what comes first was left out")
     kept = True
     if not is_well_formed(content):  # else there is nothing to be left out
-        try:
-            captions, left_out = captions_of(content)
-        except ValueError:
-            captions, left_out = [], [f"captions are not of the form {FORM}"]
-        kept = bool(captions)
-        reasons += left_out
+        cues = entry_cues(content)
+        captions, left_out = to_captions(cues or [])
+        kept = bool(captions) or cues == []
+        reasons += [f"captions are not of the form {FORM}"] if cues is None else left_out
     if kept:
         connection.execute("INSERT INTO captions VALUES (?, ?)", (key, text))
     connection.executemany("INSERT INTO skipped VALUES (?, ?)", [(key, r) for r in reasons])

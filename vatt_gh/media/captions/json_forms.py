@@ -1,4 +1,4 @@
-"""Captions of one video as JSON: YouTube's json3, Whisper's segments, lists and columns."""
+"""Captions of one video as JSON: YouTube's json3, rows under any of their usual names, columns."""
 
 import json
 from collections.abc import Iterator
@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
+from vatt_gh.media.captions.rows import column_cues, columns_of, is_row, row_cue
+
+# Where rows are kept: Whisper, whisper.cpp, Transformers, and what transcripts are called.
+_LISTS = ("segments", "transcription", "chunks", "utterances", "transcript", "snippets", "captions")
+_LISTS += ("subtitles", "cues", "body")
 
 
 def json_cues(path: Path, content: str) -> list[Cue]:
     """Cues of a JSON file, whose form its content shows.
 
     Args:
-        path: the file, for messages.
-        content: its text: json3 {"events": [...]}; Whisper's {"segments": [{"text", "start",
-            "end"}, ...]}, or that list alone; or HowTo100M's columns {"text": [...], "start":
-            [...], "end": [...]}. Seconds, except in json3.
+        path: the file; where it holds captions by video id, the id is in its name.
+        content: its text: json3 {"events": [...]}; rows {"text", "start", "end" or "duration"}, see
+            `row_cue`, as a list, a list of one list, under one of _LISTS, or by video id; or
+            columns {"text": [...], "start": [...], "end" or "duration": [...]}.
 
     Returns:
         One cue for each event with text, item of the list, or row of the columns.
@@ -29,33 +34,69 @@ def json_cues(path: Path, content: str) -> list[Cue]:
         raise CaptionFileError(path, f"is not JSON: {error}") from error
     except (RecursionError, ValueError) as error:  # nested deeply; a number of thousands of digits
         raise CaptionFileError(path, f"is JSON that cannot be read: {error}") from error
+    if isinstance(data, dict) and isinstance(data.get("events"), list):
+        return json3_cues(data["events"])
+    try:
+        cues = cues_of(data)
+        if cues is None and isinstance(data, dict):
+            named = [value for name, value in data.items() if name and name in path.name]
+            cues = cues_of(named[0]) if len(named) == 1 else None
+    except ValueError as error:
+        raise CaptionFileError(path, str(error)) from error
+    if cues is None:
+        raise CaptionFileError(path, 'is JSON without "events", "segments", or rows of captions')
+    return cues
+
+
+def cues_of(data: Any) -> list[Cue] | None:
+    """The cues of rows or columns.
+
+    Args:
+        data: JSON's value, see `json_cues`.
+
+    Returns:
+        The cues; None: it is of no such form.
+
+    Raises:
+        ValueError: its columns have different lengths.
+    """
     if isinstance(data, dict):
-        if isinstance(data.get("events"), list):
-            return list(_json3(data["events"]))
-        if isinstance(data.get("segments"), list):
-            data = data["segments"]
-        elif all(isinstance(data.get(name), list) for name in ("text", "start", "end")):
-            rows = zip(data["text"], data["start"], data["end"], strict=False)
-            if len({len(data[name]) for name in ("text", "start", "end")}) > 1:
-                raise CaptionFileError(path, "has columns text, start, end of different lengths")
-            return [Cue(f"row {k}", *row) for k, row in enumerate(rows, 1)]
+        name = next((n for n in _LISTS if isinstance(data.get(n), list)), None)
+        if name is not None:
+            return cues_of(data[name])
+        columns = columns_of(tuple(data))
+        lists = {name: data[name] for name, _ in columns.values()}
+        if not columns.complete() or not all(type(each) is list for each in lists.values()):
+            return None
+        if len(set(map(len, lists.values()))) > 1:
+            raise ValueError(f"has columns {', '.join(lists)} of different lengths")
+        return column_cues(lists)
     if not isinstance(data, list):
-        raise CaptionFileError(
-            path, 'is JSON without "events", "segments", "text" + "start" + "end", or a list'
-        )
-    rows = [row if isinstance(row, dict) else {} for row in data]
-    return [
-        Cue(f"item {k}", row.get("text"), row.get("start"), row.get("end"))
-        for k, row in enumerate(rows, 1)
-    ]
+        return None
+    if len(data) == 1 and isinstance(data[0], list):
+        return cues_of(data[0])
+    if data and not any(map(is_row, data)):
+        return None
+    rows = (row if isinstance(row, dict) else {} for row in data)
+    return [row_cue(f"item {k}", row) for k, row in enumerate(rows, 1)]
 
 
-def _json3(events: list[Any]) -> Iterator[Cue]:
+def json3_cues(events: list[Any]) -> list[Cue]:
     """Cues of json3's events.
 
     A line of rolling captions stays until the next one is finished; it is said until the line end
     that is appended to it, as in the WebVTT of the same captions.
+
+    Args:
+        events: {"tStartMs", "dDurationMs", "aAppend" where it is so, "segs": [{"utf8"}, ...]}.
+
+    Returns:
+        One cue for each event that is not appended to another.
     """
+    return list(_said_of(events))
+
+
+def _said_of(events: list[Any]) -> Iterator[Cue]:
     said: Cue | None = None
     for k, event in enumerate(events, 1):
         if not isinstance(event, dict) or not isinstance(event.get("segs"), list):

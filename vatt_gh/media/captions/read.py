@@ -2,36 +2,72 @@
 
 from pathlib import Path
 
-from vatt_gh.media.captions.csv_table import csv_cues
-from vatt_gh.media.captions.cues import Caption, to_captions
+from vatt_gh.media.captions.ass import ass_cues
+from vatt_gh.media.captions.cues import Caption, CaptionFileError, Cue, to_captions
 from vatt_gh.media.captions.json_forms import json_cues
+from vatt_gh.media.captions.sbv import sbv_cues
 from vatt_gh.media.captions.subtitles import subtitle_cues
+from vatt_gh.media.captions.tables import table_cues
 from vatt_gh.media.captions.text import read_text
+from vatt_gh.media.captions.units import fitting, within
+from vatt_gh.media.captions.xml_forms import xml_cues
 
 READERS = {
-    ".csv": csv_cues,
+    ".csv": table_cues,
+    ".tsv": table_cues,
     ".json3": json_cues,
     ".vtt": subtitle_cues,
     ".srt": subtitle_cues,
     ".json": json_cues,
+    ".srv3": xml_cues,
+    ".srv2": xml_cues,
+    ".srv1": xml_cues,
+    ".ttml": xml_cues,
+    ".dfxp": xml_cues,
+    ".itt": xml_cues,
+    ".xml": xml_cues,
+    ".sbv": sbv_cues,
+    ".ass": ass_cues,
+    ".ssa": ass_cues,
 }
 
 
-def read_captions(path: Path) -> tuple[list[Caption], list[str]]:
-    """Reads the captions of one video.
+def read_cues(path: Path) -> list[Cue]:
+    """Reads what a file has as captions of one video.
 
-    The suffix decides between tables, subtitles and JSON; content decides the rest, so that
+    The suffix decides between tables, subtitles, JSON and XML; content decides the rest, so that
     WebVTT named .srt, SRT named .vtt and json3 named .json are read as what they are.
 
     Args:
-        path: a file with a suffix of READERS.
+        path: the file.
 
     Returns:
-        Captions in order of their start, overlapping ones as they are, each with a word; and
-        reasons why others were left out.
+        Its cues, nothing checked.
+
+    Raises:
+        CaptionFileError: nothing of the file can be read; it has no suffix of READERS.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in READERS:
+        raise CaptionFileError(path, f"is none of {', '.join(READERS)}")
+    return READERS[path.suffix.lower()](path, read_text(path))
+
+
+def read_captions(path: Path, length: float | None = None) -> tuple[list[Caption], list[str]]:
+    """Reads the captions of one video.
+
+    Args:
+        path: see `read_cues`.
+        length: of the video in seconds; None: not known.
+
+    Returns:
+        Captions in order of their start, overlapping ones as they are, each with a word, and
+        within the video; and reasons why others were left out or how they were read.
 
     Raises:
         CaptionFileError: nothing of the file can be read.
     """
-    path = Path(path)
-    return to_captions(READERS[path.suffix.lower()](path, read_text(path)))
+    cues, unit = fitting(read_cues(path), length)
+    captions, left_out = to_captions(cues)
+    captions, outside = within(captions, length)
+    return captions, [*unit, *left_out, *outside]

@@ -4,16 +4,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from vatt_gh.media.captions.cues import Caption, CaptionFileError
+from vatt_gh.media.captions.cues import Caption, CaptionFileError, to_captions
 from vatt_gh.media.captions.index import CaptionIndex
 from vatt_gh.media.captions.read import read_captions
+from vatt_gh.media.captions.units import fitting, within
+
+_Read = tuple[list[Caption], list[dict[str, str]]]
 
 
 class VideoCaptions(Mapping[str, list[Caption]]):
     """Captions by video id, read when they are asked for; it can be pickled.
 
     What is given wins over a video's own file, and that over the index, which is asked where
-    there is no such file or where it cannot be read.
+    there is no such file or where it has no caption of this video.
 
     Args:
         files: the caption file of each video that has its own.
@@ -31,11 +34,11 @@ class VideoCaptions(Mapping[str, list[Caption]]):
     ):
         self._given = dict(given or {})
         self._files, self._index, self._indexed = files, index, frozenset(indexed)
-        # A builder asks for the same video at each of its segments.
-        self._last: tuple[str, list[Caption], list[dict[str, str]]] | None = None
 
     def __getitem__(self, video: str) -> list[Caption]:
-        return self._read(video)[0]
+        if video not in self:
+            raise KeyError(video)
+        return self.of(video)[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._videos()))
@@ -46,16 +49,35 @@ class VideoCaptions(Mapping[str, list[Caption]]):
     def __contains__(self, video: object) -> bool:
         return video in self._given or video in self._files or video in self._indexed
 
-    def skipped(self, video: str) -> list[dict[str, str]]:
-        """What of a video's own file was left out.
+    def of(self, video: str, length: float | None = None) -> _Read:
+        """The captions of a video, and what of them was left out.
 
         Args:
             video: an id; it may have no captions.
+            length: of the video in seconds, which shows captions in other units and of other
+                videos; None: not known.
 
         Returns:
-            Rows {"id", "path", "reason"}.
+            Captions in order of their start; and rows {"id", "reason"}, with "path" where the
+            video has a file of its own.
         """
-        return self._read(video)[1] if video in self else []
+        if video in self._given:
+            return self._given[video], []
+        captions: list[Caption] = []
+        rows = []
+        path = self._files.get(video)
+        if path is not None:
+            try:
+                captions, reasons = read_captions(path, length)
+            except CaptionFileError as error:
+                reasons = [error.reason]
+            rows += [{"id": video, "path": str(path), "reason": reason} for reason in reasons]
+        if not captions and video in self._indexed:
+            # What is broken in it, the index has said when it was made.
+            cues, unit = fitting(self._index.cues(video) or [], length)
+            captions, outside = within(to_captions(cues)[0], length)
+            rows += [{"id": video, "reason": reason} for reason in (*unit, *outside)]
+        return captions, rows
 
     def only(self, videos: Collection[str]) -> "VideoCaptions":
         """The captions of some videos, without what is known of others."""
@@ -68,26 +90,3 @@ class VideoCaptions(Mapping[str, list[Caption]]):
 
     def _videos(self) -> Set[str]:
         return self._given.keys() | self._files.keys() | self._indexed
-
-    def _read(self, video: str) -> tuple[list[Caption], list[dict[str, str]]]:
-        if video not in self:
-            raise KeyError(video)
-        if self._last is None or self._last[0] != video:
-            self._last = (video, *self._read_now(video))
-        return self._last[1:]
-
-    def _read_now(self, video: str) -> tuple[list[Caption], list[dict[str, str]]]:
-        if video in self._given:
-            return self._given[video], []
-        reasons: list[str] = []
-        captions: list[Caption] | None = None
-        path = self._files.get(video)
-        if path is not None:
-            try:
-                captions, reasons = read_captions(path)
-            except CaptionFileError as error:
-                reasons = [error.reason]
-        if captions is None and video in self._indexed:
-            captions = self._index.get(video)
-        rows = [{"id": video, "path": str(path), "reason": reason} for reason in reasons]
-        return captions or [], rows

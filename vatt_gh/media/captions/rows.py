@@ -1,0 +1,132 @@
+"""Rows of captions: the names that people give to text, start, end, duration, and to units."""
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vatt_gh.media.captions.cues import Cue
+
+_ROLES = {
+    "text": ("text", "caption", "sentence", "content", "utf8", "transcript", "line", "subtitle"),
+    "start": ("start", "starttime", "begin", "from", "offset", "startoffset", "timestart"),
+    "end": ("end", "endtime", "stop", "stoptime", "to", "finish", "endoffset", "timeend"),
+    "duration": ("duration", "dur", "length"),
+}
+_UNITS = {  # s
+    **dict.fromkeys(("ms", "msec", "msecs", "millis", "milliseconds"), 0.001),
+    **dict.fromkeys(("sec", "secs", "seconds"), 1.0),
+}
+# By the name of a column in small letters and digits alone.
+_MEANING: dict[str, tuple[str, float | None]] = {
+    name + unit: (role, seconds)
+    for unit, seconds in {**_UNITS, "": None}.items()
+    for role, names in _ROLES.items()
+    for name in names
+}
+_SECONDS = re.compile(r"(?<=\w)[\W_]+s\W*$")  # "start_s", "start (s)", and not "offsets"
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+
+
+class Columns(dict[str, tuple[str, float | None]]):
+    """For each role (text, start, end, duration) its column, and its unit where the name tells it.
+
+    The unit is in seconds; None: the name says nothing.
+    """
+
+    def complete(self) -> bool:
+        """Whether they make a caption: a text, a start, and an end or a duration."""
+        return {"text", "start"} <= self.keys() and not self.keys().isdisjoint(("end", "duration"))
+
+
+@functools.lru_cache(64)
+def columns_of(names: tuple[Any, ...]) -> Columns:
+    """What columns mean.
+
+    Args:
+        names: of the columns, or keys of a row.
+
+    Returns:
+        The columns with a meaning; of several with one meaning the one whose name tells its unit,
+        then the first.
+    """
+    found = Columns()
+    for name in names:
+        word = re.sub(r"[\W_]", "", _SECONDS.sub("sec", str(name).lower()))
+        role, unit = _MEANING.get(word, ("", None))
+        if role and (role not in found or (unit is not None and found[role][1] is None)):
+            found[role] = (name, unit)
+    return found
+
+
+def is_row(row: Any) -> bool:
+    """Whether this is a caption, whatever its values are worth."""
+    return isinstance(row, dict) and columns_of(tuple(_flat(row))).complete()
+
+
+def row_cue(where: str, row: Mapping[str, Any]) -> Cue:
+    """A row as a cue.
+
+    Args:
+        where: its place in the file, for people.
+        row: by the names of its columns; clocks such as "00:01:02.5" and columns such as
+            "start_ms" tell their unit.
+
+    Returns:
+        The cue. Where there is no end it is start + duration; values that are no times stay as
+        they are.
+    """
+    row = _flat(row)
+    columns = columns_of(tuple(row))
+    # What the name of one column tells holds for the other.
+    known = next((unit for _, unit in columns.values() if unit is not None), None)
+
+    def cell(role: str) -> tuple[Any, bool]:
+        name, unit = columns.get(role, (None, None))
+        return _time(row.get(name), known if unit is None else unit)
+
+    text = row.get(columns["text"][0]) if "text" in columns else None
+    start, told = cell("start")
+    if "end" in columns:
+        end, _ = cell("end")
+    else:
+        length, _ = cell("duration")
+        numbers = isinstance(start, float) and isinstance(length, float)
+        end = round(start + length, 6) if numbers else None
+    return Cue(where, text, start, end, told)
+
+
+def column_cues(columns: Mapping[str, Sequence[Any]]) -> list[Cue]:
+    """The cues of lists of texts, starts, and ends or durations, all of one length."""
+    names = list(columns)
+    rows = zip(*(columns[name] for name in names), strict=True)
+    return [
+        row_cue(f"row {k}", dict(zip(names, row, strict=True))) for k, row in enumerate(rows, 1)
+    ]
+
+
+def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row without what whisper.cpp and Transformers put its times into."""
+    offsets, stamps = row.get("offsets"), row.get("timestamps", row.get("timestamp"))
+    if isinstance(offsets, dict):
+        times = {"start_ms": offsets.get("from"), "end_ms": offsets.get("to")}
+    elif isinstance(stamps, dict):
+        times = {"start": stamps.get("from"), "end": stamps.get("to")}
+    elif isinstance(stamps, list) and len(stamps) == 2:
+        times = {"start": stamps[0], "end": stamps[1]}
+    else:
+        return row
+    return {**row, **times}
+
+
+def _time(value: Any, unit: float | None) -> tuple[Any, bool]:
+    """A number and whether it is known to be in seconds; what is none stays as it is."""
+    if isinstance(value, str) and (match := _CLOCK.fullmatch(value.strip())):
+        hours, minutes, seconds = match.groups()
+        whole = 3600 * int(hours or 0) + 60 * int(minutes)
+        return round(whole + float(seconds.replace(",", ".")), 6), True
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return value, unit is not None
+    return (number, False) if unit is None else (round(number * unit, 6), True)

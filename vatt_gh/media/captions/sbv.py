@@ -1,0 +1,45 @@
+"""YouTube's old form of subtitles, SBV."""
+
+import re
+from pathlib import Path
+
+from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
+
+_TIME = r"(\d+):(\d{1,2}):(\d{1,2}(?:\.\d+)?)"
+_TIMES = re.compile(rf"\s*{_TIME},{_TIME}\s*")
+
+
+def sbv_cues(path: Path, content: str) -> list[Cue]:
+    """Cues of an SBV file.
+
+    Args:
+        path: the file, for messages.
+        content: its text: lines "H:MM:SS.SSS,H:MM:SS.SSS", each followed by lines of text.
+
+    Returns:
+        One cue for each line with times.
+
+    Raises:
+        CaptionFileError: it has no such line.
+    """
+    cues: list[Cue] = []
+    texts: list[list[str]] = []
+    for number, line in enumerate(content.split("\n"), 1):
+        if match := _TIMES.fullmatch(line):
+            cues.append(Cue(f"line {number}", "", *_both(*match.groups())))
+            texts.append([])
+        elif texts:
+            texts[-1].append(line.replace("[br]", "\n"))
+    if not cues:
+        raise CaptionFileError(path, 'holds no line "START,END"')
+    rows = zip(cues, texts, strict=True)
+    return [cue._replace(text=plain_text("\n".join(text))) for cue, text in rows]
+
+
+def _both(*parts: str) -> tuple[float, float]:
+    hours, minutes, seconds = parts[0::3], parts[1::3], parts[2::3]
+    start, end = (
+        round(3600 * int(h) + 60 * int(m) + float(s), 6)
+        for h, m, s in zip(hours, minutes, seconds, strict=True)
+    )
+    return start, end

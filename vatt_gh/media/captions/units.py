@@ -1,0 +1,116 @@
+"""Tells the unit of captions' times, and what does not belong to a video, by the video's length."""
+
+import math
+
+import numpy as np
+
+from vatt_gh.media.captions.cues import Caption, Cue
+
+# Seconds; what people write without a word about it.
+UNITS = {"seconds": 1.0, "hundredths of a second": 0.01, "milliseconds": 0.001}
+_LONG = 120.0  # s; a file whose captions are mostly longer than this is hardly in seconds
+_SPEECH = (0.3, 60.0)  # characters a second, of the median caption; slower or faster is none
+_USUAL = 12.0  # characters a second
+
+
+def fitting(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]]:
+    """Brings times whose unit a file does not tell to seconds.
+
+    They are in seconds where most captions then lie within the video. Whole numbers of which that
+    is not true, or whose captions would mostly last for minutes and end long before the video
+    does, are in the first smaller unit in which the captions lie within the video, are as fast as
+    speech, and reach into its second half; or else in the one that comes nearest to usual speech.
+
+    Args:
+        cues: of one file.
+        length: of the video in seconds; None: not known.
+
+    Returns:
+        The cues; and a sentence where their times were not in seconds.
+    """
+    rows = [row for row in map(_numbers, cues) if row is not None]
+    unit = _unit(np.asarray(rows, np.float64).reshape(-1, 3), length)
+    if unit == "seconds":
+        return cues, []
+    scaled = [cue if _numbers(cue) is None else _scaled(cue, UNITS[unit]) for cue in cues]
+    return scaled, [f"its times are read as {unit}, and not as seconds, which do not fit"]
+
+
+def within(captions: list[Caption], length: float | None) -> tuple[list[Caption], list[str]]:
+    """Leaves out captions that lie behind the end of their video, or before its beginning.
+
+    Args:
+        captions: of one video.
+        length: of the video in seconds; None: not known.
+
+    Returns:
+        The captions that begin before the end: none where most of them do not, because they are
+        of another video then, or in a unit that nobody can tell; and what was left out.
+    """
+    end = math.inf if length is None else length
+    inside = [row for row in captions if row.start < end and row.end > 0]
+    missing = len(captions) - len(inside)
+    if not missing:
+        return inside, []
+    where = "before the video begins" if length is None else f"outside the video's {length:.1f} s"
+    if 2 * missing > len(captions):
+        why = "they are of another video, or in another unit"
+        return [], [
+            f"all its captions are left out: {missing} of {len(captions)} are {where}; {why}"
+        ]
+    return inside, [f"left out {missing} of its captions: they are {where}"]
+
+
+def _numbers(cue: Cue) -> tuple[float, float, float] | None:
+    """Start, end and characters of a cue of unknown unit; None: it is told, or is no caption."""
+    times = cue.start, cue.end
+    if cue.told or not all(isinstance(t, float) and math.isfinite(t) for t in times):
+        return None
+    return (
+        (*times, len(cue.text.strip()))
+        if isinstance(cue.text, str) and cue.end >= cue.start
+        else None
+    )
+
+
+def _scaled(cue: Cue, unit: float) -> Cue:
+    return cue._replace(start=round(cue.start * unit, 6), end=round(cue.end * unit, 6))
+
+
+def _unit(rows: np.ndarray, length: float | None) -> str:
+    """A key of UNITS, for rows [n, 3]: start, end, characters; what cannot be told is seconds."""
+    plain = next(iter(UNITS))
+    if len(rows) < 2 or not np.array_equal(rows, np.floor(rows)):
+        return plain
+    if _fits(rows, 1.0, length) and not _too_slow(rows, length):
+        return plain
+    speeds = {name: _speed(rows, unit) for name, unit in UNITS.items() if name != plain}
+    smaller = [
+        name
+        for name, speed in speeds.items()
+        if _SPEECH[0] <= speed <= _SPEECH[1] and _fits(rows, UNITS[name], length)
+    ]
+    for name in smaller:
+        if length is not None and rows[:, 1].max() * UNITS[name] >= length / 2:
+            return name
+    return min(smaller, key=lambda name: abs(math.log(speeds[name] / _USUAL)), default=plain)
+
+
+def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
+    """Whether most captions begin within the video, and do not end far behind it."""
+    if length is None:
+        return True
+    inside = (rows[:, 0] * unit < length) & (rows[:, 1] * unit <= 2 * length + 10)
+    return 2 * inside.sum() > len(rows)
+
+
+def _too_slow(rows: np.ndarray, length: float | None) -> bool:
+    """Whether captions would last for minutes; chapters, which fill their video, may."""
+    fills = length is not None and 0.9 * length <= rows[:, 1].max() <= 1.05 * length
+    return not fills and np.median(rows[:, 1] - rows[:, 0]) > _LONG
+
+
+def _speed(rows: np.ndarray, unit: float) -> float:
+    """Characters a second of the median caption."""
+    lengths = np.maximum((rows[:, 1] - rows[:, 0]) * unit, 1e-3)
+    return float(np.median(rows[:, 2] / lengths))
