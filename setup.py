@@ -22,6 +22,7 @@ setup(
     install_requires=[
         "absl-py>=2.5",
         "av>=18.1",
+        "chardet>=7.7",
         "dm-tree>=0.1.10",
         "flax>=0.12.8",
         "google-crc32c>=1.9",

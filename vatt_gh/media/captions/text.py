@@ -1,21 +1,38 @@
 """The text of a caption file, whatever its encoding."""
 
 import codecs
+import contextlib
+import re
+import unicodedata
 from pathlib import Path
+
+import chardet
 
 from vatt_gh.media.captions.cues import CaptionFileError
 
 # A day of speech takes less than a megabyte; what is larger is another file with this name.
 MAX_BYTES = 64_000_000
+_SURE = 0.05  # chardet's confidence; three words of Russian have more
+_PLAIN = 0.6  # share of letters without a mark, in any language with Latin letters
+_OLD = re.compile(r"mac|cp(437|7\d\d|8[56]\d)|ebcdic", re.IGNORECASE)  # before captions
+# Signs in the place of letters, which a wrong encoding makes: within a word, or at its end.
+_SIGNS = "\xa1-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2030\u2044\u02c6-\u02dd"
+_SIGN = re.compile(rf"[^\W\d_][{_SIGNS}][^\W\d_]|[^\W\d_]{{3}}[\xb3\xb9\xbc\xbe]")
+# Scripts that are written together; and what has the name of no script.
+_TOGETHER = {"LATIN", "CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH", "FULLWIDTH"}
+_NO_SCRIPT = {"MICRO", "MASCULINE", "FEMININE", "MODIFIER", "IDEOGRAPHIC"}
+
+
+class _UnknownEncoding(Exception):
+    """An encoding that nobody can tell."""
 
 
 def read_text(path: Path) -> str:
     """Reads a file as text, with "\\n" at the ends of its lines.
 
     The rule: a byte order mark decides where there is one (UTF-8, UTF-16). Else it is UTF-8 if
-    all of it is valid UTF-8, which other text hardly ever is. Else it is Windows-1252, and
-    Latin-1 where it has one of the five bytes that Windows-1252 does not define: the encodings of
-    old subtitles in Western languages, where ASCII letters are right in any case.
+    all of it is valid UTF-8, which other text hardly ever is. Else it is what chardet takes it for,
+    if that makes words of letters of one script; else Windows-1252, on the same condition.
 
     Args:
         path: the file.
@@ -24,7 +41,8 @@ def read_text(path: Path) -> str:
         Its text, without a byte order mark.
 
     Raises:
-        CaptionFileError: it cannot be read, is empty or too large, or is no text.
+        CaptionFileError: it cannot be read, is empty or too large, or is no text, or its encoding
+            cannot be told.
     """
     try:
         with path.open("rb") as file:
@@ -33,14 +51,16 @@ def read_text(path: Path) -> str:
         raise CaptionFileError(path, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise CaptionFileError(path, f"has more than {MAX_BYTES} bytes")
+    if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise CaptionFileError(path, "holds zero bytes: it is no text, or UTF-16 without a mark")
     try:
         text = _decode(data)
     except UnicodeDecodeError as error:
         raise CaptionFileError(path, f"is not the {error.encoding} that it begins with") from error
+    except _UnknownEncoding as error:
+        raise CaptionFileError(path, "is in an unknown encoding: convert it to UTF-8") from error
     if not text.strip():
         raise CaptionFileError(path, "is empty")
-    if "\0" in text:
-        raise CaptionFileError(path, "holds zero bytes: it is no text, or UTF-16 without a mark")
     # "\r\r\n" is what Windows makes of "\r\n" in a file that it takes for Unix text.
     return text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
 
@@ -50,9 +70,34 @@ def _decode(data: bytes) -> str:
         return data.decode("utf-16")
     if data.startswith(codecs.BOM_UTF8):
         return data.decode("utf-8-sig")
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("latin-1")
+    with contextlib.suppress(UnicodeDecodeError):
+        return data.decode("utf-8")
+    guess = chardet.detect(data)
+    sure = guess["confidence"] >= _SURE and not _OLD.match(guess["encoding"] or "")
+    for encoding in (guess["encoding"] if sure else None, "cp1252"):
+        with contextlib.suppress(UnicodeDecodeError, LookupError):
+            text = data.decode(encoding or "ascii")
+            if not _is_rubbish(text):
+                return text
+    raise _UnknownEncoding
+
+
+def _is_rubbish(text: str) -> bool:
+    """Whether nobody wrote a text, but a wrong encoding made it."""
+    if any(unicodedata.category(c) in ("Cc", "Cn", "Co") for c in set(text) - set("\n\r\t\f\v")):
+        return True
+    letters = [c for c in text if c.isalpha()]
+    if _scripts(text) == {"LATIN"} and sum(map(str.isascii, letters)) < _PLAIN * len(letters):
+        return True
+    words = {word for word in re.findall(r"\S+", text) if not word.isascii()}
+    return any(_SIGN.search(word) for word in words) or any(
+        len(scripts) > 1 and not scripts <= _TOGETHER
+        for word in words
+        for scripts in map(_scripts, re.findall(r"[^\W\d_]+", word))
+    )
+
+
+def _scripts(text: str) -> set[str]:
+    """The scripts of a text's letters."""
+    names = (unicodedata.name(c, "").partition(" ")[0] for c in set(text) if c.isalpha())
+    return {name for name in names if name} - _NO_SCRIPT
