@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tfds_builders.workers import Died, Limits, run_in_order
 from vatt_gh.media.form import Form, MediaError, Segment, Span
-from vatt_gh.media.sound import SoundCheck
+from vatt_gh.media.notes import Notes
 from vatt_gh.media.sound_file import is_sound_file
 from vatt_gh.media.video import read_segments
 
@@ -28,7 +28,7 @@ class Decoded:
         end: of the last one, in seconds.
         has_audio: whether they have sound.
         error: why it cannot be used, or None.
-        remark: what else is to be said of it, or None.
+        remarks: what else is to be said of it.
     """
 
     video: str
@@ -36,7 +36,7 @@ class Decoded:
     end: float
     has_audio: bool
     error: str | None
-    remark: str | None = None
+    remarks: list[str] = dataclasses.field(default_factory=list)
 
 
 def decode_all(
@@ -78,10 +78,10 @@ def decode_all(
 
 
 def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decoded | OSError:
-    count, seconds, has_audio, check = 0, 0.0, False, SoundCheck()
+    count, seconds, has_audio, notes = 0, 0.0, False, Notes()
     try:
         with file.open("wb") as spool:
-            for segment in read_segments(path, form, check, span):
+            for segment in read_segments(path, form, notes, span):
                 pickle.dump(segment, spool)
                 count, seconds = count + 1, segment.end
                 has_audio = segment.has_audio
@@ -89,11 +89,12 @@ def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decod
         return Decoded(video, 0, 0.0, False, error.reason)
     except OSError as error:  # of the spool: nothing that this video is to blame for
         return error
-    problem = check.problem() if has_audio else None
+    problem = notes.sound.problem() if has_audio else None
     if problem is not None and is_sound_file(path):
         return Decoded(video, 0, 0.0, False, problem)
-    remark = problem or (check.remark(seconds) if has_audio else None)
-    return Decoded(video, count, seconds, has_audio and problem is None, None, remark)
+    missing = problem or (notes.sound.remark(seconds) if has_audio else None)
+    remarks = [*notes.remarks, *([missing] if missing else [])]
+    return Decoded(video, count, seconds, has_audio and problem is None, None, remarks)
 
 
 def _unspool(file: Path, decoded: Decoded) -> Iterator[Segment]:

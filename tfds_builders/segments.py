@@ -38,6 +38,8 @@ class SegmentConfig(tfds.core.BuilderConfig):
     segment_seconds: float = Form.segment_seconds
     jpeg_quality: int = Form.jpeg_quality
     storage: str = Form.storage
+    longest_gap: float = Form.longest_gap
+    damaged_share: float = Form.damaged_share
     workers: int = 2
     part: int = 1
     parts: int = 1
@@ -149,10 +151,9 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _said_in(self, decoded: Decoded) -> list[Caption]:
         """The captions of a video; what cannot be used of it, or of them, is listed."""
-        video, reason = decoded.video, decoded.error or decoded.remark
-        if reason is not None:
-            path = str(self.library.path(video))
-            self.skipped.append({"path": path, "id": video, "reason": reason})
+        video, path = decoded.video, str(self.library.path(decoded.video))
+        reasons = decoded.remarks if decoded.error is None else [decoded.error]
+        self.skipped += [{"path": path, "id": video, "reason": reason} for reason in reasons]
         if decoded.error is not None:
             return []
         captions, left_out = self.library.said_in(video, decoded.end)

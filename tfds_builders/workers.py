@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import multiprocessing
+import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
@@ -139,6 +141,9 @@ def _bury(
 
 def _serve(function: Callable[..., Any], connection: Connection, limits: Limits) -> None:
     """A worker's life: tells when it begins a task, and what came of it."""
+    # What a decoder's library says before it dies is no message; Python's own errors still are.
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     size = int(limits.gigabytes * 1e9)
     with contextlib.suppress(OSError, ValueError):  # some systems have no such limit
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))

@@ -5,7 +5,7 @@ import pytest
 from media_files import grey, tone, write_media
 
 from vatt_gh.media.form import Form
-from vatt_gh.media.sound import SoundCheck
+from vatt_gh.media.notes import Notes
 from vatt_gh.media.video import read_segments
 
 RATE = 16_000
@@ -13,9 +13,9 @@ FORM = Form(fps=10.0, short_side=16, audio_rate=RATE, segment_seconds=2.0)
 
 
 def checked(path):
-    check = SoundCheck()
-    segments = list(read_segments(path, FORM, check))
-    return check, segments[-1].end
+    notes = Notes()
+    segments = list(read_segments(path, FORM, notes))
+    return notes.sound, segments[-1].end
 
 
 def write(path, samples, codec="pcm_f32le", seconds=4):

@@ -7,7 +7,8 @@ import pytest
 from media_files import grey, tone, write_media
 
 from vatt_gh.media.form import Form, MediaError, Span
-from vatt_gh.media.sound import SoundCheck, from_flac
+from vatt_gh.media.notes import Notes
+from vatt_gh.media.sound import from_flac
 from vatt_gh.media.sound_file import is_sound_file, sound_seconds
 from vatt_gh.media.video import read_segments, read_window
 
@@ -43,8 +44,8 @@ def test_every_kind_is_cut_into_segments_in_time(tmp_path, suffix):
     path = beeping(tmp_path / f"sound{suffix}")
     assert is_sound_file(path)
     assert sound_seconds(path) == pytest.approx(9.73, abs=0.1)
-    check = SoundCheck()
-    segments = list(read_segments(path, FORM, check))
+    notes = Notes()
+    segments = list(read_segments(path, FORM, notes))
     assert [s.index for s in segments] == [0, 1, 2]
     assert [s.start for s in segments] == [0.0, 4.0, 8.0]
     assert segments[-1].end == pytest.approx(9.8, abs=0.101)  # codecs add a little
@@ -55,7 +56,7 @@ def test_every_kind_is_cut_into_segments_in_time(tmp_path, suffix):
         assert len(segment.audio) == segment.count * RATE // 10
     whole = np.concatenate([s.audio for s in segments])
     assert beep_in(whole) == pytest.approx(BEEP, abs=0.02)
-    assert check.problem() is None
+    assert notes.sound.problem() is None
 
 
 @pytest.mark.parametrize("suffix", KINDS)

@@ -136,7 +136,7 @@ def test_sound_that_is_none_is_left_out_and_its_video_kept(small_form, tmp_path,
     items = decode_all(whole(row), form=form, workers=1, spool_dir=None, limits=Limits())
     hum, heard = (decoded for _, decoded in grouped(items))
     reason = "its sound is constant and was left out"
-    assert hum[0] == Decoded("hum", 2, 5.0, False, None, reason)
+    assert hum[0] == Decoded("hum", 2, 5.0, False, None, [reason])
     assert heard[0] == Decoded("tone", 2, 5.0, True, None)
     for segment in hum[1:]:
         assert (segment.has_audio, segment.audio, segment.flac) == (False, None, b"")

@@ -114,7 +114,7 @@ def open_source(directories: Sequence[Path], manual_dir: str = "", split: str = 
             expected="records of this version",
             todo="build them again into another data_dir",
         )
-    form = Form(**{field.name: metadata[field.name] for field in dataclasses.fields(Form)})
+    form = Form(**{f.name: metadata.get(f.name, f.default) for f in dataclasses.fields(Form)})
     indexes = _of_split([load_index(directory) for directory in directories], split)
     files = [len(index.files) for index in indexes]
     numbers = [index.shard + sum(files[:k]) for k, index in enumerate(indexes)]

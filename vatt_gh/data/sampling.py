@@ -98,10 +98,12 @@ def sample_places(
     """
 
     def at(frame: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.round(tf.cast(frame, tf.float64) * (rate / fps)), tf.int32)
+        # From 12.4 hours on, 48,000 samples a second need more than 32 bits.
+        return tf.cast(tf.round(tf.cast(frame, tf.float64) * (rate / fps)), tf.int64)
 
     samples = at(begin + count) - at(begin)
-    return (at(first) + tf.range(length)) % tf.maximum(samples, 1)
+    places = (at(first) + tf.range(length, dtype=tf.int64)) % tf.maximum(samples, 1)
+    return tf.cast(places, tf.int32)
 
 
 def nearest_captions(

@@ -1,5 +1,6 @@
 """Cuts the frames and the sound of a file into segments."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,19 +13,37 @@ from vatt_gh.media.sound import Chunk, place
 PATIENCE = 10.0  # s of video that a segment waits for its sound
 
 
+@dataclasses.dataclass
+class _Run:
+    """Frames without a gap that are not in a segment yet; `first` is the number of the first."""
+
+    first: int
+    frames: list[Any] = dataclasses.field(default_factory=list)
+
+    def next(self) -> int:
+        return self.first + len(self.frames)
+
+
 class Cutter:
-    """Collects frames and sound and cuts them into segments."""
+    """Collects frames and sound and cuts them into segments.
+
+    Args:
+        form: how they are stored.
+        pack: makes of the frames and the sound of a segment what is kept of it.
+        has_audio: whether there is sound.
+        first: number of the first frame that is wanted.
+        last: number of the first one that is not; None: all are.
+    """
 
     def __init__(self, form: Form, pack: Callable, has_audio: bool, first: int, last: int | None):
         self._form, self._pack = form, pack
         self._per_segment = max(1, round(form.segment_seconds * form.fps))
         self._has_audio = has_audio
         self._index = 0
-        self._first = first  # number of the first frame that is not in a segment yet
-        self._last = last  # number of the first frame that is not wanted
+        self._runs = [_Run(first)]
+        self._last = last
         self._chunks: list[Chunk] = []
         self._sound_end = 0
-        self._frames: list[Any] = []
         self.size: tuple[int, int] | None = None
 
     def add_sound(self, chunks: list[Chunk]) -> None:
@@ -35,12 +54,20 @@ class Cutter:
 
     def add_frames(self, frames: Iterator[Any]) -> None:
         """Takes frames as far as they are wanted."""
-        left = None if self._last is None else self._last - self._first - len(self._frames)
-        self._frames.extend(itertools.islice(frames, left))
+        run = self._runs[-1]
+        left = None if self._last is None else max(0, self._last - run.next())
+        run.frames.extend(itertools.islice(frames, left))
+
+    def restart(self, first: int) -> None:
+        """Ends a segment; the next frame has another number than the one that follows."""
+        if self._runs[-1].frames:
+            self._runs.append(_Run(first))
+        else:
+            self._runs[-1].first = first
 
     def satisfied(self, time: float | None) -> bool:
         """Whether all frames that are wanted are there, and their sound."""
-        if self._last is None or self._first + len(self._frames) < self._last:
+        if self._last is None or self._runs[-1].next() < self._last:
             return False
         end = self._last / self._form.fps
         heard = not self._has_audio or self._sound_end >= self._sample(self._last)
@@ -48,11 +75,11 @@ class Cutter:
 
     def any_frames(self) -> bool:
         """Whether the video has any frame."""
-        return self._index > 0 or bool(self._frames)
+        return self._index > 0 or bool(self._runs[0].frames)
 
     def seconds(self) -> float:
         """Where the video ends so far."""
-        return (self._first + len(self._frames)) / self._form.fps
+        return self._runs[-1].next() / self._form.fps
 
     def sound_seconds(self) -> float:
         """Where the sound ends so far."""
@@ -60,27 +87,37 @@ class Cutter:
 
     def complete(self) -> Iterator[Segment]:
         """Segments that nothing can be added to any more."""
-        # A full segment waits for a second more of video: a shorter rest would belong to it.
-        while len(self._frames) >= self._per_segment + max(self._form.fps, 1):
-            end = self._sample(self._first + self._per_segment)
-            waited = (len(self._frames) - self._per_segment) / self._form.fps
+        while count := self._whole():
+            run = self._runs[0]
+            end = self._sample(run.first + count)
+            waited = (sum(len(r.frames) for r in self._runs) - count) / self._form.fps
             # Sound may lag behind pictures in a file, or end before them.
             if self._has_audio and self._sound_end < end and waited < PATIENCE:
                 return
-            yield self._cut(self._per_segment)
+            yield self._cut(count)
 
     def rest(self) -> Iterator[Segment]:
         """Everything left."""
-        while self._frames:
-            left = len(self._frames) - self._per_segment
-            yield self._cut(self._per_segment if left >= self._form.fps else len(self._frames))
+        self._runs.append(_Run(self._runs[-1].next()))
+        while count := self._whole():
+            yield self._cut(count)
+
+    def _whole(self) -> int:
+        """How many frames the next segment has; 0: it is not clear yet."""
+        run = self._runs[0]
+        left = len(run.frames) - self._per_segment
+        # A full segment waits for a second more of video: a shorter rest belongs to it.
+        if left >= max(self._form.fps, 1):
+            return self._per_segment
+        return len(run.frames) if len(self._runs) > 1 else 0
 
     def _sample(self, frame: int) -> int:
         return round(frame / self._form.fps * self._form.audio_rate)
 
     def _cut(self, count: int) -> Segment:
-        frames, self._frames = self._frames[:count], self._frames[count:]
-        first, last = self._first, self._first + count
+        run = self._runs[0]
+        frames, run.frames = run.frames[:count], run.frames[count:]
+        first, last = run.first, run.first + count
         height, width = self.size or (0, 0)
         audio = self._take_sound(self._sample(first), self._sample(last))
         segment = Segment(
@@ -93,7 +130,9 @@ class Cutter:
             has_audio=audio is not None,
             **self._pack(frames, audio),
         )
-        self._index, self._first = self._index + 1, last
+        self._index, run.first = self._index + 1, last
+        if not run.frames and len(self._runs) > 1:
+            self._runs.pop(0)
         return segment
 
     def _take_sound(self, start: int, end: int) -> np.ndarray | None:

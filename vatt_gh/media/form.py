@@ -43,6 +43,10 @@ class Form:
         "jpeg: fastest to read; mp4: H.264 and FLAC, about a quarter of the size; "
         "index: paths and times alone, the originals are decoded when they are read",
     )
+    longest_gap: float = _setting(
+        10.0, "seconds without a picture, or without any sound in sound alone, that end a segment"
+    )
+    damaged_share: float = _setting(0.01, "of a stream's packets that may be damaged")
 
 
 class Span(NamedTuple):

@@ -1,5 +1,6 @@
 """Source frames to frames at a constant rate: upright, of square pixels, of one size."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
@@ -49,6 +50,8 @@ def from_jpeg(image: bytes) -> np.ndarray:
 class Scaler:
     """Scales frames of one video; all come out in the size that the first one asks for.
 
+    A frame of another shape keeps it: what it does not fill is black.
+
     Args:
         short_side: pixels of the shorter side.
         pixel_aspect: width by height of a source pixel.
@@ -58,18 +61,24 @@ class Scaler:
         self._short, self._aspect = short_side, pixel_aspect
         # One for all frames: it keeps the scaler, which takes longer to set up than to run.
         self._reformatter = VideoReformatter()
-        self._size: tuple[int, int] | None = None
+        self._size: tuple[int, int] | None = None  # width and height that come out
+        self._source = (0, 0)  # of the first frame
         self._turns = 0
 
     def planes(self, frame: av.VideoFrame) -> Planes:
         """A frame as planes, which costs a third of what RGB does."""
         scaled = self._scaled(frame, "yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
-        return Planes(*(self._upright(pixels_of(plane, 1)) for plane in scaled.planes))
+        width, height = self._fix(frame)
+        colours = ((height + 1) // 2, (width + 1) // 2), 128, 1
+        frames = ((height, width), 0, 2), colours, colours
+        parts = zip(scaled.planes, frames, strict=True)
+        return Planes(*(self._upright(_framed(pixels_of(p, 1), *rest)) for p, rest in parts))
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """A frame as [H, W, 3] uint8."""
         (plane,) = self._scaled(frame, "rgb24").planes
-        return self._upright(pixels_of(plane, 3))
+        width, height = self._fix(frame)
+        return self._upright(_framed(pixels_of(plane, 3), (height, width), 0, 2))
 
     def size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Height and width of what comes out."""
@@ -82,18 +91,35 @@ class Scaler:
             scale = self._short / min(wide, height)
             size = [max(self._short, round(side * scale / 2) * 2) for side in (wide, height)]
             size[0 if wide <= height else 1] = self._short
-            self._size = (size[0], size[1])
+            self._size, self._source = (size[0], size[1]), (frame.width, frame.height)
             # numpy turns counterclockwise, as the angle of a frame does.
             self._turns = round(frame.rotation / 90) % 4
         return self._size
 
     def _scaled(self, frame: av.VideoFrame, pixel_format: str, **colours: str) -> av.VideoFrame:
+        size = self._fix(frame)
+        if (frame.width, frame.height) != self._source:
+            wide = frame.width * self._aspect
+            scale = min(size[0] / wide, size[1] / frame.height)
+            # Even, as half the resolution of colours asks.
+            size = tuple(max(2, int(side * scale / 2 + TINY) * 2) for side in (wide, frame.height))
         return self._reformatter.reformat(
-            frame, *self._fix(frame), pixel_format, interpolation="BILINEAR", threads=1, **colours
+            frame, *size, pixel_format, interpolation="BILINEAR", threads=1, **colours
         )
 
     def _upright(self, pixels: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.rot90(pixels, self._turns))
+
+
+def _framed(pixels: np.ndarray, shape: tuple[int, int], black: int, step: int) -> np.ndarray:
+    """Pixels [h, w, ...] in the middle of black ones [*shape, ...], at a multiple of `step`."""
+    if pixels.shape[:2] == shape:
+        return pixels
+    whole = np.full((*shape, *pixels.shape[2:]), black, np.uint8)
+    sizes = zip(shape, pixels.shape[:2], strict=True)
+    places = [(((full - part) // 2) // step * step, part) for full, part in sizes]
+    whole[tuple(slice(first, first + part) for first, part in places)] = pixels
+    return whole
 
 
 def pixels_of(plane: av.video.plane.VideoPlane, channels: int) -> np.ndarray:
@@ -152,29 +178,63 @@ class Sampler(Generic[Picture]):
         self._next = first
         self._shown: av.VideoFrame | None = None
         self._made: Picture | None = None
-        self._until = 0.0
+        self._since = self._until = 0.0  # when the shown frame begins; when all of them end
+
+    def time(self, frame: av.VideoFrame, zero: float) -> float:
+        """When a source frame is shown, in seconds of the video.
+
+        Args:
+            frame: decoded.
+            zero: the video's beginning in its own time stamps, in seconds.
+        """
+        return self._until if frame.time is None else frame.time - zero
+
+    def gap(self, time: float) -> float:
+        """Seconds from the frame that was taken last, or from the first picture wanted."""
+        if self._shown is None:  # reading begins at a key frame, which may be long before
+            return max(0.0, time - self._next / self._fps)
+        return time - self._since
+
+    def restart(self, time: float) -> int:
+        """Begins anew behind a gap.
+
+        Args:
+            time: when the next frame is shown, in seconds.
+
+        Returns:
+            The number of the first picture from there on.
+        """
+        self._shown, self._made = None, None
+        self._next = max(self._next, math.ceil((time - TINY) * self._fps))
+        return self._next
 
     def take(self, frame: av.VideoFrame, zero: float) -> Iterator[Picture]:
         """Takes the next source frame; gives out the pictures that are due before it is shown.
 
         Args:
             frame: decoded.
-            zero: the video's beginning in its own time stamps, in seconds.
+            zero: see `time`.
 
         Yields:
             Pictures in order.
         """
-        time = self._until if frame.time is None else frame.time - zero
+        time = self.time(frame, zero)
         duration = float((frame.duration or 0) * (frame.time_base or Fraction(0)))
         if self._shown is not None:  # what comes before the first frame shows the first frame
             yield from self._fill(time - TINY)
-        self._shown, self._made = frame, None
+        self._shown, self._made, self._since = frame, None, time
         self._until = max(self._until, time + (duration or 1.0 / self._fps))
 
-    def finish(self) -> Iterator[Picture]:
-        """Gives out the pictures up to the end of the last source frame."""
+    def finish(self, longest: float) -> Iterator[Picture]:
+        """Gives out the pictures up to the end of the last source frame.
+
+        Args:
+            longest: seconds that it may last; a frame that claims more was shown for a moment.
+        """
         if self._shown is not None:
-            yield from self._fill(self._until - 0.5 / self._fps)
+            claimed = self._until - self._since <= longest
+            until = self._until if claimed else self._since + 1.0 / self._fps
+            yield from self._fill(until - 0.5 / self._fps)
 
     def _fill(self, until: float) -> Iterator[Picture]:
         while self._next / self._fps < until:

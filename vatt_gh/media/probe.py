@@ -19,11 +19,13 @@ class Look:
         span: what is wanted of it.
         seconds: how long that is.
         has_audio: whether it has a sound stream.
+        remarks: what is known to be left out of it.
     """
 
     span: Span
     seconds: float
     has_audio: bool
+    remarks: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +64,11 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
             end = _end(file, path, form)
             if end <= span.start:
                 raise MediaError(path, f"has no frame at {span.start:.1f} s")
-            if span.end is None or span.end > end:
-                check_length(file, path, end)
-                return Look(span, end - span.start, file.audio is not None)
-            return Look(span, span.end - span.start, file.audio is not None)
+            stop, short = span.end, None
+            if stop is None or stop > end:
+                short, stop = check_length(file, path, end), end
+            remarks = tuple(remark for remark in (file.remark, short) if remark)
+            return Look(span, stop - span.start, file.audio is not None, remarks)
     except MediaError as error:
         return error
 

@@ -1,12 +1,15 @@
 """Sound at a constant rate with its place in time, what is wrong with it, and its lossless form."""
 
 import io
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 
 import av
 import numpy as np
 
+# Layouts whose channels have no place: FFmpeg mixes none of them, or guesses.
+_UNPLACED = re.compile(r"\d+ channels|ambisonic|.*\(")
 _GAP = 0.1  # s without sound that are kept; less is an inaccurate time stamp
 
 _LOUDEST = 4.0  # full scales; lossy codecs go a little above one, other data far above
@@ -21,10 +24,12 @@ class SoundCheck:
 
     Attributes:
         end: seconds of the video at which it ends.
+        damage: why too much of it is damaged, or None.
     """
 
     def __init__(self) -> None:
         self.end = 0.0
+        self.damage: str | None = None
         self._low, self._high = np.inf, -np.inf
         self._broken: str | None = None
 
@@ -43,11 +48,16 @@ class SoundCheck:
                 elif max(-low, high) > _LOUDEST:
                     self._broken = f"reaches {max(-low, high):.3g} times the loudest sound"
 
+    def constant(self) -> bool:
+        """Whether all of it has been the same value, or there was nothing."""
+        return not self._low < self._high
+
     def problem(self) -> str | None:
         """Why the sound cannot be used; None: it can."""
-        if self._broken is None and self._low == self._high:
+        if self._broken is None and self.constant():
             return "its sound is constant and was left out"
-        return self._broken and f"its sound {self._broken} and was left out"
+        broken = self._broken or self.damage
+        return broken and f"its sound {broken} and was left out"
 
     def remark(self, seconds: float) -> str | None:
         """What is worth knowing of a sound that can be used, beside a video of a length."""
@@ -63,13 +73,18 @@ _KINDS |= {"flt": np.float32, "dbl": np.float64}
 class Resampler:
     """Source audio frames to mono int16 at a constant rate.
 
+    A source may change its rate, its channels and its format at any frame. Channels that have no
+    places in a room, or too many for FFmpeg, are averaged.
+
     Args:
         rate: samples a second.
+        gaps: whether the file has time stamps, so that a gap in them is one.
     """
 
-    def __init__(self, rate: int):
-        self._rate = rate
+    def __init__(self, rate: int, gaps: bool = True):
+        self._rate, self._gaps = rate, gaps
         self._resampler: av.AudioResampler | None = None
+        self._source: tuple[str, str, int] | None = None
         self._place = 0
         self._until = 0.0
 
@@ -85,11 +100,16 @@ class Resampler:
         """
         out = []
         time = self._until if frame.time is None else frame.time - zero
-        if self._resampler is None or time > self._until + _GAP:
+        source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        gap = self._resampler is None or (self._gaps and time > self._until + _GAP)
+        if gap or source != self._source:
             out = self.finish()
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=self._rate)
-            self._place, self._until = round(time * self._rate), time
+            self._until = time if gap else self._until
+            self._place, self._source = round(self._until * self._rate), source
         self._until += frame.samples / frame.sample_rate
+        if _UNPLACED.match(frame.layout.name):
+            frame = _averaged(frame)
         frame.pts = None  # broken time stamps must not stop the resampler; order is enough
         return out + self._placed(self._resampler.resample(frame))
 
@@ -104,6 +124,21 @@ class Resampler:
             out.append((self._place, samples))
             self._place += len(samples)
         return out
+
+
+def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
+    """The mean of a frame's channels, as a frame of one."""
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    mean = values.mean(axis=0, dtype=np.float64, keepdims=True)
+    if values.dtype.kind != "f":
+        limits = np.iinfo(values.dtype)
+        middle = (limits.max + limits.min + 1) / 2
+        mean = (mean - middle) / (limits.max - middle + 1)
+    mono = av.AudioFrame.from_ndarray(mean.astype(np.float32), format="flt", layout="mono")
+    mono.sample_rate = frame.sample_rate
+    return mono
 
 
 def place(chunks: Iterable[Chunk], start: int, end: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +14,16 @@ import numpy as np
 from vatt_gh.media.cutting import Cutter
 from vatt_gh.media.files import AUDIO_SUFFIXES
 from vatt_gh.media.form import Form, MediaError, Segment, Span
-from vatt_gh.media.sound import Chunk, Resampler, SoundCheck, place, to_flac
+from vatt_gh.media.notes import Clock, Notes, decoded, reason_of
+from vatt_gh.media.opening import open_media, sound_stream
+from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
 
+_TOUCH = 0.01  # s
 _LEAD = 1.0  # s before a place where reading begins
 # Without an index their length and their places are guesses by FFmpeg.
 _GUESSED = {"mp3", "aac"}
+# Their time stamps are numbers of samples before, at the rate that the file begins with.
+_COUNTED = {*_GUESSED, "flac", "wav", "w64", "aiff", "ac3", "eac3", "amr"}
 
 
 class _Opened(NamedTuple):
@@ -31,13 +37,13 @@ def is_sound_file(path: Path | str) -> bool:
     return Path(path).suffix.lower() in AUDIO_SUFFIXES
 
 
-def sound_segments(path: Path, form: Form, check: SoundCheck, span: Span) -> Iterator[Segment]:
+def sound_segments(path: Path, form: Form, notes: Notes, span: Span) -> Iterator[Segment]:
     """Decodes a file, or a stretch of it, once, one segment in memory at a time.
 
     Args:
         path: of a file with an audio stream.
         form: how to store it.
-        check: shown all sound on the way.
+        notes: get what is found on the way.
         span: what of it is wanted, to the nearest frame that a video would have.
 
     Yields:
@@ -52,21 +58,22 @@ def sound_segments(path: Path, form: Form, check: SoundCheck, span: Span) -> Ite
         first = round(span.start * form.fps)
         last = None if span.end is None else max(first + 1, round(span.end * form.fps))
         cutter = Cutter(form, lambda _, audio: _packed(audio, form), True, first, last)
-        sound = Resampler(form.audio_rate)
-        errors: list[Exception] = []
-        for frame in _decoded_from(file, span.start, errors):
-            check.take(frame)
-            cutter.add_sound(sound.take(frame, file.zero))
+        sound = Resampler(form.audio_rate, file.container.format.name not in _COUNTED)
+        for frame in _decoded_from(file, span.start, notes):
+            notes.sound.take(frame)
+            ended = _add_sound(cutter, sound.take(frame, file.zero), form, notes)
             _add_places(cutter, math.floor(cutter.sound_seconds() * form.fps), form)
             yield from cutter.complete()
-            if cutter.satisfied(None):
+            if ended or cutter.satisfied(None):
                 break
         else:
             cutter.add_sound(sound.finish())
-            # A thousandth of a frame is rounding, more is sound that needs a place.
-            _add_places(cutter, math.ceil(cutter.sound_seconds() * form.fps - 1e-3), form)
-            _check_end(file, path, cutter, errors, span)
-        check.end = cutter.sound_seconds()
+            _add_last_places(cutter, form)
+            _check_end(file, path, cutter, notes)
+        damage = notes.damage("audio", form.damaged_share)
+        if damage or not cutter.any_frames():
+            raise MediaError(path, damage or "holds no sound")
+        notes.sound.end = cutter.sound_seconds()
         yield from cutter.rest()
 
 
@@ -86,8 +93,8 @@ def sound_window(path: Path, form: Form, samples: range) -> np.ndarray:
     """
     chunks: list[Chunk] = []
     with _opened(path) as file:
-        sound = Resampler(form.audio_rate)
-        for frame in _decoded_from(file, samples.start / form.audio_rate, []):
+        sound = Resampler(form.audio_rate, file.container.format.name not in _COUNTED)
+        for frame in _decoded_from(file, samples.start / form.audio_rate, Notes()):
             chunks += sound.take(frame, file.zero)
             # Without an index all of the file goes by.
             chunks = [(p, s) for p, s in chunks if p + len(s) > samples.start]
@@ -124,26 +131,49 @@ def sound_seconds(path: Path) -> float:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[_Opened]:
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
-            if not container.streams.audio:
-                raise MediaError(path, "has no audio stream")
-            stream = container.streams.audio[0]
+        with open_media(path) as container:
+            stream, remark = sound_stream(container, path)
+            if stream is None:
+                raise MediaError(path, remark or "has no audio stream")
             stream.codec_context.thread_count = 1  # builds run one process a core
             yield _Opened(container, stream, float((stream.start_time or 0) * stream.time_base))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(path, f"cannot be decoded: {error}") from error
+        raise MediaError(path, f"cannot be decoded: {reason_of(error)}") from error
 
 
-def _decoded_from(file: _Opened, seconds: float, errors: list[Exception]) -> Iterator[Any]:
+def _decoded_from(file: _Opened, seconds: float, notes: Notes) -> Iterator[Any]:
     if seconds > _LEAD and file.container.format.name not in _GUESSED:
         target = seconds - _LEAD + file.zero
         with contextlib.suppress(av.FFmpegError):
             file.container.seek(int(target / file.stream.time_base), stream=file.stream)
+    until = -math.inf
     for packet in file.container.demux(file.stream):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError as error:
-            errors.append(error)
+        for frame in decoded(packet, notes):
+            # FFmpeg 8 repeats parts of a FLAC file that follows another one in the same file.
+            if file.container.format.name == "flac":
+                if frame.time is None or frame.time < until - _TOUCH:
+                    reason = "holds several FLAC files; those behind the first one were left out"
+                    notes.remarks.append(reason)
+                    return
+                until = frame.time + frame.samples / frame.sample_rate
+            yield frame
+
+
+def _add_sound(cutter: Cutter, chunks: list[Chunk], form: Form, notes: Notes) -> bool:
+    """Adds sound, segments ending at gaps; whether nothing that follows can be placed."""
+    for chunk in chunks:
+        time, until = chunk[0] / form.audio_rate, cutter.sound_seconds()
+        # Reading begins before what is wanted.
+        gap = time - until if until else max(0.0, time - cutter.seconds())
+        clock = Clock("sound", gap, time, form.longest_gap)
+        if clock.remark:
+            notes.remarks.append(clock.remark)
+            _add_last_places(cutter, form)
+            if clock.ends:
+                return True
+            cutter.restart(math.ceil(time * form.fps))
+        cutter.add_sound([chunk])
+    return False
 
 
 def _packed(audio: np.ndarray | None, form: Form) -> dict[str, Any]:
@@ -160,19 +190,56 @@ def _add_places(cutter: Cutter, until: int, form: Form) -> None:
     cutter.add_frames(itertools.repeat(None, max(0, count)))
 
 
+def _add_last_places(cutter: Cutter, form: Form) -> None:
+    # A thousandth of a frame is rounding, more is sound that needs a place.
+    _add_places(cutter, math.ceil(cutter.sound_seconds() * form.fps - 1e-3), form)
+
+
 def _duration(file: _Opened) -> float:
     return float((file.container.duration or 0) / av.time_base)
 
 
-def _check_end(
-    file: _Opened, path: Path, cutter: Cutter, errors: list[Exception], span: Span
-) -> None:
+def _check_end(file: _Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
+    """Refuses a file that ended where no whole file does."""
+    seconds = cutter.sound_seconds()
     if not cutter.any_frames():
-        reason = "holds no sound" if span.start == 0 else f"has no sound at {span.start:.1f} s"
-        raise MediaError(path, f"cannot be decoded: {errors[0]}" if errors else reason)
-    guessed = file.container.format.name in _GUESSED
-    promised, seconds = 0.0 if guessed else _duration(file), cutter.sound_seconds()
-    if promised > seconds + 2.0 and seconds < 0.9 * promised:
+        begin = cutter.seconds()
+        reason = "holds no sound" if begin == 0 else f"has no sound at {begin:.1f} s"
+        raise MediaError(path, notes.error or reason)
+    promised = 0.0 if file.container.format.name in _GUESSED else _duration(file)
+    if _is_short(seconds, promised):
         raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
-    if errors:
-        raise MediaError(path, f"is damaged: {len(errors)} packets cannot be decoded")
+    promised = riff_seconds(path) or 0.0
+    if _is_short(seconds, promised):
+        notes.remarks.append(f"has {seconds:.1f} of the {promised:.1f} s that its header promises")
+
+
+def _is_short(seconds: float, promised: float) -> bool:
+    return promised > seconds + 2.0 and seconds < 0.9 * promised
+
+
+def riff_seconds(path: Path) -> float | None:
+    """How long a WAV file claims to be, which FFmpeg does not tell where it is cut off.
+
+    Args:
+        path: a file.
+
+    Returns:
+        Seconds; None: it is no WAV file, or does not say.
+    """
+    with path.open("rb") as file:
+        name, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        rate = 0
+        while (name, form) == (b"RIFF", b"WAVE"):
+            chunk, size = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
+            if chunk == b"fmt ":
+                rate = int.from_bytes(file.read(size)[8:12], "little")  # bytes a second
+            elif chunk == b"data":
+                # A recorder that never came to its end leaves 0 or the largest number.
+                return size / rate if rate and 0 < size < 0xFFFFFFFF - 64 else None
+            elif not chunk.strip(b"\0"):
+                return None
+            else:
+                file.seek(size, 1)
+            file.seek(size % 2, 1)
+    return None

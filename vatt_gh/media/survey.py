@@ -101,7 +101,8 @@ def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run)
     for one in usable:
         said, left_out = library.said_in(one.video, one.found.seconds)
         besides += _besides(said, one, form)
-        skipped += left_out
+        path, remarks = str(one.path), one.found.remarks
+        skipped += [{"path": path, "id": one.video, "reason": why} for why in remarks] + left_out
         captioned -= one.video in library.captions and not said
     stored = build_seconds = None
     if trials:

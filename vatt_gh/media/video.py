@@ -11,8 +11,10 @@ import numpy as np
 from vatt_gh.media.cutting import PATIENCE, Cutter
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
 from vatt_gh.media.mp4 import to_mp4
+from vatt_gh.media.notes import Clock, Notes, decoded, reason_of
+from vatt_gh.media.opening import open_media, picture_stream, promised_seconds, sound_stream
 from vatt_gh.media.pictures import AviPlaces, Planes, Sampler, Scaler
-from vatt_gh.media.sound import Chunk, Resampler, SoundCheck, place, to_flac
+from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
 from vatt_gh.media.sound_file import is_sound_file, sound_segments, sound_window
 
 _LEAD = 1.0  # s before a window where reading begins: sound may lie before its pictures
@@ -23,9 +25,10 @@ class Opened(NamedTuple):
 
     Attributes:
         container: of PyAV.
-        video, audio: its first streams; audio: None where there is no sound.
+        video, audio: the streams that are read; audio: None where there is no sound.
         zero: when the earlier of them begins, in seconds of its time stamps, where players start.
         scaler: of its frames.
+        remark: what is to be said of its sound stream, or None.
     """
 
     container: av.container.InputContainer
@@ -33,6 +36,7 @@ class Opened(NamedTuple):
     audio: av.audio.stream.AudioStream | None
     zero: float
     scaler: Scaler
+    remark: str | None
 
     def streams(self) -> list[av.stream.Stream]:
         """Those that are read."""
@@ -43,11 +47,9 @@ class Opened(NamedTuple):
 def opened(path: Path | str, form: Form) -> Iterator[Opened]:
     """Opens a file with a video stream; what goes wrong with it meanwhile is a MediaError."""
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
-            if not container.streams.video:
-                raise MediaError(path, "has no video stream")
-            video = container.streams.video[0]
-            audio = next(iter(container.streams.audio), None)
+        with open_media(path) as container:
+            video = picture_stream(container, path)
+            audio, remark = sound_stream(container, path)
             streams = [s for s in (video, audio) if s is not None]
             for stream in streams:
                 stream.codec_context.thread_count = 1  # builds run one process a core
@@ -55,25 +57,25 @@ def opened(path: Path | str, form: Form) -> Iterator[Opened]:
                 float(s.start_time * s.time_base) for s in streams if s.start_time is not None
             ]
             scaler = Scaler(form.short_side, float(video.sample_aspect_ratio or 1))
-            yield Opened(container, video, audio, float(min(begins, default=0)), scaler)
+            yield Opened(container, video, audio, float(min(begins, default=0)), scaler, remark)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(path, f"cannot be decoded: {error}") from error
+        raise MediaError(path, f"cannot be decoded: {reason_of(error)}") from error
 
 
 def read_segments(
-    path: Path | str, form: Form, check: SoundCheck | None = None, span: Span = WHOLE
+    path: Path | str, form: Form, notes: Notes | None = None, span: Span = WHOLE
 ) -> Iterator[Segment]:
     """Decodes a file, or a stretch of it, once, one segment in memory at a time.
 
     Variable frame rates become constant: frame k is the last source frame shown at its time.
     Frames are upright, of square pixels. A rest of less than a second at the end belongs to the
-    segment before it. A file of sound alone, by its suffix, gives what
-    vatt_gh.media.sound_file.sound_segments does.
+    segment before it. A gap without pictures ends a segment: nothing is written of it. A file of
+    sound alone, by its suffix, gives what vatt_gh.media.sound_file.sound_segments does.
 
     Args:
         path: of a file with a video stream, or of sound alone.
         form: how to store it.
-        check: shown all sound on the way.
+        notes: get what is found on the way.
         span: what of it is wanted, to the nearest frame.
 
     Yields:
@@ -83,12 +85,12 @@ def read_segments(
         MediaError: the file is empty, truncated, no media, has no video stream, or ends before
             the span begins.
     """
-    check = check or SoundCheck()
+    notes = notes or Notes()
     if is_sound_file(path):
-        yield from sound_segments(Path(path), form, check, span)
+        yield from sound_segments(Path(path), form, notes, span)
         return
     with opened(path, form) as file:
-        yield from _segments(file, form, Path(path), check, span)
+        yield from _segments(file, form, Path(path), notes, span)
 
 
 def read_window(
@@ -119,7 +121,7 @@ def read_window(
         begin = min(frames.start / form.fps, samples.start / form.audio_rate)
         end = max(frames.stop / form.fps, samples.stop / form.audio_rate)
         silent = file.audio is None or not samples
-        for frame in _decoded_from(file, begin, []):
+        for frame in _decoded_from(file, begin, Notes()):
             if not isinstance(frame, av.VideoFrame):
                 chunks += sound.take(frame, file.zero)
             elif len(pictures) < len(frames):
@@ -128,14 +130,14 @@ def read_window(
             late = frame.time is not None and frame.time - file.zero > end + PATIENCE
             if len(pictures) >= len(frames) and (heard or late):
                 break
-        pictures.extend(sampler.finish() if len(pictures) < len(frames) else ())
+        pictures.extend(sampler.finish(form.longest_gap) if len(pictures) < len(frames) else ())
         if not pictures:
             raise MediaError(path, f"has no frame at {frames.start / form.fps:.1f} s")
         chunks += sound.finish()
         return pictures[: len(frames)], place(chunks, samples.start, samples.stop)
 
 
-def _decoded_from(file: Opened, seconds: float, errors: list[Exception]) -> Iterator[Any]:
+def _decoded_from(file: Opened, seconds: float, notes: Notes) -> Iterator[Any]:
     """Decoded frames from a key frame before a time on; from the beginning without an index."""
     target = max(0.0, seconds - _LEAD) + file.zero
     places = AviPlaces() if file.container.format.name == "avi" else None
@@ -147,40 +149,44 @@ def _decoded_from(file: Opened, seconds: float, errors: list[Exception]) -> Iter
     for packet in file.container.demux(file.streams()):
         if places is not None and packet.stream is file.video:
             places.take(packet)
-        try:
-            for frame in packet.decode():
-                if places is not None and isinstance(frame, av.VideoFrame):
-                    places.correct(frame)
-                yield frame
-        except av.error.InvalidDataError as error:
-            errors.append(error)
+        for frame in decoded(packet, notes):
+            if places is not None and isinstance(frame, av.VideoFrame):
+                places.correct(frame)
+            yield frame
 
 
-def _segments(
-    file: Opened, form: Form, path: Path, check: SoundCheck, span: Span
-) -> Iterator[Segment]:
+def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) -> Iterator[Segment]:
     first = round(span.start * form.fps)
     last = None if span.end is None else max(first + 1, round(span.end * form.fps))
     make, pack = _storage(file.scaler, form)
     cutter = Cutter(form, pack, file.audio is not None, first, last)
     sampler, sound = Sampler(form.fps, make, first), Resampler(form.audio_rate)
-    errors: list[Exception] = []
-    for frame in _decoded_from(file, span.start, errors):
+    notes.remarks += [] if file.remark is None else [file.remark]
+    for frame in _decoded_from(file, span.start, notes):
         if isinstance(frame, av.VideoFrame):
+            time = sampler.time(frame, file.zero)
+            clock = Clock("picture", sampler.gap(time), time, form.longest_gap)
+            if clock.remark:
+                notes.remarks.append(clock.remark)
+                cutter.add_frames(sampler.finish(form.longest_gap))
+                if clock.ends:
+                    break
+                cutter.restart(sampler.restart(time))
             cutter.size = cutter.size or file.scaler.size(frame)
             cutter.add_frames(sampler.take(frame, file.zero))
         else:
-            check.take(frame)
+            notes.sound.take(frame)
             cutter.add_sound(sound.take(frame, file.zero))
         yield from cutter.complete()
         time = None if frame.time is None else frame.time - file.zero
         if cutter.satisfied(time):
             break
     else:
-        cutter.add_frames(sampler.finish())
-        _check_end(file, path, cutter, errors, span)
+        cutter.add_frames(sampler.finish(form.longest_gap))
+        _check_end(file, path, cutter, notes)
+    _check_damage(path, cutter, notes, form)
     cutter.add_sound(sound.finish())
-    check.end = cutter.sound_seconds()
+    notes.sound.end = cutter.sound_seconds()
     yield from cutter.rest()
 
 
@@ -204,32 +210,68 @@ def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
     }[form.storage]
 
 
-def _check_end(
-    file: Opened,
-    path: Path,
-    cutter: Cutter,
-    errors: list[Exception],
-    span: Span,
-) -> None:
-    """Refuses a file that ended, where it ended as no whole file does."""
+def _check_damage(path: Path, cutter: Cutter, notes: Notes, form: Form) -> None:
+    """Refuses pictures of which too much is damaged, or none is there; marks such sound."""
+    damage = notes.damage("video", form.damaged_share)
+    if damage or not cutter.any_frames():
+        raise MediaError(path, damage or "holds no frame")
+    notes.sound.damage = notes.damage("audio", form.damaged_share)
+
+
+def _check_end(file: Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
+    """Refuses a file that ended where no whole file does."""
     if not cutter.any_frames():
-        reason = "holds no frame" if span.start == 0 else f"has no frame at {span.start:.1f} s"
-        raise MediaError(path, f"cannot be decoded: {errors[0]}" if errors else reason)
-    if errors and span == WHOLE:
-        raise MediaError(path, f"is damaged: {len(errors)} packets cannot be decoded")
-    check_length(file, path, cutter.seconds())
+        begin = cutter.seconds()
+        reason = "holds no frame" if begin == 0 else f"has no frame at {begin:.1f} s"
+        raise MediaError(path, notes.error or reason)
+    remark = check_length(file, path, cutter.seconds())
+    notes.remarks += [] if remark is None else [remark]
 
 
-def check_length(file: Opened, path: Path, seconds: float) -> None:
+def check_length(file: Opened, path: Path, seconds: float) -> str | None:
     """Refuses a file whose pictures end long before its header says.
 
     A truncated file often decodes without complaint: its header promises more.
+
+    Args:
+        file: opened.
+        path: its path.
+        seconds: where its pictures end.
+
+    Returns:
+        What is to be said of pictures that end before another stream does, or None.
+
+    Raises:
+        MediaError: the file is truncated.
     """
     container, video = file.container, file.video
-    promised = float(container.duration / av.time_base) if container.duration else 0.0
+    whole = float(container.duration / av.time_base) if container.duration else 0.0
+    promised = promised_seconds(video)
     if container.format.name == "avi" and video.average_rate:
         # FFmpeg shortens its duration with the file; its number of frames stays.
-        promised = max(promised, float(video.frames / video.average_rate))
-    promised -= max(0.0, file.zero)  # headers count from 0, wherever the streams begin
-    if promised > seconds + 2.0 and seconds < 0.9 * promised:
-        raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
+        promised = max(promised or 0.0, float(video.frames / video.average_rate))
+    # Headers count from 0, wherever the streams begin.
+    whole, promised = (x and x - max(0.0, file.zero) for x in (whole, promised))
+    if _is_short(seconds, promised or 0.0) or (
+        promised is None and _is_short(seconds, whole) and not _has_end(container, whole)
+    ):
+        limit = promised or whole
+        raise MediaError(path, f"is truncated: {seconds:.1f} of {limit:.1f} s can be decoded")
+    if _is_short(seconds, whole):
+        return f"its pictures end after {seconds:.1f} of {whole:.1f} s; then nothing is taken"
+    return None
+
+
+def _is_short(seconds: float, promised: float) -> bool:
+    return promised > seconds + 2.0 and seconds < 0.9 * promised
+
+
+def _has_end(container: av.container.InputContainer, seconds: float) -> bool:
+    """Whether any stream has something near the end that a file claims."""
+    container.seek(int((seconds - 1.0) * av.time_base))
+    begin = (container.start_time or 0) / av.time_base
+    return any(
+        not _is_short(float((p.pts + (p.duration or 0)) * p.time_base) - begin, seconds)
+        for p in container.demux()
+        if p.pts is not None and p.size
+    )

@@ -25,6 +25,7 @@ from vatt_gh.media.files import (
     stem,
 )
 from vatt_gh.media.names import video_id
+from vatt_gh.media.opening import open_media
 
 LAYOUT = """
     MANUAL_DIR/
@@ -186,7 +187,7 @@ def _times(found: Found, segment: Segment) -> tuple[float | None, float | None]:
 def _seconds(path: str) -> float | None:
     """The duration that a file claims; None where it claims none or cannot be opened."""
     try:
-        with av.open(path) as container:
+        with open_media(path) as container:
             return None if container.duration is None else container.duration / av.time_base
     except (av.FFmpegError, OSError):  # who reads the clip will say what is wrong
         return None
