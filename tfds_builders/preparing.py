@@ -22,6 +22,7 @@ from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
 from tfds_builders.sets import SETS
 from tfds_builders.youtube8m import Youtube8m
+from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED, write_index
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
@@ -217,7 +218,7 @@ def _check_room(needed: int, data_dir: Path) -> None:
 
 
 def _check_same(version_dir: Path, settings: dict[str, Any]) -> None:
-    info = tfds.builder_from_directory(str(version_dir)).info
+    info = open_built(version_dir)
     # Records from before a setting are what its default makes, except in files that are odd.
     before = {field.name: field.default for field in dataclasses.fields(Form)}
     stored = before | info.metadata | {"version": str(info.version)}

@@ -210,6 +210,8 @@ def _data() -> ConfigDict:
             # The windows of one epoch are drawn once, and kept decoded beside the records for all
             # epochs and runs; for small data sets.
             "keep_windows": False,
+            # Of the records that are read, how many may be damaged or gone before the run ends
+            "unreadable_share": 0.1,
             "parallel_reads": 16,  # windows decoded at a time
             "prefetch": 2,  # batches ready on the devices
         }

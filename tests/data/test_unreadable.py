@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import streams
 
 from vatt_gh import batch as names
-from vatt_gh.data import storage as storage_module
 from vatt_gh.data.pipeline import captioned_clips
 from vatt_gh.data.records import open_source
+from vatt_gh.data.storage import _of_original
+from vatt_gh.data.unreadable import Unreadable
+from vatt_gh.errors import UserError
 
 
 def batches(source, clock, config, count):
@@ -84,9 +87,65 @@ def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, dam
     assert {video for batch in clips for video in batch[names.VIDEO_ID]} == {b"silent"}
 
 
-def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(storage_module, "_HOPELESS", 3)
+def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path):
     (tmp_path / "videos").mkdir()  # as where a disk is not mounted
-    source = open_source(clock.others["index"].directories, str(tmp_path))
-    with pytest.raises(Exception, match="None of the first 3 originals can be read"):
+    source = open_source(clock.others["index"].directories, str(tmp_path), unreadable_share=0.5)
+    with pytest.raises(Exception, match="records that were read are damaged or gone"):
         batches(source, clock, clock_config, 3)
+
+
+def test_a_record_of_somebody_else_reads_no_file_outside(clock, tmp_path, monkeypatch):
+    secret = tmp_path / "secret.mkv"
+    shutil.copy(clock.manual_dir / "videos" / "whole.mkv", secret)
+    folder = tmp_path / "manual"
+    (folder / "videos").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    for name in ("../secret.mkv", str(secret), "videos/../../secret.mkv", "http://localhost/a.mkv"):
+        for manual_dir in (folder, Path()):
+            unreadable = Unreadable()
+            form = clock.others["index"].form
+            decode = _of_original(form, Path(manual_dir), unreadable)
+            wanted = np.arange(3)[None], np.arange(30)[None], np.array([[0, 0, 8, 8]])
+            pictures, sound, there = decode(
+                name.encode(), np.float32(0), True, *wanted, np.array([False]), np.array([8, 8])
+            )
+            assert not there
+            assert not pictures.any()
+            assert not sound.any()
+            assert len(unreadable) == 1
+
+
+@pytest.mark.parametrize("storage", ["jpeg", "mp4"])
+def test_that_every_record_is_damaged_ends_the_run(clock, clock_config, tmp_path, storage):
+    whole = clock.source if storage == "jpeg" else clock.others[storage]
+    folder = tmp_path / "copy"
+    shutil.copytree(whole.directories[0], folder)
+    (shard,) = folder.glob("*.tfrecord-*")
+    data = bytearray(shard.read_bytes())
+    for offset, length in zip(whole.shards.offset, whole.shards.length, strict=True):
+        data[int(offset) + int(length) // 2] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(Exception, match="records that were read are damaged or gone"):
+        batches(open_source([folder], unreadable_share=0.1), clock, clock_config, 6)
+
+
+def test_how_much_may_be_damaged(capsys):
+    def ends(count, share, fails):
+        unreadable = Unreadable(count, share)
+        for number, fail in enumerate(fails):
+            unreadable.read()
+            if fail:
+                try:
+                    unreadable.add("file", f"record {number}", number)
+                except UserError as error:
+                    assert error.where == "file"
+                    return number
+        return None
+
+    every_tenth = [k % 10 == 9 for k in range(1000)]
+    assert ends(1000, 0.1, every_tenth) is None
+    assert ends(1000, 0.05, every_tenth) == 79  # the eighth
+    assert ends(1000, 0.1, [True] * 100) == 7
+    assert ends(3, 0.1, [True, False, True, False]) is None  # a few of a few
+    assert ends(3, 0.1, [True, True, True]) == 2
+    assert ends(1000, 1.0, [True] * 100) is None

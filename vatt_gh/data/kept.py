@@ -18,7 +18,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
-from vatt_gh.data.records import Source
+from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import FULL_SCALE, training_windows
 from vatt_gh.errors import UserError
@@ -149,7 +149,7 @@ def _drawn(
 
     records = tf.data.Dataset.range(source.count)
     windows = records.map(draw, num_parallel_calls=data.parallel_reads, deterministic=True)
-    yield from windows.prefetch(2).as_numpy_iterator()
+    yield from read_on(windows.prefetch(2), [source])
 
 
 def _check_room(folder: Path, count: int, data: ConfigDict) -> None:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.data.kept import KeptWindows, kept_windows
-from vatt_gh.data.records import Source
+from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.sampling import shuffled, stored_span
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import draw_colour
@@ -70,7 +70,7 @@ def training_batches(
 
     samples = places.map(sample, num_parallel_calls=config.data.parallel_reads, deterministic=True)
     batches = samples.batch(local, drop_remainder=True).prefetch(2)
-    for step, arrays in enumerate(batches.as_numpy_iterator(), position // global_batch):
+    for step, arrays in enumerate(read_on(batches, sources), position // global_batch):
         if kept:
             arrays = _fetched(kept, arrays, step * global_batch + host * local)
         yield split_host(arrays)
@@ -174,7 +174,7 @@ def captioned_clips(
     clips = tf.data.Dataset.range(source.count).flat_map(clips_of)
     clips = clips.filter(lambda clip: clip[names.VIDEO_MASK])  # nothing is judged that is not seen
     clips = clips.take(max(config.eval.max_clips, config.eval.probe_clips))
-    yield from clips.batch(config.eval.batch_size).prefetch(2).as_numpy_iterator()
+    yield from read_on(clips.batch(config.eval.batch_size).prefetch(2), [source])
 
 
 def _windows(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.media.tfrecord import CHECKSUM, HEADER
 
 INDEX_FILE = "records.index.npz"
+_ARRAYS = ("names", "sizes", "shard", "offset", "length")
 # What a finished version of a TFDS configuration holds, beside which there may be unfinished ones:
 # TFDS writes all of it into a folder "incomplete..." and renames that last.
 FINISHED = "[0-9]*/dataset_info.json"
@@ -70,13 +72,22 @@ def load_index(version_dir: Path) -> RecordIndex:
         The index.
 
     Raises:
-        UserError: a shard is missing or has another size than when it was indexed.
+        UserError: the index is damaged; a shard is missing or has another size than when it was
+            indexed.
     """
     path = Path(version_dir) / INDEX_FILE
     if not path.exists():
         return write_index(version_dir)
-    with np.load(path) as stored:
-        arrays = dict(stored)
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            arrays = {name: stored[name] for name in _ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"The index of the records cannot be read: {error}",
+            where=path,
+            expected="the file as the build wrote it",
+            todo="delete it: it is made anew from the shards",
+        ) from error
     files = [Path(version_dir) / str(name) for name in arrays["names"]]
     for file, size in zip(files, arrays["sizes"], strict=True):
         actual = file.stat().st_size if file.exists() else None

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import RecordIndex, load_index
 from vatt_gh.data.shards import Shards
 from vatt_gh.data.storage import STORED, Windows, windows_reader
@@ -90,13 +91,41 @@ class Source:
         return {**kept, "record": record}
 
 
-def open_source(directories: Sequence[Path], manual_dir: str = "", split: str = "train") -> Source:
+def read_on(dataset: tf.data.Dataset, sources: Sequence[Source]) -> Iterator[dict[str, np.ndarray]]:
+    """The elements of a data set, as numpy arrays.
+
+    Args:
+        dataset: of elements.
+        sources: that it reads.
+
+    Yields:
+        Elements.
+
+    Raises:
+        UserError: too much of a source cannot be read; TensorFlow would raise an error of its own.
+    """
+    try:
+        yield from dataset.as_numpy_iterator()
+    except tf.errors.OpError:
+        for source in sources:
+            if source.unreadable.error is not None:
+                raise source.unreadable.error from None
+        raise
+
+
+def open_source(
+    directories: Sequence[Path],
+    manual_dir: str = "",
+    split: str = "train",
+    unreadable_share: float = 1.0,
+) -> Source:
     """Opens a built data set.
 
     Args:
         directories: of its parts; each holds dataset_info.json and shards.
         manual_dir: where the originals are that storage 'index' reads; "": where they were.
         split: official name of the one that is wanted.
+        unreadable_share: of the records that are read that may be damaged.
 
     Returns:
         The source.
@@ -105,7 +134,7 @@ def open_source(directories: Sequence[Path], manual_dir: str = "", split: str = 
         UserError: shards do not fit their index, there is no record or no such split, or records
             are of another version.
     """
-    infos = [tfds.builder_from_directory(str(directory)).info for directory in directories]
+    infos = [open_built(directory) for directory in directories]
     metadata = infos[0].metadata
     if "class_names" not in metadata:
         raise UserError(
@@ -131,7 +160,7 @@ def open_source(directories: Sequence[Path], manual_dir: str = "", split: str = 
         offset=np.concatenate([index.offset for index in indexes]),
         length=np.concatenate([index.length for index in indexes]),
         blank=infos[0].features.serialize_example(_blank(form.storage)),
-        unreadable=Unreadable(),
+        unreadable=Unreadable(sum(map(len, numbers)), unreadable_share),
     )
     recent = functools.lru_cache(_RECENT)(shards.read)
     originals = Path(manual_dir or metadata["manual_dir"])

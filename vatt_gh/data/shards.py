@@ -34,8 +34,9 @@ class Shards:
         """The bytes of a record; of one whose checksum does not fit, those of a blank one.
 
         Raises:
-            UserError: the shard is shorter than when its index was made.
+            UserError: the shard is shorter than when its index was made; too much is damaged.
         """
+        self.unreadable.read()
         path = self.files[self.shard[record]]
         length, offset = int(self.length[record]), int(self.offset[record])
         with open(path, "rb", buffering=0) as file:
@@ -44,7 +45,7 @@ class Shards:
                 checksum = os.pread(file.fileno(), CHECKSUM.size, offset + length)
             except OSError as error:  # a bad sector
                 reason = f"record {record} at byte {offset} cannot be read: {error.strerror}"
-                self.unreadable.add(path, reason)
+                self.unreadable.add(path, reason, record)
                 return self.blank
         if len(data) != length or len(checksum) != CHECKSUM.size:
             raise UserError(
@@ -55,6 +56,6 @@ class Shards:
             )
         if CHECKSUM.unpack(checksum)[0] != masked_crc32c(data):
             reason = f"record {record} at byte {offset} does not fit its checksum"
-            self.unreadable.add(path, reason)
+            self.unreadable.add(path, reason, record)
             return self.blank
         return data

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
+from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.errors import UserError
@@ -33,7 +33,7 @@ def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
     found = sorted(path.parent for path in (Path(data_dir) / name).glob(f"*/{FINISHED}"))
     if not found:
         return [], 0
-    metadata = [tfds.builder_from_directory(str(path)).info.metadata for path in found]
+    metadata = [open_built(path).metadata for path in found]
     parts = {m.get("part") for m in metadata}
     kinds = {json.dumps({**m, "part": 0}, sort_keys=True) for m in metadata}
     if len(kinds) > 1 or len(parts) < len(found):
@@ -111,7 +111,8 @@ def open_sources(config: ConfigDict) -> list[Source]:
             or their sound has another rate.
     """
     data = config.data
-    sources = [open_source(find_or_build(config), data.manual_dir, data.split)]
+    share = data.unreadable_share
+    sources = [open_source(find_or_build(config), data.manual_dir, data.split, share)]
     for given in data.also:
         name, _, folder = given.partition("=")
         name, _, split = name.partition("/")
@@ -123,7 +124,7 @@ def open_sources(config: ConfigDict) -> list[Source]:
                 expected=f"records built by python -m tfds_builders.build {name}",
                 todo="build them first",
             )
-        sources.append(open_source(found, split=split or "train"))
+        sources.append(open_source(found, split=split or "train", unreadable_share=share))
         if sources[-1].audio_rate != sources[0].audio_rate:
             raise UserError(
                 f"The sound has {sources[-1].audio_rate} samples a second, that of the first data "

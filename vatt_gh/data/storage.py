@@ -5,6 +5,7 @@ Frames are decoded, cut and resized by libraries that run without Python's lock.
 
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import tensorflow as tf
 
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.data.video import View, put
-from vatt_gh.errors import UserError
 from vatt_gh.media.example import byte_values, features
 from vatt_gh.media.form import Form, MediaError
 from vatt_gh.media.mp4 import from_mp4
@@ -24,7 +24,6 @@ from vatt_gh.media.video import read_window
 
 # Features of pictures and sound, by storage: too large to be copied whole.
 STORED = {"jpeg": ("frames", "audio"), "mp4": ("video", "audio"), "index": ()}
-_HOPELESS = 8  # originals that cannot be read, before any that can
 _SILENCE = np.zeros(0, np.int16)
 
 Example = dict[str, tf.Tensor]
@@ -110,7 +109,7 @@ def _of_mp4(
 
 
 def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
-    any_read = False
+    folder = Path(os.path.abspath(folder))
 
     def read(path: bytes, start: np.float32, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
         if not path:  # a blank record
@@ -122,31 +121,25 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
         def decode(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
             frames = range(frames.start + first, frames.stop + first)
             samples = range(samples.start + sample, samples.stop + sample)
-            return read_window(folder / path.decode(), form, frames, samples)
+            return read_window(_inside(folder, path.decode()), form, frames, samples)
 
-        nonlocal any_read
         try:
-            found = _decoded(decode, *wanted)
-            any_read = True
-            return found
+            return _decoded(decode, *wanted)
         except MediaError as error:
             if not folder.is_dir():  # one file may be missing, all of them may not
                 raise
-            unreadable.add(error.path, error.reason)
-            if not any_read and len(unreadable) >= _HOPELESS:
-                raise _none_readable(folder, len(unreadable)) from error
+            unreadable.add(error.path, error.reason, (path, first))
             return _decoded(_nothing, *wanted, there=False)
 
     return read
 
 
-def _none_readable(folder: Path, count: int) -> UserError:
-    return UserError(
-        f"None of the first {count} originals can be read.",
-        where=folder,
-        expected="the files that the records were built from",
-        todo="mount or copy them there, or give --config.data.manual_dir=DIR",
-    )
+def _inside(folder: Path, path: str) -> Path:
+    """A file of a folder; records of others may name any."""
+    whole = os.path.normpath(folder / path)
+    if not Path(whole).is_relative_to(os.path.abspath(folder)):
+        raise MediaError(path, "its record names a file outside of manual_dir")
+    return Path(whole)
 
 
 def _nothing(frames: range, samples: range) -> tuple[Iterable[np.ndarray], np.ndarray]:

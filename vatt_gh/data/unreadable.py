@@ -5,34 +5,67 @@ import sys
 import threading
 from pathlib import Path
 
+from vatt_gh.errors import UserError
+
+_ENOUGH = 8  # records that tell a fault of all from one of a few
+
 
 class Unreadable:
     """Files and records that could not be read; threads share it.
 
+    Args:
+        count: records that there are.
+        share: of what is read that may fail before the run ends.
+
     Attributes:
         log: takes a row {"path", "reason"} for each, where it is set.
+        error: what ended the run, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: int = 0, share: float = 1.0):
         self.log: Path | None = None
+        self.error: UserError | None = None
+        self._count, self._share = count, share
         self._seen: set[tuple[str, str]] = set()
+        self._records: set[object] = set()
+        self._reads = self._failed = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._seen)
 
-    def add(self, path: str | Path, reason: str) -> None:
+    def read(self) -> None:
+        """Counts a record that is read, whatever comes of it."""
+        with self._lock:
+            self._reads += 1
+
+    def add(self, path: str | Path, reason: str, record: object) -> None:
         """Notes what could not be read, unless it is noted already.
 
         Args:
             path: the file.
             reason: one sentence.
+            record: what tells the record from others.
+
+        Raises:
+            UserError: it was too much.
         """
         with self._lock:
-            if (str(path), reason) in self._seen:
-                return
-            self._seen.add((str(path), reason))
-            print(f"left out: {path}: {reason}", file=sys.stderr, flush=True)
-            if self.log is not None:
-                with self.log.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"path": str(path), "reason": reason}) + "\n")
+            self._failed += 1
+            self._records.add(record)
+            if (str(path), reason) not in self._seen:
+                self._seen.add((str(path), reason))
+                print(f"left out: {path}: {reason}", file=sys.stderr, flush=True)
+                if self.log is not None:
+                    with self.log.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps({"path": str(path), "reason": reason}) + "\n")
+            several = len(self._records) >= min(_ENOUGH, self._count)
+            if several and self._failed > self._share * max(self._reads, self._failed):
+                self.error = UserError(
+                    f"{self._failed} of the {max(self._reads, self._failed)} records that were "
+                    f"read are damaged or gone; the last one: {reason}.",
+                    where=path,
+                    expected=f"at most {100 * self._share:g} % (config.data.unreadable_share)",
+                    todo="mount or copy the files there, or build the records again",
+                )
+                raise self.error

@@ -49,7 +49,9 @@ def evaluate_workdir(
     if config.eval.data_dir or config.eval.builder not in ("", data.builder):
         data.data_dir, data.manual_dir = config.eval.data_dir or data.data_dir, ""
     data.builder, data.split = config.eval.builder or data.builder, config.eval.split or data.split
-    source = open_source(find_or_build(held_out), data.manual_dir, data.split)
+    source = open_source(
+        find_or_build(held_out), data.manual_dir, data.split, data.unreadable_share
+    )
     source.unreadable.log = workdir / "skipped.jsonl"
     words = read_vocabulary(workdir / "vocabulary.txt")
     model, drawn, state = load_for_evaluation(config, workdir, source, words)

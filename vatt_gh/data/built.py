@@ -1,0 +1,64 @@
+"""Opens what TFDS has built; what others have built is looked at before TFDS runs any of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from vatt_gh.errors import UserError
+
+# TFDS imports the module of every class that features.json names, also from the current folder.
+_TRUSTED = "tensorflow_datasets.core.features."
+
+
+def open_built(version_dir: Path) -> tfds.core.DatasetInfo:
+    """Reads what a finished data set says of itself.
+
+    Args:
+        version_dir: holds dataset_info.json and features.json.
+
+    Returns:
+        Its features, splits and metadata.
+
+    Raises:
+        UserError: one of the files is missing or damaged, or names a class that is not TFDS's own.
+    """
+    for name in ("features.json", "dataset_info.json", "metadata.json"):
+        path = Path(version_dir) / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise _damaged(path, str(error)) from error
+        if name == "features.json":
+            _check_classes(path, content)
+    try:
+        return tfds.builder_from_directory(str(version_dir)).info
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise _damaged(Path(version_dir), str(error)) from error
+
+
+def _check_classes(path: Path, content: Any) -> None:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            is_class = key in ("pythonClassName", "type") and isinstance(value, str)
+            if is_class and not value.startswith(_TRUSTED):
+                raise UserError(
+                    f"The records name a class that is not TFDS's own: {value!r}.",
+                    where=path,
+                    expected=f"classes of {_TRUSTED[:-1]} alone: TFDS would run any other",
+                    todo="build the records yourself",
+                )
+            _check_classes(path, value)
+    elif isinstance(content, list):
+        for value in content:
+            _check_classes(path, value)
+
+
+def _damaged(path: Path, problem: str) -> UserError:
+    return UserError(
+        f"What the data set says of itself cannot be read: {problem}.",
+        where=path,
+        expected="the file as the build wrote it",
+        todo="build the records again, into another data_dir",
+    )
