@@ -60,7 +60,8 @@ def test_videos_of_any_depth_and_suffix_in_order_of_their_ids(tmp_path):
         ("z", folder / "z.mp4"),
     ]
     assert library.captions == {}
-    assert library.skipped == []
+    reason = "is a download that was not finished"
+    assert library.skipped == [{"path": str(folder / "z.mp4.part"), "reason": reason}]
 
 
 def test_of_several_files_with_one_id_the_first_by_path_is_kept(tmp_path):

@@ -165,7 +165,7 @@ def test_all_that_can_be_used_is_built(built):
         ("videos/zero.mp4", "cannot be decoded: "),
         ("videos/page.webm", "cannot be decoded: "),
         ("videos/onlysound.mkv", "has no video stream"),
-        ("videos/other/good.webm", "has the same id good as "),
+        ("videos/other/good.webm", "has the same id as "),
         ("videos/gone.mp4", "is a link to nothing"),
         (os.fsdecode(b"videos/caf\xe9.mp4"), "has a name that is not UTF-8"),
         ("captions/odd.srt", "is empty"),

@@ -4,14 +4,16 @@ Annotations never become part of a path: what they name is looked up among the f
 found, so that no id of theirs leads out of the directory.
 """
 
+import codecs
 import contextlib
 import csv
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.names import is_utf8
@@ -19,6 +21,8 @@ from vatt_gh.media.names import is_utf8
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 VIDEO_SUFFIXES += (".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv", ".ts")
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aac")
+# What systems put beside the files of users: descriptions of macOS, thumbnails, settings.
+_OF_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
 NO_FILE = "has no media file"
 NO_NAME = "is not the plain name of a file"
 
@@ -83,6 +87,7 @@ class Tree:
 def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> Tree:
     """Finds all files of a directory, without opening any.
 
+    What a system has put there of its own is left out without a word ("._a.mp4", "Thumbs.db").
     Links are followed: users link the folders of large sets. A folder that two links lead to is
     read once.
 
@@ -114,6 +119,8 @@ def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> 
             tree.skipped.append({"path": folder, "reason": f"cannot be read: {error.strerror}"})
             continue
         for entry in entries:
+            if entry.name.startswith("._") or entry.name in _OF_SYSTEMS:
+                continue
             kind = _kind(entry)
             if kind == "folder":
                 if entry.name not in without:
@@ -150,40 +157,6 @@ def is_plain_name(name: str) -> bool:
     return name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 
-class Media:
-    """The media files of a directory by a key that is made from their names.
-
-    Attributes:
-        skipped: rows {"path", "reason"} of the files whose key another file has already.
-    """
-
-    def __init__(self, tree: Tree, suffixes: Collection[str], key: Callable[[str], str] = stem):
-        self.skipped: list[dict[str, str]] = []
-        self._paths: dict[str, str] = {}
-        self._found: set[str] = set()
-        for path in media_files(tree, suffixes):
-            first = self._paths.setdefault(key(path), path)
-            if first != path:
-                reason = f"has the same name as {first}"
-                self.skipped.append({"path": path, "reason": reason})
-
-    def find(self, key: str) -> Path | None:
-        """The file of a key."""
-        path = self._paths.get(key)
-        if path is None:
-            return None
-        self._found.add(key)
-        return Path(path)
-
-    def left(self) -> list[dict[str, str]]:
-        """Rows {"path", "reason"} of the files that were never found."""
-        return [
-            {"path": path, "reason": "is in no annotation file"}
-            for key, path in self._paths.items()
-            if key not in self._found
-        ]
-
-
 def media_files(tree: Tree, suffixes: Collection[str]) -> Iterator[str]:
     """Paths of the files with one of these suffixes, in lower or upper case."""
     for path in tree.files:
@@ -191,24 +164,51 @@ def media_files(tree: Tree, suffixes: Collection[str]) -> Iterator[str]:
             yield path
 
 
+@contextlib.contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Opens a list that a user has: UTF-8, or UTF-16 with a byte order mark, as Excel writes it.
+
+    Args:
+        path: the file.
+
+    Yields:
+        Its text, line ends as they are.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read.
+        ValueError: it is a web page.
+    """
+    with open(path, "rb") as file:
+        head = file.read(512)
+    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    with open(path, encoding="utf-16" if wide else "utf-8-sig", newline="") as file:
+        if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|head|body)", head, re.IGNORECASE):
+            raise ValueError("it is a web page, as a download that failed leaves it")
+        yield file
+
+
 def read_lines(path: Path, tree: Tree) -> Iterator[str]:
-    """The lines of an annotation file that are not empty, without space around them."""
+    """The lines of an annotation file that are not empty, without space around them.
+
+    Folders that Windows separates by back-slashes are separated by slashes.
+    """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            for line in file:
+        with open_text(path) as file:
+            for line in file.read().splitlines():
                 if line.strip():
-                    yield line.strip()
-    except (OSError, UnicodeDecodeError) as error:
+                    yield line.strip().replace("\\", "/")
+    except (OSError, ValueError) as error:
         raise tree.error(f"The annotation file cannot be read: {error}", path) from error
 
 
 def read_json(path: Path, tree: Tree) -> Any:
     """The content of a JSON file; UserError where it is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        with open_text(path) as file:
+            return json.load(file)
     except json.JSONDecodeError as error:
         raise tree.error(f"The annotation file is not JSON: {error}", path) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise tree.error(f"The annotation file cannot be read: {error}", path) from error
 
 
@@ -227,7 +227,7 @@ def read_table(path: Path, columns: Collection[str], tree: Tree) -> Iterator[dic
         UserError: it cannot be read, or lacks a column.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open_text(path) as file:
             table = csv.DictReader(file, restval="", skipinitialspace=True)
             missing = sorted(set(columns) - set(table.fieldnames or ()))
             if missing:
@@ -235,5 +235,5 @@ def read_table(path: Path, columns: Collection[str], tree: Tree) -> Iterator[dic
                 raise tree.error(what, path)
             for row in table:
                 yield {name: text.strip() for name, text in row.items() if name is not None}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise tree.error(f"The annotation file cannot be read: {error}", path) from error

@@ -3,6 +3,8 @@
 import atexit
 import bisect
 import dataclasses
+import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -13,14 +15,16 @@ from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
 from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, media_files, scan_files
 from vatt_gh.media.form import WHOLE, Span
+from vatt_gh.media.found import usable
 from vatt_gh.media.listing import LISTING, Listed, read_listing
-from vatt_gh.media.names import video_id
+from vatt_gh.media.names import video_id, without_mark
 
 CAPTION_FILES = ("caption.json", "raw_caption.json", "raw_caption_superclean.json")
 LAYOUT = """
     MANUAL_DIR/
       videos/**/ID.mp4      (also webm, mkv, avi, mov, ...; "Title [ID].mp4", "Title-ID.mp4")
-      captions/**/ID.vtt    (also csv, srt, json3, json; "ID.en.vtt"; or beside the video), optional
+      captions/**/ID.vtt    (also srt, csv, tsv, json, json3, srv1 to srv3, ttml, sbv, ass;
+                            "ID.en.vtt"; or beside the video), optional
       caption.json          {"ID": {"text": [...], "start": [...], "end": [...]}, ...}, optional
       videos.csv            in place of all names: path,video_id and, if wanted, caption_path,
                             start,end,text,label"""
@@ -105,7 +109,7 @@ class Library:
 
 
 def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
-    """Finds all videos and their captions; nothing is decoded.
+    """Finds all videos and their captions; only files with the same id are opened.
 
     Where there is a videos.csv, see `read_listing`, the videos are those that it lists. Links to
     files and to folders are followed, each folder once.
@@ -120,13 +124,13 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
             in a temporary directory, removed when this process ends.
 
     Returns:
-        The library. Of several files with one id the first by path is kept.
+        The library. Of several files with one id the first by path is kept that can be decoded.
 
     Raises:
         UserError: the directory is missing or holds no video, or its captions are not JSON;
             the index cannot be written.
     """
-    manual_dir = Path(manual_dir)
+    manual_dir = Path(os.path.abspath(manual_dir))
     folders = (name for name in ("captions", "videos") if (manual_dir / name).is_dir())
     trees = {name: scan_files(manual_dir / name, LAYOUT) for name in folders}
     listed = (manual_dir / LISTING).is_file()
@@ -136,11 +140,13 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
         rows, skipped = _named(trees.get("videos"))
     if not rows:
         missing = "is missing" if not manual_dir.is_dir() else "holds no video"
+        first = [row.get("path", row.get("id", "")) + ": " + row["reason"] for row in skipped[:1]]
         raise UserError(
             f"The directory with the videos {missing}.",
             where=manual_dir,
             expected=f"this layout:{LAYOUT}",
-            todo="give --manual_dir=DIR (--config.data.manual_dir=DIR) with this layout",
+            todo="give --manual_dir=DIR (--config.data.manual_dir=DIR) with this layout"
+            + "".join(f"; the first of {len(skipped)} that cannot be used: {x}" for x in first),
         )
     return Library(
         folder=manual_dir,
@@ -157,16 +163,32 @@ def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
     """All files below videos/, if it is there, with the ids in their names."""
     if tree is None:
         return [], []
-    skipped = tree.skipped_of(VIDEO_SUFFIXES)
-    videos: dict[str, Path] = {}
-    for path in sorted(map(Path, media_files(tree, VIDEO_SUFFIXES))):
-        name = video_id(path.stem)
-        if name in videos:
-            reason = f"has the same id {name} as {videos[name]}"
-            skipped.append({"path": str(path), "reason": reason})
+    skipped = tree.skipped_of(VIDEO_SUFFIXES) + _unfinished(tree)
+    groups: dict[str, list[tuple[bool, str]]] = {}
+    for path in media_files(tree, VIDEO_SUFFIXES):
+        name, marked = without_mark(Path(path).stem)
+        groups.setdefault(video_id(name), []).append((marked, path))
+    rows = []
+    for name, files in groups.items():
+        whole = sorted(path for marked, path in files if not marked)
+        parts = sorted(path for marked, path in files if marked)
+        path, others = usable(whole or parts)
+        skipped += others
+        if whole:
+            reason = f"is a left-over of yt-dlp; {path} has the same id"
+            skipped += [{"path": part, "reason": reason} for part in parts]
         else:
-            videos[name] = path
-    return [Listed(name, path, None, WHOLE, [], ()) for name, path in videos.items()], skipped
+            reason = "was not merged with its other part, or not finished, by yt-dlp"
+            skipped.append({"path": str(path), "id": name, "reason": reason})
+        rows.append(Listed(name, path, None, WHOLE, [], ()))
+    return rows, skipped
+
+
+def _unfinished(tree: Tree) -> list[dict[str, str]]:
+    """Rows of downloads that did not come to their end."""
+    reason = "is a download that was not finished"
+    paths = (p for p in tree.files if re.search(r"\.(part|ytdl|part-Frag\d+(\.part)?)$", p))
+    return [{"path": path, "reason": reason} for path in paths]
 
 
 def _captions(

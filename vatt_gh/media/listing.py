@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption
+from vatt_gh.media.files import open_text
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.names import is_utf8
 
@@ -40,7 +41,8 @@ def read_listing(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
     """Reads MANUAL_DIR/videos.csv.
 
     Columns path and video_id are needed; caption_path, start and end (seconds), text and label
-    (several of them separated by "|") may be there. Paths are below manual_dir.
+    (several of them separated by "|") may be there. Paths are below manual_dir, or below its
+    folder videos/.
 
     Args:
         manual_dir: the directory.
@@ -55,9 +57,13 @@ def read_listing(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
     rows: dict[str, Listed] = {}
     skipped = []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="")
-            _check_columns(path, reader.fieldnames or [])
+        with open_text(path) as file:
+            head = file.readline()
+            file.seek(0)
+            # Excel separates by semicolons in half of the world, and by tabs in its Unicode text.
+            reader = csv.DictReader(file, restkey="", delimiter=max(",;\t", key=head.count))
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+            _check_columns(path, reader.fieldnames)
             for number, values in enumerate(reader, 2):
                 row = _row(values, Path(manual_dir), rows)
                 if isinstance(row, Listed):
@@ -65,11 +71,11 @@ def read_listing(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
                 else:
                     name = values["video_id"] or f"row {number} of {LISTING}"
                     skipped.append({"id": name, "reason": row})
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(
             f"The list of videos cannot be read: {error}",
             where=path,
-            expected=f"a UTF-8 csv file with the columns {', '.join(COLUMNS)}",
+            expected=f"a csv file in UTF-8 with the columns {', '.join(COLUMNS)}",
             todo="mend it, or remove it to have all files below videos/ taken",
         ) from error
     return list(rows.values()), skipped
@@ -97,12 +103,13 @@ def _row(values: dict[str, str], manual_dir: Path, known: dict[str, Listed]) -> 
         return "is not UTF-8"
     if name in known:
         return f"is in {LISTING} twice; the first row is taken"
-    path = _inside(manual_dir, values["path"])
-    captions = _inside(manual_dir, values.get("caption_path") or ".")
-    if path is None or captions is None:
+    path, caption_path = _inside(manual_dir, values["path"]), None
+    if values.get("caption_path"):
+        caption_path = _inside(manual_dir, values["caption_path"])
+    if path is None or (values.get("caption_path") and caption_path is None):
         return "has a path that leads out of manual_dir"
-    for file in (path, captions):
-        if file != manual_dir and not file.is_file():
+    for file in (path, caption_path):
+        if file is not None and not file.is_file():
             return f"{file} is missing"
     try:
         span = _span(values.get("start"), values.get("end"))
@@ -113,7 +120,7 @@ def _row(values: dict[str, str], manual_dir: Path, known: dict[str, Listed]) -> 
     return Listed(
         name,
         path,
-        None if captions == manual_dir else captions,
+        caption_path,
         span,
         said,
         tuple(label for label in labels.split("|") if label),
@@ -121,8 +128,19 @@ def _row(values: dict[str, str], manual_dir: Path, known: dict[str, Listed]) -> 
 
 
 def _inside(manual_dir: Path, given: str) -> Path | None:
-    path = Path(os.path.normpath(manual_dir / given))
-    return path if path.is_relative_to(os.path.normpath(manual_dir)) else None
+    """The file that a list means; None: it leads out of the directory.
+
+    Lists are written on Windows too, and some name files as they are below videos/.
+    """
+    root = Path(os.path.abspath(manual_dir))
+    names = (given, given.replace("\\", "/"))
+    places = [
+        Path(os.path.abspath(top / name)) for top in (root, root / "videos") for name in names
+    ]
+    inside = [place for place in places if place.is_relative_to(root)]
+    if not places[0].is_relative_to(root) or not places[1].is_relative_to(root):
+        return None
+    return next((place for place in inside if place.is_file()), places[1])
 
 
 def _span(start: str | None, end: str | None) -> Span:

@@ -9,6 +9,7 @@ _RULES = {
     "[id]": rf".*\[({_ID})\]$",
     "-id": rf".*-({_ID})$",
 }
+_LEFT_OVER = re.compile(r"\.(f[0-9]+[a-z0-9_-]*|temp)$")
 RULES = (*_RULES, "the whole name")
 
 
@@ -24,6 +25,16 @@ def id_and_rule(stem: str) -> tuple[str, str]:
         if match:
             return match.group(1), rule
     return stem, RULES[-1]
+
+
+def without_mark(stem: str) -> tuple[str, bool]:
+    """A file's name without the mark of yt-dlp's left-overs, and whether it had one.
+
+    They are ".f137" and the like, a format that was to be merged with another, and ".temp", a file
+    that was not finished.
+    """
+    rest = _LEFT_OVER.sub("", stem)
+    return rest, rest != stem
 
 
 def is_utf8(name: str) -> bool:

@@ -23,6 +23,7 @@ LAYOUT = """
       yt8m/yt8m_ids.jsonl                       {"yt8m_id": "nXSc", "youtube_id": "0sf943sWZls"}; or
       yt8m/j/i/AB/ABCD.js                       as published: i("ABCD","YOUTUBEID");"""
 FOLDER = "yt8m"
+_DIGITS = 6  # of an index; there are 3862 classes, and a list is made up to the largest index
 _YT8M_ID = re.compile(r"[A-Za-z0-9_-]{4}")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _JSONP = re.compile(r'i\("([^"]*)","([^"]*)"\);?')
@@ -115,7 +116,8 @@ def _class_names(tree: Tree) -> list[str]:
     names = {}
     for row in read_table(path, ("Index", "Name"), tree):
         # isdecimal() alone takes digits of all scripts.
-        if not (row["Index"].isascii() and row["Index"].isdecimal()):
+        digits = row["Index"].isascii() and row["Index"].isdecimal()
+        if not digits or len(row["Index"]) > _DIGITS:
             raise tree.error(f"The vocabulary has an index that is none: {row['Index']!r}", path)
         names[int(row["Index"])] = row["Name"]
     return [names.get(index, "") for index in range(max(names, default=-1) + 1)]

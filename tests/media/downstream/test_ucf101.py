@@ -59,7 +59,7 @@ def test_of_two_files_of_a_clip_the_first_is_kept(copied):
     other.write_bytes(clip.path.read_bytes())
     listing = list_clips(directory)
     assert by_id(listing)[clip.id] == clip
-    reason = f"has the same name as {clip.path}"
+    reason = f"has the same id as {clip.path}"
     assert listing.skipped == [{"path": str(other), "reason": reason}]
 
 

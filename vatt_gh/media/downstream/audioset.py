@@ -24,6 +24,7 @@ from vatt_gh.media.files import (
     scan_files,
     stem,
 )
+from vatt_gh.media.found import usable
 from vatt_gh.media.names import video_id
 from vatt_gh.media.opening import open_media
 
@@ -100,8 +101,9 @@ def list_clips(manual_dir: Path) -> Listing:
             skipped.append({"id": segment.id, "reason": NO_FILE})
             continue
         used.update(found.path for found in fitting)
-        chosen = fitting[0]
-        for other in fitting[1:]:
+        best, _ = usable([found.path for found in fitting])
+        chosen = next(found for found in fitting if found.path == str(best))
+        for other in (found for found in fitting if found is not chosen):
             reason = f"is not needed: {segment.id} is taken from {chosen.path}"
             skipped.append({"path": other.path, "reason": reason})
         start, end = _times(chosen, segment)

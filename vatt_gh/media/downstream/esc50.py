@@ -7,12 +7,12 @@ from vatt_gh.media.files import (
     AUDIO_SUFFIXES,
     NO_FILE,
     NO_NAME,
-    Media,
     is_plain_name,
     read_table,
     scan_files,
     stem,
 )
+from vatt_gh.media.found import Media
 
 LAYOUT = """
     MANUAL_DIR/

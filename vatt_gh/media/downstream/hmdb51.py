@@ -9,13 +9,13 @@ from vatt_gh.media.files import (
     NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
-    Media,
     Tree,
     is_plain_name,
     read_lines,
     scan_files,
     stem,
 )
+from vatt_gh.media.found import Media
 
 LAYOUT = """
     MANUAL_DIR/

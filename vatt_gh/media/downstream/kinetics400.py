@@ -1,7 +1,6 @@
 """Kinetics-400: ten-second clips of 400 actions, cut from YouTube videos."""
 
 import csv
-import os
 from pathlib import Path
 
 from vatt_gh.media.downstream.clip import Clip, Listing
@@ -9,12 +8,13 @@ from vatt_gh.media.files import (
     NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
-    Media,
     Tree,
     is_plain_name,
+    open_text,
     read_table,
     scan_files,
 )
+from vatt_gh.media.found import Media
 
 LAYOUT = """
     MANUAL_DIR/
@@ -80,10 +80,11 @@ def _tables(tree: Tree) -> list[Path]:
 
 def _has_columns(path: Path) -> bool:
     # What cannot be read is not taken for another table: reading it again says why.
-    if not os.access(path, os.R_OK):
+    try:
+        with open_text(path) as file:
+            header = next(csv.reader([file.readline(10_000)], skipinitialspace=True), [])
+    except (OSError, ValueError):
         return True
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        header = next(csv.reader([file.readline(10_000)], skipinitialspace=True), [])
     return set(COLUMNS) <= {name.strip() for name in header}
 
 

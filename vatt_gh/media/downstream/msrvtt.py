@@ -9,13 +9,13 @@ from vatt_gh.media.files import (
     NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
-    Media,
     Tree,
     is_plain_name,
     read_json,
     read_table,
     scan_files,
 )
+from vatt_gh.media.found import Media
 
 LAYOUT = """
     MANUAL_DIR/
@@ -73,7 +73,7 @@ def _one_k_a(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
     for row in read_table(table, ("video_id", "sentence"), tree):
         tested.add(row["video_id"])
         yield row["video_id"], (row["sentence"],), "test"
-    if not _found(tree):
+    if not _found(tree, []):
         # Zero-shot retrieval needs the test clips alone.
         reason = f"is missing: without it the training clips of {table.name} are unknown"
         skipped.append({"path": str(tree.root / _ALL), "reason": reason})
@@ -84,9 +84,9 @@ def _one_k_a(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
 
 
 def _full(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
-    paths = _found(tree)
+    paths = _found(tree, skipped)
     if not paths:
-        what = f"The annotation files {_ALL}, or {' and '.join(_PARTS)}, are missing."
+        what = f"The annotation files {_ALL}, or {' or '.join(_PARTS)}, are missing."
         raise tree.error(what, tree.root)
     for path in paths:
         content = read_json(path, tree)
@@ -104,10 +104,15 @@ def _full(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
                 skipped.append({"id": video, "reason": f"is in no split: {part!r}"})
 
 
-def _found(tree: Tree) -> list[Path]:
-    """The one JSON file with everything, or else both parts."""
+def _found(tree: Tree, skipped: list[dict[str, str]]) -> list[Path]:
+    """The one JSON file with everything, or else the parts that are there."""
     whole = tree.optional_annotation(_ALL)
     if whole is not None:
         return [whole]
-    parts = [tree.optional_annotation(name) for name in _PARTS]
-    return [] if None in parts else parts
+    parts = {name: tree.optional_annotation(name) for name in _PARTS}
+    found = [path for path in parts.values() if path is not None]
+    if found:
+        reason = "is missing: its splits are left out"
+        lost = [name for name, path in parts.items() if path is None]
+        skipped += [{"path": str(tree.root / name), "reason": reason} for name in lost]
+    return found

@@ -10,13 +10,13 @@ from vatt_gh.media.files import (
     NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
-    Media,
     Tree,
     is_plain_name,
     read_json,
     scan_files,
     stem,
 )
+from vatt_gh.media.found import Media
 from vatt_gh.media.names import video_id
 
 LAYOUT = """
