@@ -165,11 +165,12 @@ def media_files(tree: Tree, suffixes: Collection[str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
+def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
     """Opens a list that a user has: UTF-8, or UTF-16 with a byte order mark, as Excel writes it.
 
     Args:
         path: the file.
+        errors: what becomes of bytes that are no text, see Python's `open`.
 
     Yields:
         Its text, line ends as they are.
@@ -180,8 +181,10 @@ def open_text(path: Path) -> Iterator[TextIO]:
     """
     with open(path, "rb") as file:
         head = file.read(512)
-    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    with open(path, encoding="utf-16" if wide else "utf-8-sig", newline="") as file:
+    encoding = "utf-8-sig"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    with open(path, encoding=encoding, errors=errors, newline="") as file:
         if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|head|body)", head, re.IGNORECASE):
             raise ValueError("it is a web page, as a download that failed leaves it")
         yield file

@@ -81,7 +81,7 @@ def _tables(tree: Tree) -> list[Path]:
 def _has_columns(path: Path) -> bool:
     # What cannot be read is not taken for another table: reading it again says why.
     try:
-        with open_text(path) as file:
+        with open_text(path, errors="replace") as file:
             header = next(csv.reader([file.readline(10_000)], skipinitialspace=True), [])
     except (OSError, ValueError):
         return True
