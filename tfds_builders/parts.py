@@ -11,6 +11,7 @@ from pathlib import Path
 from tfds_builders.workers import Limits
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.errors import UserError
+from vatt_gh.locks import claimed
 from vatt_gh.media.form import Form
 
 PART_BYTES = 8_000_000_000  # of videos in a part, where the number of parts is not given
@@ -68,19 +69,11 @@ class Part:
     def claimed(self) -> Iterator[bool]:
         """Whether this process may build it; what a process that died left of it is removed."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (
-            _building(self.folder),
-            open(self.folder / f".{self.config_name}.lock", "w") as lock,
-        ):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
+        with _building(self.folder), claimed(self.folder / f".{self.config_name}.lock") as mine:
             home = self.folder / self.config_name
-            for left in [*home.glob("incomplete.*"), *home.glob("spool*")]:
+            for left in [*home.glob("incomplete.*"), *home.glob("spool*")] if mine else ():
                 shutil.rmtree(left, ignore_errors=True)
-            yield True
+            yield mine
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from vatt_gh.config import harmonizes
 from vatt_gh.data.sources import find_or_build
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.demo.truth import Truth
+from vatt_gh.locks import locked
 from vatt_gh.report.run import Aligned
 from vatt_gh.training.loop import pretrain
 from vatt_gh.training.scoring import evaluate_workdir
@@ -37,8 +38,9 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
     config = config.copy_and_resolve_references()
     demo, seed = config.demo, config.seed
     noise = {"caption_noise": demo.caption_noise, "sound_noise": demo.sound_noise}
-    prepare(config, workdir, "train", videos=demo.videos, seed=seed, **noise)
-    prepare_heldout(config, workdir, seed)
+    with locked(workdir / "corpora.lock"):  # one process prepares; the others find it done
+        prepare(config, workdir, "train", videos=demo.videos, seed=seed, **noise)
+        prepare_heldout(config, workdir, seed)
     use_corpus(config, workdir, "train")
     truth = Truth.load(workdir / "corpus" / "train" / "alignment.jsonl")
 

@@ -1,9 +1,7 @@
 """Runs a study: each run has a work directory of its own, and all share corpora and records."""
 
-import fcntl
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from ml_collections import ConfigDict
 from vatt_gh.config import default, flatten
 from vatt_gh.demo.corpus import write_whole
 from vatt_gh.demo.run import prepare, prepare_heldout, station, use_corpus
+from vatt_gh.locks import claimed, locked
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
 from vatt_gh.study.signals import measure
@@ -47,11 +46,11 @@ def run_study(config: ConfigDict, workdir: Path) -> None:
         jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))
     runs = runs_of(config)
     for number, run in enumerate(runs, start=1):
-        with _claimed(workdir / "runs" / f"{run.name}.lock") as mine:
+        with claimed(workdir / "runs" / f"{run.name}.lock") as mine:
             if mine:
                 print(f"== {number} of {len(runs)}: {run.name}", flush=True)
                 _do(config, workdir, run)
-    with _locked(workdir / "tables.lock"):
+    with locked(workdir / "tables.lock"):
         _write_tables(workdir)
 
 
@@ -102,7 +101,7 @@ def _corpora(config: ConfigDict, workdir: Path, corpus: Corpus) -> None:
     """Renders and builds what is missing, one process at a time, and points the run at it."""
     noise = {"caption_noise": corpus.caption_noise, "sound_noise": corpus.sound_noise}
     videos, seed = config.demo.videos, config.study.corpus_seed
-    with _locked(workdir / "corpora.lock"):
+    with locked(workdir / "corpora.lock"):
         prepare(config, workdir, corpus.name, videos=videos, seed=seed, **noise)
         prepare_heldout(config, workdir, seed)
     use_corpus(config, workdir, corpus.name)
@@ -129,24 +128,3 @@ def _settings(stored: dict[str, Any]) -> dict[str, Any]:
         and key not in _NO_SETTINGS
         and not key.startswith("short_overrides.")
     }
-
-
-@contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
-    """Whether no other process has this lock; it is freed where its owner ends in any way."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Waits for a lock and holds it."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

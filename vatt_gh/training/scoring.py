@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -52,13 +53,16 @@ def evaluate_workdir(
     source = open_source(
         find_or_build(held_out), data.manual_dir, data.split, data.unreadable_share
     )
-    source.unreadable.log = workdir / "skipped.jsonl"
+    if jax.process_index() == 0:
+        source.unreadable.log = workdir / "skipped.jsonl"
     words = read_vocabulary(workdir / "vocabulary.txt")
     model, drawn, state = load_for_evaluation(config, workdir, source, words)
     known = Planted(Truth.load(Path(config.eval.truth))) if config.eval.truth else None
     weights = [(s.params, s.statistics) for s in (state, drawn)]
     results, clips = evaluate(model, *weights, source, words, config, known)
     results["step"], results["unreadable"] = int(state.step), len(source.unreadable)
+    if jax.process_index() != 0:
+        return results  # every process scores all clips, one writes
     if plain is not None:
         _beside(results, json.loads((plain / "results.json").read_text()))
     partial = workdir / "results.partial"

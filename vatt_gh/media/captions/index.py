@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import sqlite3
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vatt_gh.errors import UserError
+from vatt_gh.locks import locked
 from vatt_gh.media.captions.cues import Cue, to_captions
 from vatt_gh.media.captions.howto100m import FORM, entry_cues, is_well_formed, stream_howto100m
 
@@ -94,9 +94,7 @@ class CaptionIndex:
 
 def _build_alone(file: BinaryIO, source: Path, path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_name(f"{path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(path.with_name(f"{path.name}.lock")):
             if _state_in(path) != _state_of(file):  # no other process has built it meanwhile
                 _build(file, source, path)
     except (OSError, sqlite3.Error) as error:
