@@ -14,10 +14,12 @@ PACKAGE = ROOT / "vatt_gh"
 # What stands on the ground floor knows nothing of one another.
 GROUND = {"models", "losses", "harmonize", "media", "report", "batch", "config"}
 # Parts that more than one floor may use: the one error type.
-EVERYWHERE = {"errors"}
+EVERYWHERE = {"errors", "locks"}
 ALLOWED = {
     **{part: set() for part in GROUND},
     "errors": set(),
+    "locks": set(),
+    "paths": set(),
     "data": {"media", "batch", "config"},
     "evaluation": {"models", "data", "batch", "config"},
     "interop": {"models"},

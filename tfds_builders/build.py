@@ -23,6 +23,7 @@ from tfds_builders.workers import Limits
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import Form
 from vatt_gh.media.survey import text
+from vatt_gh.paths import local_path
 
 # TensorFlow is imported late: the processes that decode import this module, and do without it.
 
@@ -92,6 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     dry, data_dir = options.pop("dry_run"), options.pop("data_dir")
     try:
+        data_dir = local_path(data_dir, "--data_dir")
+        options["manual_dir"] = local_path(options["manual_dir"], "--manual_dir")
         if dry:
             found = dry_run(**options, form=form, settings=settings)
             print(text(found))
@@ -101,6 +104,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command builds what is missing.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -5,7 +5,9 @@ import dataclasses
 import multiprocessing
 import os
 import resource
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
@@ -144,9 +146,12 @@ def _serve(function: Callable[..., Any], connection: Connection, limits: Limits)
     # What a decoder's library says before it dies is no message; Python's own errors still are.
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    # Ctrl-C goes to all processes of a terminal; the build itself ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     size = int(limits.gigabytes * 1e9)
     with contextlib.suppress(OSError, ValueError):  # some systems have no such limit
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             arguments = connection.recv()
@@ -158,3 +163,11 @@ def _serve(function: Callable[..., Any], connection: Connection, limits: Limits)
         except MemoryError:
             result = Died(f"needs more than {limits.gigabytes:g} GB of memory")
         connection.send((False, result))
+
+
+def _end_with_parent() -> None:
+    """Ends a worker whose build was killed, also where its decoder hangs."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

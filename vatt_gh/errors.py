@@ -1,4 +1,4 @@
-"""The one error type for what a user can mend."""
+"""The one error type for what a user can mend, and how names are shown."""
 
 
 class UserError(Exception):
@@ -13,4 +13,20 @@ class UserError(Exception):
 
     def __init__(self, what: str, *, where: object, expected: str, todo: str):
         self.what, self.where, self.expected, self.todo = what, str(where), expected, todo
-        super().__init__(f"{what}\n  where: {where}\n  expected: {expected}\n  to do: {todo}")
+        text = f"{what}\n  where: {where}\n  expected: {expected}\n  to do: {todo}"
+        super().__init__(printable(text))
+
+
+def printable(text: str) -> str:
+    """A text that a terminal shows as it is.
+
+    Args:
+        text: with names of files, which may hold anything.
+
+    Returns:
+        The text with escapes in place of control characters but line ends.
+    """
+    return "".join(
+        c if c == "\n" or (c.isprintable() and not "\udc80" <= c <= "\udcff") else ascii(c)[1:-1]
+        for c in text
+    )

@@ -37,6 +37,7 @@ from ml_collections import ConfigDict, config_flags
 from vatt_gh.config import apply_short, flatten
 from vatt_gh.config_checks import validate
 from vatt_gh.errors import UserError
+from vatt_gh.paths import local_path, with_local_paths
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file of configs/.")
 _WORKDIR = flags.DEFINE_string(
@@ -62,6 +63,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     import jax
     import tensorflow as tf
 
+    config, workdir = with_local_paths(config), Path(local_path(str(workdir), "--workdir"))
     # TensorFlow feeds the input only; it must not take the accelerator's memory.
     tf.config.set_visible_devices([], "GPU")
     validate(config, devices=jax.device_count(), hosts=jax.process_count())
@@ -99,13 +101,6 @@ def main(argv: list[str]) -> None:
                 where="the command line",
                 expected="flags only, such as --config=configs/demo.py",
                 todo="python -m vatt_gh.main --help",
-            )
-        if "://" in (_WORKDIR.value or ""):
-            raise UserError(
-                "The work directory is not a folder.",
-                where=f"--workdir={_WORKDIR.value}",
-                expected="a path of this machine",
-                todo="mount the bucket, for example with gcsfuse, and give the mounted path",
             )
         _start_processes()
         config = apply_short(_CONFIG.value, _overrides())

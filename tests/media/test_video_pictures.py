@@ -108,9 +108,9 @@ def _set_matrix(path, matrix):
         (63, 47, None, 48, (64, 48)),  # the longer side becomes even
         (35, 35, None, 34, (34, 34)),
         (64, 64, Fraction(2, 1), 48, (96, 48)),
-        (64, 64, Fraction(1, 2), 48, (48, 96)),
+        (64, 64, Fraction(1, 2), 48, (32, 64)),
         (720 // 8, 576 // 8, Fraction(16, 15), 72, (96, 72)),  # PAL, an eighth of it
-        (16, 16, None, 48, (48, 48)),  # enlarged
+        (16, 16, None, 48, (16, 16)),  # not enlarged
     ],
 )
 def test_frames_have_square_pixels_and_the_short_side(

@@ -5,7 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
-from vatt_gh.errors import UserError
+from vatt_gh.errors import UserError, printable
 
 _ENOUGH = 8  # records that tell a fault of all from one of a few
 
@@ -55,7 +55,7 @@ class Unreadable:
             self._records.add(record)
             if (str(path), reason) not in self._seen:
                 self._seen.add((str(path), reason))
-                print(f"left out: {path}: {reason}", file=sys.stderr, flush=True)
+                print(printable(f"left out: {path}: {reason}"), file=sys.stderr, flush=True)
                 if self.log is not None:
                     with self.log.open("a", encoding="utf-8") as file:
                         file.write(json.dumps({"path": str(path), "reason": reason}) + "\n")

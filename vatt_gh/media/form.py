@@ -34,7 +34,7 @@ class Form:
     """How a video is stored."""
 
     fps: float = _setting(10.0, "frames a second")
-    short_side: int = _setting(256, "pixels of the shorter side of a frame")
+    short_side: int = _setting(256, "pixels of the shorter side of a frame; smaller ones stay")
     audio_rate: int = _setting(48_000, "sound samples a second")
     segment_seconds: float = _setting(30.0, "length of a record")
     jpeg_quality: int = _setting(90, "1 to 95; of storage=jpeg")

@@ -53,7 +53,7 @@ class Scaler:
     A frame of another shape keeps it: what it does not fill is black.
 
     Args:
-        short_side: pixels of the shorter side.
+        short_side: pixels of the shorter side, or more than there are.
         pixel_aspect: width by height of a source pixel.
     """
 
@@ -88,9 +88,11 @@ class Scaler:
     def _fix(self, frame: av.VideoFrame) -> tuple[int, int]:
         if self._size is None:
             wide, height = frame.width * self._aspect, frame.height
-            scale = self._short / min(wide, height)
-            size = [max(self._short, round(side * scale / 2) * 2) for side in (wide, height)]
-            size[0 if wide <= height else 1] = self._short
+            # A smaller picture is not blown up: what reads it scales it anyway.
+            short = min(self._short, max(2, round(min(wide, height) / 2) * 2))
+            scale = short / min(wide, height)
+            size = [max(short, round(side * scale / 2) * 2) for side in (wide, height)]
+            size[0 if wide <= height else 1] = short
             self._size, self._source = (size[0], size[1]), (frame.width, frame.height)
             # numpy turns counterclockwise, as the angle of a frame does.
             self._turns = round(frame.rotation / 90) % 4

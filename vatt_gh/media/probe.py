@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -9,6 +10,8 @@ import av
 from vatt_gh.media.form import Form, MediaError, Segment, Span
 from vatt_gh.media.sound_file import is_sound_file, sound_seconds
 from vatt_gh.media.video import Opened, check_length, opened, read_segments
+
+_DOUBTFUL = 3 * 3600.0  # s; of a file that claims more, all packets are looked at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +102,17 @@ def _end(file: Opened, path: Path, form: Form) -> float:
     ]
     if not ends:
         raise MediaError(path, "is truncated: nothing is where its end should be")
-    return float(max(ends)) - file.zero
+    end = float(max(ends)) - file.zero
+    return end if end < _DOUBTFUL else end - _gaps(file, form)
+
+
+def _gaps(file: Opened, form: Form) -> float:
+    """Seconds in which there is no picture, by the packets of all of a file."""
+    file.container.seek(0)
+    packets = (p for p in file.container.demux(file.video) if p.pts is not None and p.size)
+    times = sorted(float(packet.pts * packet.time_base) for packet in packets)
+    steps = [later - earlier for earlier, later in pairwise([file.zero, *times])]
+    return sum(step for step in steps if step > form.longest_gap)
 
 
 def trial(path: Path, found: Look, form: Form, longest: float) -> Trial | MediaError:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vatt_gh.errors import printable
 from vatt_gh.media.captions import Caption
 from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from vatt_gh.media.form import WHOLE, Form
@@ -211,7 +212,7 @@ def text(found: Survey) -> str:
     ]
     if not found.usable:
         lines.append(f"None of the {found.looked} videos that were looked at can be used.")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def _about(found: Survey) -> str:

@@ -19,6 +19,7 @@ _CLOCK = re.compile(rf"X-TIMESTAMP-MAP=(?=.*MPEGTS:(\d+))(?=.*LOCAL:{_TIME})")
 _TICKS = 90_000  # a second of MPEG-TS's clock
 _FLASH = 0.0201  # s; YouTube shows a finished line alone for 10 ms before it rolls up
 _NEXT = 0.1  # s; a line that rolls up stays on the screen without a gap
+_LINES = 16  # that roll; no screen shows more
 _ROLLING = 0.6  # share of cues that begin with the line before; in a song it may be a third
 
 
@@ -161,5 +162,5 @@ def _unrolled(cues: list[tuple[Cue, list[str]]]) -> Iterator[Cue]:
 
 def _common(before: list[str], after: list[str]) -> int:
     """How many lines at the end of `before` are those at the beginning of `after`."""
-    longest = min(len(before), len(after))
+    longest = min(len(before), len(after), _LINES)
     return next(k for k in range(longest, -1, -1) if before[len(before) - k :] == after[:k])

@@ -1,0 +1,66 @@
+"""The paths that users give: of this machine, "~" being their home directory."""
+
+import os
+import re
+
+from ml_collections import ConfigDict
+
+from vatt_gh.errors import UserError
+
+_KEYS = ("data.data_dir", "data.manual_dir", "data.vocabulary", "eval.data_dir", "eval.truth")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def local_path(given: str, where: str) -> str:
+    """A path as it is meant.
+
+    Args:
+        given: by the user; "" stays.
+        where: the flag or key that has it.
+
+    Returns:
+        The path, with the home directory in the place of "~".
+
+    Raises:
+        UserError: it is the address of a bucket or the like, or of nobody's home.
+    """
+    path = os.path.expanduser(given)
+    scheme = _SCHEME.match(given)
+    if scheme or path.startswith("~"):
+        what = f"of {scheme[0]}" if scheme else "of a user that there is not"
+        raise UserError(
+            f"{given!r} is a path {what}, and none of this machine.",
+            where=where,
+            expected="a path of this machine",
+            todo="mount the bucket, for example with gcsfuse, and give the mounted path"
+            if scheme
+            else "give the whole path",
+        )
+    return path
+
+
+def with_local_paths(config: ConfigDict) -> ConfigDict:
+    """A copy of a configuration with every path as it is meant.
+
+    Args:
+        config: the whole configuration.
+
+    Returns:
+        The copy.
+
+    Raises:
+        UserError: see `local_path`.
+    """
+    config = config.copy_and_resolve_references()
+    flat = {key: local_path(config[key.split(".")[0]][key.split(".")[1]], key) for key in _KEYS}
+    kind, colon, path = config.init_from.partition(":")
+    if colon:
+        flat["init_from"] = f"{kind}:{local_path(path, 'init_from')}"
+    config.update_from_flattened_dict(flat)
+    config.data.also = tuple(_listed(given) for given in config.data.also)
+    return config
+
+
+def _listed(given: str) -> str:
+    name, equals, folder = given.partition("=")
+    return f"{name}{equals}{local_path(folder, 'data.also')}"
