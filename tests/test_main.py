@@ -192,11 +192,21 @@ def test_full_disk_is_known_through_other_libraries():
     full.write("x")
     with pytest.raises(tf.errors.ResourceExhaustedError) as error:
         full.close()
-    assert "/dev/full" in command.disk_full(error.value).where
+    assert "/dev/full" in command.system_problem(error.value).where
     wrapped = RuntimeError()  # without any text, as some libraries raise
     wrapped.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
-    assert command.disk_full(wrapped).where == "some/file"
-    assert command.disk_full(OSError(errno.ENOENT, os.strerror(errno.ENOENT))) is None
+    assert command.system_problem(wrapped).where == "some/file"
+    assert command.system_problem(OSError(errno.ENOENT, os.strerror(errno.ENOENT))) is None
+
+
+def test_what_nobody_may_write_gets_one_message():
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/etc/run")
+    wrapped = RuntimeError("no checkpoint")
+    wrapped.__context__ = denied
+    for error in (denied, wrapped):
+        problem = command.system_problem(error)
+        assert problem.where == "/etc/run"
+        assert "Permission denied" in problem.what
 
 
 def test_error_of_ours_keeps_its_trace(tiny, tmp_path, run_main):

@@ -20,7 +20,7 @@ from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
 from tfds_builders.sets import SETS
 from tfds_builders.workers import Limits
-from vatt_gh.errors import UserError
+from vatt_gh.errors import UserError, printable
 from vatt_gh.media.form import Form
 from vatt_gh.media.survey import text
 from vatt_gh.paths import local_path
@@ -103,6 +103,13 @@ def main(argv: list[str] | None = None) -> int:
             print(path)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except PermissionError as error:
+        print(
+            f"error: {printable(str(error))}: nothing can be written or read there; give another "
+            "directory, or change who may",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted. The same command builds what is missing.", file=sys.stderr)

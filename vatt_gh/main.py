@@ -49,6 +49,8 @@ _DISTRIBUTED = flags.DEFINE_bool(
     "This is one process of several (a TPU pod, several GPU hosts, launch/local_pod.py).",
 )
 
+_FULL = os.strerror(errno.ENOSPC).lower()
+
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Does what `config.mode` says.
@@ -112,14 +114,14 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:
         _fail("\nInterrupted. The same command continues from the newest checkpoint.", 130)
     except Exception as error:
-        problem = disk_full(error)
+        problem = system_problem(error)
         if problem is None:
             raise
         _fail(f"error: {problem}", 2)
 
 
-def disk_full(error: BaseException | None) -> UserError | None:
-    """The message for an error that came, at first or at last, from a full disk.
+def system_problem(error: BaseException | None) -> UserError | None:
+    """The message for an error that came, at first or at last, from the system.
 
     TensorFlow and TensorStore have errors of their own, which carry the system's text.
 
@@ -127,17 +129,26 @@ def disk_full(error: BaseException | None) -> UserError | None:
         error: of any kind.
 
     Returns:
-        What to tell the user, or None where neither it nor what led to it says so.
+        What to tell the user where the disk is full or nothing may be written there, or None where
+        neither it nor what led to it says so.
     """
     while error is not None:
         text = str(error)
-        known = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if known or os.strerror(errno.ENOSPC).lower() in text.lower():
+        number = error.errno if isinstance(error, OSError) else None
+        where = getattr(error, "filename", None) or text.partition("\n")[0]
+        if number in (errno.ENOSPC, errno.EDQUOT) or _FULL in text.lower():
             return UserError(
                 "The disk is full; what was written before is still there.",
-                where=getattr(error, "filename", None) or text.partition("\n")[0],
+                where=where,
                 expected="room for records, checkpoints and metrics",
                 todo="free some space; the same command continues from the newest checkpoint",
+            )
+        if number in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return UserError(
+                f"The system does not permit it: {os.strerror(number)}.",
+                where=where,
+                expected="files that you may read, and directories that you may write to",
+                todo="give another directory, or change who may read and write this one",
             )
         error = error.__cause__ or error.__context__
     return None

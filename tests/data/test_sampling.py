@@ -154,3 +154,13 @@ def test_captions_by_hand():
     assert nearest(rows, 10, 11, 3, 0.5) == (["after", "after", "after"], True)
     assert nearest(rows, 20, 21, 2, 7.0) == (["", ""], False)
     assert nearest(rows, 20, 21, 2, 8.0) == (["after", "after"], True)
+
+
+@pytest.mark.parametrize("hours", [0.5, 13.0, 55.0])
+def test_places_of_sound_late_in_a_long_video(hours):
+    fps, rate, length, first = 10.0, 48_000, 4_800, 7
+    begin = round(hours * 3600 * fps)
+    given = (tf.constant(n, tf.int32) for n in (begin, 300, first))
+    places = sample_places(*given, length, fps=fps, rate=rate).numpy()
+    expected = [round(first / fps * rate) + k for k in range(length)]
+    assert places.tolist() == expected

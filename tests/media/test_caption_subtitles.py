@@ -232,3 +232,13 @@ def test_a_cut_file_keeps_what_is_whole(tmp_path):
 
 def test_webvtt_named_srt_is_read_as_what_it_is(tmp_path):
     assert read(tmp_path, ROLLING, "v.SRT")[0] == SAID
+
+
+def test_cues_of_very_many_lines_are_read(tmp_path):
+    """Lines that roll are looked for among as many as a screen shows, not among all."""
+    lines = [f"line {k % 7}" for k in range(40_000)]
+    body = "\n".join(lines)
+    times = ("00:01.000 --> 00:02.000", "00:02.000 --> 00:03.000", "00:03.000 --> 00:04.000")
+    content = "WEBVTT\n\n" + "\n\n".join(f"{t}\n<00:01.500>{body}" for t in times) + "\n"
+    captions, _ = read(tmp_path, content, "v.vtt")
+    assert captions[0].text.startswith("line 0 line 1")

@@ -6,6 +6,7 @@ import pytest
 from media_files import grey, tone, write_media
 
 from tfds_builders.build import build
+from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
 
 
@@ -56,3 +57,49 @@ def test_captions_of_single_videos_are_in_the_records(corpus, small_form, readin
         ("broken", 'holds no line "START --> END"'),
         ("own", "left out 1 of its captions, the first at line 6: it ends before it starts"),
     ]
+
+
+def test_counts_are_of_what_is_in_the_records(small_form, reading, tmp_path):
+    """Milliseconds, another video's captions, what lies behind the end, and a form nobody reads."""
+    corpus = tmp_path / "corpus"
+    (corpus / "captions").mkdir(parents=True)
+    (corpus / "videos").mkdir()
+    pictures = [grey(40 + k, 64, 48) for k in range(50)], [k / 10 for k in range(50)]
+    said = {
+        "table.tsv": "start\tend\ttext\n500\t1500\tin milliseconds\n2000\t4500\tand on it goes\n",
+        "other.json": json.dumps(
+            [{"text": f"of another {k}", "start": 60.5 + k, "duration": 1} for k in range(3)]
+        ),
+        "late.srt": "".join(f"00:00:0{k},000 --> 00:00:0{k},900\nword {k}\n\n" for k in (1, 3, 7)),
+        "unread.lrc": "[00:01.00]words",
+    }
+    for file, text in said.items():
+        (corpus / "captions" / file).write_text(text)
+        write_media(corpus / "videos" / f"{file.split('.')[0]}.mp4", *pictures)
+    settings = Settings(workers=1)
+    seen = dry_run("howto100m", manual_dir=corpus, form=small_form, settings=settings)
+    (folder,) = build(
+        "howto100m",
+        manual_dir=corpus,
+        data_dir=tmp_path / "records",
+        form=small_form,
+        settings=settings,
+    )
+    captions = {
+        (row["video_id"].decode(), text.decode(), round(float(start), 3))
+        for row in reading.tfds(folder)
+        for text, start in zip(row["captions"]["text"], row["captions"]["start"], strict=True)
+    }
+    assert captions == {
+        ("table", "in milliseconds", 0.5),
+        ("table", "and on it goes", 2.0),
+        ("late", "word 1", 1.0),
+        ("late", "word 3", 3.0),
+    }
+    rows = (tmp_path / "records" / "skipped.jsonl").read_text().splitlines()
+    built = {row.get("path", "").rpartition("/")[2]: row["reason"] for row in map(json.loads, rows)}
+    assert built.keys() == said.keys()
+    assert built == {row["path"].rpartition("/")[2]: row["reason"] for row in seen.skipped}
+    assert seen.captioned == 2
+    counts = json.loads((folder / "counts.json").read_text())
+    assert (counts["captions"], counts["without captions"]) == (4, 2)

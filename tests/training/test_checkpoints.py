@@ -31,6 +31,7 @@ FREE = {
     "data.data_dir": "elsewhere",
     "data.build_workers": 1,
     "data.parallel_reads": 1,
+    "data.unreadable_share": 0.5,
     "data.prefetch": 1,
     "eval.max_clips": 3,
     "demo.videos": 3,
@@ -138,6 +139,23 @@ def test_other_records_are_refused(tmp_path):
             state, position = checkpoints.restore(state_of(0))
             assert position == 8
             assert_same_state(state, state_of(1))
+
+
+def test_another_vocabulary_is_refused_and_none_says_nothing(tmp_path):
+    config = small_config()
+    words = tmp_path / "vocabulary.txt"
+    words.write_text("stir\npour\n")
+    with Checkpoints(tmp_path, config) as checkpoints:
+        checkpoints.save(replicate(state_of(3)), position=24)
+    words.write_text("pour\nstir\n")
+    with Checkpoints(tmp_path, config) as checkpoints:
+        with pytest.raises(UserError, match="not the one that step 3 was trained with") as caught:
+            checkpoints.restore(replicate(state_of(0)))
+        assert caught.value.where == str(words)
+        words.write_text("stir\npour\n")
+        assert checkpoints.restore(replicate(state_of(0)))[1] == 24
+        words.unlink()
+        assert checkpoints.restore(replicate(state_of(0)))[1] == 24
 
 
 def test_checkpoint_with_a_missing_part_is_a_user_error(tmp_path):

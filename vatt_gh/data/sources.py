@@ -153,7 +153,7 @@ def word_counts(sources: Sequence[Source]) -> dict[str, int]:
         path = directory / WORDS_FILE
         try:
             total.update(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"The word counts of the captions cannot be read: {error}",
                 where=path,

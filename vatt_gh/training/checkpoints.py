@@ -1,5 +1,6 @@
 """Checkpoints with Orbax: the whole state, the input's position, and the configuration."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ FREE_KEYS = (
     "data.data_dir",
     "data.build_workers",
     "data.parallel_reads",
+    "data.unreadable_share",
     "data.prefetch",
     "eval",
     "demo",
@@ -59,6 +61,7 @@ class Checkpoints:
             self._directory, options=options, item_handlers=handlers
         )
         self._records = list(records)
+        self._vocabulary = Path(workdir) / "vocabulary.txt"
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -88,7 +91,13 @@ class Checkpoints:
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(to_global(state)),
-                meta=ocp.args.JsonSave({"position": position, "records": self._records}),
+                meta=ocp.args.JsonSave(
+                    {
+                        "position": position,
+                        "records": self._records,
+                        "vocabulary": self._digest(),
+                    }
+                ),
             ),
         )
 
@@ -103,7 +112,8 @@ class Checkpoints:
             The state and the input position.
 
         Raises:
-            UserError: there is none, it does not fit the model or the records, or it is damaged.
+            UserError: there is none, it does not fit the model, the records or the vocabulary, or
+                it is damaged.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -131,6 +141,7 @@ class Checkpoints:
                 todo=f"remove {self._directory / str(step)}: an older one, or the start, is next",
             ) from error
         self._check_records(step, restored["meta"].get("records"))
+        self._check_vocabulary(step, restored["meta"].get("vocabulary"))
         return to_local(restored["state"]), restored["meta"]["position"]
 
     def _check_records(self, step: int, saved: list[int] | None) -> None:
@@ -141,6 +152,22 @@ class Checkpoints:
                 expected="the same records: the input's position means nothing among others",
                 todo="give the records of that run, or start another --workdir with "
                 "--config.init_from=orbax:WORKDIR",
+            )
+
+    def _digest(self) -> str | None:
+        """Tells one vocabulary from another; None: there is none."""
+        if not self._vocabulary.is_file():
+            return None
+        return hashlib.sha256(self._vocabulary.read_bytes()).hexdigest()
+
+    def _check_vocabulary(self, step: int, saved: str | None) -> None:
+        # Checkpoints from before this was written have none.
+        if saved is not None and self._digest() not in (None, saved):
+            raise UserError(
+                f"The vocabulary is not the one that step {step} was trained with.",
+                where=self._vocabulary,
+                expected="the file as it was: the number of a word is its line",
+                todo="put it back, or start another --workdir",
             )
 
     def _check(self, step: int, target: TrainState) -> None:

@@ -144,10 +144,9 @@ class _Writer:
         """Checks and writes the report of step `number` (counted from 1)."""
         metrics, samples = jax.device_get(output)
         check_finite(number, metrics, samples, host)
-        if metrics["effective_batch"] == 0:
-            self._empty += 1
-            if self._empty == 1:
-                print(f"step {number} has no sample that counts: nothing is learned from it")
+        if metrics["empty_steps"] > self._empty:
+            print(f"step {number} has no sample to learn from: none was kept, or could be read")
+        self._empty = int(metrics["empty_steps"])
         every = self._config.train.log_samples_every
         if every and number % every == 0:
             self._samples.write(_sample_row(number, samples, host))
@@ -157,7 +156,6 @@ class _Writer:
         row = to_row(number, metrics)
         row["learning_rate"] = float(self._rate(jnp.asarray(number - 1)))
         row["unreadable"] = sum(map(len, self._unreadable))
-        row["steps_without_samples"] = self._empty
         row |= self.clock.lap(number - self._last, self._config.train.batch_size)
         self._last = number
         if self._rows is not None:

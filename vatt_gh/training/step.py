@@ -52,7 +52,7 @@ class TrainState:
         statistics: the heads' batch statistics.
         opt_state: of the optimizer.
         key: uint32 data of the run's random key.
-        empty_steps: [] int32, steps at which the curriculum kept nothing.
+        empty_steps: [] int32, steps at which the curriculum kept nothing, or nothing could be read.
     """
 
     step: Array
@@ -115,8 +115,8 @@ def train_step(
         axis_name: named axis of the devices, or None for one device without pmap.
 
     Returns:
-        The new state, the same on every device, and the report. A step that keeps nothing changes
-        neither parameters, statistics nor optimizer.
+        The new state, the same on every device, and the report. A step that keeps nothing, or has
+        no sample that could be read, changes neither parameters, statistics nor optimizer.
     """
     if changes_colours(config.data):
         video = recoloured(batch["video"], batch["colour"], config.data)
@@ -133,7 +133,8 @@ def train_step(
     terms = kept_terms(losses, batch, gamma, config, axis_name)
     weight = decided.weight * sum(terms.values()) / len(terms)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    empty = kept == 0
+    valid = batch["video_mask"] & (batch["audio_mask"] | batch["text_mask"])
+    empty = (kept == 0) | (summed(jnp.sum(valid), axis_name) == 0)
     params = optax.apply_updates(state.params, updates)
     new = (params, statistics, opt_state)
     old = (state.params, state.statistics, state.opt_state)
