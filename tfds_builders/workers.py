@@ -46,7 +46,8 @@ class _Worker:
     def __init__(self, function: Callable[..., Any], limits: Limits):
         self.connection, other = _CONTEXT.Pipe()
         self.process = _CONTEXT.Process(target=_serve, args=(function, other, limits), daemon=True)
-        self.process.start()
+        with _uninterrupted():
+            self.process.start()
         other.close()  # so that the worker's death closes the pipe
         self.tasks: list[int] = []
         self.started: float | None = None  # time.monotonic of the first task
@@ -60,6 +61,27 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.connection.close()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Puts Ctrl-C off: a process that is being started would show a trace of its own.
+
+    What is started here never sees it, because a blocked signal stays blocked in a child.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def run_in_order(
@@ -146,8 +168,6 @@ def _serve(function: Callable[..., Any], connection: Connection, limits: Limits)
     # What a decoder's library says before it dies is no message; Python's own errors still are.
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    # Ctrl-C goes to all processes of a terminal; the build itself ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     size = int(limits.gigabytes * 1e9)
     with contextlib.suppress(OSError, ValueError):  # some systems have no such limit
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))

@@ -90,7 +90,7 @@ def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, dam
 def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path):
     (tmp_path / "videos").mkdir()  # as where a disk is not mounted
     source = open_source(clock.others["index"].directories, str(tmp_path), unreadable_share=0.5)
-    with pytest.raises(Exception, match="records that were read are damaged or gone"):
+    with pytest.raises(UserError, match="records that were read are damaged or gone"):
         batches(source, clock, clock_config, 3)
 
 
@@ -125,7 +125,7 @@ def test_that_every_record_is_damaged_ends_the_run(clock, clock_config, tmp_path
     for offset, length in zip(whole.shards.offset, whole.shards.length, strict=True):
         data[int(offset) + int(length) // 2] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(Exception, match="records that were read are damaged or gone"):
+    with pytest.raises(UserError, match="records that were read are damaged or gone"):
         batches(open_source([folder], unreadable_share=0.1), clock, clock_config, 6)
 
 

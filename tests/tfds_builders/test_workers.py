@@ -5,6 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
 
 HANG = """
 import os, sys, time
@@ -68,3 +71,28 @@ def test_what_a_library_says_before_it_dies_is_not_shown(tmp_path):
     assert "its decoder process died" in done.stdout
     assert "corrupted" not in done.stderr
     assert "an error of ours" in done.stderr
+
+
+def test_ctrl_c_in_a_build_shows_no_trace(small_corpus, tmp_path):
+    build = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tfds_builders.build", "howto100m"),
+            *(f"--manual_dir={small_corpus}", f"--data_dir={tmp_path}", "--workers=1"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        while not list(tmp_path.glob("howto100m/*/spool*")):  # the first video is being decoded
+            assert build.poll() is None
+            time.sleep(0.02)
+        build.send_signal(signal.SIGINT)
+        _, shown = build.communicate(timeout=120)
+    finally:
+        build.kill()
+        build.wait()
+    assert build.returncode == 130
+    assert "Interrupted. The same command builds what is missing." in shown
+    assert "Traceback" not in shown
