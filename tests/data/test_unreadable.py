@@ -107,7 +107,8 @@ def test_a_record_of_somebody_else_reads_no_file_outside(clock, tmp_path, monkey
             decode = _of_original(form, Path(manual_dir), unreadable)
             wanted = np.arange(3)[None], np.arange(30)[None], np.array([[0, 0, 8, 8]])
             pictures, sound, there = decode(
-                name.encode(), np.float32(0), True, *wanted, np.array([False]), np.array([8, 8])
+                *(name.encode(), np.float32(0), np.int32(8), np.int32(8), True),
+                *(*wanted, np.array([False]), np.array([8, 8])),
             )
             assert not there
             assert not pictures.any()

@@ -357,6 +357,8 @@ def test_a_frame_of_another_size_keeps_its_shape(tmp_path, storage):
     ]
     path = glued(tmp_path / "v.ts", *parts)
     images, _ = read_window(path, FORM, range(0, 40), range(0))
+    late, _ = read_window(path, FORM, range(30, 40), range(0), (48, 64))
+    np.testing.assert_array_equal(late, images[30:])
     form = dataclasses.replace(FORM, storage=storage)
     (segment,), remarks = read(path, form)
     assert (segment.count, segment.height, segment.width, remarks) == (40, 48, 64, [])

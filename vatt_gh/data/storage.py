@@ -51,7 +51,8 @@ def windows_reader(
     """
     decode: Decode
     if form.storage == "index":
-        decode, keys = _of_original(form, folder, unreadable), ("path", "start")
+        decode = _of_original(form, folder, unreadable)
+        keys: tuple[str, ...] = ("path", "start", "height", "width")
     else:
         of_record = {"jpeg": _of_jpeg, "mp4": _of_mp4}[form.storage]
         decode, keys = functools.partial(of_record, record), ("record",)
@@ -111,7 +112,9 @@ def _of_mp4(
 def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
     folder = Path(os.path.abspath(folder))
 
-    def read(path: bytes, start: np.float32, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
+    def read(
+        path: bytes, start: np.float32, height: np.int32, width: np.int32, *wanted: Any
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
         if not path:  # a blank record
             return _decoded(_nothing, *wanted)
         # Counted from the video's beginning in place of the segment's.
@@ -121,7 +124,8 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
         def decode(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
             frames = range(frames.start + first, frames.stop + first)
             samples = range(samples.start + sample, samples.stop + sample)
-            return read_window(_inside(folder, path.decode()), form, frames, samples)
+            size = int(height), int(width)
+            return read_window(_inside(folder, path.decode()), form, frames, samples, size)
 
         try:
             return _decoded(decode, *wanted)

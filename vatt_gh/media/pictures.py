@@ -48,21 +48,21 @@ def from_jpeg(image: bytes) -> np.ndarray:
 
 
 class Scaler:
-    """Scales frames of one video; all come out in the size that the first one asks for.
+    """Scales frames of one video; all come out in one size.
 
     A frame of another shape keeps it: what it does not fill is black.
 
     Args:
         short_side: pixels of the shorter side, or more than there are.
         pixel_aspect: width by height of a source pixel.
+        size: height and width that come out; None: those of the first frame.
     """
 
-    def __init__(self, short_side: int, pixel_aspect: float):
-        self._short, self._aspect = short_side, pixel_aspect
+    def __init__(self, short_side: int, pixel_aspect: float, size: tuple[int, int] | None = None):
+        self._short, self._aspect, self._wanted = short_side, pixel_aspect, size
         # One for all frames: it keeps the scaler, which takes longer to set up than to run.
         self._reformatter = VideoReformatter()
-        self._size: tuple[int, int] | None = None  # width and height that come out
-        self._source = (0, 0)  # of the first frame
+        self._size: tuple[int, int] | None = None
         self._turns = 0
 
     def planes(self, frame: av.VideoFrame) -> Planes:
@@ -86,25 +86,33 @@ class Scaler:
         return (width, height) if self._turns % 2 else (height, width)
 
     def _fix(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Width and height that come out, before they are turned."""
         if self._size is None:
-            wide, height = frame.width * self._aspect, frame.height
-            # A smaller picture is not blown up: what reads it scales it anyway.
-            short = min(self._short, max(2, round(min(wide, height) / 2) * 2))
-            scale = short / min(wide, height)
-            size = [max(short, round(side * scale / 2) * 2) for side in (wide, height)]
-            size[0 if wide <= height else 1] = short
-            self._size, self._source = (size[0], size[1]), (frame.width, frame.height)
             # numpy turns counterclockwise, as the angle of a frame does.
             self._turns = round(frame.rotation / 90) % 4
+            height, width = self._wanted or (0, 0)
+            wanted = (height, width) if self._turns % 2 else (width, height)
+            self._size = wanted if self._wanted else self._own(frame)
         return self._size
+
+    def _own(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Width and height of a frame that stands alone."""
+        wide, height = frame.width * self._aspect, frame.height
+        # A smaller picture is not blown up: what reads it scales it anyway.
+        short = min(self._short, max(2, round(min(wide, height) / 2) * 2))
+        scale = short / min(wide, height)
+        size = [max(short, round(side * scale / 2) * 2) for side in (wide, height)]
+        size[0 if wide <= height else 1] = short
+        return size[0], size[1]
 
     def _scaled(self, frame: av.VideoFrame, pixel_format: str, **colours: str) -> av.VideoFrame:
         size = self._fix(frame)
-        if (frame.width, frame.height) != self._source:
+        if any(abs(one - other) > 2 for one, other in zip(self._own(frame), size, strict=True)):
             wide = frame.width * self._aspect
             scale = min(size[0] / wide, size[1] / frame.height)
-            # Even, as half the resolution of colours asks.
-            size = tuple(max(2, int(side * scale / 2 + TINY) * 2) for side in (wide, frame.height))
+            fitting = [max(2, round(side * scale / 2) * 2) for side in (wide, frame.height)]
+            # What rounding alone makes smaller than the whole is the whole.
+            size = tuple(w if w - f <= 2 else f for w, f in zip(size, fitting, strict=True))
         return self._reformatter.reformat(
             frame, *size, pixel_format, interpolation="BILINEAR", threads=1, **colours
         )

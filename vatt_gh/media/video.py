@@ -44,7 +44,7 @@ class Opened(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(path: Path | str, form: Form) -> Iterator[Opened]:
+def opened(path: Path | str, form: Form, size: tuple[int, int] | None = None) -> Iterator[Opened]:
     """Opens a file with a video stream; what goes wrong with it meanwhile is a MediaError."""
     try:
         with open_media(path) as container:
@@ -56,7 +56,7 @@ def opened(path: Path | str, form: Form) -> Iterator[Opened]:
             begins = [
                 float(s.start_time * s.time_base) for s in streams if s.start_time is not None
             ]
-            scaler = Scaler(form.short_side, float(video.sample_aspect_ratio or 1))
+            scaler = Scaler(form.short_side, float(video.sample_aspect_ratio or 1), size)
             yield Opened(container, video, audio, float(min(begins, default=0)), scaler, remark)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(path, f"cannot be decoded: {reason_of(error)}") from error
@@ -94,7 +94,11 @@ def read_segments(
 
 
 def read_window(
-    path: Path | str, form: Form, frames: range, samples: range
+    path: Path | str,
+    form: Form,
+    frames: range,
+    samples: range,
+    size: tuple[int, int] | None = None,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Decodes a window of a file, from the key frame before it on.
 
@@ -103,6 +107,7 @@ def read_window(
         form: how it would be stored.
         frames: numbers of the frames wanted, counted from the video's beginning.
         samples: places of the sound samples wanted, counted likewise.
+        size: height and width of the frames; None: those of the first one that is read.
 
     Returns:
         Frames [H, W, 3] uint8, as `read_segments` has them but for the loss of JPEG, fewer where
@@ -113,7 +118,7 @@ def read_window(
     """
     if is_sound_file(path):
         return [], sound_window(Path(path), form, samples)
-    with opened(path, form) as file:
+    with opened(path, form, size) as file:
         pictures: list[np.ndarray] = []
         chunks: list[Chunk] = []
         sampler = Sampler(form.fps, file.scaler.rgb, frames.start)

@@ -86,13 +86,15 @@ def _joined(captions: list[Caption]) -> list[Caption]:
     Twice one after the other and each for long enough to be said it is a refrain, and stays.
     """
     runs: list[list[Caption]] = []
-    latest: dict[str, list[Caption]] = {}
+    latest: dict[str, tuple[list[Caption], float]] = {}  # the last run of a text, and its end
     for caption in captions:
-        run = latest.get(_visible(caption.text))
-        if run is None or caption.start - max(c.end for c in run[-2:]) > _TOUCH:
-            run = latest[_visible(caption.text)] = []
+        text = _visible(caption.text)
+        run, end = latest.get(text, ([], -math.inf))
+        if caption.start - end > _TOUCH:
+            run, end = [], -math.inf
             runs.append(run)
         run.append(caption)
+        latest[text] = run, max(end, caption.end)
     joined = []
     for run in runs:
         overlap = any(b.start < a.end - _TOUCH for a, b in pairwise(run))
