@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import socket
 from collections import Counter
 from pathlib import Path
 
@@ -96,6 +97,15 @@ def test_they_are_drawn_once_and_anew_for_other_settings(clock, source, config, 
     kept_windows(source, Tokenizer(clock.vocabulary, 2), config)
     kept_windows(source, Tokenizer(clock.vocabulary[:-1], 2), config)
     assert len(folders(source)) == 6
+
+
+def test_what_a_killed_drawing_left_is_removed(clock, source, config):
+    name = f"windows-{kept._digest(source, clock.tokenizer, config.data)}"
+    left = source.directories[0] / f".{name}.{socket.gethostname()}.killed"
+    left.mkdir()
+    (left / "video.npy").write_bytes(b"half of it")
+    kept_windows(source, clock.tokenizer, config)
+    assert folders(source) == [name]
 
 
 def test_an_interrupted_drawing_leaves_nothing(clock, source, config, monkeypatch):

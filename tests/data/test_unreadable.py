@@ -145,8 +145,10 @@ def test_how_much_may_be_damaged(capsys):
 
     every_tenth = [k % 10 == 9 for k in range(1000)]
     assert ends(1000, 0.1, every_tenth) is None
-    assert ends(1000, 0.05, every_tenth) == 79  # the eighth
-    assert ends(1000, 0.1, [True] * 100) == 7
+    assert ends(1000, 0.05, every_tenth) == 509  # the 51st
+    assert ends(1000, 0.1, [True] * 200) == 100
+    assert ends(10_000, 0.1, [True] * 8 + [False] * 900) is None  # of one file
+    assert ends(93, 0.1, [True] * 93) == 9
     assert ends(3, 0.1, [True, False, True, False]) is None  # a few of a few
     assert ends(3, 0.1, [True, True, True]) == 2
     assert ends(1000, 1.0, [True] * 100) is None

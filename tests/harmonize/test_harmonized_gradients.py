@@ -46,7 +46,7 @@ def run(method=OFF, **options):
     )
 
 
-def assert_close(actual, expected, tolerance=1e-5):
+def assert_close(actual, expected, tolerance=3e-5):  # float32 sums in other orders
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 

@@ -129,7 +129,6 @@ def test_a_unit_is_told_by_how_long_captions_would_last(tmp_path, length):
     said = [(f"word {k} of a long talk", 3 * k, 3 * k + 2.8) for k in range(60)]
     expected = [Caption(*row) for row in said]
     assert read(tmp_path, scaled(0.001, said), length=length)[0] == expected
-    assert read(tmp_path, scaled(0.01, said), length=length)[0] == expected
     assert read(tmp_path, scaled(1.0, said, float), length=length)[0] == expected
 
 
@@ -139,6 +138,8 @@ def test_seconds_stay_seconds(tmp_path):
             [("Introduction", 0, 600), ("Dough", 600, 2400), ("Oven", 2400, 3600)],
             3605.0,
         ),  # chapters
+        ([("Introduction", 0, 600), ("Dough", 600, 1500), ("Oven", 1500, 2400)], None),
+        ([(f"Chapter {k}", 300 * k, 300 * k + 300) for k in range(10)], 3600.0),
         ([("[Music]", 0, 60)], 60.0),
         ([("hi", 0, 1), ("you", 1, 2), ("there", 2, 3)], 3.2),  # whole seconds
         ([("hi", 0, 1), ("you", 1, 2), ("there", 2, 3)], 10_000.0),
@@ -168,3 +169,47 @@ def test_several_videos_in_one_file_of_one_are_refused(tmp_path):
     for content in ({"a": LENGTHS, "b": LENGTHS}, [LENGTHS, LENGTHS]):
         with pytest.raises(CaptionFileError, match="is JSON without"):
             read(tmp_path, content, "other.json")
+
+
+@pytest.mark.parametrize("length", [60.0, 400.0, 600.0])
+def test_milliseconds_of_a_video_in_which_little_is_said(tmp_path, length):
+    said = [(f"this is sentence {k} of the beginning", 3 * k, 3 * k + 2.8) for k in range(15)]
+    expected = [Caption(*row) for row in said]
+    assert read(tmp_path, scaled(0.001, said), length=length) == (expected, [AS_MILLISECONDS])
+
+
+def test_a_single_row_is_told_by_a_length_that_it_does_not_fit(tmp_path):
+    said = "one sentence that takes seven seconds and a half, as long as the clip"
+    table = "start\tend\ttext\n{}\t{}\t" + said + "\n"
+    for start, end, length in ((0, 7500, 60.0), (500, 7500, 8.0)):
+        found = read(tmp_path, table.format(start, end), "v.tsv", length)
+        assert found == ([Caption(said, start / 1000, end / 1000)], [AS_MILLISECONDS])
+    for end, length in ((60, 60.0), (100, 40.0)):
+        row = [{"start": 0, "end": end, "text": "[Music]"}]
+        assert read(tmp_path, row, length=length) == ([Caption("[Music]", 0, end)], [])
+
+
+def test_quotes_in_whispers_tables_are_quotes(tmp_path):
+    rows = ["2000\t4000\t\"I don't know,", "4000\t7000\tshe said.", '7000\t9000\t"Then he left."']
+    captions, reasons = read(tmp_path, "start\tend\ttext\n" + "\n".join(rows) + "\n", "v.tsv", 10.0)
+    assert [c.text for c in captions] == ["\"I don't know,", "she said.", "Then he left."]
+    assert reasons == [AS_MILLISECONDS]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("v.csv", "line,start,end,text\n1,0.5,2,hello\n"),
+        ("v.json", [{"line": 1, "caption": 7, "start": 0.5, "end": 2, "text": "hello"}]),
+        ("v.csv", "start;end;text\n0,5;2,0;hello\n"),
+        ("v.json", [{"start": "00:00:00.500", "duration": 1500, "text": "hello"}]),
+        ("v.tsv", "0.5\t2\thello\n"),
+    ],
+)
+def test_columns_that_could_be_taken_for_others(tmp_path, name, content):
+    assert read(tmp_path, content, name) == ([Caption("hello", 0.5, 2.0)], [])
+
+
+def test_commas_in_a_text_do_not_make_columns(tmp_path):
+    captions, _ = read(tmp_path, "0.0\t2.5\tHello, one, two, three; four\n", "v.tsv")
+    assert captions == [Caption("Hello, one, two, three; four", 0.0, 2.5)]

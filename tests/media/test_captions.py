@@ -96,6 +96,10 @@ SAID = "na\u00efve caf\u00e9 \u201cquoted\u201d"
         (lambda s: codecs.BOM_UTF16_BE + s.encode("utf-16-be"), SAID),
         (lambda s: s.encode("cp1252"), SAID),
         (lambda s: s.encode("latin-1"), "na\u00efve caf\u00e9"),
+        (
+            lambda s: s.encode("latin-1"),
+            "wie geht\u00b4s, col\u00b7lecci\u00f3 f\u00fcr",
+        ),
         (lambda s: s.replace("\n", "\r\n").encode("cp1252"), SAID),
         (lambda s: s.replace("\n", "\r\r\n").encode(), SAID),
         (lambda s: s.replace("\n", "\r").encode(), SAID),

@@ -4,13 +4,15 @@ import dataclasses
 import io
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from media_files import grey, tone, write_media
 from PIL import Image
 
-from vatt_gh.media.form import Form, MediaError
+from vatt_gh.media.form import Form, MediaError, Span
 from vatt_gh.media.notes import Notes
+from vatt_gh.media.sound import Resampler, place
 from vatt_gh.media.video import read_segments, read_window
 
 RATE = 16_000
@@ -115,7 +117,7 @@ def test_a_clock_that_goes_back_ends_the_video(tmp_path):
     segments, remarks = read(path)
     assert sum(s.count for s in segments) == 20
     (remark,) = remarks
-    assert remark.startswith("its clock jumps back by ")
+    assert remark.startswith("its clock goes back to ")
     assert remark.endswith("what follows was left out")
 
 
@@ -148,3 +150,92 @@ def test_a_video_without_any_time_that_can_be_is_refused(tmp_path):
     )
     with pytest.raises(MediaError):
         read(path)
+
+
+@pytest.mark.parametrize("offsets", [(0.0, 0.0, 0.0), (5.0, 0.0), (0.0, 6.0, 1.0)])
+def test_a_clock_that_goes_back_a_little_is_said_too(tmp_path, offsets):
+    path = joined(tmp_path, offsets, 5.0)
+    segments, remarks = read(path)
+    assert sum(s.count for s in segments) <= 111
+    assert any("its clock goes back to" in remark for remark in remarks)
+    # Pictures and sound are of the same piece.
+    for segment in segments:
+        for k in range(0, segment.count - 5, 5):
+            sound = segment.audio[k * RATE // 10 :][: RATE // 2]
+            spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+            if np.abs(sound).min() == 0 and np.abs(sound).max() > 12_000:  # not the gap's silence
+                piece = round(level(segment.frames[k]) / 60)
+                assert abs(spectrum.argmax() * 2 - 440 * piece) < 10
+
+
+def test_sound_that_lies_behind_its_time_is_counted(tmp_path):
+    pieces = [(0.0, tone(6.0, RATE)), (2.0, tone(3.0, RATE, 880.0)), (6.0, tone(4.0, RATE, 880.0))]
+    sound = Resampler(RATE)
+    chunks = []
+    for start, samples in pieces:
+        for first in range(0, len(samples), 1000):
+            frame = av.AudioFrame.from_ndarray(samples[None, first : first + 1000], "flt", "mono")
+            frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
+            frame.pts = round(start * RATE) + first
+            chunks += sound.take(frame, 0.0)
+    chunks += sound.finish()
+    whole = place(chunks, 0, 10 * RATE)
+    for second in range(10):
+        part = whole[second * RATE : (second + 1) * RATE]
+        spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part))))
+        assert abs(spectrum.argmax() - (440 if second < 6 else 880)) < 5
+    assert 2.5 < sound.behind < 3.1
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_slides_stay_as_long_as_somebody_speaks(tmp_path, suffix):
+    path = write_media(
+        tmp_path / f"v.{suffix}",
+        [grey(60 + 40 * k) for k in range(4)],
+        [15.0 * k for k in range(4)],
+        fps=1,
+        sound=[(0.0, tone(60.0, RATE))],
+        sound_codec="aac",
+    )
+    segments, remarks = read(path, dataclasses.replace(FORM, segment_seconds=100.0))
+    (segment,) = segments
+    assert segment.count >= 451  # the last one is shown for a second, as its file says
+    assert [round((level(segment.frames[150 * k + 75]) - 60) / 40) for k in range(3)] == [0, 1, 2]
+    assert all(remark.startswith("its pictures end after") for remark in remarks)
+    (part,), _ = read(path, dataclasses.replace(FORM, segment_seconds=100.0))
+    assert part.count == segment.count
+
+
+def test_silent_slides_are_no_truncated_file(tmp_path):
+    path = write_media(tmp_path / "v.mp4", [grey(60)] * 3, [0.0, 15.0, 30.0], fps=1)
+    segments, remarks = read(path)
+    assert [round(s.start) for s in segments] == [0, 15, 30]
+    assert len(remarks) == 2
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("ts", "libx264"), ("mpg", "mpeg1video")])
+@pytest.mark.parametrize("group", [10, 60, 150])
+def test_a_stretch_of_a_broadcast_shows_its_own_pictures(tmp_path, suffix, codec, group):
+    count = 250
+    path = write_media(
+        tmp_path / f"v.{suffix}",
+        [grey(30 + (k * 7) % 200) for k in range(count)],
+        [k / 25 for k in range(count)],
+        fps=25,
+        codec=codec,
+        codec_options={"g": str(group), "bf": "0", "threads": "1", "sc_threshold": "0"},
+        time_base=Fraction(1, 25),
+    )
+    form = dataclasses.replace(FORM, fps=25.0, longest_gap=30.0, segment_seconds=100.0)
+    (whole,), _ = read(path, form)
+    expected = [level(image) for image in whole.frames]
+    for start, end in ((3.0, 4.0), (5.0, 6.0), (7.5, 9.0)):
+        (part,) = read_segments(path, form, None, Span(start, end))
+        first = round(start * 25)
+        np.testing.assert_allclose(
+            [level(image) for image in part.frames], expected[first : first + part.count], atol=3
+        )
+        images, _ = read_window(path, form, range(first, first + 20), range(0))
+        np.testing.assert_allclose(
+            [image.mean() for image in images], expected[first : first + 20], atol=3
+        )

@@ -106,10 +106,10 @@ def test_of_several_files_the_first_by_the_rule_is_taken_and_others_are_named(tm
         f"captions/b/{ID}.de.vtt",
         f"captions/{ID}.de-orig.vtt",
         f"captions/{ID}.fr.vtt",
-        f"videos/{ID}.csv",
         f"videos/Carving [{ID}].en.json3",
         f"videos/{ID}.en.vtt",
         f"videos/{ID}.en.srt",
+        f"videos/{ID}.csv",  # it may hold anything
         f"videos/{ID}.en.json",
     ]
     put(tmp_path, *reversed(order))

@@ -15,6 +15,7 @@ from vatt_gh.media.form import WHOLE, Form, MediaError, Span
 from vatt_gh.media.mp4 import from_mp4
 from vatt_gh.media.notes import Notes
 from vatt_gh.media.probe import Look, look
+from vatt_gh.media.sound import Resampler
 from vatt_gh.media.video import read_segments, read_window
 
 RATE = 16_000
@@ -262,6 +263,22 @@ def test_channels_without_a_place_are_averaged(tmp_path, channels):
     assert remarks == []
     assert abs(pitch(segment.audio, rate) - 440) < 3
     assert abs(np.abs(segment.audio[100:-100]).max() - 16_000 / channels) < 0.1 * 16_000 / channels
+
+
+@pytest.mark.parametrize("layout", ["5.1", "5.1(side)", "5.0(side)"])
+def test_channels_with_a_place_are_mixed_as_ffmpeg_does(layout):
+    frame = av.AudioFrame.from_ndarray(
+        np.zeros((av.AudioLayout(layout).nb_channels, 1600), np.float32), "fltp", layout
+    )
+    frame.sample_rate = RATE
+    signal = np.array(tone(0.1, RATE))
+    memoryview(frame.planes[0]).cast("B")[:] = (
+        signal.astype(np.float32).tobytes().ljust(frame.planes[0].buffer_size, b"\0")
+    )
+    expected = av.AudioResampler("s16", "mono", RATE).resample(frame)[0].to_ndarray()[0]
+    (chunk,) = Resampler(RATE).take(frame, 0.0)
+    np.testing.assert_array_equal(chunk[1], expected)
+    assert np.abs(expected).max() > 1000
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])

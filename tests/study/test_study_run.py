@@ -104,7 +104,7 @@ def test_what_is_done_is_not_done_again_and_what_is_claimed_is_left(config, whol
     other = config.copy_and_resolve_references()
     other.study.seeds = (4,)
     (run,) = runs_of(other)
-    with study_run._claimed(whole / "runs" / f"{run.name}.lock") as mine:
+    with study_run.claimed(whole / "runs" / f"{run.name}.lock") as mine:
         assert mine
         study_run.run_study(other, whole)
     assert (whole / "study.csv").read_text() == before, "what was not asked for stays in the table"

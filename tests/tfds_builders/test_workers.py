@@ -83,6 +83,8 @@ def test_ctrl_c_in_a_build_shows_no_trace(small_corpus, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        # What a script starts before "&" has this signal ignored, and Python keeps that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         while not list(tmp_path.glob("howto100m/*/spool*")):  # the first video is being decoded

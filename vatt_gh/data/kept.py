@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +23,7 @@ from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import FULL_SCALE, training_windows
 from vatt_gh.errors import UserError
+from vatt_gh.locks import locked
 
 # Settings of config.data that decide what a window holds.
 _SETTINGS = (
@@ -86,17 +88,26 @@ def kept_windows(source: Source, tokenizer: Tokenizer, config: ConfigDict) -> Ke
     """
     folder = source.directories[0] / f"windows-{_digest(source, tokenizer, config.data)}"
     if not folder.exists():
-        # Of a name that no process of any host has too.
-        with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as partial:
-            made = Path(partial) / "made"
-            made.mkdir()
-            _fill(made, source, tokenizer, config)
-            try:
-                made.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was faster
-                    raise
+        with locked(folder.parent / ".kept.lock"):
+            if not folder.exists():  # else another process was at it meanwhile
+                _keep(folder, source, tokenizer, config)
     return KeptWindows(folder)
+
+
+def _keep(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict) -> None:
+    # Of a name that no other host has too: its lock may not reach this one.
+    mine = f".{folder.name}.{socket.gethostname()}."
+    for left in folder.parent.glob(f"{mine}*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(prefix=mine, dir=folder.parent) as partial:
+        made = Path(partial) / "made"
+        made.mkdir()
+        _fill(made, source, tokenizer, config)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another host was faster
+                raise
 
 
 def _digest(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError, printable
 
-_ENOUGH = 8  # records that tell a fault of all from one of a few
+_SEVERAL = 8  # records that tell a fault of all from one of a few
+_ENOUGH = 1000  # records after which a share is one; neighbours are often of one file
 
 
 class Unreadable:
@@ -28,7 +29,7 @@ class Unreadable:
         self._count, self._share = count, share
         self._seen: set[tuple[str, str]] = set()
         self._records: set[object] = set()
-        self._reads = self._failed = 0
+        self._reads = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -51,7 +52,6 @@ class Unreadable:
             UserError: it was too much.
         """
         with self._lock:
-            self._failed += 1
             self._records.add(record)
             if (str(path), reason) not in self._seen:
                 self._seen.add((str(path), reason))
@@ -59,11 +59,13 @@ class Unreadable:
                 if self.log is not None:
                     with self.log.open("a", encoding="utf-8") as file:
                         file.write(json.dumps({"path": str(path), "reason": reason}) + "\n")
-            several = len(self._records) >= min(_ENOUGH, self._count)
-            if several and self._failed > self._share * max(self._reads, self._failed):
+            failed = len(self._records)
+            read = max(self._reads, failed)
+            base = max(read, min(_ENOUGH, self._count))
+            if failed >= min(_SEVERAL, self._count) and failed > self._share * base:
                 self.error = UserError(
-                    f"{self._failed} of the {max(self._reads, self._failed)} records that were "
-                    f"read are damaged or gone; the last one: {reason}.",
+                    f"{failed} of the {read} records that were read are damaged or gone; the last "
+                    f"one: {reason}.",
                     where=path,
                     expected=f"at most {100 * self._share:g} % (config.data.unreadable_share)",
                     todo="mount or copy the files there, or build the records again",

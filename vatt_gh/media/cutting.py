@@ -44,6 +44,7 @@ class Cutter:
         self._last = last
         self._chunks: list[Chunk] = []
         self._sound_end = 0
+        self._taken = 0
         self.size: tuple[int, int] | None = None
 
     def add_sound(self, chunks: list[Chunk]) -> None:
@@ -51,6 +52,7 @@ class Cutter:
         for first, samples in chunks:
             self._chunks.append((first, samples))
             self._sound_end = first + len(samples)
+            self._taken += len(samples)
 
     def add_frames(self, frames: Iterator[Any]) -> None:
         """Takes frames as far as they are wanted."""
@@ -84,6 +86,10 @@ class Cutter:
     def sound_seconds(self) -> float:
         """Where the sound ends so far."""
         return self._sound_end / self._form.audio_rate
+
+    def sound_taken(self) -> float:
+        """How much sound there was so far, in seconds."""
+        return self._taken / self._form.audio_rate
 
     def complete(self) -> Iterator[Segment]:
         """Segments that nothing can be added to any more."""

@@ -144,6 +144,8 @@ def _inside(manual_dir: Path, given: str) -> Path | None:
 
 
 def _span(start: str | None, end: str | None) -> Span:
+    # A comma is a decimal point where semicolons separate.
+    start, end = ((text or "").replace(",", ".") for text in (start, end))
     span = Span(float(start or 0.0), float(end) if end else None)
     if not 0 <= span.start < (math.inf if span.end is None else span.end):
         raise ValueError

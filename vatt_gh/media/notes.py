@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 
@@ -10,6 +10,8 @@ from vatt_gh.media.sound import SoundCheck
 
 # s; behind it a record's start, float32, would be wrong by more than a hundredth of a second.
 _LATEST = 200_000.0
+_BACK = 1.0  # s; time stamps of neighbours may be out of order by less
+_PATIENCE = 5  # pictures behind their time that may be a fault of their own
 
 
 class Notes:
@@ -41,6 +43,12 @@ class Notes:
         """
         self.error = self.error or f"cannot be decoded: {reason_of(error)}"
         self._broken[kind] += kind in self._begun
+
+    def left_behind(self, seconds: float) -> None:
+        """Says how much sound was left out because its clock had gone back."""
+        if seconds >= _BACK:
+            what = f"{seconds:.1f} s of its sound lie behind their time, and were left out"
+            self.remarks.append(what)
 
     def damage(self, kind: str, share: float) -> str | None:
         """Says how much of a stream is damaged.
@@ -91,34 +99,44 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-class Clock(NamedTuple):
-    """What the clock of a file does from one picture, or piece of sound, to the next.
+class Clock:
+    """The clock of a file, from one picture, or piece of sound, to the next.
 
-    Attributes:
+    Args:
         what: "picture" or "sound".
-        gap: seconds between them.
-        time: of the later one, in seconds of the video.
         longest: gap that is none, in seconds.
+        notes: take what is to be said of it.
     """
 
-    what: str
-    gap: float
-    time: float
-    longest: float
+    def __init__(self, what: str, longest: float, notes: Notes):
+        self._what, self._longest, self._notes = what, longest, notes
+        self._behind = 0
 
-    @property
-    def ends(self) -> bool:
-        """Whether nothing that follows can be placed."""
-        return self.gap < -self.longest or self.time > _LATEST
+    def step(self, gap: float, time: float, heard: float = 0.0) -> str:
+        """What a step of the clock means.
 
-    @property
-    def remark(self) -> str | None:
-        """What is to be said of it; None: it goes on as it should."""
-        if self.gap < -self.longest:
-            what = f"jumps back by {-self.gap:.1f} s to {self.time:.1f} s"
-            return f"its clock {what}; what follows was left out"
-        if self.time > _LATEST:
-            return f"its clock jumps to {self.time:.4g} s; what follows was left out"
-        if self.gap > self.longest:
-            return f"has no {self.what} for {self.gap:.1f} s until {self.time:.1f} s: not filled"
-        return None
+        Args:
+            gap: seconds since the last one.
+            time: of this one, in seconds of the video.
+            heard: seconds of the gap that have sound: with it a picture that stands still is one.
+
+        Returns:
+            "on": it goes on as it should; "gap": nothing is there in between; "skip": this one is
+            behind its time; "end": nothing that follows can be placed.
+        """
+        self._behind = self._behind + 1 if gap < -_BACK else 0
+        if self._behind > _PATIENCE:
+            return self._say(f"its clock goes back to {time:.1f} s; what follows was left out")
+        if self._behind:
+            return "skip"
+        if time > _LATEST:
+            return self._say(f"its clock jumps to {time:.4g} s; what follows was left out")
+        if gap > self._longest and heard < gap / 2:
+            what = f"has no {self._what} for {gap:.1f} s until {time:.1f} s: not filled"
+            self._notes.remarks.append(what)
+            return "gap"
+        return "on"
+
+    def _say(self, remark: str) -> str:
+        self._notes.remarks.append(remark)
+        return "end"

@@ -121,8 +121,10 @@ def _sounds(path: str, state: tuple[int, int], index: int) -> bool:
 
 def promised_seconds(stream: av.stream.Stream) -> float | None:
     """How long a file claims that one of its streams is; None: it does not say."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    # Matroska's statistics.
+    # Matroska's statistics: FFmpeg gives the first stream the length of the whole.
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    return match and 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
+    if match:
+        return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return float(stream.duration * stream.time_base)

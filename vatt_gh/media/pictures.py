@@ -235,15 +235,22 @@ class Sampler(Generic[Picture]):
         self._shown, self._made, self._since = frame, None, time
         self._until = max(self._until, time + (duration or 1.0 / self._fps))
 
-    def finish(self, longest: float) -> Iterator[Picture]:
+    def claimed(self) -> float:
+        """When the last source frame ends, as its file claims, in seconds of the video."""
+        return self._until
+
+    def finish(self, longest: float, heard: float = 0.0) -> Iterator[Picture]:
         """Gives out the pictures up to the end of the last source frame.
 
         Args:
-            longest: seconds that it may last; a frame that claims more was shown for a moment.
+            longest: seconds that it may last; a frame that claims more was shown for a moment, or
+                as long as there is sound.
+            heard: when that ends, in seconds of the video.
         """
         if self._shown is not None:
-            claimed = self._until - self._since <= longest
-            until = self._until if claimed else self._since + 1.0 / self._fps
+            until = self._until
+            if until - self._since > longest:
+                until = min(until, max(heard, self._since + 1.0 / self._fps))
             yield from self._fill(until - 0.5 / self._fps)
 
     def _fill(self, until: float) -> Iterator[Picture]:

@@ -9,8 +9,10 @@ import av
 import numpy as np
 
 # Layouts whose channels have no place: FFmpeg mixes none of them, or guesses.
-_UNPLACED = re.compile(r"\d+ channels|ambisonic|.*\(")
-_GAP = 0.1  # s without sound that are kept; less is an inaccurate time stamp
+_UNPLACED = re.compile(r"\d+ channels|ambisonic")
+_GAP = 0.1  # s between sound and its time stamp; less is an inaccurate one
+_DRIFT = 0.5  # s; containers without exact time stamps wander by less
+_BEHIND = 1.0  # s by which sound may lie before what is there already, and takes its place
 
 _LOUDEST = 4.0  # full scales; lossy codecs go a little above one, other data far above
 _SHORTEST = 0.9  # of the video's length, and no more than
@@ -78,11 +80,15 @@ class Resampler:
 
     Args:
         rate: samples a second.
-        gaps: whether the file has time stamps, so that a gap in them is one.
+        stamped: whether the file has time stamps that mean something.
+
+    Attributes:
+        behind: seconds of sound whose clock had gone back, which were left out.
     """
 
-    def __init__(self, rate: int, gaps: bool = True):
-        self._rate, self._gaps = rate, gaps
+    def __init__(self, rate: int, stamped: bool = True):
+        self.behind = 0.0
+        self._rate, self._stamped = rate, stamped
         self._resampler: av.AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
         self._place = 0
@@ -101,7 +107,11 @@ class Resampler:
         out = []
         time = self._until if frame.time is None else frame.time - zero
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
-        gap = self._resampler is None or (self._gaps and time > self._until + _GAP)
+        off = time - self._until if self._stamped else 0.0
+        if self._resampler is not None and off < -_BEHIND:
+            self.behind += frame.samples / frame.sample_rate
+            return out
+        gap = self._resampler is None or off > _GAP or off < -_DRIFT
         if gap or source != self._source:
             out = self.finish()
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=self._rate)
@@ -115,7 +125,9 @@ class Resampler:
 
     def finish(self) -> list[Chunk]:
         """What the resampler still holds."""
-        return [] if self._resampler is None else self._placed(self._resampler.resample(None))
+        held = [] if self._resampler is None else self._placed(self._resampler.resample(None))
+        self._resampler = None
+        return held
 
     def _placed(self, frames: list[av.AudioFrame]) -> list[Chunk]:
         out = []

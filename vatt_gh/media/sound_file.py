@@ -59,9 +59,10 @@ def sound_segments(path: Path, form: Form, notes: Notes, span: Span) -> Iterator
         last = None if span.end is None else max(first + 1, round(span.end * form.fps))
         cutter = Cutter(form, lambda _, audio: _packed(audio, form), True, first, last)
         sound = Resampler(form.audio_rate, file.container.format.name not in _COUNTED)
+        clock = Clock("sound", form.longest_gap, notes)
         for frame in _decoded_from(file, span.start, notes):
             notes.sound.take(frame)
-            ended = _add_sound(cutter, sound.take(frame, file.zero), form, notes)
+            ended = _add_sound(cutter, sound.take(frame, file.zero), form, clock)
             _add_places(cutter, math.floor(cutter.sound_seconds() * form.fps), form)
             yield from cutter.complete()
             if ended or cutter.satisfied(None):
@@ -70,6 +71,7 @@ def sound_segments(path: Path, form: Form, notes: Notes, span: Span) -> Iterator
             cutter.add_sound(sound.finish())
             _add_last_places(cutter, form)
             _check_end(file, path, cutter, notes)
+        notes.left_behind(sound.behind)
         damage = notes.damage("audio", form.damaged_share)
         if damage or not cutter.any_frames():
             raise MediaError(path, damage or "holds no sound")
@@ -159,18 +161,17 @@ def _decoded_from(file: _Opened, seconds: float, notes: Notes) -> Iterator[Any]:
             yield frame
 
 
-def _add_sound(cutter: Cutter, chunks: list[Chunk], form: Form, notes: Notes) -> bool:
+def _add_sound(cutter: Cutter, chunks: list[Chunk], form: Form, clock: Clock) -> bool:
     """Adds sound, segments ending at gaps; whether nothing that follows can be placed."""
     for chunk in chunks:
         time, until = chunk[0] / form.audio_rate, cutter.sound_seconds()
         # Reading begins before what is wanted.
-        gap = time - until if until else max(0.0, time - cutter.seconds())
-        clock = Clock("sound", gap, time, form.longest_gap)
-        if clock.remark:
-            notes.remarks.append(clock.remark)
+        step = clock.step(max(0.0, time - (until or cutter.seconds())), time)
+        if step != "on":
             _add_last_places(cutter, form)
-            if clock.ends:
-                return True
+        if step == "end":
+            return True
+        if step == "gap":
             cutter.restart(math.ceil(time * form.fps))
         cutter.add_sound([chunk])
     return False

@@ -1,6 +1,7 @@
 """Decodes any media file: whole, in segments at a constant rate, or one window of it."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from vatt_gh.media.pictures import AviPlaces, Planes, Sampler, Scaler
 from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
 from vatt_gh.media.sound_file import is_sound_file, sound_segments, sound_window
 
+_WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo")
 _LEAD = 1.0  # s before a window where reading begins: sound may lie before its pictures
 
 
@@ -150,7 +152,7 @@ def _decoded_from(file: Opened, seconds: float, notes: Notes) -> Iterator[Any]:
         if seconds > _LEAD:
             if places is not None:
                 places.learn(file.container.demux(file.video))
-            file.container.seek(int(target / file.video.time_base), stream=file.video)
+            _seek(file, target, seconds)
     for packet in file.container.demux(file.streams()):
         if places is not None and packet.stream is file.video:
             places.take(packet)
@@ -160,6 +162,27 @@ def _decoded_from(file: Opened, seconds: float, notes: Notes) -> Iterator[Any]:
             yield frame
 
 
+def _seek(file: Opened, target: float, wanted: float) -> None:
+    """Goes to a key frame before a time.
+
+    Without an index FFmpeg goes to any packet near it, and the first key frame behind that may be
+    too late: then farther back, until one is early enough.
+    """
+    container, unit = file.container, file.video.time_base
+    container.seek(int(target / unit), stream=file.video)
+    back = 2.0
+    while container.format.name in _WITHOUT_INDEX:
+        packets = (p for p in container.demux(file.video) if p.is_keyframe and p.pts is not None)
+        first = next(packets, None)
+        early = first is not None and float(first.pts * unit) - file.zero <= wanted
+        if early or target - back <= file.zero:
+            back = 0.0 if early else back
+            container.seek(int(max(target - back, file.zero) / unit), stream=file.video)
+            return
+        target, back = target - back, 2 * back
+        container.seek(int(target / unit), stream=file.video)
+
+
 def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) -> Iterator[Segment]:
     first = round(span.start * form.fps)
     last = None if span.end is None else max(first + 1, round(span.end * form.fps))
@@ -167,15 +190,20 @@ def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) ->
     cutter = Cutter(form, pack, file.audio is not None, first, last)
     sampler, sound = Sampler(form.fps, make, first), Resampler(form.audio_rate)
     notes.remarks += [] if file.remark is None else [file.remark]
+    clock = Clock("picture", form.longest_gap, notes)
+    heard = math.inf  # how much sound there was at the last picture
     for frame in _decoded_from(file, span.start, notes):
         if isinstance(frame, av.VideoFrame):
             time = sampler.time(frame, file.zero)
-            clock = Clock("picture", sampler.gap(time), time, form.longest_gap)
-            if clock.remark:
-                notes.remarks.append(clock.remark)
+            step = clock.step(sampler.gap(time), time, cutter.sound_taken() - heard)
+            if step == "skip":
+                continue
+            heard = cutter.sound_taken()
+            if step != "on":
                 cutter.add_frames(sampler.finish(form.longest_gap))
-                if clock.ends:
-                    break
+            if step == "end":
+                break
+            if step == "gap":
                 cutter.restart(sampler.restart(time))
             cutter.size = cutter.size or file.scaler.size(frame)
             cutter.add_frames(sampler.take(frame, file.zero))
@@ -187,10 +215,12 @@ def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) ->
         if cutter.satisfied(time):
             break
     else:
-        cutter.add_frames(sampler.finish(form.longest_gap))
-        _check_end(file, path, cutter, notes)
+        cutter.add_sound(sound.finish())
+        cutter.add_frames(sampler.finish(form.longest_gap, cutter.sound_seconds()))
+        _check_end(file, path, cutter, notes, sampler.claimed())
     _check_damage(path, cutter, notes, form)
     cutter.add_sound(sound.finish())
+    notes.left_behind(sound.behind)
     notes.sound.end = cutter.sound_seconds()
     yield from cutter.rest()
 
@@ -223,13 +253,14 @@ def _check_damage(path: Path, cutter: Cutter, notes: Notes, form: Form) -> None:
     notes.sound.damage = notes.damage("audio", form.damaged_share)
 
 
-def _check_end(file: Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
+def _check_end(file: Opened, path: Path, cutter: Cutter, notes: Notes, claimed: float) -> None:
     """Refuses a file that ended where no whole file does."""
     if not cutter.any_frames():
         begin = cutter.seconds()
         reason = "holds no frame" if begin == 0 else f"has no frame at {begin:.1f} s"
         raise MediaError(path, notes.error or reason)
-    remark = check_length(file, path, cutter.seconds())
+    # The last picture may claim more than is written of it.
+    remark = check_length(file, path, max(claimed, cutter.seconds()))
     notes.remarks += [] if remark is None else [remark]
 
 

@@ -34,7 +34,8 @@ def find_caption_files(
     The id comes from the name by the rule of `video_id`, without a language, marks and a media
     file's ending behind it ("Title [ID].en-orig.vtt", "ID.mp4.English.sdh.srt") unless a video has
     that name. Of several files of one video the first is taken: all that is said before "forced",
-    which is what is written on signs; in captions/ before videos/; without a language, then "en",
+    which is what is written on signs; tables, JSON and XML beside videos last; in captions/ before
+    videos/; without a language, then "en",
     "en-...", others by the alphabet, and of each what somebody wrote before "-orig", which a
     machine heard, and without a mark before one for the hard of hearing; then in the order
     of READERS; then by path.
@@ -58,7 +59,9 @@ def find_caption_files(
             name, language, marks = _parts(path.stem, ids)
             if name in ids:
                 rank = _language_rank(language), len(marks), _form_rank(path)
-                ranked.append(("forced" in marks, place, *rank, path, name))
+                # Beside a video they often hold something else.
+                doubtful = folder == "videos" and path.suffix.lower() in _AMBIGUOUS
+                ranked.append(("forced" in marks, doubtful, place, *rank, path, name))
             elif _is_ours(path, folder):
                 reason = f"has captions of {name}, and there is no such video file"
                 skipped.append({"path": str(path), "reason": reason})

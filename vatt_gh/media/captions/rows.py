@@ -18,13 +18,15 @@ _UNITS = {  # s
     **dict.fromkeys(("sec", "secs", "seconds"), 1.0),
 }
 # By the name of a column in small letters and digits alone.
-_MEANING: dict[str, tuple[str, float | None]] = {
-    name + unit: (role, seconds)
+_MEANING: dict[str, tuple[str, float | None, int]] = {
+    name + unit: (role, seconds, place)
     for unit, seconds in {**_UNITS, "": None}.items()
     for role, names in _ROLES.items()
-    for name in names
+    for place, name in enumerate(names)
 }
 _SECONDS = re.compile(r"(?<=\w)[\W_]+s\W*$")  # "start_s", "start (s)", and not "offsets"
+_COMMA = re.compile(r"\d+,\d+")
+_LONGEST = 500.0  # s; a duration beside a clock that is longer is in milliseconds
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 
 
@@ -48,14 +50,16 @@ def columns_of(names: tuple[Any, ...]) -> Columns:
 
     Returns:
         The columns with a meaning; of several with one meaning the one whose name tells its unit,
-        then the first.
+        then the one whose name comes first in _ROLES: "line" may be a number.
     """
     found = Columns()
+    ranks: dict[str, tuple[bool, int]] = {}
     for name in names:
         word = re.sub(r"[\W_]", "", _SECONDS.sub("sec", str(name).lower()))
-        role, unit = _MEANING.get(word, ("", None))
-        if role and (role not in found or (unit is not None and found[role][1] is None)):
-            found[role] = (name, unit)
+        role, unit, place = _MEANING.get(word, ("", None, 0))
+        rank = (unit is None, place)
+        if role and rank < ranks.get(role, (True, len(_MEANING))):
+            ranks[role], found[role] = rank, (name, unit)
     return found
 
 
@@ -88,12 +92,14 @@ def row_cue(where: str, row: Mapping[str, Any]) -> Cue:
     text = row.get(columns["text"][0]) if "text" in columns else None
     start, told = cell("start")
     if "end" in columns:
-        end, _ = cell("end")
+        end, too = cell("end")
     else:
-        length, _ = cell("duration")
+        length, too = cell("duration")
         numbers = isinstance(start, float) and isinstance(length, float)
+        if numbers and told and not too and length.is_integer() and length >= _LONGEST:
+            length /= 1000  # beside a clock; nothing is said for so many seconds
         end = round(start + length, 6) if numbers else None
-    return Cue(where, text, start, end, told)
+    return Cue(where, text, start, end, told or too)
 
 
 def column_cues(columns: Mapping[str, Sequence[Any]]) -> list[Cue]:
@@ -125,6 +131,8 @@ def _time(value: Any, unit: float | None) -> tuple[Any, bool]:
         hours, minutes, seconds = match.groups()
         whole = 3600 * int(hours or 0) + 60 * int(minutes)
         return round(whole + float(seconds.replace(",", ".")), 6), True
+    if isinstance(value, str) and _COMMA.fullmatch(value.strip()):
+        value = value.replace(",", ".")  # where a comma is a decimal point
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

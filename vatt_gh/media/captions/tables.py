@@ -26,22 +26,34 @@ def table_cues(path: Path, content: str) -> list[Cue]:
     Raises:
         CaptionFileError: it has no such columns, or is no table.
     """
-    reader = csv.reader(io.StringIO(content), delimiter=_delimiter(content))
+    reader = _reader(content, _delimiter(content))
     try:
         names = [name.strip() for name in next(_rows(reader))]
         if columns_of(tuple(names)).complete():
             return [_cue(reader, names, row) for row in _rows(reader)]
-        if len(names) >= len(COLUMNS):
-            first = _cue(reader, COLUMNS, names)
-            if isinstance(first.start, float) and isinstance(first.end, float):
-                return _in_order(path, [first, *(_cue(reader, COLUMNS, r) for r in _rows(reader))])
+        if _is_timed(names):
+            rows = (_cue(reader, COLUMNS, row) for row in _rows(reader))
+            return _in_order(path, [_cue(reader, COLUMNS, names), *rows])
     except csv.Error as error:
         raise CaptionFileError(path, f"is no table near line {reader.line_num}: {error}") from error
     raise CaptionFileError(path, f"has no columns {', '.join(COLUMNS)} (or duration)")
 
 
+def _reader(content: str, delimiter: str) -> Any:
+    # Whisper quotes nothing in its .tsv, where a quote may begin a cell and end many rows later.
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    return csv.reader(io.StringIO(content), delimiter=delimiter, quoting=quoting)
+
+
 def _rows(reader: Any) -> Iterator[list[str]]:
-    return (row for row in reader if row)
+    rows = (row for row in reader if row)
+    plain = reader.dialect.quoting == csv.QUOTE_NONE
+    return (list(map(_unquoted, row)) for row in rows) if plain else rows
+
+
+def _unquoted(cell: str) -> str:
+    whole = len(cell) > 1 and cell[0] == cell[-1] == '"'
+    return cell[1:-1].replace('""', '"') if whole else cell
 
 
 def _cue(reader: Any, names: Sequence[str], row: list[str]) -> Cue:
@@ -62,5 +74,18 @@ def _in_order(path: Path, cues: list[Cue]) -> list[Cue]:
 
 
 def _delimiter(content: str) -> str:
-    header = content.lstrip().partition("\n")[0]
-    return max("\t;,", key=header.count)
+    """The first that makes a header, or times, of the first row."""
+    first = content.lstrip().partition("\n")[0]
+    for delimiter in "\t;,":
+        cells = next(_rows(_reader(first, delimiter)), [])
+        if columns_of(tuple(map(str.strip, cells))).complete() or _is_timed(cells):
+            return delimiter
+    return ","
+
+
+def _is_timed(cells: Sequence[str]) -> bool:
+    """Whether a row without a header begins with a start and an end."""
+    if len(cells) < len(COLUMNS):
+        return False
+    cue = row_cue("", dict(zip(COLUMNS, cells, strict=False)))
+    return isinstance(cue.start, float) and isinstance(cue.end, float)

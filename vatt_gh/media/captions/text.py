@@ -16,7 +16,7 @@ _SURE = 0.05  # chardet's confidence; three words of Russian have more
 _PLAIN = 0.6  # share of letters without a mark, in any language with Latin letters
 _OLD = re.compile(r"mac|cp(437|7\d\d|8[56]\d)|ebcdic", re.IGNORECASE)  # before captions
 # Signs in the place of letters, which a wrong encoding makes: within a word, or at its end.
-_SIGNS = "\xa1-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2030\u2044\u02c6-\u02dd"
+_SIGNS = "\xa1-\xb3\xb6\xb8\xb9\xbb-\xbf\xd7\xf7\u2030\u2044\u02c6-\u02dd"
 _SIGN = re.compile(rf"[^\W\d_][{_SIGNS}][^\W\d_]|[^\W\d_]{{3}}[\xb3\xb9\xbc\xbe]")
 # Scripts that are written together; and what has the name of no script.
 _TOGETHER = {"LATIN", "CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH", "FULLWIDTH"}

@@ -8,18 +8,20 @@ from vatt_gh.media.captions.cues import Caption, Cue
 
 # Seconds; what people write without a word about it.
 UNITS = {"seconds": 1.0, "hundredths of a second": 0.01, "milliseconds": 0.001}
-_LONG = 120.0  # s; a file whose captions are mostly longer than this is hardly in seconds
-_SPEECH = (0.3, 60.0)  # characters a second, of the median caption; slower or faster is none
+_LONG = 1000.0  # s; a file whose captions are mostly longer than this is not in seconds
+_SPEECH = (1.5, 60.0)  # characters a second, of the median caption; slower or faster is none
 _USUAL = 12.0  # characters a second
+_REACH = 0.75  # what it counts how far into the video captions reach, beside how fast they are
+_LEAST = 0.1  # of the video that a single caption must reach for its unit to be told
 
 
 def fitting(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]]:
     """Brings times whose unit a file does not tell to seconds.
 
     They are in seconds where most captions then lie within the video. Whole numbers of which that
-    is not true, or whose captions would mostly last for minutes and end long before the video
-    does, are in the first smaller unit in which the captions lie within the video, are as fast as
-    speech, and reach into its second half; or else in the one that comes nearest to usual speech.
+    is not true, or of which most captions would last for a quarter of an hour, are in the smaller
+    unit, of those in which the captions lie within the video and are as fast as speech, that comes
+    nearest to usual speech that reaches to the video's end.
 
     Args:
         cues: of one file.
@@ -80,20 +82,18 @@ def _scaled(cue: Cue, unit: float) -> Cue:
 def _unit(rows: np.ndarray, length: float | None) -> str:
     """A key of UNITS, for rows [n, 3]: start, end, characters; what cannot be told is seconds."""
     plain = next(iter(UNITS))
-    if len(rows) < 2 or not np.array_equal(rows, np.floor(rows)):
+    if not len(rows) or not np.array_equal(rows, np.floor(rows)):
         return plain
     if _fits(rows, 1.0, length) and not _too_slow(rows, length):
         return plain
-    speeds = {name: _speed(rows, unit) for name, unit in UNITS.items() if name != plain}
-    smaller = [
-        name
-        for name, speed in speeds.items()
-        if _SPEECH[0] <= speed <= _SPEECH[1] and _fits(rows, UNITS[name], length)
-    ]
-    for name in smaller:
-        if length is not None and rows[:, 1].max() * UNITS[name] >= length / 2:
-            return name
-    return min(smaller, key=lambda name: abs(math.log(speeds[name] / _USUAL)), default=plain)
+    scores = {}
+    for name, unit in UNITS.items():
+        speed, reach = _speed(rows, unit), _reach(rows, unit, length)
+        speaks = _SPEECH[0] <= speed <= _SPEECH[1]
+        alone = len(rows) == 1 and (length is None or reach < _LEAST)
+        if name != plain and speaks and _fits(rows, unit, length) and not alone:
+            scores[name] = abs(math.log(speed / _USUAL)) + _REACH * abs(math.log(reach))
+    return min(scores, key=scores.get, default=plain)
 
 
 def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
@@ -105,9 +105,14 @@ def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
 
 
 def _too_slow(rows: np.ndarray, length: float | None) -> bool:
-    """Whether captions would last for minutes; chapters, which fill their video, may."""
+    """Whether captions would last too long; chapters, which fill their video, may."""
     fills = length is not None and 0.9 * length <= rows[:, 1].max() <= 1.05 * length
-    return not fills and np.median(rows[:, 1] - rows[:, 0]) > _LONG
+    return bool(not fills and np.median(rows[:, 1] - rows[:, 0]) > _LONG)
+
+
+def _reach(rows: np.ndarray, unit: float, length: float | None) -> float:
+    """Where the last caption ends, as a share of the video."""
+    return 1.0 if length is None else max(rows[:, 1].max() * unit / length, 1e-6)
 
 
 def _speed(rows: np.ndarray, unit: float) -> float:
