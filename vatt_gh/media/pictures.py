@@ -63,6 +63,7 @@ class Scaler:
         # One for all frames: it keeps the scaler, which takes longer to set up than to run.
         self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
+        self._fitting: dict[tuple[int, int], tuple[int, int]] = {}  # by the size of a source frame
         self._turns = 0
 
     def planes(self, frame: av.VideoFrame) -> Planes:
@@ -106,16 +107,25 @@ class Scaler:
         return size[0], size[1]
 
     def _scaled(self, frame: av.VideoFrame, pixel_format: str, **colours: str) -> av.VideoFrame:
-        size = self._fix(frame)
-        if any(abs(one - other) > 2 for one, other in zip(self._own(frame), size, strict=True)):
-            wide = frame.width * self._aspect
-            scale = min(size[0] / wide, size[1] / frame.height)
-            fitting = [max(2, round(side * scale / 2) * 2) for side in (wide, frame.height)]
-            # What rounding alone makes smaller than the whole is the whole.
-            size = tuple(w if w - f <= 2 else f for w, f in zip(size, fitting, strict=True))
+        source = frame.width, frame.height
+        if source not in self._fitting:
+            self._fitting[source] = self._fit(frame)
+        size = self._fitting[source]
         return self._reformatter.reformat(
             frame, *size, pixel_format, interpolation="BILINEAR", threads=1, **colours
         )
+
+    def _fit(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Width and height of a frame within those that come out."""
+        size = self._fix(frame)
+        if all(abs(one - other) <= 2 for one, other in zip(self._own(frame), size, strict=True)):
+            return size
+        wide = frame.width * self._aspect
+        scale = min(size[0] / wide, size[1] / frame.height)
+        fitting = [max(2, round(side * scale / 2) * 2) for side in (wide, frame.height)]
+        # What rounding alone makes smaller than the whole is the whole.
+        width, height = (w if w - f <= 2 else f for w, f in zip(size, fitting, strict=True))
+        return width, height
 
     def _upright(self, pixels: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.rot90(pixels, self._turns))

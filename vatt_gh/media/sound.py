@@ -91,6 +91,7 @@ class Resampler:
         self._rate, self._stamped = rate, stamped
         self._resampler: av.AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
+        self._averages = False
         self._place = 0
         self._until = 0.0
 
@@ -106,7 +107,8 @@ class Resampler:
         """
         out = []
         time = self._until if frame.time is None else frame.time - zero
-        source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        layout = frame.layout.name
+        source = (frame.format.name, layout, frame.sample_rate)
         off = time - self._until if self._stamped else 0.0
         if self._resampler is not None and off < -_BEHIND:
             self.behind += frame.samples / frame.sample_rate
@@ -117,8 +119,9 @@ class Resampler:
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=self._rate)
             self._until = time if gap else self._until
             self._place, self._source = round(self._until * self._rate), source
+            self._averages = _UNPLACED.match(layout) is not None
         self._until += frame.samples / frame.sample_rate
-        if _UNPLACED.match(frame.layout.name):
+        if self._averages:
             frame = _averaged(frame)
         frame.pts = None  # broken time stamps must not stop the resampler; order is enough
         return out + self._placed(self._resampler.resample(frame))
