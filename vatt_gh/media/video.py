@@ -283,6 +283,8 @@ def check_length(file: Opened, path: Path, seconds: float) -> str | None:
     container, video = file.container, file.video
     whole = float(container.duration / av.time_base) if container.duration else 0.0
     promised = promised_seconds(video)
+    if promised and whole:  # a stream may count what an edit list leaves out
+        promised = min(promised, whole)
     if container.format.name == "avi" and video.average_rate:
         # FFmpeg shortens its duration with the file; its number of frames stays.
         promised = max(promised or 0.0, float(video.frames / video.average_rate))

@@ -66,13 +66,11 @@ def within(captions: list[Caption], length: float | None) -> tuple[list[Caption]
 def _numbers(cue: Cue) -> tuple[float, float, float] | None:
     """Start, end and characters of a cue of unknown unit; None: it is told, or is no caption."""
     times = cue.start, cue.end
-    if cue.told or not all(isinstance(t, float) and math.isfinite(t) for t in times):
+    if cue.told or not isinstance(cue.text, str):
         return None
-    return (
-        (*times, len(cue.text.strip()))
-        if isinstance(cue.text, str) and cue.end >= cue.start
-        else None
-    )
+    if not all(isinstance(t, float) and math.isfinite(t) for t in times) or cue.end < cue.start:
+        return None
+    return *times, len(cue.text.strip())
 
 
 def _scaled(cue: Cue, unit: float) -> Cue:
