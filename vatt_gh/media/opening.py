@@ -128,3 +128,8 @@ def promised_seconds(stream: av.stream.Stream) -> float | None:
     if stream.duration is None or stream.time_base is None:
         return None
     return float(stream.duration * stream.time_base)
+
+
+def is_short(seconds: float, promised: float) -> bool:
+    """Whether what was decoded is so much shorter than promised that something must be missing."""
+    return promised > seconds + 2.0 and seconds < 0.9 * promised

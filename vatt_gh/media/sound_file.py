@@ -15,7 +15,7 @@ from vatt_gh.media.cutting import Cutter
 from vatt_gh.media.files import AUDIO_SUFFIXES
 from vatt_gh.media.form import Form, MediaError, Segment, Span
 from vatt_gh.media.notes import Clock, Notes, decoded, reason_of
-from vatt_gh.media.opening import open_media, sound_stream
+from vatt_gh.media.opening import is_short, open_media, sound_stream
 from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
 
 _TOUCH = 0.01  # s
@@ -208,15 +208,11 @@ def _check_end(file: _Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
         reason = "holds no sound" if begin == 0 else f"has no sound at {begin:.1f} s"
         raise MediaError(path, notes.error or reason)
     promised = 0.0 if file.container.format.name in _GUESSED else _duration(file)
-    if _is_short(seconds, promised):
+    if is_short(seconds, promised):
         raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
     promised = riff_seconds(path) or 0.0
-    if _is_short(seconds, promised):
+    if is_short(seconds, promised):
         notes.remarks.append(f"has {seconds:.1f} of the {promised:.1f} s that its header promises")
-
-
-def _is_short(seconds: float, promised: float) -> bool:
-    return promised > seconds + 2.0 and seconds < 0.9 * promised
 
 
 def riff_seconds(path: Path) -> float | None:

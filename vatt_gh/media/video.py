@@ -13,7 +13,13 @@ from vatt_gh.media.cutting import PATIENCE, Cutter
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
 from vatt_gh.media.mp4 import to_mp4
 from vatt_gh.media.notes import Clock, Notes, decoded, reason_of
-from vatt_gh.media.opening import open_media, picture_stream, promised_seconds, sound_stream
+from vatt_gh.media.opening import (
+    is_short,
+    open_media,
+    picture_stream,
+    promised_seconds,
+    sound_stream,
+)
 from vatt_gh.media.pictures import AviPlaces, Planes, Sampler, Scaler
 from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
 from vatt_gh.media.sound_file import is_sound_file, sound_segments, sound_window
@@ -290,18 +296,14 @@ def check_length(file: Opened, path: Path, seconds: float) -> str | None:
         promised = max(promised or 0.0, float(video.frames / video.average_rate))
     # Headers count from 0, wherever the streams begin.
     whole, promised = (x and x - max(0.0, file.zero) for x in (whole, promised))
-    if _is_short(seconds, promised or 0.0) or (
-        promised is None and _is_short(seconds, whole) and not _has_end(container, whole)
+    if is_short(seconds, promised or 0.0) or (
+        promised is None and is_short(seconds, whole) and not _has_end(container, whole)
     ):
         limit = promised or whole
         raise MediaError(path, f"is truncated: {seconds:.1f} of {limit:.1f} s can be decoded")
-    if _is_short(seconds, whole):
+    if is_short(seconds, whole):
         return f"its pictures end after {seconds:.1f} of {whole:.1f} s; then nothing is taken"
     return None
-
-
-def _is_short(seconds: float, promised: float) -> bool:
-    return promised > seconds + 2.0 and seconds < 0.9 * promised
 
 
 def _has_end(container: av.container.InputContainer, seconds: float) -> bool:
@@ -309,7 +311,7 @@ def _has_end(container: av.container.InputContainer, seconds: float) -> bool:
     container.seek(int((seconds - 1.0) * av.time_base))
     begin = (container.start_time or 0) / av.time_base
     return any(
-        not _is_short(float((p.pts + (p.duration or 0)) * p.time_base) - begin, seconds)
+        not is_short(float((p.pts + (p.duration or 0)) * p.time_base) - begin, seconds)
         for p in container.demux()
         if p.pts is not None and p.size
     )
