@@ -19,9 +19,10 @@ def copy(clock, tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("place", [("pythonClassName",), ("featuresDict", "features", "start")])
+@pytest.mark.parametrize("name", ["pythonClassName", "python_class_name", "type"])
+@pytest.mark.parametrize("place", [(), ("featuresDict", "features", "start")])
 def test_a_class_of_somebody_else_is_refused_before_its_module_runs(
-    copy, tmp_path, monkeypatch, place
+    copy, tmp_path, monkeypatch, place, name
 ):
     (tmp_path / "foreign.py").write_text("raise SystemExit('this was run')")
     monkeypatch.chdir(tmp_path)
@@ -30,8 +31,9 @@ def test_a_class_of_somebody_else_is_refused_before_its_module_runs(
     content = json.loads(path.read_text())
     part = content
     for key in place:
-        part = part[key] if isinstance(part[key], dict) else part
-    part["pythonClassName"] = "foreign.Feature"
+        part = part[key]
+    del part["pythonClassName"]
+    part[name] = "foreign.Feature"
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"a class that is not TFDS's own: 'foreign\.Feature'"):
         open_source([copy])
@@ -39,7 +41,7 @@ def test_a_class_of_somebody_else_is_refused_before_its_module_runs(
 
 
 @pytest.mark.parametrize("name", ["features.json", "dataset_info.json", "metadata.json"])
-@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"a": ', b"\xff\xfe"])
+@pytest.mark.parametrize("content", [None, b"", b"[1]", b'{"a": ', b"\xff\xfe", b'"x"'])
 def test_damaged_sidecars_are_named(copy, name, content):
     path = copy / name
     path.unlink() if content is None else path.write_bytes(content)

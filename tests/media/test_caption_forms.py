@@ -159,7 +159,7 @@ def test_entities_that_grow_are_refused(tmp_path):
 
 def test_a_file_in_a_form_that_is_not_read_is_named(tmp_path):
     for folder, names in {
-        "videos": ("a.mp4", "a.smi", "a.txt", "a.xml", "a.jpg"),
+        "videos": ("a.mp4", "a.smi", "a.txt", "a.xml", "a.jpg", "a.en.srt.bak", "b.txt", "a.mp3"),
         "captions": ("a.ttml", "a.lrc", "a.txt", "b.ttml", "a.info.json"),
     }.items():
         (tmp_path / folder).mkdir()
@@ -173,5 +173,8 @@ def test_a_file_in_a_form_that_is_not_read_is_named(tmp_path):
         "captions/a.lrc": unread,
         "captions/a.txt": unread,
         "videos/a.smi": unread,
+        "videos/a.txt": unread,
+        "videos/a.en.srt.bak": unread,
+        "videos/a.mp3": "is sound alone, and this set is of videos",
         "videos/a.xml": f"is of the same video a as {tmp_path}/captions/a.ttml",
     }

@@ -146,3 +146,43 @@ def test_empty_cues_do_not_make_the_others_roll(tmp_path):
     captions, reasons = read(tmp_path, srt(rows))
     assert [caption.text for caption in captions] == ["row row", "row gently"]
     assert reasons == ["left out 4 of its captions, the first at line 2: it holds no word"]
+
+
+def test_a_broken_line_of_times_is_no_text(tmp_path):
+    cues = (
+        "0:00:01.000,0:00:03.000\none",
+        "0:00:4x.000,0:00:06.000\ntwo",
+        "0:00:07.000,0:00:08.000\nthree\n",
+    )
+    path = tmp_path / "v.sbv"
+    path.write_text("\n\n".join(cues))
+    captions, reasons = read_captions(path)
+    assert [caption.text for caption in captions] == ["one", "three"]
+    assert reasons == [
+        "left out 1 of its captions, the first at line 4: its times are not numbers of seconds"
+    ]
+    content = srt([(0, 1, "one"), (1, 2, "two")]).replace("-->", "->")
+    captions, reasons = read(tmp_path, content)
+    assert [(c.text, c.start, c.end) for c in captions] == [("one", 0.0, 1.0), ("two", 1.0, 2.0)]
+    assert reasons == []
+
+
+def test_a_bad_byte_costs_its_cue(tmp_path):
+    said = "\u043f\u0440\u0438\u0432\u0435\u0442 \u0432\u0441\u0435\u043c"
+    rows = [(0, 1, said), (1, 2, "bad X byte"), (2, 3, f"{said} {said}")]
+    path = tmp_path / "v.srt"
+    path.write_bytes(srt(rows).encode().replace(b"X", b"\xff"))
+    captions, reasons = read_captions(path)
+    assert [caption.start for caption in captions] == [0.0, 2.0]
+    (reason,) = reasons
+    assert reason.endswith("it holds bytes that are no text")
+    path.write_bytes(b"\xff\xfe\x00\x00" + srt(rows[:1]).encode("utf-32-le"))
+    assert read_captions(path)[0][0].text == said
+
+
+def test_captions_that_end_far_behind_their_video_are_named(tmp_path):
+    path = tmp_path / "v.csv"
+    path.write_text("start,end,text\n-1.0,2.0,early\n3.0,4.0,good\n5.0,3000.5,endless\n")
+    captions, reasons = read_captions(path, 12.0)
+    assert captions == [Caption("early", 0.0, 2.0), Caption("good", 3.0, 4.0)]
+    assert reasons == ["left out 1 of its captions: they are outside the video's 12.0 s"]

@@ -184,7 +184,7 @@ def test_a_single_row_is_told_by_a_length_that_it_does_not_fit(tmp_path):
     for start, end, length in ((0, 7500, 60.0), (500, 7500, 8.0)):
         found = read(tmp_path, table.format(start, end), "v.tsv", length)
         assert found == ([Caption(said, start / 1000, end / 1000)], [AS_MILLISECONDS])
-    for end, length in ((60, 60.0), (100, 40.0)):
+    for end, length in ((60, 60.0), (80, 40.0)):
         row = [{"start": 0, "end": end, "text": "[Music]"}]
         assert read(tmp_path, row, length=length) == ([Caption("[Music]", 0, end)], [])
 

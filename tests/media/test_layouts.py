@@ -72,8 +72,11 @@ def test_pictures_that_were_not_merged_have_the_id_and_say_so(tmp_path):
     library = scan(tmp_path)
     assert library.videos == [(ID, path)]
     assert [row.text for row in library.captions[ID]] == ["stir"]
-    (row,) = library.skipped
-    assert row["reason"] == "was not merged with its other part, or not finished, by yt-dlp"
+    alone = "was not merged with its other part, or not finished, by yt-dlp"
+    assert named(library, tmp_path) == {
+        f"videos/Stew-{ID}.f140.m4a": "is sound alone, and this set is of videos",
+        f"videos/Stew-{ID}.f137.mp4": alone,
+    }
 
 
 @pytest.mark.parametrize(

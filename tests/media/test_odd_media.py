@@ -344,6 +344,23 @@ def test_a_damaged_packet_is_skipped_and_counted_and_many_are_too_many(tmp_path)
     assert remarks[-1].endswith("packets cannot be decoded and was left out")
 
 
+def test_damage_at_the_beginning_counts_too(tmp_path):
+    path = spoilt(write(tmp_path / "half.mp4", 8.0, sound_codec="aac"), "video", range(40))
+    with pytest.raises(MediaError, match="is damaged: 40 of 80 packets cannot be decoded"):
+        read(path)
+    path = spoilt(write(tmp_path / "one.mp4", 20.0, sound_codec="aac"), "video", [0])
+    assert isinstance(look(path, WHOLE, FORM), Look)
+    for share in (0.5, 1.0):
+        path = write(tmp_path / "sound.mp4", 8.0, sound_codec="aac")
+        with av.open(str(path)) as file:
+            count = sum(1 for p in file.demux(file.streams.audio[0]) if p.size)
+        path = spoilt(path, "audio", range(int(share * count)))
+        notes = Notes()
+        (segment,) = read_segments(path, FORM, notes)
+        assert segment.count == 80
+        assert notes.sound.problem().startswith("its sound is damaged: ")
+
+
 def test_a_wav_file_that_is_cut_off_says_so(tmp_path):
     path = write_media(tmp_path / "v.wav", sound=[(0.0, tone(60.0, RATE))])
     data = path.read_bytes()

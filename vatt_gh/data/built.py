@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 from vatt_gh.errors import UserError
 
@@ -30,19 +31,22 @@ def open_built(version_dir: Path) -> tfds.core.DatasetInfo:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise _damaged(path, str(error)) from error
+        if not isinstance(content, dict):
+            raise _damaged(path, "it is no dictionary")
         if name == "features.json":
             _check_classes(path, content)
     try:
         return tfds.builder_from_directory(str(version_dir)).info
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (json_format.Error, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise _damaged(Path(version_dir), str(error)) from error
 
 
 def _check_classes(path: Path, content: Any) -> None:
     if isinstance(content, dict):
         for key, value in content.items():
-            is_class = key in ("pythonClassName", "type") and isinstance(value, str)
-            if is_class and not value.startswith(_TRUSTED):
+            # Protobuf reads "python_class_name" as well.
+            is_class = key.replace("_", "") in ("pythonClassName", "pythonclassname", "type")
+            if is_class and isinstance(value, str) and not value.startswith(_TRUSTED):
                 raise UserError(
                     f"The records name a class that is not TFDS's own: {value!r}.",
                     where=path,

@@ -13,7 +13,7 @@ from typing import Any
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
-from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, media_files, scan_files
+from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, media_files, scan_files
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.found import usable
 from vatt_gh.media.listing import LISTING, Listed, read_listing
@@ -164,6 +164,8 @@ def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
     if tree is None:
         return [], []
     skipped = tree.skipped_of(VIDEO_SUFFIXES) + _unfinished(tree)
+    reason = "is sound alone, and this set is of videos"
+    skipped += [{"path": p, "reason": reason} for p in media_files(tree, AUDIO_SUFFIXES)]
     groups: dict[str, list[tuple[bool, str]]] = {}
     for path in media_files(tree, VIDEO_SUFFIXES):
         name, marked = without_mark(Path(path).stem)

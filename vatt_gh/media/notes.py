@@ -21,12 +21,15 @@ class Notes:
         sound: whether its sound is sound.
         remarks: sentences about what of it could not be used.
         error: the first thing that a decoder said, or None.
+        anywhere: whether reading may begin between key frames, where packets before the first one
+            cannot be decoded and are not damaged.
     """
 
     def __init__(self) -> None:
         self.sound = SoundCheck()
         self.remarks: list[str] = []
         self.error: str | None = None
+        self.anywhere = False
         self._packets: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
         self._begun: set[str] = set()
@@ -37,12 +40,9 @@ class Notes:
         self._begun.add(kind)
 
     def broke(self, kind: str, error: Exception) -> None:
-        """Counts a packet that could not be decoded.
-
-        Before the first frame it is none: what is cut out of a broadcast begins anywhere.
-        """
+        """Counts a packet that could not be decoded."""
         self.error = self.error or f"cannot be decoded: {reason_of(error)}"
-        self._broken[kind] += kind in self._begun
+        self._broken[kind] += kind in self._begun or not self.anywhere
 
     def left_behind(self, seconds: float) -> None:
         """Says how much sound was left out because its clock had gone back."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import av
 
-from vatt_gh.media.form import Form, MediaError, Segment, Span
+from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
+from vatt_gh.media.notes import Notes, decoded
 from vatt_gh.media.sound_file import is_sound_file, sound_seconds
 from vatt_gh.media.video import Opened, check_length, opened, read_segments
 
@@ -62,16 +63,20 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
         if is_sound_file(path):
             return _look_at_sound(path, span)
         with opened(path, form) as file:
-            if next(file.container.decode(file.video), None) is None:
-                raise MediaError(path, "holds no frame")
+            notes = Notes()
+            packets = file.container.demux(file.video)
+            if next((f for packet in packets for f in decoded(packet, notes)), None) is None:
+                raise MediaError(path, notes.error or "holds no frame")
             end = _end(file, path, form)
+            gaps = _gaps(file, form, end)
             if end <= span.start:
                 raise MediaError(path, f"has no frame at {span.start:.1f} s")
             stop, short = span.end, None
             if stop is None or stop > end:
                 short, stop = check_length(file, path, end), end
             remarks = tuple(remark for remark in (file.remark, short) if remark)
-            return Look(span, stop - span.start, file.audio is not None, remarks)
+            seconds = stop - span.start - (gaps if span == WHOLE else 0.0)
+            return Look(span, seconds, file.audio is not None, remarks)
     except MediaError as error:
         return error
 
@@ -102,16 +107,21 @@ def _end(file: Opened, path: Path, form: Form) -> float:
     ]
     if not ends:
         raise MediaError(path, "is truncated: nothing is where its end should be")
-    end = float(max(ends)) - file.zero
-    return end if end < _DOUBTFUL else end - _gaps(file, form)
+    return float(max(ends)) - file.zero
 
 
-def _gaps(file: Opened, form: Form) -> float:
-    """Seconds in which there is no picture, by the packets of all of a file."""
-    file.container.seek(0)
-    packets = (p for p in file.container.demux(file.video) if p.pts is not None and p.size)
-    times = sorted(float(packet.pts * packet.time_base) for packet in packets)
-    steps = [later - earlier for earlier, later in pairwise([file.zero, *times])]
+def _gaps(file: Opened, form: Form, end: float) -> float:
+    """Seconds without a picture, as far as an index tells, or all packets of a long file."""
+    unit = float(file.video.time_base)
+    if file.container.format.name.startswith("mov"):
+        times = [entry.timestamp * unit for entry in file.video.index_entries]
+    elif end > _DOUBTFUL:
+        file.container.seek(0)
+        packets = (p for p in file.container.demux(file.video) if p.pts is not None and p.size)
+        times = [packet.pts * unit for packet in packets]
+    else:
+        return 0.0
+    steps = [later - earlier for earlier, later in pairwise([file.zero, *sorted(times)])]
     return sum(step for step in steps if step > form.longest_gap)
 
 

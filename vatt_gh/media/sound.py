@@ -56,7 +56,7 @@ class SoundCheck:
 
     def problem(self) -> str | None:
         """Why the sound cannot be used; None: it can."""
-        if self._broken is None and self.constant():
+        if self._broken is None and self.damage is None and self.constant():
             return "its sound is constant and was left out"
         broken = self._broken or self.damage
         return broken and f"its sound {broken} and was left out"

@@ -148,6 +148,7 @@ def _decoded_from(file: _Opened, seconds: float, notes: Notes) -> Iterator[Any]:
         target = seconds - _LEAD + file.zero
         with contextlib.suppress(av.FFmpegError):
             file.container.seek(int(target / file.stream.time_base), stream=file.stream)
+    notes.anywhere = seconds > _LEAD or file.container.format.name in _GUESSED
     until = -math.inf
     for packet in file.container.demux(file.stream):
         for frame in decoded(packet, notes):

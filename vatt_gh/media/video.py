@@ -154,6 +154,7 @@ def _decoded_from(file: Opened, seconds: float, notes: Notes) -> Iterator[Any]:
     """Decoded frames from a key frame before a time on; from the beginning without an index."""
     target = max(0.0, seconds - _LEAD) + file.zero
     places = AviPlaces() if file.container.format.name == "avi" else None
+    notes.anywhere = seconds > _LEAD or file.container.format.name in _WITHOUT_INDEX
     with contextlib.suppress(av.FFmpegError):
         if seconds > _LEAD:
             if places is not None:

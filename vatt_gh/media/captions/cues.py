@@ -13,7 +13,7 @@ from vatt_gh.media.words import split_words
 # Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and places ({\an8}).
 _TAGS = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>|</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
 _SPEAKER = re.compile(">{2,}")
-_INVISIBLE = dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF))
+_INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF))
 _TOUCH = 0.05  # s; a caption that is shown anew is not gone in between
 _MOMENT = 1.0  # s; nobody says a sentence in less, so that what is shown so briefly is animated
 
@@ -121,7 +121,14 @@ def _problem(cue: Cue) -> str | None:
         return "it ends before it starts"
     if not isinstance(cue.text, str):
         return "it has no text"
+    if any(map(is_escaped, cue.text)):
+        return "it holds bytes that are no text"
     return None if split_words(cue.text) else "it holds no word"
+
+
+def is_escaped(character: str) -> bool:
+    """Whether a character stands for a byte that is no UTF-8, see Python's "surrogateescape"."""
+    return "\udc80" <= character <= "\udcff"
 
 
 def encodable(text: str) -> str:

@@ -23,6 +23,8 @@ _MARKS = ("forced", "sdh", "hi", "cc", "auto", "asr", "default", "orig")  # "hi"
 _OTHER = (".info.json", ".live_chat.json")
 # Captions in forms that are not read.
 _UNREAD = (".sub", ".idx", ".sup", ".smi", ".sami", ".lrc", ".scc", ".stl", ".mpl", ".usf", ".psb")
+# The same beside a video of that name; else they may be anything.
+_PERHAPS = (".txt", ".jsonl", ".textgrid", ".eaf", ".trs", ".docx", ".rtf", ".odt", ".parquet")
 _AMBIGUOUS = (".csv", ".tsv", ".json", ".xml")  # beside videos most of them are something else
 
 
@@ -65,7 +67,7 @@ def find_caption_files(
             elif _is_ours(path, folder):
                 reason = f"has captions of {name}, and there is no such video file"
                 skipped.append({"path": str(path), "reason": reason})
-        skipped += _unread(trees[folder], folder)
+        skipped += _unread(trees[folder], folder, ids)
     files: dict[str, Path] = {}
     for *_, path, name in sorted(ranked):
         if files.setdefault(name, path) is not path:
@@ -79,16 +81,26 @@ def _is_ours(path: Path, folder: str) -> bool:
     return folder == "captions" or path.suffix.lower() not in _AMBIGUOUS
 
 
-def _unread(tree: Tree, folder: str) -> list[dict[str, str]]:
+def _unread(tree: Tree, folder: str, ids: Collection[str]) -> list[dict[str, str]]:
     """Rows of the files in captions/, and of captions in videos/, whose form is not read."""
     reason = f"is in a form of captions that is not read: {', '.join(READERS)} are"
-    paths = [
-        path
+    return [
+        {"path": path, "reason": reason}
         for path in tree.files
-        if (suffix := Path(path).suffix.lower()) not in READERS
-        and (suffix in _UNREAD if folder == "videos" else suffix not in _MEDIA)
+        if _holds_unread(Path(path), folder, ids)
     ]
-    return [{"path": path, "reason": reason} for path in paths]
+
+
+def _holds_unread(path: Path, folder: str, ids: Collection[str]) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in READERS or suffix in _MEDIA:
+        return False
+    if folder == "captions" or suffix in _UNREAD:
+        return True
+    # "ID.srt.bak", "ID.vtt.gz"
+    inner = Path(path.stem).suffix.lower()
+    doubtful = suffix in _PERHAPS or (inner in READERS and inner not in _AMBIGUOUS)
+    return doubtful and _parts(path.stem.removesuffix(inner), ids)[0] in ids
 
 
 def _files(tree: Tree) -> list[Path]:

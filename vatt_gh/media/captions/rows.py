@@ -90,6 +90,8 @@ def row_cue(where: str, row: Mapping[str, Any]) -> Cue:
         return _time(row.get(name), known if unit is None else unit)
 
     text = row.get(columns["text"][0]) if "text" in columns else None
+    if type(text) is int:
+        text = str(text)  # "350"
     start, told = cell("start")
     if "end" in columns:
         end, too = cell("end")

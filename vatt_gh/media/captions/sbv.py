@@ -7,6 +7,7 @@ from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
 
 _TIME = r"(\d+):(\d{1,2}):(\d{1,2}(?:\.\d+)?)"
 _TIMES = re.compile(rf"\s*{_TIME},{_TIME}\s*")
+_CUE = re.compile(r"\s*\d+:\d\S*,\s*\d+:\d\S*\s*")  # whatever its times are worth
 
 
 def sbv_cues(path: Path, content: str) -> list[Cue]:
@@ -27,6 +28,9 @@ def sbv_cues(path: Path, content: str) -> list[Cue]:
     for number, line in enumerate(content.split("\n"), 1):
         if match := _TIMES.fullmatch(line):
             cues.append(Cue(f"line {number}", "", *_both(*match.groups())))
+            texts.append([])
+        elif _CUE.fullmatch(line):
+            cues.append(Cue(f"line {number}", "", None, None))
             texts.append([])
         elif texts:
             texts[-1].append(line.replace("[br]", "\n"))

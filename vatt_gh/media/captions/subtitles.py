@@ -9,9 +9,12 @@ from typing import NamedTuple
 from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
-_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?!\S)")
+_TIMES = re.compile(rf"\s*{_TIME}\s*--?>\s*{_TIME}(?!\S)")
 # Whatever its times are worth; "3 --> 5 spoons" is text.
-_CUE = re.compile(r"\s*(-?\d*:\S*\s*-->|-?\d\S*\s*-->\s*-?\d*:\d|-?\d\S*\s*-->\s*-?\d\S*\s*$)")
+_CUE = re.compile(
+    r"\s*(-?\d*:\S*\s*-->|\d+:\d\S*\s*->\s*\d+:\d"
+    r"|-?\d\S*\s*-->\s*-?\d*:\d|-?\d\S*\s*-->\s*-?\d\S*\s*$)"
+)
 _TIME_TAG = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 _NO_CUE = re.compile(r"NOTE(\s|$)|(STYLE|REGION)\s*$")
 _HEADER = re.compile(r"\ufeff?WEBVTT(\s|$)|X-TIMESTAMP-MAP=")

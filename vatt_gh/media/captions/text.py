@@ -8,11 +8,12 @@ from pathlib import Path
 
 import chardet
 
-from vatt_gh.media.captions.cues import CaptionFileError
+from vatt_gh.media.captions.cues import CaptionFileError, is_escaped
 
 # A day of speech takes less than a megabyte; what is larger is another file with this name.
 MAX_BYTES = 64_000_000
 _SURE = 0.05  # chardet's confidence; three words of Russian have more
+_MOSTLY = 20  # as many characters are right for each byte that is wrong
 _PLAIN = 0.6  # share of letters without a mark, in any language with Latin letters
 _OLD = re.compile(r"mac|cp(437|7\d\d|8[56]\d)|ebcdic", re.IGNORECASE)  # before captions
 # Signs in the place of letters, which a wrong encoding makes: within a word, or at its end.
@@ -30,9 +31,10 @@ class _UnknownEncoding(Exception):
 def read_text(path: Path) -> str:
     """Reads a file as text, with "\\n" at the ends of its lines.
 
-    The rule: a byte order mark decides where there is one (UTF-8, UTF-16). Else it is UTF-8 if
-    all of it is valid UTF-8, which other text hardly ever is. Else it is what chardet takes it for,
-    if that makes words of letters of one script; else Windows-1252, on the same condition.
+    The rule: a byte order mark decides where there is one (UTF-8, UTF-16, UTF-32). Else it is UTF-8
+    if all of it, but for a byte here and there, is valid UTF-8, which other text hardly ever is.
+    Else it is what chardet takes it for, if that makes words of letters of one script; else
+    Windows-1252, on the same condition.
 
     Args:
         path: the file.
@@ -66,12 +68,18 @@ def read_text(path: Path) -> str:
 
 
 def _decode(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return data.decode("utf-32")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
     if data.startswith(codecs.BOM_UTF8):
         return data.decode("utf-8-sig")
     with contextlib.suppress(UnicodeDecodeError):
         return data.decode("utf-8")
+    text = data.decode("utf-8", "surrogateescape")
+    bad = sum(map(is_escaped, text))
+    if _MOSTLY * bad < sum(not c.isascii() for c in text) - bad:
+        return text  # what has the bad bytes is no caption
     guess = chardet.detect(data)
     sure = guess["confidence"] >= _SURE and not _OLD.match(guess["encoding"] or "")
     for encoding in (guess["encoding"] if sure else None, "cp1252"):

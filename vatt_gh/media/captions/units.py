@@ -46,11 +46,16 @@ def within(captions: list[Caption], length: float | None) -> tuple[list[Caption]
         length: of the video in seconds; None: not known.
 
     Returns:
-        The captions that begin before the end: none where most of them do not, because they are
-        of another video then, or in a unit that nobody can tell; and what was left out.
+        The captions that begin before the end, and do not end far behind it: none where most of
+        them are not so, because they are of another video then, or in a unit that nobody can tell;
+        and what was left out.
     """
     end = math.inf if length is None else length
-    inside = [row for row in captions if row.start < end and row.end > 0]
+    inside = [
+        row._replace(start=max(0.0, row.start))
+        for row in captions
+        if row.start < end and 0 < row.end <= _far_behind(end)
+    ]
     missing = len(captions) - len(inside)
     if not missing:
         return inside, []
@@ -61,6 +66,11 @@ def within(captions: list[Caption], length: float | None) -> tuple[list[Caption]
             f"all its captions are left out: {missing} of {len(captions)} are {where}; {why}"
         ]
     return inside, [f"left out {missing} of its captions: they are {where}"]
+
+
+def _far_behind(length: float) -> float:
+    """Where no caption of a video ends, in seconds; a little behind its end many do."""
+    return 2 * length + 10
 
 
 def _numbers(cue: Cue) -> tuple[float, float, float] | None:
@@ -98,7 +108,7 @@ def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
     """Whether most captions begin within the video, and do not end far behind it."""
     if length is None:
         return True
-    inside = (rows[:, 0] * unit < length) & (rows[:, 1] * unit <= 2 * length + 10)
+    inside = (rows[:, 0] * unit < length) & (rows[:, 1] * unit <= _far_behind(length))
     return 2 * inside.sum() > len(rows)
 
 
