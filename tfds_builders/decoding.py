@@ -89,7 +89,7 @@ def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decod
         return Decoded(video, 0, 0.0, False, error.reason)
     except OSError as error:  # of the spool: nothing that this video is to blame for
         return error
-    # Sound of which nothing could be decoded is none, and has its reason all the same.
+    # Where no sound could be decoded, no segment has any; the reason is listed all the same.
     problem = notes.sound.problem() if has_audio or notes.sound.damage else None
     if problem is not None and is_sound_file(path):
         return Decoded(video, 0, 0.0, False, problem)

@@ -26,7 +26,4 @@ def printable(text: str) -> str:
     Returns:
         The text with escapes in place of control characters but line ends.
     """
-    return "".join(
-        c if c == "\n" or (c.isprintable() and not "\udc80" <= c <= "\udcff") else ascii(c)[1:-1]
-        for c in text
-    )
+    return "".join(c if c == "\n" or c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, RUF001
-"""Captions in the encodings of many languages, and without a word of which one it is."""
+"""Captions in the encodings of many languages, none of them named."""
 
 import re
 

@@ -33,6 +33,21 @@ def write(path, seconds=4.0, hertz=440.0, **options):
     return write_media(path, *moving(seconds), sound=[(0.0, tone(seconds, RATE, hertz))], **options)
 
 
+def add_video(out):
+    """A stream of H.264 that holds no picture back."""
+    stream = out.add_stream("libx264", rate=10, options={"bf": "0", "threads": "1"})
+    stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+    return stream
+
+
+def add_cover(out):
+    """A stream for a cover picture."""
+    stream = out.add_stream("mjpeg", rate=1)
+    stream.width, stream.height, stream.pix_fmt = 32, 32, "yuvj420p"
+    stream.disposition = av.stream.Disposition.attached_pic
+    return stream
+
+
 def read(path, form=FORM, span=WHOLE):
     """Segments and remarks; the sound that cannot be used is among these."""
     notes = Notes()
@@ -61,17 +76,9 @@ def is_moving(segment):
 def test_a_cover_picture_is_no_video(tmp_path, suffix, first):
     path = tmp_path / f"v.{suffix}"
     with av.open(str(path), "w") as out:
-
-        def cover():
-            stream = out.add_stream("mjpeg", rate=1)
-            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuvj420p"
-            stream.disposition = av.stream.Disposition.attached_pic
-            return stream
-
-        picture = cover() if first else None
-        video = out.add_stream("libx264", rate=10, options={"bf": "0", "threads": "1"})
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        picture = picture or cover()
+        picture = add_cover(out) if first else None
+        video = add_video(out)
+        picture = picture or add_cover(out)
         for image in moving(3.0)[0]:
             out.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         out.mux(video.encode(None))
@@ -85,9 +92,7 @@ def test_a_cover_picture_is_no_video(tmp_path, suffix, first):
 def test_a_file_of_a_cover_alone_has_no_video(tmp_path):
     path = tmp_path / "v.mp4"
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("mjpeg", rate=1)
-        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuvj420p"
-        stream.disposition = av.stream.Disposition.attached_pic
+        stream = add_cover(out)
         out.mux(stream.encode(av.VideoFrame.from_ndarray(grey(250, 32, 32), format="rgb24")))
         out.mux(stream.encode(None))
     with pytest.raises(MediaError, match="has a cover picture and no video"):
@@ -180,8 +185,7 @@ def without_decoder(path, old, count=0):
 def two_tracks(path, sounds, default):
     """A video with several sound tracks of 4 s."""
     with av.open(str(path), "w") as out:
-        video = out.add_stream("libx264", rate=10, options={"bf": "0", "threads": "1"})
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video = add_video(out)
         tracks = []
         for k in range(len(sounds)):
             stream = out.add_stream("aac", rate=RATE, layout="mono")

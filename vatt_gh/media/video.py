@@ -253,7 +253,7 @@ def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
 
 
 def _check_damage(path: Path, cutter: Cutter, notes: Notes, form: Form) -> None:
-    """Refuses pictures of which too much is damaged, or none is there; marks such sound."""
+    """Refuses a file with damaged pictures, or none; marks sound that is too damaged."""
     damage = notes.damage("video", form.damaged_share)
     if damage or not cutter.any_frames():
         raise MediaError(path, damage or "holds no frame")

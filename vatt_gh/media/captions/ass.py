@@ -7,7 +7,7 @@ that names the fields.
 import re
 from pathlib import Path
 
-from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
+from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, seconds_of
 
 _FIELDS = (
     "layer",
@@ -66,6 +66,4 @@ def _plain(text: str) -> str:
 
 def _seconds(text: str | None) -> float | None:
     match = _TIME.fullmatch((text or "").strip())
-    if match is None:
-        return None
-    return round(3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]), 6)
+    return None if match is None else seconds_of(*match.groups())

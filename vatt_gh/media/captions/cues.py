@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vatt_gh.media.form import MediaError
+from vatt_gh.media.names import is_utf8
 from vatt_gh.media.words import split_words
 
 # Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and places ({\an8}).
@@ -121,19 +122,25 @@ def _problem(cue: Cue) -> str | None:
         return "it ends before it starts"
     if not isinstance(cue.text, str):
         return "it has no text"
-    if any(map(is_escaped, cue.text)):
+    if not is_utf8(cue.text):
         return "it holds bytes that are no text"
     return None if split_words(cue.text) else "it holds no word"
-
-
-def is_escaped(character: str) -> bool:
-    """Whether a character stands for a byte that is no UTF-8, see Python's "surrogateescape"."""
-    return "\udc80" <= character <= "\udcff"
 
 
 def encodable(text: str) -> str:
     """The text; halves of characters, which JSON permits and UTF-8 does not, become "?"."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def seconds_of(hours: str | None, minutes: str, seconds: str) -> float:
+    """The time of a clock in seconds, to the microsecond.
+
+    Args:
+        hours, minutes: digits; hours: None where there are none.
+        seconds: digits, with a point or a comma before the fraction.
+    """
+    whole = 3600 * int(hours or 0) + 60 * int(minutes)
+    return round(whole + float(seconds.replace(",", ".")), 6)
 
 
 def plain_text(markup: str) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vatt_gh.media.captions.cues import Cue
+from vatt_gh.media.captions.cues import Cue, seconds_of
 
 _ROLES = {
     "text": ("text", "caption", "sentence", "content", "utf8", "transcript", "line", "subtitle"),
@@ -130,9 +130,7 @@ def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _time(value: Any, unit: float | None) -> tuple[Any, bool]:
     """A number and whether it is known to be in seconds; what is none stays as it is."""
     if isinstance(value, str) and (match := _CLOCK.fullmatch(value.strip())):
-        hours, minutes, seconds = match.groups()
-        whole = 3600 * int(hours or 0) + 60 * int(minutes)
-        return round(whole + float(seconds.replace(",", ".")), 6), True
+        return seconds_of(*match.groups()), True
     if isinstance(value, str) and _COMMA.fullmatch(value.strip()):
         value = value.replace(",", ".")  # where a comma is a decimal point
     try:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
+from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, seconds_of
 
 _TIME = r"(\d+):(\d{1,2}):(\d{1,2}(?:\.\d+)?)"
 _TIMES = re.compile(rf"\s*{_TIME},{_TIME}\s*")
@@ -27,7 +27,8 @@ def sbv_cues(path: Path, content: str) -> list[Cue]:
     texts: list[list[str]] = []
     for number, line in enumerate(content.split("\n"), 1):
         if match := _TIMES.fullmatch(line):
-            cues.append(Cue(f"line {number}", "", *_both(*match.groups())))
+            start, end = seconds_of(*match.groups()[:3]), seconds_of(*match.groups()[3:])
+            cues.append(Cue(f"line {number}", "", start, end))
             texts.append([])
         elif _CUE.fullmatch(line):
             cues.append(Cue(f"line {number}", "", None, None))
@@ -38,12 +39,3 @@ def sbv_cues(path: Path, content: str) -> list[Cue]:
         raise CaptionFileError(path, 'holds no line "START,END"')
     rows = zip(cues, texts, strict=True)
     return [cue._replace(text=plain_text("\n".join(text))) for cue, text in rows]
-
-
-def _both(*parts: str) -> tuple[float, float]:
-    hours, minutes, seconds = parts[0::3], parts[1::3], parts[2::3]
-    start, end = (
-        round(3600 * int(h) + 60 * int(m) + float(s), 6)
-        for h, m, s in zip(hours, minutes, seconds, strict=True)
-    )
-    return start, end

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
+from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, seconds_of
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
 _TIMES = re.compile(rf"\s*{_TIME}\s*--?>\s*{_TIME}(?!\S)")
@@ -78,7 +78,7 @@ def _blocks(lines: list[str]) -> Iterator[_Block]:
         elif _HEADER.match(line) and aside != "comment":
             aside = "header"
             if match := _CLOCK.match(line):
-                clock = int(match[1]) / _TICKS - _seconds(*match.groups()[1:])
+                clock = int(match[1]) / _TICKS - seconds_of(*match.groups()[1:])
                 first_clock = clock if first_clock is None else first_clock
         elif aside or (_NO_CUE.match(line) and k and not lines[k - 1]):
             aside = (aside or "comment") if line else None
@@ -113,13 +113,8 @@ def _times(line: str, shift: float) -> tuple[float | None, float | None]:
     match = _TIMES.match(line)
     if match is None:
         return None, None
-    times = _seconds(*match.groups()[:3]), _seconds(*match.groups()[3:])
+    times = seconds_of(*match.groups()[:3]), seconds_of(*match.groups()[3:])
     return round(times[0] + shift, 6), round(times[1] + shift, 6)
-
-
-def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
-    whole = 3600 * int(hours or 0) + 60 * int(minutes)
-    return round(whole + float(seconds.replace(",", ".")), 6)
 
 
 def _said(lines: list[str]) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import chardet
 
-from vatt_gh.media.captions.cues import CaptionFileError, is_escaped
+from vatt_gh.media.captions.cues import CaptionFileError
+from vatt_gh.media.names import is_utf8
 
 # A day of speech takes less than a megabyte; what is larger is another file with this name.
 MAX_BYTES = 64_000_000
@@ -77,7 +78,7 @@ def _decode(data: bytes) -> str:
     with contextlib.suppress(UnicodeDecodeError):
         return data.decode("utf-8")
     text = data.decode("utf-8", "surrogateescape")
-    bad = sum(map(is_escaped, text))
+    bad = sum(not is_utf8(character) for character in text)
     if _MOSTLY * bad < sum(not c.isascii() for c in text) - bad:
         return text  # what has the bad bytes is no caption
     guess = chardet.detect(data)

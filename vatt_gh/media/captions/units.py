@@ -18,10 +18,10 @@ _LEAST = 0.1  # of the video that a single caption must reach for its unit to be
 def fitting(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]]:
     """Brings times whose unit a file does not tell to seconds.
 
-    They are in seconds where most captions then lie within the video. Whole numbers of which that
-    is not true, or of which most captions would last for a quarter of an hour, are in the smaller
-    unit, of those in which the captions lie within the video and are as fast as speech, that comes
-    nearest to usual speech that reaches to the video's end.
+    Times stay seconds where most captions then lie within the video. Whole numbers are in a smaller
+    unit where most captions would lie outside, or last for a quarter of an hour. The unit must put
+    the captions within the video and make them as fast as speech; the best one comes nearest to
+    usual speech that reaches to the video's end.
 
     Args:
         cues: of one file.
