@@ -2,16 +2,17 @@
 
     python -m vatt_gh.main --config=configs/demo.py --workdir=work/demo
 
-Hardware: two CPU cores. `--config.short=True` visits every station with less of everything.
+Hardware: two CPU cores. `--config=configs/demo.py:short` visits every station with less of
+everything.
 """
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import default
+from vatt_gh.config import check_form, default
 
 
-def get_config() -> ConfigDict:
-    """Returns the configuration."""
+def get_config(form: str = "whole") -> ConfigDict:
+    """Returns the configuration; `form` is "whole" or "short"."""
     config = default()
     config.mode = "demo"
     size = {"layers": 2, "d_model": 64, "d_ff": 192, "heads": 4, "d_kv": 16}
@@ -47,15 +48,8 @@ def get_config() -> ConfigDict:
 
     # Kinds of clips are many: from a few hundred a probe cannot learn what features hold.
     config.eval.max_clips, config.eval.probe_clips = 400, 1_600
-    config.short_overrides = ConfigDict(
-        {
-            "demo__videos": 16,
-            "demo__heldout_videos": 10,
-            "train__steps": 20,
-            "train__warmup_steps": 5,
-            "train__log_every": 5,
-            "train__checkpoint_every": 10,
-            "harmonize__curriculum_steps": 20,
-        }
-    )
+    if check_form(form, "whole", "short") == "short":
+        config.demo.videos, config.demo.heldout_videos = 16, 10
+        train.steps = config.harmonize.curriculum_steps = 20
+        train.warmup_steps, train.log_every, train.checkpoint_every = 5, 5, 10
     return config

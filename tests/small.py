@@ -9,10 +9,13 @@ import optax
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
+from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.optimizer import keras_adam, stepped_cosine
 
 WORDS = 50
+# The default's losses.
+TERMS = [LOSS_TERMS["video_audio"], LOSS_TERMS["video_text"]]
 RATE = 16_000
 
 

@@ -1,4 +1,4 @@
-"""The configuration: what is refused and how, the short form, and every experiment of configs/."""
+"""The configuration: what is refused and how, its pages, and every experiment of configs/."""
 
 import ast
 import inspect
@@ -8,50 +8,49 @@ import pytest
 from small import small_config
 from tiny_run import load_experiment
 
-from vatt_gh import config_checks
-from vatt_gh.config import apply_short, default, flatten, get
-from vatt_gh.config_checks import NOT_NEGATIVE, POSITIVE, validate
+from vatt_gh.config import SCHEMA, checks, default, flatten
+from vatt_gh.config.checks import validate
+from vatt_gh.config.document import sections, to_help, to_markdown
+from vatt_gh.config.schema import Key, keys_of
 from vatt_gh.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+FORMS = [*EXPERIMENTS, "demo:short", "study:short"]
+KEYS = dict(keys_of(SCHEMA))
 
+# What the checks between keys refuse, by the key that they name.
 REFUSED = {
-    "mode": "train",
     "init_from": "somewhere",
-    "init_stretch": "cubic",
-    "model.kind": "two_tower",
-    "model.dtype": "float16",
-    "model.audio.input": "mp3",
-    "model.text.kind": "gpt",
-    "model.head.kind": "linear",
-    "loss.kind": "nce",
-    "data.augmentation": "all",
     "train.batch_size": 6,  # on four devices
-    "harmonize.engine": "exact",
-    "harmonize.attribution": "all",
-    "harmonize.select": "some",
-    "harmonize.signal": "similarity",
-    "harmonize.cosine_over": "heads",
-    "harmonize.update": "anchor",
+    "loss.audio_text_weight": 1.0,  # without a space for it
     "harmonize.group": 3,  # does not divide the batch
-    "harmonize.share_start": -0.1,
-    "harmonize.share_end": 25,
-    "harmonize.curriculum_begin": -1,
     "study.models": ("four_tower",),
-    "study.noise": (0.25, 25.0),
-    "study.seeds": (0.5,),
     "study.signal_windows": 100,  # without kept windows
     "harmonize.sketch_check": True,  # without a sketch
     "train.microbatch": 3,  # of two samples a device
     "train.warmup_steps": 21,
-    "train.learning_rates": (1e-3,),
-    "model.keep_tokens": 1.5,
+    "eval.every": 20,  # not where a row is written
     "data.frames": 5,
     "data.size": 20,
     "data.audio_samples": 1000,
     "data.also": ("records of another",),
 }
+# Values that were taken for granted once, and gave a trace or nonsense.
+ODD = [
+    ("model.video.patch", (4, 10)),
+    ("model.video.patch", (4.0, 10, 10)),
+    ("model.video.heads", 0),
+    ("harmonize.gamma_end", 5.0),
+    ("harmonize.gamma_start", float("nan")),
+    ("harmonize.soft_temperature", -1.0),
+    ("train.learning_rates", (1e-3,)),
+    ("train.learning_rates", (1e-3, 1e-4, 1e-5)),
+    ("train.learning_rates", ("a", "b")),
+    ("study.noise", (0.25, 25.0)),
+    ("study.seeds", (0.5,)),
+    ("seed", -1),
+]
 
 
 def refusal(config, devices=4, hosts=1) -> UserError:
@@ -61,26 +60,11 @@ def refusal(config, devices=4, hosts=1) -> UserError:
 
 
 def test_small_configuration_is_accepted():
-    validate(small_config(), devices=4, hosts=1)
-    validate(small_config(), devices=1, hosts=1)
-    validate(small_config(**dict.fromkeys(NOT_NEGATIVE, 0)), devices=4, hosts=2)
+    for devices, hosts in ((4, 1), (1, 1), (4, 2)):
+        validate(small_config(), devices=devices, hosts=hosts)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        *REFUSED.items(),
-        *((key, 0) for key in POSITIVE),
-        *((key, -4) for key in POSITIVE),
-        *((key, -1) for key in NOT_NEGATIVE),
-        ("train.microbatch", -1),
-        ("train.microbatch", 4),
-        ("train.warmup_steps", -1),
-        ("train.learning_rates", (1e-3, 1e-4, 1e-5)),
-        ("train.learning_rates", ("a", "b")),
-        ("model.keep_tokens", 0.0),
-    ],
-)
+@pytest.mark.parametrize(("key", "value"), [*REFUSED.items(), *ODD])
 def test_what_does_not_fit_is_refused_by_name(key, value):
     error = refusal(small_config(**{key: value}))
     assert error.where == f"config.{key}"
@@ -88,20 +72,72 @@ def test_what_does_not_fit_is_refused_by_name(key, value):
     assert error.expected and error.todo
 
 
+def outside(key: Key) -> list:
+    """Values of the key's own type, of which it takes none."""
+    if key.choices:
+        return ["neither"]
+    first, last = (float(end) for end in key.within[1:-1].split(","))
+    values = [first - 1] + ([first] if key.within[0] == "(" else [])
+    if last != float("inf"):
+        values += [last + 1] + ([last] if key.within[-1] == ")" else [])
+    whole = not isinstance(key.default, float)
+    if not isinstance(key.default, tuple):
+        return [int(x) if whole else x for x in values]
+    like = key.default[0]
+    return [(type(like)(x), *key.default[1:]) for x in values]
+
+
+@pytest.mark.parametrize("name", [n for n, key in KEYS.items() if key.within or key.choices])
+def test_every_key_is_held_to_its_schema(name):
+    values = outside(KEYS[name])
+    assert values
+    for value in values:
+        error = refusal(small_config(**{name: value}), devices=1)
+        assert error.where == f"config.{name}", value
+        assert error.expected == KEYS[name].expected()
+
+
+def test_every_number_has_an_interval_and_every_default_fits():
+    for name, key in KEYS.items():
+        assert key.takes(key.default), name
+        assert key.meaning[0].islower() or key.meaning.split()[0] in ("DropToken:", "Gaussian")
+        some = key.default[0] if isinstance(key.default, tuple) and key.default else key.default
+        if isinstance(some, int | float) and not isinstance(some, bool):
+            assert key.within, f"{name} has no interval"
+
+
+def test_whole_numbers_do_for_numbers_and_not_the_other_way_round():
+    assert Key((0.5, 1.0), "").takes((1, 2))
+    assert not Key((1, 2), "").takes((0.5, 1.0))
+    assert not Key((1, 2), "").takes((True, 2))
+
+
 def test_every_check_is_tried():
     """Each key that the source of the checks names is among those refused above."""
-    module = ast.parse(inspect.getsource(config_checks))
-    checks = {"_one_of": 1, "_divides": 1, "_check": 1}
     named = {
-        node.args[checks[node.func.id]].value
-        for node in ast.walk(module)
+        node.args[1].value
+        for node in ast.walk(ast.parse(inspect.getsource(checks)))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in checks
+        and node.func.id in ("_divides", "_check")
         and isinstance(node.args[1], ast.Constant)
     }
+    others = {"harmonize.cosine_over", "harmonize.select", "harmonize.signal"}  # below
     assert len(named) >= 12
-    assert named <= REFUSED.keys()
+    assert named - others <= REFUSED.keys() | {"loss.video_audio_weight"}
+
+
+def test_one_loss_is_enough_where_no_gradients_are_compared():
+    alone = {"loss.video_text_weight": 0.0}
+    assert refusal(small_config(**alone), devices=1).where == "config.harmonize.realign"
+    by_loss = {"harmonize.realign": False, "harmonize.signal": "loss", "harmonize.select": "share"}
+    validate(small_config(**alone, **by_loss), devices=1, hosts=1)
+    cosine = {"harmonize.realign": False}
+    assert refusal(small_config(**alone, **cosine), devices=1).where == "config.harmonize.signal"
+    none = {**alone, "loss.video_audio_weight": 0.0}
+    assert refusal(small_config(**none), devices=1).where == "config.loss.video_audio_weight"
+    third = {"loss.audio_text_weight": 1.0, "model.head.kind": "joint"}
+    validate(small_config(**third), devices=1, hosts=1)
 
 
 @pytest.mark.parametrize("key", ["study.models", "study.noise", "study.seeds"])
@@ -124,11 +160,6 @@ def test_a_share_wants_the_whole_batch():
     validate(small_config(**share, **by_loss), devices=1, hosts=1)
 
 
-def test_choices_are_listed():
-    error = refusal(small_config(mode="train"))
-    assert error.expected == f"one of {', '.join(config_checks.MODES)}"
-
-
 @pytest.mark.parametrize(("given", "suggested"), [(6, 4), (3, 4), (13, 12)])
 def test_batch_that_the_devices_do_not_divide(given, suggested):
     error = refusal(small_config(**{"train.batch_size": given}), devices=4, hosts=2)
@@ -141,14 +172,6 @@ def test_patch_of_a_waveform_does_not_matter_to_a_spectrogram():
     validate(small_config(**changes), devices=4, hosts=1)
 
 
-def with_short_form(short: bool):
-    config = default()
-    config.short = short
-    with config.unlocked():
-        config.short_overrides = {"train__steps": 30, "train__log_every": 5}
-    return config
-
-
 @pytest.mark.parametrize(("engine", "sketch"), [("vmap", 64), ("ghost", 0), ("ghost", 64)])
 def test_a_sketch_can_be_checked_where_there_is_one(engine, sketch):
     changes = {"engine": engine, "sketch": sketch, "sketch_check": True}
@@ -159,37 +182,49 @@ def test_a_sketch_can_be_checked_where_there_is_one(engine, sketch):
         assert refusal(config).where == "config.harmonize.sketch_check"
 
 
-def test_short_form_stands_between_experiment_and_command_line():
-    config = with_short_form(True)
-    config.train.log_every = 7  # as the command line has set it
-    short = apply_short(config, {"train.log_every": 7})
-    assert (short.train.steps, short.train.log_every) == (30, 7)
-    assert config.train.steps == default().train.steps  # a copy was changed
-
-
-def test_without_short_nothing_is_overridden():
-    assert apply_short(with_short_form(False), {}).train.steps == default().train.steps
-
-
 def test_flat_form_has_every_leaf():
     flat = flatten(default())
     assert flat["model.video.patch"] == [4, 16, 16]
     assert flat["train.adam.epsilon"] == 1e-7
-    assert get(default(), "model.audio.spectrogram.hop") == 1024
-    assert all(get(default(), key) is not None for key in flat)
+    assert flat.keys() == KEYS.keys()
+    assert all(value is not None for value in flat.values())
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-@pytest.mark.parametrize("short", [False, True])
-def test_experiments_load_and_fit_one_device(name, short):
+def test_the_page_is_that_of_the_schema():
+    """Made by `python -m vatt_gh.config > docs/configuration.md`."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == to_markdown()
+    for name in KEYS:
+        assert f"| `{name}`" in page
+
+
+def test_help_shows_a_section_or_all():
+    for section, keys in sections().items():
+        text = to_help(section)
+        assert [line.split("=")[0] for line in text.splitlines() if line[:2] == "--"] == [
+            f"--config.{name}" for name, _ in keys
+        ]
+        assert text in to_help("all")
+        assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_experiments_load_and_fit_one_device(name):
     config = load_experiment(name)
-    assert flatten(config).keys() - flatten(config.short_overrides).keys() >= {
-        key for key in flatten(default())
-    }
-    config.short = short
-    config = apply_short(config, {})
+    assert flatten(config).keys() == KEYS.keys()
+    assert type(config.demo.videos) is int
     config.train.batch_size = config.train.microbatch or 1
+    if config.study.signal_windows:
+        assert config.study.signal_windows >= load_experiment(name).train.batch_size
     validate(config, devices=1, hosts=1)
+
+
+def test_a_short_form_is_short_and_an_unknown_one_is_named():
+    short, whole = load_experiment("study:short"), load_experiment("study")
+    assert short.train.steps * 10 <= whole.train.steps
+    assert short.demo.videos * 10 <= whole.demo.videos
+    with pytest.raises(ValueError, match="no form 'tiny': expected one of whole, short"):
+        load_experiment("demo:tiny")
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

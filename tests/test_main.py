@@ -1,6 +1,5 @@
 """The command: what it tells a newcomer, and one clear message for whatever goes wrong."""
 
-import errno
 import json
 import os
 import shutil
@@ -11,7 +10,6 @@ import threading
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 import tiny_run
 from absl import flags
 from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, checkpoints_of, flags_of, rows_of
@@ -89,7 +87,8 @@ def test_help_tells_a_newcomer_what_to_do():
     for words in (
         "python -m vatt_gh.main --config=configs/demo.py --workdir=work/demo",
         "--config.data.manual_dir=",
-        "vatt_gh/config.py",
+        "--help=SECTION",
+        "Sections of the configuration: model, loss, harmonize, train, data, eval",
         "continues a run that was interrupted",
         "--workdir:",
         "--[no]distributed:",
@@ -105,7 +104,11 @@ def test_help_tells_a_newcomer_what_to_do():
         (["--config=configs/nope.py"], ["where: configs/nope.py", "No such file"]),
         ([DEMO, "--config.train.batchsize=8"], ["'train.batchsize'", "train.batch_size"]),
         ([DEMO, "--config.tarin.steps=8"], ["'tarin.steps'", "train.steps"]),
-        ([DEMO, "--noconfig.shirt"], ["'shirt'", "perhaps short"]),
+        ([DEMO, "--noconfig.data.flap"], ["'data.flap'", "data.flip"]),
+        ([DEMO, "--config.short=True"], ["'short' is gone", "configs/demo.py:short"]),
+        ([f"{DEMO}:tiny"], ["no form 'tiny'", "whole, short"]),
+        ([DEMO, "--config.train.learning_rates[0]=1"], ["whole value", "[0.002, 0.0001]"]),
+        (["--help=tarin"], ["no section 'tarin'", "model, loss, harmonize, train"]),
         ([DEMO, "--config.train.batch_size=many"], ["--config.train.batch_size=many"]),
         ([DEMO, "--config.train.batch_size"], ["Missing value", "config.train.batch_size"]),
         ([DEMO, "--wrokdir=x"], ["wrokdir"]),
@@ -181,37 +184,15 @@ def default_flags(tiny, workdir: Path, **changes) -> list[str]:
 
 
 def test_full_disk_gets_one_message(tiny, tmp_path, failure):
-    (tmp_path / "config.partial").symlink_to("/dev/full")  # every write there finds no room
+    (tmp_path / ".config.json.partial").symlink_to("/dev/full")  # every write there finds no room
     status, text = failure(*default_flags(tiny, tmp_path))
     assert status == 2
     assert_one_message(text, "The disk is full", "No space left on device", "free some space")
 
 
-def test_full_disk_is_known_through_other_libraries():
-    full = tf.io.gfile.GFile("/dev/full", "w")
-    full.write("x")
-    with pytest.raises(tf.errors.ResourceExhaustedError) as error:
-        full.close()
-    assert "/dev/full" in command.system_problem(error.value).where
-    wrapped = RuntimeError()  # without any text, as some libraries raise
-    wrapped.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
-    assert command.system_problem(wrapped).where == "some/file"
-    assert command.system_problem(OSError(errno.ENOENT, os.strerror(errno.ENOENT))) is None
-
-
-def test_what_nobody_may_write_gets_one_message():
-    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/etc/run")
-    wrapped = RuntimeError("no checkpoint")
-    wrapped.__context__ = denied
-    for error in (denied, wrapped):
-        problem = command.system_problem(error)
-        assert problem.where == "/etc/run"
-        assert "Permission denied" in problem.what
-
-
 def test_error_of_ours_keeps_its_trace(tiny, tmp_path, run_main):
     """What no user can mend is not hidden: here a directory in the place of a file."""
-    (tmp_path / "vocabulary.partial").mkdir()
+    (tmp_path / ".vocabulary.txt.partial").mkdir()
     with pytest.raises(IsADirectoryError):
         run_main(*default_flags(tiny, tmp_path))
 
@@ -219,10 +200,10 @@ def test_error_of_ours_keeps_its_trace(tiny, tmp_path, run_main):
 def test_diverged_training_ends_with_3_and_is_not_saved(tiny, whole, tmp_path, failure):
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "checkpoints" / "6")
-    # Infinite noise on the sound. The run's configuration would refuse it, so it is taken away:
-    # the run was fine until step 4.
+    # A temperature that is 0 in float32. The run's configuration would refuse it, so it is taken
+    # away: the run was fine until step 4.
     (tmp_path / "config.json").unlink()
-    changes = {"data.audio_noise": "inf", "train.checkpoint_every": 1}
+    changes = {"loss.temperature": "1e-50", "train.checkpoint_every": 1}
     status, text = failure(*default_flags(tiny, tmp_path, **changes))
     assert status == 3
     message = text.splitlines()[-1]

@@ -115,7 +115,7 @@ def prepared(session: Path) -> Tiny:
 
 
 def _prepare(tiny: Tiny) -> None:
-    from vatt_gh.data.sources import find_or_build
+    from tfds_builders.build import build_for
 
     spec = CorpusSpec(
         seed=5,
@@ -132,7 +132,7 @@ def _prepare(tiny: Tiny) -> None:
         max_scene_seconds=8.0,
     )
     render_corpus(tiny.corpus, spec, workers=1)
-    find_or_build(tiny.config())
+    build_for(tiny.config().data)
 
 
 @functools.cache
@@ -147,11 +147,12 @@ def uninterrupted(session: Path) -> tuple[Path, Any]:
 
 
 def load_experiment(name: str) -> ConfigDict:
-    """The configuration of a file in configs/."""
+    """The configuration of a file in configs/; NAME, or NAME:FORM."""
+    name, *form = name.split(":")
     spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config()
+    return module.get_config(*form)
 
 
 def flags_of(values: dict[str, Any]) -> list[str]:

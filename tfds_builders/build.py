@@ -16,11 +16,14 @@ import os
 import sys
 from pathlib import Path
 
+from ml_collections import ConfigDict
+
 from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
-from tfds_builders.sets import SETS
+from tfds_builders.sets import DATA_SETS
 from tfds_builders.workers import Limits
-from vatt_gh.errors import UserError, printable
+from vatt_gh.errors import UserError
+from vatt_gh.files import system_problems_named
 from vatt_gh.media.form import Form
 from vatt_gh.media.survey import text
 from vatt_gh.paths import local_path
@@ -49,6 +52,33 @@ def build(
     )
 
 
+def build_for(data: ConfigDict) -> list[Path]:
+    """Builds what is missing of the records that a configuration reads.
+
+    Args:
+        data: the configuration's section of that name.
+
+    Returns:
+        The directories of all parts.
+
+    Raises:
+        UserError: see `tfds_builders.preparing.build`.
+    """
+    return build(
+        data.builder,
+        manual_dir=data.manual_dir,
+        data_dir=data.data_dir,
+        form=Form(
+            fps=data.build_fps,
+            short_side=data.build_short_side,
+            audio_rate=data.build_audio_rate,
+            segment_seconds=data.build_segment_seconds,
+            storage=data.build_storage,
+        ),
+        settings=Settings(workers=data.build_workers),
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -56,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", help=", ".join(SETS))
+    parser.add_argument("name", help=", ".join(DATA_SETS))
     parser.add_argument("--manual_dir", required=True, help="what you have, see README.md")
     parser.add_argument("--data_dir", required=True, help="where records go")
     for field in dataclasses.fields(Form):
@@ -95,21 +125,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         data_dir = local_path(data_dir, "--data_dir")
         options["manual_dir"] = local_path(options["manual_dir"], "--manual_dir")
-        if dry:
-            found = dry_run(**options, form=form, settings=settings)
-            print(text(found))
-            return 0 if found.usable else 2
-        for path in build(**options, data_dir=data_dir, form=form, settings=settings):
-            print(path)
+        with system_problems_named(Path(data_dir)):
+            if dry:
+                found = dry_run(**options, form=form, settings=settings)
+                print(text(found))
+                return 0 if found.usable else 2
+            for path in build(**options, data_dir=data_dir, form=form, settings=settings):
+                print(path)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except PermissionError as error:
-        print(
-            f"error: {printable(str(error))}: nothing can be written or read there; give another "
-            "directory, or change who may",
-            file=sys.stderr,
-        )
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted. The same command builds what is missing.", file=sys.stderr)

@@ -1,48 +1,29 @@
 """Prepares a data set with TFDS, part by part: checks before, notes and indexes after."""
 
-import contextlib
 import dataclasses
-import errno
 import json
-import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfds_builders import beam, downstream
+from tfds_builders import beam
+from tfds_builders.builders import BUILDERS
 from tfds_builders.checks import check_name, check_settings
-from tfds_builders.howto100m import Howto100m
 from tfds_builders.parts import Part, Settings, parts_of
 from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
-from tfds_builders.sets import SETS
-from tfds_builders.youtube8m import Youtube8m
+from tfds_builders.sets import DATA_SETS
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED, write_index
 from vatt_gh.errors import UserError
+from vatt_gh.files import system_problems_named, write_whole
+from vatt_gh.locks import locked
 from vatt_gh.media.form import Form
 from vatt_gh.media.library import Library
-
-BUILDERS: dict[str, type[SegmentBuilder]] = {
-    builder.name: builder
-    for builder in (
-        Howto100m,
-        Youtube8m,
-        downstream.Ucf101,
-        downstream.Hmdb51,
-        downstream.Kinetics400,
-        downstream.Esc50,
-        downstream.Msrvtt,
-        downstream.Msrvtt1ka,
-        downstream.Youcook2,
-        downstream.Audioset,
-    )
-}
 
 
 def build(
@@ -69,7 +50,7 @@ def build(
     folder = Path(data_dir) / name
     for info in folder.glob(f"*/{FINISHED}"):
         _check_same(info.parent, dataclasses.asdict(form))
-    library = SETS[name].scan(Path(manual_dir), Path(data_dir))
+    library = DATA_SETS[name].scan(Path(manual_dir), Path(data_dir))
     # Each file once: many clips may be stretches of one.
     size = sum(path.stat().st_size for path in {path for _, path in library.videos})
     parts = parts_of(folder, form, settings.parts, size)
@@ -83,7 +64,7 @@ def build(
         )
     if not all(part.finished() for part in wanted):
         _check_room(size if form.storage == "jpeg" else 0, Path(data_dir))
-        with _full_disk_named(Path(data_dir)):
+        with system_problems_named(Path(data_dir)):
             _build_parts(name, wanted, library, settings, Path(data_dir))
     finished = [path for part in parts if (path := part.finished())]
     _summarise(name, library, finished, len(parts), Path(data_dir))
@@ -180,28 +161,11 @@ def _summarise(
 
 
 def _write(text: str, path: Path) -> None:
+    """Writes a list that several processes of a build may write."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(path)
-
-
-@contextlib.contextmanager
-def _full_disk_named(data_dir: Path) -> Iterator[None]:
-    """Turns the system's words for a full disk into a message."""
-    try:
-        yield
-    except (OSError, tf.errors.ResourceExhaustedError) as error:
-        # TensorFlow's own errors have no number, but the system's words.
-        if not any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
-            raise
-        raise UserError(
-            "The disk became full while records were built; what was built before is untouched.",
-            where=data_dir,
-            expected="room for the records",
-            todo="free some space or give another --data_dir, and build again",
-        ) from error
+    with locked(path.with_name(f".{path.name}.lock")):
+        write_whole(path, text)
 
 
 def _check_room(needed: int, data_dir: Path) -> None:

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.decoding import Decoded, decode_all
 from tfds_builders.features import example_of, features_of
-from tfds_builders.sets import SETS
+from tfds_builders.sets import DATA_SETS
 from tfds_builders.workers import Limits
 from vatt_gh.media.captions import Caption, overlapping
 from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
@@ -68,7 +68,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        layout = SETS[cls.name].layout
+        layout = DATA_SETS[cls.name].layout
         cls.MANUAL_DOWNLOAD_INSTRUCTIONS = (
             f"Point manual_dir at your files; nothing is copied:{layout}"
         )
@@ -86,7 +86,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features_of(self.builder_config.storage)),
-            description=SETS[self.name].description,
+            description=DATA_SETS[self.name].description,
             disable_shuffling=True,  # they are in random order already
             metadata=tfds.core.MetadataDict(
                 dataclasses.asdict(self.builder_config.form()),
@@ -98,7 +98,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: Any = None
     ) -> None:
-        library = self.library or SETS[self.name].scan(
+        library = self.library or DATA_SETS[self.name].scan(
             _manual_dir(dl_manager), Path(self.data_dir_root)
         )
         self.library = library

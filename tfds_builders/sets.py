@@ -1,7 +1,6 @@
 """Every data set that can be built, and how its directory is read; TensorFlow is not imported."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,58 +15,73 @@ from vatt_gh.media.downstream import (
     ucf101,
     youcook2,
 )
-from vatt_gh.media.downstream.clip import Listing
 from vatt_gh.media.downstream.library import library_of
 from vatt_gh.media.library import Library
 
 
 @dataclasses.dataclass(frozen=True)
-class Set:
+class DataSet:
     """A data set.
 
     Attributes:
         description: one sentence.
+        splits: the names of its splits, as README lists them.
         layout: what its directory looks like.
         scan: from (manual_dir, index_dir) to its videos, see vatt_gh.media.library.scan.
     """
 
     description: str
+    splits: str
     layout: str
     scan: Callable[[Path, Path | None], Library]
 
 
-def _listed(
-    description: str, module: Any, list_clips: Callable[[Path], Listing] | None = None
-) -> Set:
-    list_clips = list_clips or module.list_clips
+def _listed(description: str, splits: str, module: Any, **options: str) -> DataSet:
+    """A set whose module lists its clips."""
 
     def scan(manual_dir: Path, index_dir: Path | None) -> Library:
-        return library_of(manual_dir, list_clips(Path(manual_dir)), module.LAYOUT)
+        listing = module.list_clips(Path(manual_dir), **options)
+        return library_of(manual_dir, listing, module.LAYOUT)
 
-    return Set(description, module.LAYOUT, scan)
+    return DataSet(description, splits, module.LAYOUT, scan)
 
 
-SETS = {
-    "howto100m": Set("Segments of narrated videos.", library.LAYOUT, library.scan),
-    "youtube8m": Set(
-        "Segments of videos with the labels of YouTube-8M.",
+# A new set needs one entry here: its builder, its checks and README's table come from it.
+DATA_SETS = {
+    "howto100m": DataSet(
+        "Segments of videos with captions.", "train", library.LAYOUT, library.scan
+    ),
+    "youtube8m": DataSet(
+        "The same, with YouTube-8M's labels from `yt8m/` (its TFRecords, vocabulary, ids).",
+        "train",
         library.LAYOUT + youtube8m.LAYOUT.removeprefix("\n    MANUAL_DIR/"),
         labelled.scan_labelled,
     ),
-    "ucf101": _listed("Clips of 101 actions, three splits.", ucf101),
-    "hmdb51": _listed("Clips of 51 actions, three splits.", hmdb51),
-    "kinetics400": _listed("Clips of 400 actions.", kinetics400),
-    "esc50": _listed("Sounds of 50 classes, five folds.", esc50),
+    "ucf101": _listed("101 actions.", "train1, test1, ... test3", ucf101),
+    "hmdb51": _listed("51 actions.", "train1, test1, ... test3", hmdb51),
+    "kinetics400": _listed(
+        "400 actions; the original layout, or CVDF's.", "train, validate, test", kinetics400
+    ),
+    "esc50": _listed("50 classes of sounds.", "fold1 to fold5", esc50),
+    "audioset": _listed(
+        "527 classes of sounds, with or without their videos.",
+        "unbalanced_train, balanced_train, eval",
+        audioset,
+    ),
     "msrvtt": _listed(
-        "Clips with 20 captions each, the original split.",
-        msrvtt,
-        functools.partial(msrvtt.list_clips, split="full"),
+        "Videos with 20 captions each.", "train, validate, test", msrvtt, split="full"
     ),
-    "msrvtt_1ka": _listed(
-        "Clips with captions, JSFusion's split (1k-A).",
-        msrvtt,
-        functools.partial(msrvtt.list_clips, split="1k-A"),
+    "msrvtt_1ka": _listed("The same in JSFusion's split.", "train, test", msrvtt, split="1k-A"),
+    "youcook2": _listed(
+        "Steps of recipes with a caption each.", "training, validation, testing", youcook2
     ),
-    "youcook2": _listed("Steps of recipes with a caption each.", youcook2),
-    "audioset": _listed("Ten seconds each of videos or sounds, 527 classes.", audioset),
 }
+
+
+def to_markdown() -> str:
+    """README's table of the data sets."""
+    lines = ["| name | splits (`--config.data.split`) | holds |", "|---|---|---|"]
+    for name, data_set in DATA_SETS.items():
+        holds = data_set.description[0].lower() + data_set.description[1:].rstrip(".")
+        lines.append(f"| `{name}` | {data_set.splits} | {holds} |")
+    return "\n".join(lines)

@@ -4,8 +4,12 @@ Reference: Akbari et al., VATT (2021), section 3.4; the exact form is the releas
 A valid sample's loss is its own; reduction over samples happens once, in the training step.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+
+from vatt_gh.loss_terms import LossTerm
 
 Array = jax.Array
 
@@ -103,12 +107,13 @@ def _negatives(
     return _flat(rows), _flat(columns)
 
 
-LOSSES = {"asymmetric_nce": asymmetric_nce, "symmetric_nce": symmetric_nce}
+NCE_KINDS = {"asymmetric_nce": asymmetric_nce, "symmetric_nce": symmetric_nce}
 
 
 def alignment_losses(
     embeddings: dict[str, Array],
     masks: dict[str, Array],
+    terms: Sequence[LossTerm],
     *,
     kind: str,
     temperature: float,
@@ -117,36 +122,33 @@ def alignment_losses(
     """The cross-modality alignment losses of every sample.
 
     Args:
-        embeddings: of the heads: 'video_to_audio' [b, D], 'video_to_text' [b, E],
-            'audio_to_video' [b, D], 'text_to_video' [b, K, E]; a head that also compares sound
-            with text adds 'audio_to_text' [b, F] and 'text_to_audio' [b, K, F].
-        masks: 'audio' and 'text', [b] bool, True where the sample has the modality; 'video' where
-            samples may lack that.
-        kind: a name of LOSSES.
+        embeddings: of the heads, two for each term: 'video_to_audio' [b, D], 'audio_to_video'
+            [b, D], 'video_to_text' [b, E], 'text_to_video' [b, K, E], ...
+        masks: by modality [b] bool, True where the sample has it; a modality without a mask is
+            there in every sample.
+        terms: the losses to find.
+        kind: a name of NCE_KINDS.
         temperature: of the scores.
         axis_name: named axis of the devices, or None.
 
     Returns:
-        'audio' and 'text' (with the video), and 'audio_text' where its embeddings are given:
-        [b] float32, zero where the sample lacks one of the two modalities.
+        [b] float32 by the terms' names, zero where the sample lacks one of the two modalities.
     """
-    pairs = {"audio": ("video", "audio"), "text": ("video", "text")}
-    if "audio_to_text" in embeddings:
-        pairs["audio_text"] = ("audio", "text")
     losses = {}
-    for name, (first, second) in pairs.items():
-        other = embeddings[f"{second}_to_{first}"]
-        mask, anchor_mask = masks[second], masks.get(first)
-        loss = LOSSES[kind](
-            embeddings[f"{first}_to_{second}"],
-            other[:, None, :] if second == "audio" else other,
+    for term in terms:
+        anchor = embeddings[f"{term.anchor}_to_{term.other}"]
+        other = embeddings[f"{term.other}_to_{term.anchor}"]
+        mask = masks.get(term.other, jnp.ones(len(other), bool))
+        loss = NCE_KINDS[kind](
+            anchor,
+            other[:, None, :] if other.ndim == 2 else other,
             mask,
             temperature=temperature,
             axis_name=axis_name,
-            anchor_mask=anchor_mask,
+            anchor_mask=masks.get(term.anchor),
         )
-        valid = mask if anchor_mask is None else mask & anchor_mask
-        losses[name] = jnp.where(valid, loss, 0.0)
+        valid = mask & masks.get(term.anchor, True)
+        losses[term.name] = jnp.where(valid, loss, 0.0)
     return losses
 
 

@@ -9,8 +9,9 @@ On your own videos and captions in HowTo100M's layout:
       --config.data.manual_dir=/path/to/howto100m --config.data.data_dir=/path/to/records
 
 Every key of a configuration can be changed on the command line, e.g.
---config.train.batch_size=256; vatt_gh/config.py lists them all with their meaning. The same
-command continues a run that was interrupted. --config.mode chooses what is done:
+--config.train.batch_size=256. The keys of a section, with their meaning: --help=SECTION, such as
+--help=train; --help=all. The same command continues a run that was interrupted.
+--config.mode chooses what is done:
   pretrain   train from records (built from manual_dir where there are none yet)
   evaluate   score the newest checkpoint of --workdir on the records of eval.data_dir
   describe   print the model's parts, parameters, FLOPs and memory; needs no data
@@ -20,7 +21,6 @@ command continues a run that was interrupted. --config.mode chooses what is done
 
 import contextlib
 import difflib
-import errno
 import os
 import re
 import runpy
@@ -34,9 +34,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from vatt_gh.config import apply_short, flatten
-from vatt_gh.config_checks import validate
+from vatt_gh.config import RENAMED, flatten
+from vatt_gh.config.checks import validate
+from vatt_gh.config.document import sections, to_help
 from vatt_gh.errors import UserError
+from vatt_gh.files import system_problem
 from vatt_gh.paths import local_path, with_local_paths
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file of configs/.")
@@ -48,8 +50,6 @@ _DISTRIBUTED = flags.DEFINE_bool(
     False,
     "This is one process of several (a TPU pod, several GPU hosts, launch/local_pod.py).",
 )
-
-_FULL = os.strerror(errno.ENOSPC).lower()
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -65,6 +65,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     import jax
     import tensorflow as tf
 
+    from tfds_builders.build import build_for
+
     config, workdir = with_local_paths(config), Path(local_path(str(workdir), "--workdir"))
     # TensorFlow feeds the input only; it must not take the accelerator's memory.
     tf.config.set_visible_devices([], "GPU")
@@ -72,24 +74,28 @@ def run(config: ConfigDict, workdir: Path) -> None:
     if config.mode == "demo":
         from vatt_gh.demo.run import run_demo
 
-        run_demo(config, workdir)
+        run_demo(config, workdir, build_for)
     elif config.mode == "study":
         from vatt_gh.study.run import run_study
 
-        run_study(config, workdir)
+        run_study(config, workdir, build_for)
     elif config.mode == "describe":
         from vatt_gh.describe.text import describe
 
         print(describe(config, devices=jax.device_count()))
     elif config.mode == "evaluate":
-        from vatt_gh.training.scoring import evaluate_workdir
+        from vatt_gh.demo.planted import planted_of
+        from vatt_gh.evaluation.scoring import evaluate_workdir
 
-        evaluate_workdir(config, workdir)
+        evaluate_workdir(config, workdir, build=build_for, known=planted_of(config))
     else:
+        from vatt_gh.demo.planted import planted_of
+        from vatt_gh.evaluation.scoring import scorer
         from vatt_gh.report.run import write_report
         from vatt_gh.training.loop import pretrain
 
-        pretrain(config, workdir)
+        score = scorer(config, workdir, build=build_for, known=planted_of(config))
+        pretrain(config, workdir, build=build_for, score=score)
         if jax.process_index() == 0:
             print(f"Report: {write_report(workdir)}")
 
@@ -105,8 +111,7 @@ def main(argv: list[str]) -> None:
                 todo="python -m vatt_gh.main --help",
             )
         _start_processes()
-        config = apply_short(_CONFIG.value, _overrides())
-        run(config, Path(_WORKDIR.value or f"work/{_config_name()}"))
+        run(_CONFIG.value, Path(_WORKDIR.value or f"work/{_config_name()}"))
     except UserError as error:
         _fail(f"error: {error}", 2)
     except FloatingPointError as error:
@@ -118,40 +123,6 @@ def main(argv: list[str]) -> None:
         if problem is None:
             raise
         _fail(f"error: {problem}", 2)
-
-
-def system_problem(error: BaseException | None) -> UserError | None:
-    """The message for an error that came, at first or at last, from the system.
-
-    TensorFlow and TensorStore have errors of their own, which carry the system's text.
-
-    Args:
-        error: of any kind.
-
-    Returns:
-        What to tell the user where the disk is full or nothing may be written there, or None where
-        neither it nor what led to it says so.
-    """
-    while error is not None:
-        text = str(error)
-        number = error.errno if isinstance(error, OSError) else None
-        where = getattr(error, "filename", None) or text.partition("\n")[0]
-        if number in (errno.ENOSPC, errno.EDQUOT) or _FULL in text.lower():
-            return UserError(
-                "The disk is full; what was written before is still there.",
-                where=where,
-                expected="room for records, checkpoints and metrics",
-                todo="free some space; the same command continues from the newest checkpoint",
-            )
-        if number in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return UserError(
-                f"The system does not permit it: {os.strerror(number)}.",
-                where=where,
-                expected="files that you may read, and directories that you may write to",
-                todo="give another directory, or change who may read and write this one",
-            )
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _fail(message: str, status: int) -> None:
@@ -180,17 +151,10 @@ def _config_name() -> str:
     return Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
 
 
-def _overrides() -> dict[str, object]:
-    return dict(flags.FLAGS["config"].override_values)
-
-
 def _parse_flags(argv: list[str]) -> list[str]:
     """Parses the command line; what does not fit in it gets one message, not a trace."""
-    asked = {a.lstrip("-") for a in argv[1:]} & {"help", "helpshort", "h", "helpfull"}
-    if asked:
-        app.usage(shorthelp="helpfull" not in asked, writeto_stdout=True)
-        sys.exit(0)  # absl itself would end with a failure
     try:
+        _help_where_asked(argv)
         _check_keys(argv)
         rest = flags.FLAGS(argv)
         if flags.FLAGS["verbosity"].using_default_value:
@@ -204,11 +168,33 @@ def _parse_flags(argv: list[str]) -> list[str]:
             f"The command line cannot be read: {str(error).strip().splitlines()[-1]}",
             where="the command line",
             expected="flags that --help lists, and values of the type that the key has in "
-            "vatt_gh/config.py",
+            "docs/configuration.md",
             todo="python -m vatt_gh.main --help",
         )
         _fail(f"error: {problem}", 2)
     raise AssertionError("unreachable")
+
+
+def _help_where_asked(argv: list[str]) -> None:
+    asked = [a.lstrip("-").partition("=") for a in argv[1:]]
+    asked = {name: section for name, _, section in asked if name in ("help", "h", "helpfull")}
+    if not asked:
+        return
+    section = next(iter(asked.values()))
+    names = [*filter(None, sections()), "all"]
+    if section in names:
+        print(to_help(section))
+    elif section:
+        raise UserError(
+            f"There is no section {section!r} of the configuration.",
+            where=f"--help={section}",
+            expected=f"one of {', '.join(names)}",
+            todo="python -m vatt_gh.main --help",
+        )
+    else:
+        app.usage(shorthelp="helpfull" not in asked, writeto_stdout=True)
+        print(f"\nSections of the configuration: {', '.join(names)}")
+    sys.exit(0)  # absl itself would end with a failure
 
 
 def _check_keys(argv: list[str]) -> None:
@@ -224,18 +210,33 @@ def _check_keys(argv: list[str]) -> None:
             todo="python -m vatt_gh.main --config=configs/demo.py (--help tells more)",
         )
     config = _load_experiment(experiment.value)
-    keys = list(flatten(config))
+    flat = flatten(config)
+    keys = list(flat)
     for argument in arguments:
-        match = re.match(r"--?(?:no)?config\.([^=[]+)", argument)
+        match = re.match(r"--?(?:no)?config\.([^=[]+)(\[)?", argument)
         key = match and match.group(1)
+        if key and key.partition(".")[0] in RENAMED:
+            raise UserError(
+                f"The key {key!r} is gone.",
+                where=argument,
+                expected=RENAMED[key.partition(".")[0]],
+                todo="give that instead",
+            )
+        if key in keys and match.group(2):
+            raise UserError(
+                "A part of a key cannot be set.",
+                where=argument,
+                expected=f'the whole value, such as --config.{key}="{flat[key]}"',
+                todo="give all of it",
+            )
         if key and key not in keys and not any(k.startswith(f"{key}.") for k in keys):
             near = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
             raise UserError(
                 f"There is no configuration key {key!r}.",
                 where=argument,
-                expected="a key of vatt_gh/config.py"
+                expected="a key of docs/configuration.md"
                 + (f", perhaps {' or '.join(near)}" if near else ""),
-                todo="look the key up in vatt_gh/config.py",
+                todo="look the key up there, or with python -m vatt_gh.main --help=all",
             )
 
 

@@ -77,13 +77,13 @@ def test_the_configuration_names_the_data_sets(clock, clock_config, tmp_path):
     data.data_dir = str(clock.source.directories[0].parents[2])
     other = clock.wordless.directories[0].parents[2]
     data.also = (f"howto100m={other}",)
-    first, second = open_sources(clock_config)
+    first, second = open_sources(clock_config.data)
     assert (first.count, second.count) == (9, 3)
     data.also = (f"howto100m/train={other}",)
-    assert open_sources(clock_config)[1].count == 3
+    assert open_sources(clock_config.data)[1].count == 3
     data.also = (f"howto100m/eval={other}",)
     with pytest.raises(UserError, match="There is no split 'eval'"):
-        open_sources(clock_config)
+        open_sources(clock_config.data)
     data.also = (f"howto100m={tmp_path}",)
     with pytest.raises(UserError, match="There are no howto100m records"):
-        open_sources(clock_config)
+        open_sources(clock_config.data)

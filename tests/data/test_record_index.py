@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfds_builders.build import build_for
 from vatt_gh.data.record_index import INDEX_FILE, load_index, write_index
 from vatt_gh.data.records import open_source
 from vatt_gh.data.sources import find_or_build, find_records
@@ -120,7 +121,7 @@ def test_records_are_found_where_they_were_built(small_records, clock_config, tm
     assert find_records("howto100m", data_dir) == ([small_records], 0)
     assert find_records("howto100m", tmp_path) == ([], 0)
     clock_config.data.data_dir = str(data_dir)
-    assert find_or_build(clock_config) == [small_records]
+    assert find_or_build(clock_config.data, build_for) == [small_records]
     for name in ("one", "two"):
         shutil.copytree(small_records, tmp_path / "howto100m" / name / "1.0.0")
     with pytest.raises(UserError, match="Several data sets") as caught:
@@ -130,8 +131,8 @@ def test_records_are_found_where_they_were_built(small_records, clock_config, tm
 
 def test_nothing_to_build_from_is_said(clock_config, tmp_path):
     with pytest.raises(UserError, match="No data directory is given"):
-        find_or_build(clock_config)
+        find_or_build(clock_config.data, build_for)
     clock_config.data.data_dir = str(tmp_path)
     with pytest.raises(UserError, match="nothing to build them from") as caught:
-        find_or_build(clock_config)
+        find_or_build(clock_config.data, build_for)
     assert str(tmp_path) in caught.value.where

@@ -93,18 +93,16 @@ def test_a_full_disk_says_so_and_is_continued(tools, tmp_path, full):
     started = (tmp_path / "good" / "corpus.json").read_bytes()
     (folder / "corpus.started.json").write_bytes(started)
     if full == "a video":
-        (folder / "videos" / video.with_suffix(".partial").name).symlink_to("/dev/full")
+        (folder / "videos" / f".{video.name}.partial").symlink_to("/dev/full")
     else:
         (folder / ".caption.json.partial").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"The disk is full") as caught:
         render_corpus(folder, spec, workers=1)
-    assert caught.value.where == str(folder)
+    assert caught.value.where.startswith(str(folder))
     assert not (folder / "caption.json").exists()
     assert not (folder / "corpus.json").exists()
     if full == "a video":
         assert list((folder / "videos").iterdir()) == []
-    else:
-        (folder / ".caption.json.partial").unlink()
     render_corpus(folder, spec, workers=1)
     assert tools.tables(folder) == tools.tables(tmp_path / "good")
 

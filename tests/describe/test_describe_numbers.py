@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 from models.test_sizes import COUNTS, WORD_TABLE, WORDS, shapes_of
-from small import RATE, small_batch, small_config
+from small import RATE, TERMS, small_batch, small_config
 
 from vatt_gh import config as configuration
 from vatt_gh import main
 from vatt_gh.describe.numbers import activation_bytes, inspect, parameter_numbers, shape_table
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.training.gradients import common_modalities
 
 FLOAT32 = 4  # bytes
 DEVICES = 4
@@ -33,7 +34,8 @@ def small():
 def test_parameters_of_named_models(name):
     config = configuration.default()
     config.model.update(MODELS[name]())
-    found = parameter_numbers(build(config, words=WORDS, audio_rate=48_000), shapes_of(name))
+    model = build(config, words=WORDS, audio_rate=48_000)
+    found = parameter_numbers(model, shapes_of(name), common_modalities(model, TERMS))
     assert found.word_table == WORD_TABLE
     expected = COUNTS[name]
     if config.model.kind == "shared":

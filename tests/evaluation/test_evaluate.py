@@ -9,6 +9,7 @@ from small import RATE, WORDS, small_config
 
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import embed_clips
+from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.models.vatt import build
 
 
@@ -91,8 +92,8 @@ def test_a_model_is_scored_on_real_records(
     from vatt_gh.data.sources import word_counts
     from vatt_gh.data.text import build_vocabulary
     from vatt_gh.demo.truth import Truth
-    from vatt_gh.evaluation.evaluate import evaluate, similarity_of
-    from vatt_gh.evaluation.retrieval import expected_scores
+    from vatt_gh.evaluation.evaluators import evaluate
+    from vatt_gh.evaluation.retrieval import expected_scores, similarity_of
 
     source = open_source([small_records])
     words = build_vocabulary(word_counts([source]), WORDS)
@@ -111,8 +112,13 @@ def test_a_model_is_scored_on_real_records(
     config = setup.config.copy_and_resolve_references()
     config.eval.batch_size = 4
     config.eval.max_clips, config.eval.probe_clips = queries, probe_clips
-    arguments = (setup.model, setup.weights, setup.others, source, words, config)
-    results, clips = evaluate(*arguments, Planted())
+
+    def held_out(trained, untrained, known=None):
+        weights = {"trained": trained, "untrained": untrained}
+        return HeldOut(setup.model, weights, source, words, config, known)
+
+    scored = held_out(setup.weights, setup.others, Planted())
+    results, clips = evaluate(scored), scored.queries("trained")
     count, probed = results["clips"], results["probe_clips"]
     assert count == len(clips.captions) == min(queries, probed)
     assert 8 < probed < 100  # all that there are
@@ -126,7 +132,7 @@ def test_a_model_is_scored_on_real_records(
     cosines = [[x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in video] for x in text]
     np.testing.assert_allclose(similarity_of(clips), cosines, atol=1e-5)
     # With the weights exchanged, what was untrained is scored.
-    other, _ = evaluate(setup.model, setup.others, setup.weights, *arguments[3:], Planted())
+    other = evaluate(held_out(setup.others, setup.weights, Planted()))
     rank = [sum(row >= row[k]) for k, row in enumerate(similarity_of(clips))]
     assert results["retrieval"]["r5"] == {
         "value": pytest.approx(np.mean(np.array(rank) <= 5)),
@@ -144,7 +150,7 @@ def test_a_model_is_scored_on_real_records(
         assert score["untrained"] == other["probe"][name]["value"]
         assert other["probe"][name]["untrained"] == score["value"]
         assert "ceiling" not in score
-    without, _ = evaluate(*arguments)
+    without = evaluate(held_out(setup.weights, setup.others))
     assert without.keys() == {"clips", "retrieval"}
     for name, score in without["retrieval"].items():
         assert score == {k: v for k, v in results["retrieval"][name].items() if k != "ceiling"}
@@ -154,10 +160,11 @@ def test_a_model_without_training_scores_untrained(setup, small_records):
     from vatt_gh.data.records import open_source
     from vatt_gh.data.sources import word_counts
     from vatt_gh.data.text import build_vocabulary
-    from vatt_gh.evaluation.evaluate import evaluate
+    from vatt_gh.evaluation.evaluators import evaluate
 
     source = open_source([small_records])
     words = build_vocabulary(word_counts([source]), WORDS)
-    results, _ = evaluate(setup.model, setup.weights, setup.weights, source, words, setup.config)
+    weights = dict.fromkeys(("trained", "untrained"), setup.weights)
+    results = evaluate(HeldOut(setup.model, weights, source, words, setup.config))
     for score in results["retrieval"].values():
         assert score["value"] == score["untrained"]

@@ -21,14 +21,12 @@ from vatt_gh import config as configuration
 from vatt_gh.interop.names import model_names
 from vatt_gh.interop.transfer import fill
 from vatt_gh.models.heads import FacHead, JointHead
+from vatt_gh.models.text_towers import BertText, LinearText, T5Text
 from vatt_gh.models.towers import (
     VIDEO_AXES,
-    BertText,
     GridTokens,
     GridTower,
-    LinearText,
     SharedEncoder,
-    T5Text,
     WordTokens,
 )
 from vatt_gh.models.transformer import Encoder

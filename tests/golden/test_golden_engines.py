@@ -42,7 +42,7 @@ def found_by(engine, name):
 
     @jax.jit
     def run(params, statistics):
-        gradients, _, decided, _ = step_gradients(
+        gradients, _, decided, *_ = step_gradients(
             model, params, statistics, batch, randomness, jnp.float32(GAMMA), config, None
         )
         return gradients, decided

@@ -18,6 +18,7 @@ from golden.golden_set import (
     weights,
 )
 from golden.test_golden_heads import OUTPUTS
+from small import TERMS
 
 from vatt_gh.interop.names import is_word_table
 from vatt_gh.interop.transfer import extract
@@ -93,11 +94,14 @@ def trained(name):
         losses = alignment_losses(
             embeddings,
             masks,
+            TERMS,
             kind=config["name"],
             temperature=config["temperature"],
             axis_name=None,
         )
-        means = {n: pair_weights[n] * local_means(losses[n], masks[n]) for n in losses}
+        means = {
+            n: pair_weights[n] * local_means(losses[f"video_{n}"], masks[n]) for n in pair_weights
+        }
         loss = config["loss_weight"] * sum(means.values()) / sum(pair_weights.values())
         return loss, (means, features, embeddings, statistics)
 
@@ -171,10 +175,12 @@ def test_golden_models_losses_of_the_golden_embeddings(name):
     masks = {m: jnp.asarray(batch[f"{m}_mask"]) for m in ("audio", "text")}
     kind, temperature = config["name"], config["temperature"]
     losses = jax.jit(
-        lambda x: alignment_losses(x, masks, kind=kind, temperature=temperature, axis_name=None)
+        lambda x: alignment_losses(
+            x, masks, TERMS, kind=kind, temperature=temperature, axis_name=None
+        )
     )(embeddings)
     prefix = f"out|train_loss|bridge_losses/{kind}"
-    audio = config["vid_aud_weight"] * local_means(losses["audio"], masks["audio"])
-    text = config["vid_txt_weight"] * local_means(losses["text"], masks["text"])
+    audio = config["vid_aud_weight"] * local_means(losses["video_audio"], masks["audio"])
+    text = config["vid_txt_weight"] * local_means(losses["video_text"], masks["text"])
     close(audio, file[f"{prefix}/vidaud_loss"], LOSS_TOLERANCE)
     close(text, file[f"{prefix}/vidtxt_loss"], LOSS_TOLERANCE)

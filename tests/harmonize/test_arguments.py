@@ -9,7 +9,7 @@ from flax import linen as nn
 from flax import nnx, struct
 from flax.core import freeze
 
-from vatt_gh.harmonize import Method, harmonized_gradients, known
+from vatt_gh.harmonize import Ghost, Method, harmonized_gradients, known
 
 BATCH = 4
 X = jax.random.normal(jax.random.key(0), (BATCH, 7))
@@ -191,13 +191,13 @@ REFUSED = {
         {"microbatch": 3},
         "microbatch=3 does not divide 4 samples: expected 0 or one of 1, 2, 4",
     ),
-    "sketch": (nn.Dense(3), DENSE, {"sketch": 8}, "sketch=8: .* with key=jax.random.key"),
-    "sketch of vmap": (
+    "sketch": (
         nn.Dense(3),
         DENSE,
-        {"sketch": 8, "engine": "vmap", "key": jax.random.key(0)},
-        "sketch=8: expected 0",
+        {"engine": Ghost(sketch=8)},
+        r"sketch=8 draws signs: expected a key, such as jax.random.key\(step\)",
     ),
+    "engine's class": (nn.Dense(3), DENSE, {"engine": Ghost}, r"such as Ghost\(sketch=64\)"),
     "inputs": (nn.Dense(3), DENSE, {"inputs": (X, X[:2])}, r"inputs have shapes .*\(4, 7\)"),
     "scalar input": (
         nn.Dense(3),
@@ -252,7 +252,6 @@ REFUSED = {
         r"returns bool features \(valid\)",
     ),
     "no features": (lambda p, x: None, {"w": KERNEL}, {}, "the encoder returns no array"),
-    "check without a sketch": (nn.Dense(3), DENSE, {"sketch_check": True}, "nothing to check"),
     "no samples": (nn.Dense(3), DENSE, {"inputs": X[:0]}, r"inputs have shapes \(0, 7\)"),
     "one array": (
         nn.Dense(3),
@@ -279,10 +278,21 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_meant_is_refused(case, engine):
     encoder, params, options, message = REFUSED[case]
-    if case == "sketch" and engine == "vmap":
-        message = "sketch=8: expected 0"
     with pytest.raises(ValueError, match=f"(?s){message}"):
         run(encoder, params, **({"engine": engine} | options))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sketch": -1}, "sketch=-1: expected a whole number, 0 or more"),
+        ({"sketch": 2.0}, "sketch=2.0: expected a whole number"),
+        ({"sketch_check": True}, "there is nothing to check"),
+    ],
+)
+def test_a_sketch_that_cannot_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Ghost(**options)
 
 
 def test_a_negative_temperature_is_refused():

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 
 from vatt_gh.harmonize import (
+    AtFeatures,
+    Ghost,
     Method,
     Pass,
-    at_features,
+    Vmap,
     drop_lowest,
+    encoded,
     equal_lengths,
     feature_cotangents,
     gamma_schedule,
-    ghost,
     harmonized_gradients,
-    harmonized_sum,
-    in_groups,
-    per_sample,
     share_schedule,
 )
 
@@ -42,16 +41,16 @@ def values_of(features):
     return [near[0] + features.mean(), near[1] * jnp.abs(features).mean()]
 
 
+def forward_of(engine, group=1, losses=(0, 1)):
+    """The batch, encoded."""
+    options = {"losses": 2, "shared": lambda path: True, "group": group}
+    return encoded(engine(), encode, PARAMS, [Pass(X, losses)], **options)
+
+
 def run(engine, method, *, attribution="embedding", update=False, group=1, gamma=0.0):
     """The update and the coefficients, as the training step makes them."""
-
-    def of(encode, passes):
-        if engine is at_features:
-            return engine(encode, PARAMS, passes, losses=2, microbatch=0)
-        shared = {"shared": lambda path: True, "microbatch": 0, "losses": 2}
-        return engine(encode, PARAMS, passes, **shared)
-
-    [features], finish = in_groups(of, encode, [Pass(X, (0, 1))], group)
+    forward = forward_of(engine, group)
+    [features] = forward.features
     values, pullback = jax.vjp(values_of, features)
 
     def cotangents(kind):
@@ -59,9 +58,7 @@ def run(engine, method, *, attribution="embedding", update=False, group=1, gamma
 
     whole = cotangents("embedding") if update else None
     own = cotangents(attribution)
-    return harmonized_sum(
-        finish, [features], own, method, gamma, COMPLETE, 2, update=whole, group=group
-    )
+    return forward.harmonized(own, method, gamma, COMPLETE, whole)
 
 
 def single_gradients(attribution="embedding"):
@@ -137,7 +134,7 @@ def test_a_share_is_refused_where_no_batch_is_whole():
     assert float(found.coefficients.weight.sum()) == 4
 
 
-@pytest.mark.parametrize("engine", [ghost, per_sample])
+@pytest.mark.parametrize("engine", [Ghost, Vmap])
 @pytest.mark.parametrize("realign", [True, False])
 def test_equal_lengths_are_those_of_the_gradients_scaled_first(engine, realign):
     method = Method(realign=realign, curriculum=False, equal_lengths=True)
@@ -166,7 +163,7 @@ def test_equal_lengths_at_the_ends():
         np.testing.assert_allclose(decided.after[0], 0.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", [ghost, per_sample])
+@pytest.mark.parametrize("engine", [Ghost, Vmap])
 @pytest.mark.parametrize("group", [1, 2, 4])  # a group of one is the sample
 def test_a_group_is_decided_upon_by_the_sum_of_its_gradients(engine, group):
     update, decided = run(engine, REALIGN, group=group)
@@ -179,24 +176,20 @@ def test_a_group_is_decided_upon_by_the_sum_of_its_gradients(engine, group):
 
 def test_a_group_is_dropped_as_a_whole_and_not_for_an_incomplete_member():
     method = Method(realign=False, curriculum=True, select="share")
-    _, decided = run(ghost, method, group=2, gamma=jnp.float32(0.5))
+    _, decided = run(Ghost, method, group=2, gamma=jnp.float32(0.5))
     weight = np.asarray(decided.weight).reshape(-1, 2)
     assert (weight[:, 0] == weight[:, 1]).all() and weight.sum() == 4
-    [features], finish = in_groups(
-        lambda e, p: per_sample(e, PARAMS, p, losses=2, shared=lambda _: True, microbatch=0),
-        encode,
-        [Pass(X, (0, 1))],
-        2,
-    )
+    forward = forward_of(Vmap, 2)
+    [features] = forward.features
     ones = [{0: jnp.ones_like(features), 1: -jnp.ones_like(features)}]
     complete = COMPLETE.at[3].set(False)
     drop = Method(realign=False, curriculum=True)
-    _, decided = harmonized_sum(finish, [features], ones, drop, 0.0, complete, 2, group=2)
+    _, decided = forward.harmonized(ones, drop, 0.0, complete)
     assert decided.weight.tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
 
 
 def test_at_the_features_cosines_are_of_the_cotangents():
-    update, decided = run(at_features, REALIGN)
+    update, decided = run(AtFeatures, REALIGN)
     features = jax.vmap(lambda x: encode(PARAMS, x))(X)
     own = [jax.grad(lambda h, n=n: values_of(h)[n].sum())(features) for n in range(2)]
     pairs = [tuple(np.float64(c[i]) for c in own) for i in range(BATCH)]
@@ -209,11 +202,11 @@ def test_at_the_features_cosines_are_of_the_cotangents():
 
 
 def test_features_that_one_loss_alone_reaches_cannot_be_compared():
-    with pytest.raises(ValueError, match="no pass is reached by all losses"):
-        at_features(encode, PARAMS, [Pass(X, (0,)), Pass(X, (1,))], losses=2, microbatch=0)
+    with pytest.raises(ValueError, match="no pass is reached by two losses"):
+        forward_of(AtFeatures, losses=(1,))
 
 
-@pytest.mark.parametrize("engine", [ghost, per_sample, at_features])
+@pytest.mark.parametrize("engine", [Ghost, Vmap, AtFeatures])
 def test_decisions_may_come_from_anchors_and_the_update_be_of_everything(engine):
     keep = Method(realign=False, curriculum=True)
     update, _ = run(engine, keep, attribution="anchor", update=True, gamma=-2.0)

@@ -12,13 +12,13 @@ from jax.lax import GatherScatterMode
 
 from vatt_gh.flops import count_flops
 from vatt_gh.harmonize import (
+    Ghost,
     Method,
     Pass,
-    ghost,
+    Vmap,
+    encoded,
     harmonized_gradients,
-    harmonized_sum,
     known,
-    per_sample,
 )
 from vatt_gh.harmonize.kernels import Use
 from vatt_gh.harmonize.rules import Lookup
@@ -80,14 +80,12 @@ def harmonized(engine, extra="", use_bias=True, **options):
 
     @jax.jit
     def run(p):
-        features, finish = engine(
-            encode,
-            p,
-            [Pass(inputs, (0, 1))],
-            **{"losses": 2, "shared": lambda path: True, "microbatch": 0} | options,
+        passes = [Pass(inputs, (0, 1))]
+        forward = encoded(
+            engine, encode, p, passes, losses=2, **{"shared": lambda path: True} | options
         )
         given = [dict(enumerate(cotangents))]
-        return harmonized_sum(finish, features, given, method, jnp.float32(-0.2), complete, 2)
+        return forward.harmonized(given, method, jnp.float32(-0.2), complete)
 
     return run(params)
 
@@ -104,34 +102,34 @@ def assert_same(actual, expected, tolerance=1e-5):
 @pytest.mark.parametrize("extra", ["", "gate", "tied", "remat", "remat gate"])
 @pytest.mark.parametrize("microbatch", [0, 2])
 def test_equals_the_gradients_of_single_samples(extra, microbatch):
-    expected = harmonized(per_sample, extra)
+    expected = harmonized(Vmap(), extra)
     assert 0 < float(expected[1].weight.mean()) < 1, "the case must have samples of both kinds"
-    assert_same(harmonized(ghost, extra, microbatch=microbatch), expected)
+    assert_same(harmonized(Ghost(), extra, microbatch=microbatch), expected)
 
 
 def test_what_is_recomputed_serves_all_losses():
     """The gate's two products once more, not once for each loss."""
-    kept, again = (count_flops(lambda e=e: harmonized(ghost, e)) for e in ("gate", "remat gate"))
+    kept, again = (count_flops(lambda e=e: harmonized(Ghost(), e)) for e in ("gate", "remat gate"))
     assert again - kept == 2 * (2 * BATCH * TOKENS * 8 * 8)
 
 
 def test_layers_without_a_bias():
-    assert_same(harmonized(ghost, use_bias=False), harmonized(per_sample, use_bias=False))
+    assert_same(harmonized(Ghost(), use_bias=False), harmonized(Vmap(), use_bias=False))
 
 
 def test_only_the_shared_parameters_decide():
     some = {"shared": lambda path: path[0] in ("again", "narrow")}
-    expected = harmonized(per_sample, **some)
-    assert_same(harmonized(ghost, **some), expected)
-    everything = harmonized(per_sample)
+    expected = harmonized(Vmap(), **some)
+    assert_same(harmonized(Ghost(), **some), expected)
+    everything = harmonized(Vmap())
     assert np.abs(expected[1].cosine - everything[1].cosine).max() > 1e-3
 
 
 def test_a_parameter_without_a_rule_is_named_once(monkeypatch, caplog):
     monkeypatch.setattr(known, "_noted", set())
     with caplog.at_level(logging.WARNING):
-        harmonized(ghost, "gate")
-        harmonized(ghost, "gate", microbatch=2)
+        harmonized(Ghost(), "gate")
+        harmonized(Ghost(), "gate", microbatch=2)
     named = [record.getMessage() for record in caplog.records if record.name.endswith("known")]
     assert len(named) == 1 and named[0].startswith("gate/matrix: ")
     assert "(64 a sample), because the parameter is used by mul" in named[0]
@@ -146,11 +144,11 @@ def test_passes_with_fewer_losses_add_up():
     passes = [Pass((ids, keys), (0, 1)), Pass(other, (1,))]
     given = [{0: cotangents[0], 1: cotangents[1]}, {1: 0.5 - cotangents[0]}]
     results = []
-    for engine in (per_sample, ghost):
-        features, finish = engine(
-            encode, params, passes, losses=2, shared=lambda path: True, microbatch=3
+    for engine in (Vmap(), Ghost()):
+        forward = encoded(
+            engine, encode, params, passes, losses=2, shared=lambda path: True, microbatch=3
         )
-        results.append(harmonized_sum(finish, features, given, method, jnp.float32(0), complete, 2))
+        results.append(forward.harmonized(given, method, jnp.float32(0), complete))
     assert_same(results[1], results[0])
 
 
@@ -159,7 +157,7 @@ def test_sketched_inner_products_are_unbiased():
     encode, params, inputs, cotangents = setup()
     complete = jnp.ones(BATCH, bool)
 
-    def grams(**options):
+    def grams(engine, key=None):
         seen = []
 
         def decide(gram, whole):
@@ -169,12 +167,12 @@ def test_sketched_inner_products_are_unbiased():
 
         passes = [Pass(inputs, (0, 1))]
         wide = {"shared": lambda path: path[0] == "wide"}
-        _, finish = ghost(encode, params, passes, losses=2, microbatch=0, **wide, **options)
+        _, finish = engine.run(encode, params, passes, losses=2, microbatch=0, key=key, **wide)
         finish([dict(enumerate(cotangents))], decide, complete)
         return seen[0]
 
-    exact = grams()
-    draw = jax.jit(jax.vmap(lambda key: grams(sketch=2, key=key)))
+    exact = grams(Ghost())
+    draw = jax.jit(jax.vmap(lambda key: grams(Ghost(sketch=2), key)))
     drawn = draw(jax.random.split(jax.random.key(0), 1000))
     scale = jnp.abs(exact).max()
     single = jnp.abs(drawn - exact).mean() / scale
@@ -185,10 +183,10 @@ def test_sketched_inner_products_are_unbiased():
 
 @pytest.mark.parametrize("microbatch", [0, 2])
 def test_the_check_of_a_sketch_finds_the_exact_cosines_and_changes_nothing(microbatch):
-    exact = harmonized(ghost)[1]
-    sketched = {"sketch": 1, "key": jax.random.key(9), "microbatch": microbatch}
-    plain = harmonized(ghost, **sketched)
-    checked = harmonized(ghost, **sketched, sketch_check=True)
+    exact = harmonized(Ghost())[1]
+    options = {"key": jax.random.key(9), "microbatch": microbatch}
+    plain = harmonized(Ghost(sketch=1), **options)
+    checked = harmonized(Ghost(sketch=1, sketch_check=True), **options)
     assert exact.exact_cosine is None and plain[1].exact_cosine is None
     assert_same(checked, plain, 1e-6)
     assert np.abs(plain[1].cosine - exact.cosine).max() > 0.01, "the sketch must be a sketch"
@@ -248,11 +246,10 @@ def test_parameters_that_no_pass_reaches_cost_nothing():
     def run(p):
         passes = [Pass({"left": x}, (0, 1))]
         encode = lambda p, sample: TwoTowers().apply({"params": p}, sample)  # noqa: E731
-        options = {"losses": 2, "shared": lambda path: True, "microbatch": 0}
-        features, finish = ghost(encode, p, passes, **options)
+        forward = encoded(Ghost(), encode, p, passes, losses=2, shared=lambda path: True)
         given = [{n: {"left": c} for n, c in enumerate(cotangents)}]
         method, complete = Method(True, True), jnp.ones(BATCH, bool)
-        return harmonized_sum(finish, features, given, method, jnp.float32(-2.0), complete, 2)[0]
+        return forward.harmonized(given, method, jnp.float32(-2.0), complete)[0]
 
     gradients = jax.jit(run)(params)
     for name in ("right", "right_norm"):

@@ -142,7 +142,7 @@ def test_a_function_that_is_no_module():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "fast"}, "expected one of ghost, vmap"),
+        ({"engine": "fast"}, "expected one of 'ghost', 'vmap', or an engine"),
         ({"attribution": "all"}, "expected one of embedding, anchor"),
     ],
 )

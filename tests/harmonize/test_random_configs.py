@@ -15,13 +15,13 @@ import optax
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from small import RATE, WORDS, drawn, small_batch, small_config
+from small import RATE, TERMS, WORDS, drawn, small_batch, small_config
 
-from vatt_gh.config_checks import validate
-from vatt_gh.harmonize.devices import normalised
+from vatt_gh.config.checks import validate
+from vatt_gh.harmonize.devices import over_mean_weight
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build
-from vatt_gh.training.gradients import LOSSES, Randomness, step_gradients
+from vatt_gh.training.gradients import Randomness, step_gradients
 from vatt_gh.training.parallel import AXIS
 
 SMALL = {
@@ -90,7 +90,7 @@ def cases(draw, kind, devices, deepest):
         overrides[f"model.{tower}.d_ff"] = rng.randint(7, 24)
         overrides[f"model.{tower}.heads"] = rng.randint(1, 3)
         overrides[f"model.{tower}.d_kv"] = rng.randint(2, 7)
-    masks = [[rng.random() < 0.85 for _ in range(batch)] for _ in LOSSES]
+    masks = [[rng.random() < 0.85 for _ in range(batch)] for _ in TERMS]
     return Case(kind, overrides, devices, *masks)
 
 
@@ -122,10 +122,10 @@ def program(made, **harmonize):
 
     def run(params, batch, keys, gamma):
         randomness = Randomness(keys, made.keep, jax.random.key(3))
-        gradients, _, decided, _ = step_gradients(
+        gradients, _, decided, *_ = step_gradients(
             model, params, made.statistics, batch, randomness, gamma, config, axis
         )
-        return normalised(gradients, decided.weight, axis)[0], decided
+        return over_mean_weight(gradients, decided.weight, axis)[0], decided
 
     if axis is None:
         one = jax.jit(run)
@@ -145,17 +145,20 @@ def program(made, **harmonize):
 def loss_program(made):
     """params -> gradient of VATT's loss, on one device and without any of the machinery."""
     config, model = made.config, made.model()
-    weights = {"audio": config.loss.video_audio_weight, "text": config.loss.video_text_weight}
     inputs = {m: made.batch[m] for m in MODALITIES}
-    masks = {name: made.batch[f"{name}_mask"] for name in LOSSES}
+    masks = {term.other: made.batch[f"{term.other}_mask"] for term in TERMS}
 
     def loss(params):
         features = model.encode(params["towers"], inputs, made.keys, made.keep)
         embeddings, _ = model.project(params["heads"], made.statistics, features)
         options = {"kind": config.loss.kind, "temperature": config.loss.temperature}
-        losses = alignment_losses(embeddings, masks, **options, axis_name=None)
-        means = {n: jnp.sum(losses[n] * m) / jnp.maximum(jnp.sum(m), 1) for n, m in masks.items()}
-        return sum(weights[n] * means[n] for n in LOSSES) / sum(weights.values())
+        losses = alignment_losses(embeddings, masks, TERMS, **options, axis_name=None)
+        weights = [config.loss[term.weight_key] for term in TERMS]
+        total = 0.0
+        for term, weight in zip(TERMS, weights, strict=True):
+            mask = masks[term.other]
+            total += weight * jnp.sum(losses[term.name] * mask) / jnp.maximum(jnp.sum(mask), 1)
+        return total / sum(weights)
 
     return jax.jit(jax.grad(loss))
 

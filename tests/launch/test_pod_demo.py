@@ -12,8 +12,14 @@ ROOT = Path(__file__).parents[2]
 def test_one_process_prepares_all_train_and_one_writes(tmp_path):
     workdir = tmp_path / "demo"
     flags = [
-        *("launch/local_pod.py", "--processes=2", "--devices=1", "--", "--config=configs/demo.py"),
-        *(f"--workdir={workdir}", "--config.short=True", "--config.train.steps=5"),
+        *(
+            "launch/local_pod.py",
+            "--processes=2",
+            "--devices=1",
+            "--",
+            "--config=configs/demo.py:short",
+        ),
+        *(f"--workdir={workdir}", "--config.train.steps=5"),
         "--config.train.log_samples_every=1",
         *("--config.harmonize.realign=False", "--config.harmonize.curriculum=False"),
     ]

@@ -10,8 +10,9 @@ import pytest
 import tiny_run
 from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, STOP, checkpoints_of, flags_of, rows_of
 
+from vatt_gh.evaluation.scoring import load_for_evaluation
 from vatt_gh.training.checkpoints import Checkpoints
-from vatt_gh.training.loop import load_for_evaluation, open_input
+from vatt_gh.training.loop import open_input
 
 
 @pytest.fixture(scope="module")

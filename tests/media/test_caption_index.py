@@ -270,7 +270,7 @@ def test_a_caption_file_that_cannot_be_indexed_leaves_nothing(tmp_path, state):
         CaptionIndex.open(source, tmp_path / "data" / "i.sqlite")
     assert caught.value.where == str(source)
     assert not list((tmp_path).glob("data/*sqlite"))
-    assert not list((tmp_path).glob("data/*partial"))
+    assert not list((tmp_path).glob("data/.*partial"))
 
 
 def test_an_index_is_built_once_and_again_when_the_file_changes(tmp_path):
@@ -340,11 +340,11 @@ def test_a_build_that_is_killed_leaves_no_index_and_the_next_one_is_whole(tmp_pa
     path = tmp_path / "i.sqlite"
     assert run(KILLED, source, path).returncode == -9
     assert not path.exists()
-    assert (tmp_path / "i.sqlite.partial").stat().st_size > 10_000
+    assert (tmp_path / ".i.sqlite.partial").stat().st_size > 10_000
     index = CaptionIndex.open(source, path)
     assert len(list(index.ids())) == 1000
     assert said(index, "v999") == [Caption("word 999", 0.0, 1.0)]
-    assert not (tmp_path / "i.sqlite.partial").exists()
+    assert not (tmp_path / ".i.sqlite.partial").exists()
 
 
 FULL = """

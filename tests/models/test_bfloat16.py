@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.extend.core import ClosedJaxpr, Jaxpr
-from small import RATE, WORDS, small_batch, small_config
+from small import RATE, TERMS, WORDS, small_batch, small_config
 
 from vatt_gh.bench.bfloat16 import compare
 from vatt_gh.losses import alignment_losses
@@ -37,7 +37,8 @@ def test_parameters_embeddings_and_losses_are_float32(kind):
         embeddings, statistics = model.project(params["heads"], statistics, features)
         masks = {m: batch[f"{m}_mask"] for m in ("audio", "text")}
         options = {"kind": "asymmetric_nce", "temperature": 0.07, "axis_name": None}
-        return features, embeddings, statistics, alignment_losses(embeddings, masks, **options)
+        losses = alignment_losses(embeddings, masks, TERMS, **options)
+        return features, embeddings, statistics, losses
 
     features, *rest = jax.eval_shape(losses, params, statistics, batch, keys)
     assert {x.dtype for x in jax.tree.leaves(features)} == {jnp.dtype(jnp.bfloat16)}

@@ -152,7 +152,7 @@ def step(kind, engine, fuse):
         return taken[-1]
 
     with mock.patch.object(SelfAttention, "_fused", choose):
-        gradients, _, decided, losses = jax.jit(
+        gradients, _, decided, losses, _ = jax.jit(
             lambda s, b: step_gradients(
                 model, s.params, s.statistics, b, draws, jnp.float32(-0.1), config, None
             )

@@ -1,7 +1,5 @@
 """Tokens that only round their number up, in the encoder and in whole models."""
 
-from unittest import mock
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +10,7 @@ from small import RATE, WORDS, drawn, small_batch, small_config
 from vatt_gh.models import vatt
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.transformer import Encoder
+from vatt_gh.training.construct import model_of
 from vatt_gh.training.gradients import Randomness, step_gradients
 
 TOKENS, WIDTH = 13, 32
@@ -19,7 +18,14 @@ TOKENS, WIDTH = 13, 32
 
 def value_and_derivatives(multiple, remat, mask=None):
     encoder = Encoder(
-        2, 2, 16, 64, dropout_rate=0.1, attention_dropout_rate=0.1, remat=remat, multiple=multiple
+        2,
+        2,
+        16,
+        64,
+        dropout_rate=0.1,
+        attention_dropout_rate=0.1,
+        remat=remat,
+        pad_tokens_to=multiple,
     )
     x, cotangent = jax.random.normal(jax.random.key(0), (2, TOKENS, WIDTH))
     params = encoder.init(jax.random.key(1), x, mask)
@@ -47,14 +53,13 @@ def test_blocks_see_the_rounded_number_unless_there_is_a_mask():
 
 def harmonized(kind, engine, multiple):
     config = small_config(kind, **{"harmonize.engine": engine, "model.video.layers": 1})
-    with mock.patch.object(vatt, "_multiple", lambda config: multiple):
-        model = vatt.build(config, words=WORDS, audio_rate=RATE)
+    model = vatt.build(config, words=WORDS, audio_rate=RATE, pad_tokens_to=multiple)
     batch = small_batch(config, 4)
     params, statistics = drawn(model, {m: batch[m][0] for m in vatt.MODALITIES})
     keep = model.draw_keep(jax.random.key(6))
     assert (len(keep["video"]) + 1) % 8, "there is something to pad"
     draws = Randomness(jax.random.split(jax.random.key(5), 4), keep, jax.random.key(7))
-    gradients, _, decided, _ = jax.jit(
+    gradients, _, decided, *_ = jax.jit(
         lambda p: step_gradients(
             model, p, statistics, batch, draws, jnp.float32(-0.1), config, None
         )
@@ -75,11 +80,11 @@ def test_samples_gradients_are_the_same_with_padding(kind):
 def test_models_round_up_for_products_of_single_samples_in_bfloat16(kind):
     def multiple(**changes):
         config = small_config(kind, **{name.replace("__", "."): x for name, x in changes.items()})
-        towers = vatt.build(config, words=WORDS, audio_rate=RATE).towers
+        towers = model_of(config, words=WORDS, audio_rate=RATE).towers
         if kind == "shared":
-            return towers.encoder.multiple
-        assert towers.audio.encoder.multiple == 1, "its gradients are those of the batch"
-        return towers.video.encoder.multiple
+            return towers.encoder.pad_tokens_to
+        assert towers.audio.encoder.pad_tokens_to == 1, "its gradients are those of the batch"
+        return towers.video.encoder.pad_tokens_to
 
     ghost = {"model__dtype": "bfloat16", "harmonize__engine": "ghost"}
     assert multiple(**ghost) == 8

@@ -4,7 +4,7 @@ import pytest
 from small import small_config
 
 from vatt_gh.config import flatten
-from vatt_gh.config_checks import validate
+from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
 from vatt_gh.study.plan import METHODS, Corpus, in_order, run_of, runs_of
 

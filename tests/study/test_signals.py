@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import RATE, WORDS, optimizer_of, small_batch, small_config
+from small import RATE, TERMS, WORDS, optimizer_of, small_batch, small_config
 
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build
@@ -55,7 +55,7 @@ def test_cosines_are_those_that_the_step_would_decide_by(case):
     for place, attribution in (("shared", "embedding"), ("features", "anchor")):
         own = config.copy_and_resolve_references()
         own.harmonize.update(cosine_over=place, attribution=attribution, engine="vmap")
-        _, _, decided, _ = jax.jit(
+        _, _, decided, *_ = jax.jit(
             lambda s, b, own=own: step_gradients(
                 model, s.params, s.statistics, b, randomness, jnp.float32(0), own, None
             )
@@ -78,10 +78,12 @@ def test_losses_and_similarities_are_the_batch_s(case):
     embeddings = embed(state.params)
     masks = {m: batch[f"{m}_mask"] for m in MODALITIES}
     losses = alignment_losses(
-        embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
+        embeddings, masks, TERMS, kind="asymmetric_nce", temperature=0.07, axis_name=None
     )
     for name in ("audio", "text"):
-        np.testing.assert_allclose(found[f"loss {name}"], -losses[name], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            found[f"loss {name}"], -losses[f"video_{name}"], rtol=1e-4, atol=1e-5
+        )
     for i in range(len(batch["index"])):
         video, words = embeddings["video_to_text"][i], embeddings["text_to_video"][i]
         cosines = [v @ video / np.linalg.norm(v) / np.linalg.norm(video) for v in words]

@@ -8,6 +8,7 @@ import shutil
 import pytest
 import tiny_run
 
+from tfds_builders.build import build_for
 from vatt_gh.errors import UserError
 from vatt_gh.study import run as study_run
 from vatt_gh.study import signals
@@ -52,7 +53,7 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(config, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("study")
-    study_run.run_study(config, workdir)
+    study_run.run_study(config, workdir, build_for)
     return workdir
 
 
@@ -83,16 +84,16 @@ def test_interrupted_and_resumed_it_has_the_same_rows(config, whole, tmp_path, m
         shutil.copytree(whole / name, tmp_path / name)
     pretrain = study_run.pretrain
 
-    def interrupted(config, folder):
+    def interrupted(config, folder, score):
         pretrain(config, folder, stop_after=8)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(study_run, "pretrain", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        study_run.run_study(config, tmp_path)
+        study_run.run_study(config, tmp_path, build_for)
     assert not (tmp_path / "study.csv").exists()
     monkeypatch.setattr(study_run, "pretrain", pretrain)
-    study_run.run_study(config, tmp_path)
+    study_run.run_study(config, tmp_path, build_for)
     for name in ("study.csv", "signals.csv"):
         assert table(tmp_path / name) == table(whole / name)
 
@@ -100,13 +101,13 @@ def test_interrupted_and_resumed_it_has_the_same_rows(config, whole, tmp_path, m
 def test_what_is_done_is_not_done_again_and_what_is_claimed_is_left(config, whole, monkeypatch):
     monkeypatch.setattr(study_run, "pretrain", None)  # would be an error to call
     before = (whole / "study.csv").read_text()
-    study_run.run_study(config, whole)
+    study_run.run_study(config, whole, build_for)
     other = config.copy_and_resolve_references()
     other.study.seeds = (4,)
     (run,) = runs_of(other)
     with study_run.claimed(whole / "runs" / f"{run.name}.lock") as mine:
         assert mine
-        study_run.run_study(other, whole)
+        study_run.run_study(other, whole, build_for)
     assert (whole / "study.csv").read_text() == before, "what was not asked for stays in the table"
 
 
@@ -114,4 +115,4 @@ def test_runs_of_other_settings_are_not_compared(config, whole):
     other = config.copy_and_resolve_references()
     other.train.learning_rates = (1e-2, 2e-3)
     with pytest.raises(UserError, match="another configuration"):
-        study_run.run_study(other, whole)
+        study_run.run_study(other, whole, build_for)

@@ -180,11 +180,12 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(
         elif full == "the shard":
             patch.setattr("tensorflow.io.TFRecordWriter", lambda path: writer("/dev/full"))
         else:
-            patch.setattr("vatt_gh.data.record_index.Path.rename", _write_to_full_disk)
+            patch.setattr("vatt_gh.data.record_index.np.savez", _write_to_full_disk)
         arguments = {"manual_dir": small_corpus, "data_dir": tmp_path, "form": small_form}
-        with pytest.raises(UserError, match="The disk became full") as caught:
+        with pytest.raises(
+            UserError, match="The disk is full; what was written before is still there"
+        ):
             build("howto100m", **arguments)
-    assert caught.value.where == str(tmp_path)
     assert before.items() <= files_of(tmp_path).items()
     assert not list(tmp_path.glob("spool*"))
     if full != "the index":
@@ -194,7 +195,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(
     reading.assert_same(reading.source(again), reading.tfds(small_records))
 
 
-def _write_to_full_disk(path, target):
+def _write_to_full_disk(place, **arrays):
     with open("/dev/full", "w") as file:
         file.write("index")
 

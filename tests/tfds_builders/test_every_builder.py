@@ -7,8 +7,8 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 from dummy_data import make
 
-from tfds_builders.preparing import BUILDERS
-from tfds_builders.sets import SETS
+from tfds_builders.builders import BUILDERS
+from tfds_builders.sets import DATA_SETS, to_markdown
 
 ALIKE = ("kinetics400", "msrvtt", "ucf101")  # files as in others: not worth decoding
 
@@ -57,4 +57,8 @@ globals().update({f"Test_{name}": case_of(name) for name in BUILDERS})
 
 
 def test_no_builder_is_left_out():
-    assert EXPECTED.keys() == BUILDERS.keys() == SETS.keys()
+    assert EXPECTED.keys() == BUILDERS.keys() == DATA_SETS.keys()
+
+
+def test_readme_has_the_table_of_the_data_sets():
+    assert to_markdown() in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 from media_files import grey, write_media
 
 import vatt_gh
-from tfds_builders.build import build
+from tfds_builders.build import build, build_for
 from tfds_builders.parts import Part, Settings
 from vatt_gh.data.record_index import load_index
 from vatt_gh.data.records import open_source
@@ -128,10 +128,10 @@ def test_missing_parts_are_built_where_the_videos_are_known_and_else_said(
     data.data_dir, data.manual_dir = str(tmp_path), ""
     first = in_parts(corpus, tmp_path, 3, part=1)
     assert find_records("howto100m", str(tmp_path)) == (first, 2)
-    assert find_or_build(clock_like_config) == first
+    assert find_or_build(clock_like_config.data, build_for) == first
     assert "2 parts are missing; the others are read" in capsys.readouterr().out
     data.manual_dir = str(corpus)
-    assert len(find_or_build(clock_like_config)) == 3
+    assert len(find_or_build(clock_like_config.data, build_for)) == 3
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ def test_what_was_left_out_is_listed_with_its_reason(messy_records, messy_corpus
     assert paths == {str(messy_corpus / "videos" / name) for name in names}
     # Nothing else is left behind: no spool, no half-written records.
     assert sorted(path.name for path in folder.iterdir()) == [
+        ".skipped.jsonl.lock",
         "caption.json.sqlite",
         "caption.json.sqlite.lock",
         "downloads",

@@ -14,8 +14,9 @@ from vatt_gh.errors import UserError
 from vatt_gh.interop.names import model_names
 from vatt_gh.interop.transfer import extract
 from vatt_gh.models.vatt import build
+from vatt_gh.training.construct import zero_sample
 from vatt_gh.training.initial import REPORT, start_from
-from vatt_gh.training.loop import pretrain, zero_sample
+from vatt_gh.training.loop import pretrain
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.step import create_state
 

@@ -9,6 +9,7 @@ import pytest
 from dummy_data import make
 from tiny_run import DEFAULTS, STEPS, STOP, assert_same_state, checkpoints_of, rows_of
 
+from tfds_builders.build import build_for
 from vatt_gh.training import loop
 from vatt_gh.training.loop import check_finite, pretrain, training_batches
 from vatt_gh.training.optimizer import stepped_cosine
@@ -93,14 +94,14 @@ def test_an_error_closes_the_input(tiny, tmp_path, monkeypatch):
 
 def test_message_names_the_metrics_and_samples_at_fault():
     metrics = {"loss": np.float32(np.nan), "kept_share": np.float32(1.0)}
-    samples = {"cosine": np.zeros((2, 2)), "loss_audio": np.array([[0.0, np.inf], [0.0, 1.0]])}
+    samples = {"cosine": np.zeros((2, 2)), "loss_va": np.array([[0.0, np.inf], [0.0, 1.0]])}
     host = {
         "video_id": np.array([b"one", b"two", b"three", b"four"]),
         "start": np.array([0.0, 1.5, 2.0, 3.0]),
     }
     with pytest.raises(FloatingPointError, match=r"step 12: loss not finite; .*: two at 1.50 s\."):
         check_finite(12, metrics, samples, host)
-    samples["loss_audio"][0, 1] = 0.0
+    samples["loss_va"][0, 1] = 0.0
     with pytest.raises(FloatingPointError, match="the parameters or gradients are at fault"):
         check_finite(12, metrics, samples, host)
     check_finite(12, {"loss": np.float32(1.0)}, samples, host)
@@ -123,7 +124,7 @@ def test_experiments_train_from_every_storage(tiny, whole, tmp_path, experiment,
         },
     )
     assert config.data.builder == experiment
-    state = pretrain(config, tmp_path / "run", stop_after=2)
+    state = pretrain(config, tmp_path / "run", build=build_for, stop_after=2)
     assert int(state.step) == 2
     (row,) = rows_of(tmp_path / "run" / "metrics.jsonl")
     assert np.isfinite(row["loss"]) and row["grad_norm"] > 0

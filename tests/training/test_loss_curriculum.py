@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small import RATE, WORDS, optimizer_of, small_batch, small_config
+from small import RATE, TERMS, WORDS, optimizer_of, small_batch, small_config
 
-from vatt_gh.config_checks import validate
+from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
@@ -19,6 +19,7 @@ from vatt_gh.training.harmonization import kept_terms
 from vatt_gh.training.step import create_state, draw_randomness
 
 BY_LOSS = {"realign": False, "signal": "loss", "select": "share"}
+NAMES = [term.name for term in TERMS]
 SHARES = (0.0, 0.3, 0.9)
 
 
@@ -63,7 +64,7 @@ def losses_of(params, features=None):
     embeddings, _ = model.project(params["heads"], state.statistics, features)
     masks = {m: batch[f"{m}_mask"] for m in MODALITIES}
     return alignment_losses(
-        embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
+        embeddings, masks, TERMS, kind="asymmetric_nce", temperature=0.07, axis_name=None
     )
 
 
@@ -77,7 +78,7 @@ def kept_slowly(losses, valid, share):
 
 
 def valid_of(batch):
-    return {name: batch["video_mask"] & batch[f"{name}_mask"] for name in ("audio", "text")}
+    return {t.name: batch["video_mask"] & batch[f"{t.other}_mask"] for t in TERMS}
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -92,7 +93,7 @@ def test_the_update_is_that_of_the_mean_over_the_losses_that_are_kept(share):
         return sum(means) / 2
 
     expected = jax.grad(loss)(state.params)
-    actual, _, decided, _ = program()(state.params, jnp.float32(share))
+    actual, _, decided, *_ = program()(state.params, jnp.float32(share))
     difference = optax.global_norm(jax.tree.map(jnp.subtract, actual, expected))
     assert difference <= 1e-5 * optax.global_norm(expected)
     # No gradient of a single sample was needed.
@@ -103,7 +104,7 @@ def test_what_a_loss_dropped_conflicts_with_nothing():
     _, batch, state = setup()
     valid, losses = valid_of(batch), jax.device_get(losses_of(state.params))
     anchors = program(realign=True, attribution="anchor")
-    _, _, decided, _ = anchors(state.params, jnp.float32(0.5))
+    _, _, decided, *_ = anchors(state.params, jnp.float32(0.5))
     both = [valid[n] * kept_slowly(losses[n], valid[n], 0.5) for n in losses]
     np.testing.assert_array_equal(decided.defined, np.prod(both, axis=0) > 0)
     np.testing.assert_array_equal(decided.scale[~decided.defined], 1.0)
@@ -130,7 +131,7 @@ def test_with_realignment_it_is_one_sample_at_a_time():
     for i in range(len(batch["index"])):
         sample = {m: batch[m][i] for m in MODALITIES}
         pair = [one(sample, draws.keys[i], jax.tree.map(lambda x, i=i: x[i], p)) for p in pulls]
-        complete = np.array([valid["audio"][i] & valid["text"][i]])
+        complete = np.array([valid["video_audio"][i] & valid["video_text"][i]])
         decided = Method(realign=True, curriculum=False)(
             inner_products([g["encoder"] for g in pair])[None], complete, jnp.float32(0)
         )
@@ -145,12 +146,16 @@ def test_with_realignment_it_is_one_sample_at_a_time():
 
 def test_the_share_is_of_the_batch_of_all_devices():
     rng = np.random.default_rng(0)
-    losses = {name: jnp.asarray(rng.normal(size=12), jnp.float32) for name in ("audio", "text")}
+    losses = {
+        name: jnp.asarray(rng.normal(size=12), jnp.float32) for name in [t.name for t in TERMS]
+    }
     masks = {f"{m}_mask": jnp.asarray(rng.uniform(size=12) < 0.8) for m in MODALITIES}
     config, share = config_of(), jnp.float32(0.4)
-    whole = kept_terms(losses, masks, share, config, None)
+    whole = kept_terms(losses, masks, TERMS, share, config, None)
     parts = jax.tree.map(lambda x: x.reshape(3, 4), (losses, masks))
-    several = jax.vmap(lambda x, m: kept_terms(x, m, share, config, "d"), axis_name="d")(*parts)
+    several = jax.vmap(lambda x, m: kept_terms(x, m, TERMS, share, config, "d"), axis_name="d")(
+        *parts
+    )
     for name, valid in valid_of(masks).items():
         expected = kept_slowly(np.asarray(losses[name]), np.asarray(valid), 0.4)
         np.testing.assert_array_equal(whole[name], expected)

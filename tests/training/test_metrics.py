@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from vatt_gh.training.metrics import Clock, Display, JsonLines, TensorBoard, to_row
+from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
 
 ROW = {
     "step": 7,
@@ -88,7 +88,7 @@ def test_display_in_a_terminal_of_80_columns_shows_step_and_losses(capsys, monke
 
 
 def test_clock_measures_steps_and_waiting():
-    clock = Clock()
+    clock = StepTimer()
     time.sleep(0.05)
     clock.waited(0.01)
     clock.waited(0.015)

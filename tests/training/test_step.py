@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small import RATE, WORDS, optimizer_of, small_batch, small_config
+from small import RATE, TERMS, WORDS, optimizer_of, small_batch, small_config
 
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import build
 from vatt_gh.training.colour import recoloured
-from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
+from vatt_gh.training.gradients import Randomness, common_modalities, loss_shares, step_gradients
 from vatt_gh.training.noise import with_noise
 from vatt_gh.training.parallel import (
     AXIS,
@@ -80,10 +80,10 @@ def loss_of(params, kind, feature_hook=lambda features: features):
     embeddings, _ = model.project(params["heads"], state.statistics, feature_hook(features))
     masks = {m: batch[f"{m}_mask"] for m in FIELDS}
     losses = alignment_losses(
-        embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
+        embeddings, masks, TERMS, kind="asymmetric_nce", temperature=0.07, axis_name=None
     )
-    terms = {n: losses[n] / jnp.sum(masks["video"] & masks[n]) / 2 for n in losses}
-    return jnp.sum(terms["audio"]) + jnp.sum(terms["text"]), terms
+    terms = {t.name: losses[t.name] / jnp.sum(masks["video"] & masks[t.other]) / 2 for t in TERMS}
+    return sum(jnp.sum(term) for term in terms.values()), terms
 
 
 @functools.cache
@@ -99,7 +99,7 @@ def assert_close(actual, expected, tolerance):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_harmonization_it_is_the_gradient_of_the_plain_loss(kind):
-    gradients, _, decided, _ = gradients_of(kind, realign=False, curriculum=False)
+    gradients, _, decided, *_ = gradients_of(kind, realign=False, curriculum=False)
     assert_close(gradients, plain_gradient(kind), 1e-6)
     assert not decided.defined.any()
 
@@ -111,7 +111,7 @@ PAIRS = [("three_tower", "vmap"), ("shared", "ghost")]
 @pytest.mark.parametrize(("kind", "engine"), PAIRS)
 def test_engine_with_nothing_to_change_is_the_gradient_of_the_plain_loss(kind, engine):
     """The per-sample gradients of both losses sum to the ordinary gradient."""
-    gradients, _, decided, _ = gradients_of(
+    gradients, _, decided, *_ = gradients_of(
         kind, gamma=-2.0, realign=False, curriculum=True, engine=engine
     )
     assert decided.defined.sum() == 5 and (decided.weight == 1).all()
@@ -142,10 +142,10 @@ def slow_per_sample(kind, attribution="embedding"):
 
     one = jax.jit(one)
     result = []
-    cotangents = {n: cotangent_of(n) for n in LOSSES}
+    cotangents, common = [cotangent_of(t.name) for t in TERMS], common_modalities(model, TERMS)
     for i in range(8):
-        sample = {m: batch[m][i] for m in model.shared}
-        own = [{m: cotangents[n][m][i] for m in model.shared} for n in LOSSES]
+        sample = {m: batch[m][i] for m in common}
+        own = [{m: c[m][i] for m in common} for c in cotangents]
         result.append([one(params["towers"], sample, keys[i], cotangent) for cotangent in own])
     return result
 
@@ -164,7 +164,6 @@ def shared_part(kind, tree):
     ],
 )
 def test_cosines_and_update_equal_one_sample_at_a_time(kind, engine, attribution):
-    model = setup(kind)[1]
     batch = setup(kind)[2]
     pairs = slow_per_sample(kind, attribution)
     grams = jnp.stack([inner_products([shared_part(kind, g) for g in pair]) for pair in pairs])
@@ -172,7 +171,7 @@ def test_cosines_and_update_equal_one_sample_at_a_time(kind, engine, attribution
     method = Method(realign=True, curriculum=True)
     gamma = float(jnp.sort(method(grams, complete, -2.0).cosine[complete])[1:3].mean())  # drops two
     expected = method(grams, complete, gamma)
-    gradients, _, decided, _ = gradients_of(
+    gradients, _, decided, *_ = gradients_of(
         kind, gamma=gamma, engine=engine, attribution=attribution
     )
     np.testing.assert_allclose(decided.cosine, expected.cosine, atol=2e-5)
@@ -183,7 +182,7 @@ def test_cosines_and_update_equal_one_sample_at_a_time(kind, engine, attribution
         for loss in (0, 1):
             factor = expected.scale[i, loss]
             total = jax.tree.map(lambda t, g, f=factor: t + f * g, total, pair[loss])
-    for modality in model.shared if kind == "shared" else ("video",):
+    for modality in common_modalities(setup(kind)[1], TERMS):
         assert_close(gradients["towers"][modality], total[modality], 1e-4)
     if kind == "shared":
         assert_close(gradients["towers"]["encoder"], total["encoder"], 1e-4)
@@ -199,14 +198,14 @@ def test_cosines_may_be_of_the_last_block_alone(kind, engine):
     batch = setup(kind)[2]
     complete = jnp.asarray(batch["video_mask"] & batch["audio_mask"] & batch["text_mask"])
     expected = Method(realign=True, curriculum=True)(grams, complete, -2.0)
-    _, _, decided, _ = gradients_of(kind, engine=engine, cosine_over="last_block", gamma=-2.0)
+    _, _, decided, *_ = gradients_of(kind, engine=engine, cosine_over="last_block", gamma=-2.0)
     np.testing.assert_allclose(decided.cosine, expected.cosine, atol=2e-5)
     np.testing.assert_allclose(decided.scale, expected.scale, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_groups_at_the_features_with_nothing_to_change_are_plain(kind):
-    gradients, _, decided, _ = gradients_of(
+    gradients, _, decided, *_ = gradients_of(
         kind, gamma=-2.0, realign=False, cosine_over="features", group=2, microbatch=4
     )
     assert (decided.weight == 1).all()
@@ -238,8 +237,8 @@ def test_realigned_gradients_oppose_neither_loss(kind):
     ("kind", "engine", "microbatch"), [("three_tower", "ghost", 2), ("shared", "vmap", 4)]
 )
 def test_microbatches_of_any_divisor_agree(kind, engine, microbatch):
-    expected, _, decided, _ = gradients_of(kind)
-    actual, _, other, _ = gradients_of(kind, engine=engine, microbatch=microbatch)
+    expected, _, decided, *_ = gradients_of(kind)
+    actual, _, other, *_ = gradients_of(kind, engine=engine, microbatch=microbatch)
     np.testing.assert_allclose(other.cosine, decided.cosine, atol=1e-5)
     assert_close(actual, expected, 1e-5)
 
@@ -247,7 +246,7 @@ def test_microbatches_of_any_divisor_agree(kind, engine, microbatch):
 def test_unshared_towers_and_heads_take_the_weights():
     """Their gradient is that of the loss with weighted terms and weighted feature cotangents."""
     config, model, batch, state, keys, keep = setup("three_tower")
-    gradients, _, decided, _ = gradients_of("three_tower", gamma=-0.2)
+    gradients, _, decided, *_ = gradients_of("three_tower", gamma=-0.2)
     weight = decided.weight
     shares = loss_shares(batch, config, None)
     inputs = {m: batch[m] for m in FIELDS}
@@ -257,7 +256,7 @@ def test_unshared_towers_and_heads_take_the_weights():
         embeddings, _ = model.project(heads, state.statistics, h)
         masks = {m: batch[f"{m}_mask"] for m in FIELDS}
         losses = alignment_losses(
-            embeddings, masks, kind="asymmetric_nce", temperature=0.07, axis_name=None
+            embeddings, masks, TERMS, kind="asymmetric_nce", temperature=0.07, axis_name=None
         )
         return sum(jnp.sum(factor * shares[n] * losses[n]) for n in losses)
 
@@ -382,5 +381,5 @@ def test_the_step_changes_colours_and_adds_noise():
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, atol=1e-4, err_msg=name)
     for name, values in changed.items():
-        only = without(batch | {name: values})["loss_audio"]
-        assert np.abs(found["loss_audio"] - only).max() > 1e-3, "both must be seen"
+        only = without(batch | {name: values})["loss_va"]
+        assert np.abs(found["loss_va"] - only).max() > 1e-3, "both must be seen"

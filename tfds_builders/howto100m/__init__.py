@@ -1,5 +1,5 @@
-"""The HowTo100M builder: `tfds build --imports tfds_builders.howto100m` finds it too."""
+"""The HowTo100M builder, for `tfds build --imports tfds_builders.howto100m`."""
 
-from tfds_builders.howto100m.howto100m import Howto100m
+from tfds_builders.builders import BUILDERS
 
-__all__ = ["Howto100m"]
+Howto100m = BUILDERS["howto100m"]

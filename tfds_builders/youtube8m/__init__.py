@@ -1,5 +1,5 @@
-"""The YouTube-8M builder: `tfds build --imports tfds_builders.youtube8m` finds it too."""
+"""The YouTube-8M builder, for `tfds build --imports tfds_builders.youtube8m`."""
 
-from tfds_builders.youtube8m.youtube8m import Youtube8m
+from tfds_builders.builders import BUILDERS
 
-__all__ = ["Youtube8m"]
+Youtube8m = BUILDERS["youtube8m"]

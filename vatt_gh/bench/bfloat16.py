@@ -14,9 +14,10 @@ from ml_collections import ConfigDict
 from scipy.stats import spearmanr
 
 from vatt_gh import config as configuration
+from vatt_gh.batch import MODALITIES
 from vatt_gh.evaluation.retrieval import ranks, similarities
 from vatt_gh.models.sizes import MODELS
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.training.construct import model_of
 
 WORDS = 65_536
 RATE = 48_000  # Hz
@@ -74,7 +75,7 @@ def compare(config: ConfigDict, *, words: int, clips: int, seed: int) -> dict[st
     for dtype in ("float32", "bfloat16"):
         chosen = config.copy_and_resolve_references()
         chosen.model.dtype = dtype
-        model = build(chosen, words=words, audio_rate=RATE)
+        model = model_of(chosen, words=words, audio_rate=RATE)
         if params is None:
             sample = {m: x[0] for m, x in inputs.items()}
             params, statistics = jax.jit(model.init)(jax.random.key(seed), sample)

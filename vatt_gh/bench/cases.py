@@ -7,15 +7,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
-from vatt_gh.batch import NEUTRAL_COLOUR
+from vatt_gh.batch import MODALITIES, NEUTRAL_COLOUR
 from vatt_gh.harmonize import Method, harmonized_gradients
 from vatt_gh.models.sizes import MODELS
-from vatt_gh.models.vatt import MODALITIES, Vatt, build
-from vatt_gh.training.optimizer import keras_adam
+from vatt_gh.models.vatt import Vatt
+from vatt_gh.training.construct import model_of, optimizer_of
+from vatt_gh.training.harmonization import engine_of
 from vatt_gh.training.step import create_state, train_step
 
 Array = jax.Array
@@ -24,7 +24,8 @@ Step = Callable[..., Tree]  # (state, batch) -> (gradients or what is proportion
 
 WORDS = 2_000  # rows of the word table, where the size is not a real one
 CASES = ("video_tower", "three_tower", "shared_encoder")
-ENGINES: dict[str, dict[str, Any]] = {
+# Keys of config.harmonize by the name of a row: plain VATT, and each engine.
+STEPS: dict[str, dict[str, Any]] = {
     "plain": {"realign": False, "curriculum": False},
     "ghost": {"engine": "ghost"},
     "ghost_sketch32": {"engine": "ghost", "sketch": 32},
@@ -91,13 +92,13 @@ SIZES: dict[str, Callable[[], Size]] = {
 }
 
 
-def configure(size: Size, case: str, engine: str) -> ConfigDict:
+def configure(size: Size, case: str, step: str) -> ConfigDict:
     """The whole configuration of one measurement.
 
     Args:
         size: of SIZES.
         case: of CASES.
-        engine: of ENGINES.
+        step: of STEPS.
 
     Returns:
         The configuration.
@@ -112,7 +113,7 @@ def configure(size: Size, case: str, engine: str) -> ConfigDict:
     # No part of what harmonization costs.
     config.data.colour_jitter = config.data.audio_noise = 0.0
     config.train.batch_size = size.batch
-    config.harmonize.update({**configuration.PAPER, **ENGINES[engine]})
+    config.harmonize.update({**configuration.PAPER, **STEPS[step]})
     return config
 
 
@@ -127,10 +128,10 @@ def make(config: ConfigDict, case: str, size: Size) -> Step:
     Returns:
         (state, batch) -> a tree that is proportional to the gradients, and more.
     """
-    model = build(config, words=size.words, audio_rate=config.data.build_audio_rate)
+    model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     if case == "video_tower":
         return tower_step(config, model)
-    optimizer = _optimizer(config)
+    optimizer = optimizer_of(config)
 
     def step(state: Tree, batch: dict[str, Array]) -> Tree:
         new, output = train_step(
@@ -150,20 +151,16 @@ def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Arr
     Returns:
         The state and the batch, on the first device.
     """
-    model = build(config, words=size.words, audio_rate=config.data.build_audio_rate)
+    model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     batch = random_batch(config, size)
     # Drawn on the host: a GPU's compiler takes a minute for what runs once.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         sample = {m: np.asarray(batch[m][0]) for m in MODALITIES}
-        state = create_state(model, _optimizer(config), sample, seed=0)
+        state = create_state(model, optimizer_of(config), sample, seed=0)
     state = jax.device_put(state, jax.local_devices()[0])
     if case == "video_tower":
         return {"video": state.params["towers"]["video"]}, {"video": batch["video"]}
     return state, batch
-
-
-def _optimizer(config: ConfigDict) -> optax.GradientTransformation:
-    return keras_adam(lambda step: 1e-4 + 0.0 * step, **config.train.adam)
 
 
 def tower_step(config: ConfigDict, model: Vatt) -> Step:
@@ -203,9 +200,8 @@ def tower_step(config: ConfigDict, model: Vatt) -> Step:
             losses,
             method=Method(realign=True, curriculum=True),
             gamma=config.harmonize.gamma_start,
-            engine=config.harmonize.engine,
+            engine=engine_of(config),
             microbatch=config.train.microbatch,
-            sketch=config.harmonize.sketch,
             key=jax.random.key(3),
         )
         return found.gradients, found.coefficients

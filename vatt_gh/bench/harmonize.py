@@ -21,7 +21,7 @@ import optax
 from jax.extend.core import ClosedJaxpr
 from ml_collections import ConfigDict
 
-from vatt_gh.bench.cases import CASES, ENGINES, SIZES, Size, configure, draw, make
+from vatt_gh.bench.cases import CASES, SIZES, STEPS, Size, configure, draw, make
 from vatt_gh.flops import count_traced
 
 Tree = Any
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this measurement's arguments to the command line's."""
     parser.add_argument("--size", choices=SIZES, default="third")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--engines", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=0, help="samples; 0: the size's own")

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from vatt_gh.bench.cases import configure, third, tower_step
-from vatt_gh.models.vatt import build
+from vatt_gh.training.construct import model_of
 
-ENGINES = ("plain", "ghost", "vmap")
+STEPS = ("plain", "ghost", "vmap")  # rows, of bench.cases.STEPS
 _MIB = 2**20
 _DATA = {"frames": 16, "size": 64, "audio_samples": 1_280}  # 64 tokens of video
 # Code that never runs need not be fast; memory is assigned before it is made.
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for width in arguments.widths:
         for batch in arguments.batches:
-            some = [_measured(width, batch, engine, arguments.layers) for engine in ENGINES]
+            some = [_measured(width, batch, engine, arguments.layers) for engine in STEPS]
             rows += [
                 {**row, "temp_bytes_ratio": row["temp_bytes"] / some[0]["temp_bytes"]}
                 for row in some
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _measured(width: int, batch: int, engine: str, layers: int) -> dict[str, Any]:
     size = dataclasses.replace(third(width, layers, batch), data=_DATA, keep_tokens=1.0)
     config = configure(size, "video_tower", engine)
-    model = build(config, words=size.words, audio_rate=config.data.build_audio_rate)
+    model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     data = config.data
     sample = {
         "video": jax.ShapeDtypeStruct((data.frames, data.size, data.size, 3), jnp.float32),
@@ -89,7 +89,7 @@ def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for width in dict.fromkeys(row["width"] for row in rows):
         plain = None
-        for engine in ENGINES:
+        for engine in STEPS:
             own = [row for row in rows if (row["width"], row["engine"]) == (width, engine)]
             first, last = min(own, key=_batch), max(own, key=_batch)
             if first["batch"] == last["batch"]:
@@ -121,7 +121,7 @@ def show(numbers: dict[str, Any]) -> str:
     ]
     cells = {(row["width"], row["batch"], row["engine"]): row for row in numbers["rows"]}
     for width, batch in dict.fromkeys(key[:2] for key in cells):
-        plain, *others = (cells[width, batch, engine] for engine in ENGINES)
+        plain, *others = (cells[width, batch, engine] for engine in STEPS)
         lines.append(
             f"{width:6}{plain['parameter_bytes'] / _MIB:8.1f}{batch:7}"
             f"{plain['temp_bytes'] / _MIB:9.1f}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vatt_gh.errors import UserError
+from vatt_gh.files import replacing
 from vatt_gh.media.tfrecord import CHECKSUM, HEADER
 
 INDEX_FILE = "records.index.npz"
@@ -49,16 +50,15 @@ def write_index(version_dir: Path) -> RecordIndex:
     files = sorted(Path(version_dir).glob("*.tfrecord*"))
     rows = [(number, *place) for number, file in enumerate(files) for place in _places(file)]
     table = np.array(rows, np.int64).reshape(-1, 3)
-    partial = Path(version_dir) / "records.partial.npz"
-    np.savez(
-        partial,
-        names=np.array([file.name for file in files]),
-        sizes=np.array([file.stat().st_size for file in files], np.int64),
-        shard=table[:, 0].astype(np.int32),
-        offset=table[:, 1],
-        length=table[:, 2],
-    )
-    partial.rename(Path(version_dir) / INDEX_FILE)
+    with replacing(Path(version_dir) / INDEX_FILE) as partial, partial.open("wb") as file:
+        np.savez(
+            file,
+            names=np.array([file.name for file in files]),
+            sizes=np.array([file.stat().st_size for file in files], np.int64),
+            shard=table[:, 0].astype(np.int32),
+            offset=table[:, 1],
+            length=table[:, 2],
+        )
     return load_index(version_dir)
 
 

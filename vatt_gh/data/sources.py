@@ -1,9 +1,8 @@
 """Finds the records of a configuration, and builds what is missing."""
 
-import importlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -12,8 +11,9 @@ from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.errors import UserError
-from vatt_gh.media.form import Form
 
+# Builds the records of a configuration's section "data"; returns the directories of all parts.
+Build = Callable[[ConfigDict], list[Path]]
 WORDS_FILE = "words.json"  # {word: count} of all captions, written when records are built
 
 
@@ -46,11 +46,12 @@ def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
     return found, metadata[0].get("parts", 1) - len(found)
 
 
-def find_or_build(config: ConfigDict) -> list[Path]:
-    """The records of `data.data_dir`; builds what is missing from `data.manual_dir`.
+def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
+    """The records of `data_dir`; builds what is missing from `manual_dir`.
 
     Args:
-        config: the whole configuration.
+        data: the configuration's section of that name.
+        build: builds the records of such a section; None: nothing is built.
 
     Returns:
         The version directories of all parts that are there.
@@ -58,7 +59,6 @@ def find_or_build(config: ConfigDict) -> list[Path]:
     Raises:
         UserError: there are no records and nothing to build them from.
     """
-    data = config.data
     if not data.data_dir:
         raise UserError(
             "No data directory is given.",
@@ -68,40 +68,25 @@ def find_or_build(config: ConfigDict) -> list[Path]:
             "and captions where no records exist yet",
         )
     found, missing = find_records(data.builder, data.data_dir)
-    if found and not (missing and data.manual_dir):
+    if found and not (missing and data.manual_dir and build):
         if missing:
             print(f"{data.data_dir}: {missing} parts are missing; the others are read", flush=True)
         return found
-    if not data.manual_dir:
+    if not (data.manual_dir and build):
         raise UserError(
             f"There are no {data.builder} records, and nothing to build them from.",
             where=f"config.data.data_dir = {data.data_dir}",
             expected="records built by python -m tfds_builders.build",
             todo="add --config.data.manual_dir=DIR, the directory with videos and captions",
         )
-    # By name: nothing in vatt_gh depends on the builders.
-    build = importlib.import_module("tfds_builders.build").build
-    settings = importlib.import_module("tfds_builders.parts").Settings
-    return build(
-        data.builder,
-        manual_dir=data.manual_dir,
-        data_dir=data.data_dir,
-        form=Form(
-            fps=data.build_fps,
-            short_side=data.build_short_side,
-            audio_rate=data.build_audio_rate,
-            segment_seconds=data.build_segment_seconds,
-            storage=data.build_storage,
-        ),
-        settings=settings(workers=data.build_workers),
-    )
+    return build(data)
 
 
-def open_sources(config: ConfigDict) -> list[Source]:
+def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
     """Opens all data sets of a configuration; builds what is missing of the first.
 
     Args:
-        config: the whole configuration.
+        data, build: see `find_or_build`.
 
     Returns:
         That of data.data_dir, then those of data.also.
@@ -110,9 +95,8 @@ def open_sources(config: ConfigDict) -> list[Source]:
         UserError: see `find_or_build` and `open_source`; records of one of data.also are missing,
             or their sound has another rate.
     """
-    data = config.data
     share = data.unreadable_share
-    sources = [open_source(find_or_build(config), data.manual_dir, data.split, share)]
+    sources = [open_source(find_or_build(data, build), data.manual_dir, data.split, share)]
     for given in data.also:
         name, _, folder = given.partition("=")
         name, _, split = name.partition("/")

@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from vatt_gh.errors import UserError
+from vatt_gh.files import write_whole
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 UNKNOWN = SPECIAL.index("<unk>")
@@ -80,9 +81,7 @@ def vocabulary_of(
     if kept.exists():
         return read_vocabulary(kept)
     words = read_vocabulary(Path(given)) if given else build_vocabulary(counts(), size)
-    partial = kept.with_suffix(".partial")
-    partial.write_text("\n".join(words) + "\n", encoding="utf-8")
-    partial.rename(kept)
+    write_whole(kept, "\n".join(words) + "\n")
     return words
 
 

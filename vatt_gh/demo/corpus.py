@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import errno
 import io
 import json
 import multiprocessing
@@ -21,6 +20,7 @@ from vatt_gh.demo.picture import draw_scene
 from vatt_gh.demo.scenes import Scene, draw_id, draw_scenes, video_generator
 from vatt_gh.demo.sound import synthesise
 from vatt_gh.errors import UserError
+from vatt_gh.files import replacing, system_problems_named, write_whole
 
 _MARKER = "corpus.json"  # written last: the specification of a finished corpus
 _STARTED = "corpus.started.json"  # the same of one that is being rendered
@@ -74,7 +74,7 @@ def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
     if marker.exists():
         _check_same(marker, spec)
         return
-    try:
+    with system_problems_named(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
         if started.exists():
             _check_same(started, spec)
@@ -88,15 +88,6 @@ def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             truths = list(pool.map(_render, jobs, chunksize=4))
         _write_tables(out_dir, truths)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError(
-            "The disk is full; what is finished of the corpus was kept.",
-            where=out_dir,
-            expected=f"about {bytes_needed(spec) / 1e6:.0f} MB for the whole corpus",
-            todo="free some space and run the same command again",
-        ) from error
     started.rename(marker)
 
 
@@ -160,13 +151,8 @@ def _render(job: tuple[int, CorpusSpec, Path]) -> dict[str, Any]:
     lines = narrate(rng, scenes, spec.caption_noise)
     path = out_dir / "videos" / f"{name}.mp4"
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        try:
+        with replacing(path) as partial:
             _write_video(partial, spec, scenes, rng, seconds)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        partial.rename(path)
     return _truth_row(name, seconds, scenes, lines)
 
 
@@ -191,18 +177,6 @@ def _write_tables(out_dir: Path, truths: list[dict[str, Any]]) -> None:
     write_whole(out_dir / "caption.json", json.dumps(captions))
     rows = "".join(json.dumps(truth) + "\n" for truth in truths)
     write_whole(out_dir / "alignment.jsonl", rows)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file all or nothing.
-
-    Args:
-        path: of the file; one that is there is replaced.
-        text: all of it, written as UTF-8.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(path)
 
 
 def _write_video(

@@ -12,24 +12,26 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from vatt_gh.config import harmonizes
-from vatt_gh.data.sources import find_or_build
+from vatt_gh.data.sources import Build, find_or_build
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
+from vatt_gh.demo.planted import planted_of
 from vatt_gh.demo.truth import Truth
+from vatt_gh.evaluation.scoring import evaluate_workdir, scorer
 from vatt_gh.locks import locked
 from vatt_gh.report.run import Aligned
 from vatt_gh.training.loop import pretrain
-from vatt_gh.training.scoring import evaluate_workdir
 
 _HELDOUT = "heldout"
 _HELDOUT_SEED = 1_000_003  # far from the seeds that people choose
 
 
-def run_demo(config: ConfigDict, workdir: Path) -> None:
+def run_demo(config: ConfigDict, workdir: Path, build: Build) -> None:
     """Runs every station; what an interrupted demo has finished is not done again.
 
     Args:
         config: the whole configuration; its data directories are set here.
         workdir: takes everything.
+        build: builds records, see `find_or_build`.
 
     Raises:
         UserError: see the stations.
@@ -39,8 +41,8 @@ def run_demo(config: ConfigDict, workdir: Path) -> None:
     demo, seed = config.demo, config.seed
     noise = {"caption_noise": demo.caption_noise, "sound_noise": demo.sound_noise}
     with locked(workdir / "corpora.lock"):  # one process prepares; the others find it done
-        prepare(config, workdir, "train", videos=demo.videos, seed=seed, **noise)
-        prepare_heldout(config, workdir, seed)
+        prepare(config, workdir, "train", build, videos=demo.videos, seed=seed, **noise)
+        prepare_heldout(config, workdir, seed, build)
     use_corpus(config, workdir, "train")
     truth = Truth.load(workdir / "corpus" / "train" / "alignment.jsonl")
 
@@ -59,9 +61,10 @@ def _train_and_score(
     name: str, config: ConfigDict, workdir: Path, aligned: Aligned, plain: Path | None
 ) -> None:
     with station(f"pre-training: {name}"):
-        pretrain(config, workdir)
+        known = planted_of(config)
+        pretrain(config, workdir, score=scorer(config, workdir, known=known))
     with station(f"evaluating: {name}"):
-        evaluate_workdir(config, workdir, aligned=aligned, plain=plain)
+        evaluate_workdir(config, workdir, known=known, aligned=aligned, plain=plain)
 
 
 def _without_harmonization(config: ConfigDict) -> ConfigDict:
@@ -75,6 +78,7 @@ def prepare(
     config: ConfigDict,
     workdir: Path,
     name: str,
+    build: Build,
     *,
     videos: int,
     seed: int,
@@ -87,6 +91,7 @@ def prepare(
         config: the whole configuration.
         workdir: gets corpus/NAME and records/NAME.
         name: of the corpus.
+        build: builds records, see `find_or_build`.
         videos, seed, caption_noise, sound_noise: see CorpusSpec.
 
     Raises:
@@ -113,14 +118,15 @@ def prepare(
         own = config.copy_and_resolve_references()
         own.data.manual_dir = str(corpus)
         own.data.data_dir = str(workdir / "records" / name)
-        find_or_build(own)
+        find_or_build(own.data, build)
 
 
-def prepare_heldout(config: ConfigDict, workdir: Path, seed: int) -> None:
+def prepare_heldout(config: ConfigDict, workdir: Path, seed: int, build: Build) -> None:
     """The same of the corpus that is evaluated on: of another seed, with nothing planted wrong."""
     seed += _HELDOUT_SEED
     noise = {"caption_noise": 0.0, "sound_noise": 0.0}
-    prepare(config, workdir, _HELDOUT, videos=config.demo.heldout_videos, seed=seed, **noise)
+    videos = config.demo.heldout_videos
+    prepare(config, workdir, _HELDOUT, build, videos=videos, seed=seed, **noise)
 
 
 def use_corpus(config: ConfigDict, workdir: Path, name: str) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from jax.extend.core import Var
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
+from vatt_gh.batch import MODALITIES
 from vatt_gh.config import compares_gradients
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
 from vatt_gh.harmonize.known import known_rules
 from vatt_gh.harmonize.recording import Trace
-from vatt_gh.models.vatt import MODALITIES, Vatt, build
-from vatt_gh.training.gradients import LOSSES, REACH
-from vatt_gh.training.loop import zero_sample
-from vatt_gh.training.optimizer import keras_adam
+from vatt_gh.loss_terms import active_terms, places_of
+from vatt_gh.models.vatt import Vatt
+from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
+from vatt_gh.training.gradients import common_modalities
 from vatt_gh.training.step import TrainState, train_step
 
 Shapes = Any  # a tree of jax.ShapeDtypeStruct
@@ -121,11 +122,12 @@ def inspect(config: ConfigDict, *, devices: int) -> Description:
     Raises:
         UserError: the vocabulary that is given cannot be read.
     """
-    model = build(config, words=_words(config), audio_rate=config.data.build_audio_rate)
-    optimizer = keras_adam(lambda step: step * 0.0, **config.train.adam)
+    model = model_of(config, words=_words(config), audio_rate=config.data.build_audio_rate)
+    optimizer = optimizer_of(config)
     sample = {name: _shape(x) for name, x in zero_sample(config).items()}
     state = _state(model, optimizer, sample)
     towers = state.params["towers"]
+    common = common_modalities(model, active_terms(config.loss))
     features = jax.eval_shape(
         lambda p, s: model.towers.apply({"params": p}, s, {}, False, method="features"),
         towers,
@@ -137,7 +139,7 @@ def inspect(config: ConfigDict, *, devices: int) -> Description:
         features={m: (pooled.shape, tokens.shape) for m, (pooled, tokens) in features.items()},
         embeddings={name: x.shape[1:] for name, x in embeddings.items()},
         kept=model.kept,
-        parameters=parameter_numbers(model, state.params),
+        parameters=parameter_numbers(model, state.params, common),
         shapes=shape_table(state.params),
         flops=_flops(model, optimizer, state, sample, config),
         memory=_memory(model, state, sample, config, devices),
@@ -145,22 +147,25 @@ def inspect(config: ConfigDict, *, devices: int) -> Description:
     )
 
 
-def parameter_numbers(model: Vatt, params: Shapes) -> Parameters:
+def parameter_numbers(model: Vatt, params: Shapes, common: Sequence[str]) -> Parameters:
     """Counts parameters.
 
     Args:
         model: of any axis name.
         params: {'towers', 'heads'}, arrays or their shapes.
+        common: modalities whose features several losses depend on.
 
     Returns:
         The numbers.
     """
-    towers = params["towers"]
+    towers, parts = params["towers"], {**params["towers"], "heads": params["heads"]}
     words = (x for path, x in _flat(towers) if path.endswith("embed/embedding"))
     return Parameters(
-        parts={name: _size(part) for name, part in {**towers, "heads": params["heads"]}.items()},
+        parts={name: _size(part) for name, part in parts.items()},
         word_table=sum(math.prod(x.shape) for x in words),
-        shared=sum(_size(part) for name, part in towers.items() if model.is_shared((name,))),
+        shared=sum(
+            _size(part) for name, part in towers.items() if model.is_shared((name,), common)
+        ),
     )
 
 
@@ -269,11 +274,13 @@ def _memory(
 
 def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: ConfigDict) -> int:
     """Bytes that the engine needs for ONE sample, apart from activations."""
+    terms = active_terms(config.loss)
+    common = common_modalities(model, terms)
     if config.harmonize.engine == "vmap":
-        shared = [x for name, x in towers.items() if model.is_shared((name,))]
-        return len(LOSSES) * _bytes(shared)
+        shared = [x for name, x in towers.items() if model.is_shared((name,), common)]
+        return len(terms) * _bytes(shared)
     key, total = jax.eval_shape(lambda: jax.random.key(0)), 0
-    for modality in model.shared:
+    for modality in common:
 
         def encode(p: Shapes, inputs: Shapes) -> Shapes:
             return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
@@ -281,7 +288,7 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
         trace = Trace(encode, towers, ({modality: sample[modality]}, key))
         for site in trace.sites(known_rules([trace])):
             # A layer's input, and the cotangent of its output for each loss.
-            total += _bytes(site.x) + len(REACH[modality]) * _bytes(site.y)
+            total += _bytes(site.x) + len(places_of(modality, terms)) * _bytes(site.y)
     return total
 
 

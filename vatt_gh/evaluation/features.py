@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from vatt_gh.batch import MODALITIES
 from vatt_gh.errors import UserError
-from vatt_gh.models.vatt import MODALITIES, Vatt
+from vatt_gh.models.vatt import Vatt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Clips:
         return Clips(**jax.tree.map(lambda x: x[:count], mine))
 
 
+# One program for all models of the same form, however often they are evaluated.
+_embed = jax.jit(Vatt.embed, static_argnums=0)
 # Parameters of towers and heads, and the heads' batch statistics.
 Weights = tuple[Any, Any]
 
@@ -61,12 +64,11 @@ def embed_clips(
     Raises:
         UserError: there is no clip.
     """
-    embed = jax.jit(model.embed)
     parts = []
     for batch in batches:
         count = len(batch["video_id"])
         inputs = {m: _pad(batch[m], size) for m in MODALITIES}
-        out = [embed(params, statistics, inputs) for params, statistics in weights]
+        out = [_embed(model, params, statistics, inputs) for params, statistics in weights]
         parts.append((jax.tree.map(lambda x, n=count: np.asarray(x)[:n], out), batch))
     if not parts:
         raise UserError(

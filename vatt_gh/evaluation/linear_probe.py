@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.held_out import HeldOut
 
 FOLDS = 4
 
@@ -57,3 +58,32 @@ def probe_accuracy(
             probe.fit(features[train], labels[train])
         right += int(np.sum(probe.predict(features[test]) == labels[test]))
     return {"value": right / len(labels), "chance": float(counts.max() / len(labels))}
+
+
+class Probe:
+    """Probes of video and sound features for what was planted; see `evaluators.Evaluator`."""
+
+    count_key = "probe_clips"
+
+    def wants(self, held_out: HeldOut) -> bool:
+        """Where the clips' classes are known."""
+        return held_out.known is not None
+
+    def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
+        """See `evaluators.Evaluator`.
+
+        Raises:
+            UserError: there are too few clips to probe.
+        """
+        count = held_out.config.eval.probe_clips or held_out.config.eval.max_clips
+        clips = held_out.clips[weights].first(count)
+        where = zip(clips.video_ids, clips.start, clips.end, strict=True)
+        seen, heard = np.array([held_out.known.classes(*clip) for clip in where]).T
+        sound, videos = clips.audio_mask, clips.video_ids
+        scores = {
+            "video_accuracy": probe_accuracy(clips.features["video"], seen, videos),
+            "audio_accuracy": probe_accuracy(
+                clips.features["audio"][sound], heard[sound], videos[sound]
+            ),
+        }
+        return len(clips.captions), scores

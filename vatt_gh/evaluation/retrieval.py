@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from vatt_gh.evaluation.features import Clips
+from vatt_gh.evaluation.held_out import HeldOut
+
 Score = dict[str, float]
 
 
@@ -104,3 +107,32 @@ def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
     }
     scores["median_rank"] = {"value": float(np.median(rank)), "chance": (count + 1) / 2}
     return scores
+
+
+def similarity_of(clips: Clips) -> np.ndarray:
+    """[N, N] cosines of every caption with every clip in the video-text space."""
+    text = clips.embeddings["text_to_video"][:, 0]
+    return similarities(text, clips.embeddings["video_to_text"])
+
+
+class Retrieval:
+    """Every clip's caption is a query; see `evaluators.Evaluator`."""
+
+    count_key = "clips"
+
+    def wants(self, held_out: HeldOut) -> bool:
+        """Always: clips are those with captions."""
+        return True
+
+    def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
+        """See `evaluators.Evaluator`; the ceiling is that of an oracle that knows what is planted.
+
+        Raises:
+            UserError: there is no clip.
+        """
+        clips = held_out.queries(weights)
+        scores = retrieval_scores(similarity_of(clips))
+        if held_out.known is not None:
+            for name, value in expected_scores(held_out.known.similarity(clips)).items():
+                scores[name]["ceiling"] = value
+        return len(clips.captions), scores

@@ -106,13 +106,11 @@ def as_arrays(params: Tree, shared: Callable[[Path], bool]) -> Tree:
     return jax.tree.map(jnp.asarray, params)
 
 
-def check_functions(
-    losses: Any, shared: Any, method: Any, gamma: Any, microbatch: Any, sketch: Any
-) -> None:
+def check_functions(losses: Any, shared: Any, method: Any, gamma: Any, microbatch: Any) -> None:
     """Refuses arguments of another kind than `harmonized_gradients` takes.
 
     Args:
-        losses, shared, method, gamma, microbatch, sketch: as there.
+        losses, shared, method, gamma, microbatch: as there.
 
     Raises:
         ValueError: names the argument, and what was expected.
@@ -132,9 +130,9 @@ def check_functions(
         number = False
     if not number:
         raise ValueError(f"gamma is {gamma!r}: expected one number")
-    for name, value in (("microbatch", microbatch), ("sketch", sketch)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-            raise ValueError(f"{name} is {value!r}: expected a whole number, 0 or larger")
+    whole = isinstance(microbatch, int | np.integer) and not isinstance(microbatch, bool)
+    if not whole or microbatch < 0:
+        raise ValueError(f"microbatch is {microbatch!r}: expected a whole number, 0 or larger")
 
 
 def check_features(features: Tree) -> None:

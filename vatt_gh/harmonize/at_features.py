@@ -1,54 +1,76 @@
-"""The `features` engine: samples' gradients are compared at the features, in no parameter.
+"""The engine that compares samples' gradients at the features, in no parameter.
 
 Ours, not the paper's: with h_i the features of sample i, it takes dL_l/dh_i in place of
 (dh_i/dparams)^T dL_l/dh_i for the inner products. Like the plain step it has one
 backward pass: all that is decided is known before it.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from vatt_gh.harmonize.conflict import inner_products
-from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass
+from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass, Shared
 from vatt_gh.harmonize.method import Coefficients
-from vatt_gh.harmonize.plain import plain
+from vatt_gh.harmonize.ordinary import ordinary
 from vatt_gh.harmonize.trees import Tree
 
 Array = jax.Array
 
 
-def at_features(
-    encode: Encode, params: Tree, passes: Sequence[Pass], *, losses: int, microbatch: int
-) -> tuple[list[Tree], Finish]:
-    """Encodes a batch, and makes what turns cotangents into harmonized gradients.
+@dataclasses.dataclass(frozen=True)
+class AtFeatures:
+    """See the module, and `Engine`."""
 
-    Args:
-        encode, params, passes, losses, microbatch: as for `per_sample`.
+    def run(
+        self,
+        encode: Encode,
+        params: Tree,
+        passes: Sequence[Pass],
+        *,
+        losses: int,
+        shared: Shared,
+        microbatch: int,
+        key: Array | None = None,
+    ) -> tuple[list[Tree], Finish]:
+        """See `Engine.run`; inner products are of the cotangents of passes of several losses.
 
-    Returns:
-        As `per_sample`. Inner products are of the cotangents of those passes that all losses reach.
+        Raises:
+            ValueError: there is no such pass.
+        """
+        del shared, key  # no parameter is compared, nothing is drawn
+        common = [n for n, p in enumerate(passes) if len(p.losses) > 1]
+        if not common:
+            raise ValueError("no pass is reached by two losses: there are no features to compare")
+        features, pull = ordinary(encode, params, passes, microbatch=microbatch)
 
-    Raises:
-        ValueError: there is no such pass.
-    """
-    common = [n for n, p in enumerate(passes) if set(p.losses) == set(range(losses))]
-    if not common:
-        raise ValueError("no pass is reached by all losses: there are no features to compare at")
-    features, pull = plain(encode, params, passes, microbatch=microbatch)
+        def finish(
+            cotangents: Cotangents, decide: Decide, samples: Tree
+        ) -> tuple[Tree, Coefficients]:
+            own = [[_of_loss(cotangents[n], loss) for n in common] for loss in range(losses)]
+            decided, factors = decide(jax.vmap(lambda *g: inner_products(g))(*own), samples)
+            return pull([_scaled(given, factors) for given in cotangents]), decided
 
-    def finish(cotangents: Cotangents, decide: Decide, samples: Tree) -> tuple[Tree, Coefficients]:
-        own = [[cotangents[n][loss] for n in common] for loss in range(losses)]
-        decided, factors = decide(jax.vmap(lambda *g: inner_products(g))(*own), samples)
-        scaled = [
-            {n: jax.tree.map(lambda x, n=n: _scaled(x, factors[:, n]), c) for n, c in given.items()}
-            for given in cotangents
-        ]
-        return pull(scaled, None, None)[0], decided
-
-    return features, finish
+        return features, finish
 
 
-def _scaled(x: Array, factor: Array) -> Array:
-    return (x.astype(jnp.float32) * factor.reshape(-1, *[1] * (x.ndim - 1))).astype(x.dtype)
+def _of_loss(cotangents: Mapping[int, Tree], loss: int) -> Tree:
+    """A pass's cotangent of one loss: zero where the loss does not reach the pass."""
+    if loss in cotangents:
+        return cotangents[loss]
+    return jax.tree.map(jnp.zeros_like, next(iter(cotangents.values())))
+
+
+def _scaled(cotangents: Mapping[int, Tree], factors: Array) -> dict[int, Tree]:
+    """A pass's cotangents, each loss's times its samples' factors [B, L]."""
+
+    def times(x: Array, factor: Array) -> Array:
+        factor = factor.reshape(-1, *[1] * (x.ndim - 1))
+        return (x.astype(jnp.float32) * factor).astype(x.dtype)
+
+    return {
+        loss: jax.tree.map(lambda x, f=factors[:, loss]: times(x, f), c)
+        for loss, c in cotangents.items()
+    }

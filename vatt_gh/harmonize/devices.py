@@ -30,7 +30,7 @@ def gathered(x: Array, axis_name: str | None) -> Array:
     return x if axis_name is None else jax.lax.all_gather(x, axis_name, axis=0, tiled=True)
 
 
-def normalised(gradients: Tree, weight: Array, axis_name: str | None) -> tuple[Tree, Array]:
+def over_mean_weight(gradients: Tree, weight: Array, axis_name: str | None) -> tuple[Tree, Array]:
     """Sum over devices, divided by the mean weight: a step is no smaller for what is dropped.
 
     Args:

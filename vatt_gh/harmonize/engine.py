@@ -1,20 +1,22 @@
 """What the engines have in common: what they are given, and how they take a batch in parts.
 
-An engine is a function of (encode, params, passes, ...) that returns the features of all passes,
-and a function that turns the losses' cotangents at these features into harmonized gradients.
+An engine encodes a batch, and makes what turns the losses' cotangents at the features into
+harmonized gradients.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.trees import Path
 
 Array = jax.Array
 Tree = Any
+Shared = Callable[[Path], bool]  # whether cosines are taken over a parameter
 Encode = Callable[[Tree, Tree], Tree]  # (params, inputs of ONE sample) -> its features
 # Of each pass: {loss: its derivative by the pass's features, [B, ...]}, for the losses it reaches.
 Cotangents = Sequence[Mapping[int, Tree]]
@@ -35,6 +37,47 @@ class Pass(NamedTuple):
 
     inputs: Tree
     losses: tuple[int, ...]
+
+
+class Engine(Protocol):
+    """A way to find inner products of single samples' gradients, and their weighted sum.
+
+    With g_l,i = (dh_i / dparams)^T u_l,i the gradient that loss l gives sample i (its share of
+    the batch's gradient: sum_i sum_l g_l,i is the ordinary one), the second half of `run` returns
+    sum_i sum_l scale_l,i g_l,i, where the scale is decided from the sample's inner products
+    <g_l,i, g_m,i> over the shared parameters.
+    """
+
+    def run(
+        self,
+        encode: Encode,
+        params: Tree,
+        passes: Sequence[Pass],
+        *,
+        losses: int,
+        shared: Shared,
+        microbatch: int,
+        key: Array | None = None,
+    ) -> tuple[list[Tree], Finish]:
+        """Encodes a batch, and makes what turns cotangents into harmonized gradients.
+
+        Args:
+            encode: features h of ONE sample from params and its inputs; a function of that sample.
+            params: tree of floating arrays.
+            passes: ways of the samples through `encode`; gradients of one sample add up over them.
+            losses: number of losses L.
+            shared: whether a parameter, by its path of names, is among those whose inner products
+                are taken.
+            microbatch: samples that an engine works on at a time; divides B; 0: all.
+            key: random key of the step, for an engine that draws.
+
+        Returns:
+            The features of each pass [B, ...], and a function of (cotangents, decide, samples), see
+            `Finish`, that returns the sum, a tree like params, and the coefficients [B, ...].
+
+        Raises:
+            ValueError: an argument does not fit.
+        """
 
 
 def in_microbatches(

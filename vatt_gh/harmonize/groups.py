@@ -4,47 +4,68 @@ Ours: one sample's cosine is noisy. A group is given to an engine as one sample 
 those of its members.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
-from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass
+from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Engine, Finish, Pass, Shared
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.trees import Tree
 
-# An engine that lacks nothing but the encoder and the passes.
-Engine = Callable[[Encode, Sequence[Pass]], tuple[list[Tree], Finish]]
+Array = jax.Array
 
 
-def in_groups(
-    engine: Engine, encode: Encode, passes: Sequence[Pass], group: int
-) -> tuple[list[Tree], Finish]:
-    """Runs an engine on groups of neighbours in the batch.
+@dataclasses.dataclass(frozen=True)
+class InGroups:
+    """An engine on groups of neighbours in the batch; see `Engine`.
 
-    Args:
-        engine: takes (encode, passes).
-        encode: of one sample.
-        passes: of B samples.
-        group: samples of a group; divides B. 1: each sample alone.
-
-    Returns:
-        The features of each pass, [B, ...], and the engine's second half. What is known of the
-        samples, and what is decided, is the same for all of a group.
+    Attributes:
+        engine: that works on the groups.
+        group: samples of a group; divides the batch and the microbatch.
     """
-    if group == 1:
-        return engine(encode, passes)
-    grouped = [Pass(_grouped(p.inputs, group), p.losses) for p in passes]
-    features, finish = engine(jax.vmap(encode, in_axes=(None, 0)), grouped)
 
-    def finish_groups(
-        cotangents: Cotangents, decide: Decide, samples: Tree
-    ) -> tuple[Tree, Coefficients]:
-        known = jax.tree.map(lambda x: x[::group], samples)
-        total, decided = finish(_grouped(list(cotangents), group), decide, known)
-        return total, jax.tree.map(lambda x: jnp.repeat(x, group, axis=0), decided)
+    engine: Engine
+    group: int
 
-    return [_apart(h) for h in features], finish_groups
+    def run(
+        self,
+        encode: Encode,
+        params: Tree,
+        passes: Sequence[Pass],
+        *,
+        losses: int,
+        shared: Shared,
+        microbatch: int,
+        key: Array | None = None,
+    ) -> tuple[list[Tree], Finish]:
+        """See `Engine.run`; what is known of samples, and decided, is the same for all of a group.
+
+        Raises:
+            ValueError: the group does not divide the microbatch, or see the engine.
+        """
+        group = self.group
+        if microbatch % group:
+            raise ValueError(f"group={group} does not divide microbatch={microbatch}")
+        features, finish = self.engine.run(
+            jax.vmap(encode, in_axes=(None, 0)),
+            params,
+            [Pass(_grouped(p.inputs, group), p.losses) for p in passes],
+            losses=losses,
+            shared=shared,
+            microbatch=microbatch // group,
+            key=key,
+        )
+
+        def finish_groups(
+            cotangents: Cotangents, decide: Decide, samples: Tree
+        ) -> tuple[Tree, Coefficients]:
+            known = jax.tree.map(lambda x: x[::group], samples)
+            total, decided = finish(_grouped(list(cotangents), group), decide, known)
+            return total, jax.tree.map(lambda x: jnp.repeat(x, group, axis=0), decided)
+
+        return [_apart(h) for h in features], finish_groups
 
 
 def _grouped(tree: Tree, group: int) -> Tree:

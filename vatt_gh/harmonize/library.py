@@ -19,16 +19,14 @@ from vatt_gh.harmonize.arguments import (
     check_functions,
 )
 from vatt_gh.harmonize.attribution import feature_cotangents
-from vatt_gh.harmonize.devices import normalised
-from vatt_gh.harmonize.engine import Encode, Pass
-from vatt_gh.harmonize.ghost import ghost
+from vatt_gh.harmonize.compose import encoded
+from vatt_gh.harmonize.devices import over_mean_weight
+from vatt_gh.harmonize.engine import Encode, Engine, Pass, Shared
+from vatt_gh.harmonize.engines import engine_of
 from vatt_gh.harmonize.method import Coefficients, Method
-from vatt_gh.harmonize.per_sample import per_sample
-from vatt_gh.harmonize.trees import Path, Tree
-from vatt_gh.harmonize.unit import harmonized_sum
+from vatt_gh.harmonize.trees import Tree
 
 Array = jax.Array
-ENGINES = ("ghost", "vmap")
 BOTH = Method(realign=True, curriculum=True)
 
 
@@ -57,12 +55,10 @@ def harmonized_gradients(
     method: Method = BOTH,
     gamma: Array | float = 0.0,
     attribution: str = "embedding",
-    engine: str = "ghost",
-    shared: Callable[[Path], bool] = lambda path: True,
+    engine: Engine | str = "ghost",
+    shared: Shared = lambda path: True,
     complete: Array | Sequence[bool] | None = None,
     microbatch: int = 0,
-    sketch: int = 0,
-    sketch_check: bool = False,
     key: Array | None = None,
     axis_name: str | None = None,
 ) -> Harmonized:
@@ -92,13 +88,14 @@ def harmonized_gradients(
         gamma: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`;
             where the method selects by share, such as `share_schedule(step, ...)`.
         attribution: "embedding" or "anchor", see `feature_cotangents`.
-        engine: "ghost", or "vmap": the plain reading of the method, slow.
+        engine: "ghost"; "vmap", the plain reading of the method, slow; or an engine, such as
+            Ghost(sketch=64) or AtFeatures().
         shared: whether a parameter, by its path of names, is reached by all losses; inner
             products are taken over these.
         complete: [B] of truth values, False for samples that lack one of the losses: they have no
             conflict, and weight 1. None: all are complete.
         microbatch: samples whose encoder runs at a time; divides B; 0: all.
-        sketch, sketch_check, key: of the ghost engine, see `ghost`.
+        key: random key of the step, for an engine that draws: a sketch does.
         axis_name: named axis of the devices that share the batch, or None.
 
     Returns:
@@ -108,14 +105,9 @@ def harmonized_gradients(
         ValueError: an argument has a value that is not listed above, there is one loss only, or
             the module needs more than its parameters.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"engine={engine!r}: expected one of {', '.join(ENGINES)}")
-    check_functions(losses, shared, method, gamma, microbatch, sketch)
+    engine = engine_of(engine)
+    check_functions(losses, shared, method, gamma, microbatch)
     method = dataclasses.replace(method, axis_name=axis_name)
-    if engine == "vmap" and sketch:
-        raise ValueError(f"sketch={sketch}: expected 0, because engine='vmap' estimates nothing")
-    if sketch_check and not sketch:
-        raise ValueError("sketch_check=True without a sketch: there is nothing to check")
     encode = as_function(encoder, params)
     params = as_arrays(params, shared)
     count = batch_size(inputs)
@@ -132,20 +124,22 @@ def harmonized_gradients(
     features = jax.eval_shape(lambda p, x: jax.vmap(encode, (None, 0))(p, x), params, inputs)
     check_features(features)
     number = len(jax.eval_shape(values_of, features))
-    common = {"losses": number, "shared": shared, "microbatch": microbatch}
-    passes = [Pass(inputs, tuple(range(number)))]
-    if engine == "vmap":
-        [features], finish = per_sample(encode, params, passes, **common)
-    else:
-        special = {"key": key, "sketch": sketch, "sketch_check": sketch_check}
-        [features], finish = ghost(encode, params, passes, **common, **special)
+    forward = encoded(
+        engine,
+        encode,
+        params,
+        [Pass(inputs, tuple(range(number)))],
+        losses=number,
+        shared=shared,
+        microbatch=microbatch,
+        key=key,
+    )
+    [features] = forward.features
     values, pullback = jax.vjp(values_of, features)
     cotangents = feature_cotangents(
         lambda given: pullback(given)[0], values, attribution, axis_name
     )
-    gradients, decided = harmonized_sum(
-        finish, [features], [dict(enumerate(cotangents))], method, gamma, whole, number
-    )
-    gradients, _ = normalised(gradients, decided.weight, axis_name)
+    gradients, decided = forward.harmonized([dict(enumerate(cotangents))], method, gamma, whole)
+    gradients, _ = over_mean_weight(gradients, decided.weight, axis_name)
     totals = jnp.stack([jnp.sum(value).astype(jnp.float32) for value in values])
     return Harmonized(gradients, totals, features, decided)

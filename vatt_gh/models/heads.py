@@ -112,13 +112,19 @@ class JointHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: dict[str, Array], train: bool) -> dict[str, Array]:
-        """Projects pooled features; arguments and results as FacHead's, all of one width."""
+        """Projects pooled features.
+
+        Args:
+            features, train: as FacHead's.
+
+        Returns:
+            Of each modality M that is there, 'M_to_N' for every other N, all the same: [B, width],
+            of text [B, K, width], float32.
+        """
         out = {}
         for modality, x in features.items():
             space = Projection(self.width, False, self.axis_name, name=f"{modality}_to_joint")
             projected = space(x.astype(jnp.float32), train)
-            if modality == "video":
-                out["video_to_audio"] = out["video_to_text"] = projected
-            else:
-                out[f"{modality}_to_video"] = projected
+            others = (m for m in ("video", "audio", "text") if m != modality)
+            out |= {f"{modality}_to_{other}": projected for other in others}
         return out

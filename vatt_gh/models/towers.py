@@ -93,79 +93,6 @@ def word_mask(ids: Array) -> Array:
     return jnp.concatenate([first, ids != 0], axis=-1)
 
 
-class T5Text(nn.Module):
-    """T5 text tower: the aggregation token is a word vector and takes part in all of it.
-
-    Attributes:
-        words, d_embedding: size of the word table.
-        learn: whether word vectors are trained.
-        width: number of features d.
-        encoder: an Encoder of T5's form, unbound.
-        dtype: of the computation.
-    """
-
-    words: int
-    d_embedding: int
-    learn: bool
-    width: int
-    encoder: Encoder
-    dtype: jnp.dtype
-
-    @nn.compact
-    def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
-        """[K, W] int32 -> pooled [K, width], words [K, W, width]."""
-        sizes = (self.words, self.d_embedding)
-        y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
-        y = AggregationToken(self.d_embedding, name="aggregate")(y)
-        y = gelu(Dense(self.width, False, self.dtype, name="pre_proj")(y))
-        y = self.encoder(y, word_mask(ids), train)
-        return y[..., 0, :], y[..., 1:, :]
-
-
-class BertText(nn.Module):
-    """BERT text tower.
-
-    Attributes:
-        tokens: a WordTokens, unbound.
-        encoder: an Encoder, unbound.
-    """
-
-    tokens: WordTokens
-    encoder: Encoder
-
-    @nn.compact
-    def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
-        """[K, W] int32 -> pooled [K, width], words [K, W, width]."""
-        y = self.encoder(*self.tokens(ids, train), train)
-        return y[..., 0, :], y[..., 1:, :]
-
-
-class LinearText(nn.Module):
-    """Dense and ReLU on every word, maximum over all positions, padding included.
-
-    Attributes:
-        words, d_embedding: size of the word table.
-        learn: whether word vectors are trained.
-        width: number of features d.
-        dtype: of the computation.
-    """
-
-    words: int
-    d_embedding: int
-    learn: bool
-    width: int
-    dtype: jnp.dtype
-
-    @nn.compact
-    def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
-        """[K, W] int32 -> pooled [K, width], words [K, W, width]; has nothing random to train."""
-        del train
-        sizes = (self.words, self.d_embedding)
-        y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
-        y = jax.nn.relu(Dense(self.width, dtype=self.dtype, name="dense")(y))
-        return y.max(axis=-2), y
-
-
 class GridTower(nn.Module):
     """Video or audio tower: tokens, encoder, and a projection where fine-tuning needs one.
 
@@ -223,7 +150,7 @@ class ThreeTowers(nn.Module):
     Attributes:
         video: GridTower on frames.
         audio: GridTower on the waveform or the spectrogram.
-        text: T5Text, BertText or LinearText.
+        text: a tower of models.text_towers.
         spectrogram: turns sound to an image for an audio tower that wants one, or None.
     """
 

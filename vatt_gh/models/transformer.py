@@ -70,8 +70,8 @@ class Encoder(nn.Module):
         relative_buckets, relative_max_distance: of T5's relative position bias.
         dropout_rate, attention_dropout_rate: see Block.
         remat: recompute each block in the backward pass instead of keeping its activations.
-        multiple: where there is no mask, tokens are padded to a multiple of this inside; of [N, d]
-            with a `dropout_key` the result is the same but for rounding.
+        pad_tokens_to: where there is no mask, tokens are padded to a multiple of this inside; of
+            [N, d] with a `dropout_key` the result is the same but for rounding.
         dtype: of the computation.
     """
 
@@ -86,7 +86,7 @@ class Encoder(nn.Module):
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
     remat: bool = False
-    multiple: int = 1
+    pad_tokens_to: int = 1
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -110,7 +110,7 @@ class Encoder(nn.Module):
             )(x.shape[-2])
         count = x.shape[-2]
         if mask is None:
-            x = padded(x, count + -count % self.multiple, axis=-2)
+            x = padded(x, count + -count % self.pad_tokens_to, axis=-2)
         block = nn.remat(Block, static_argnums=(4, 5)) if self.remat else Block
         for index in range(self.layers):
             x = block(

@@ -1,6 +1,7 @@
 """The whole model, built from a configuration: towers, heads, and which parameters are shared."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -9,26 +10,22 @@ from flax import linen as nn
 from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
+from vatt_gh.batch import MODALITIES
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.heads import FacHead, JointHead
+from vatt_gh.models.text_towers import TEXT_TOWERS, encoder, word_tokens
 from vatt_gh.models.towers import (
     VIDEO_AXES,
-    BertText,
     GridTokens,
     GridTower,
-    LinearText,
     SharedEncoder,
     Spectrogram,
-    T5Text,
     ThreeTowers,
-    WordTokens,
     token_count,
 )
-from vatt_gh.models.transformer import Encoder
 
 Array = jax.Array
 Params = dict[str, Any]
-MODALITIES = ("video", "audio", "text")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,18 +37,16 @@ class Vatt:
     Attributes:
         towers: ThreeTowers or SharedEncoder.
         heads: FacHead or JointHead.
-        shared: modalities whose pooled features pass through the shared parameters S.
         tokens: number of tokens of the modalities that DropToken thins out.
         kept: number of those that stay in training.
-        layers: blocks of the transformer in S.
+        layers: blocks of each modality's transformer; of the one encoder, under 'video'.
     """
 
     towers: nn.Module
     heads: nn.Module
-    shared: tuple[str, ...]
     tokens: FrozenDict[str, int]
     kept: FrozenDict[str, int]
-    layers: int
+    layers: FrozenDict[str, int]
 
     def init(self, key: Array, sample: dict[str, Array]) -> tuple[Params, Params]:
         """Draws parameters.
@@ -155,13 +150,29 @@ class Vatt:
         out, changed = self.heads.apply(variables, features, True, mutable=["batch_stats"])
         return out, changed.get("batch_stats", statistics)
 
-    def is_shared(self, path: tuple[str, ...]) -> bool:
-        """Whether a towers' parameter (its path of names) is among S, which both losses reach."""
-        return path[0] == ("encoder" if isinstance(self.towers, SharedEncoder) else "video")
+    @property
+    def one_encoder(self) -> bool:
+        """Whether all modalities pass through one encoder."""
+        return isinstance(self.towers, SharedEncoder)
 
-    def is_last_block(self, path: tuple[str, ...]) -> bool:
-        """Whether a parameter of S is of the transformer's last block."""
-        return self.is_shared(path) and f"layer_{self.layers - 1}" in path
+    def is_shared(self, path: tuple[str, ...], modalities: Collection[str]) -> bool:
+        """Whether a parameter is among S, which several losses reach.
+
+        Args:
+            path: names of a towers' parameter.
+            modalities: whose features several losses depend on.
+
+        Returns:
+            True in the one encoder, or in the towers of these modalities.
+        """
+        return path[0] == "encoder" if self.one_encoder else path[0] in modalities
+
+    def is_last_block(self, path: tuple[str, ...], modalities: Collection[str]) -> bool:
+        """Whether a parameter of S is of a transformer's last block; arguments as `is_shared`."""
+        if not self.is_shared(path, modalities):
+            return False
+        layers = self.layers["video" if self.one_encoder else path[0]]
+        return f"layer_{layers - 1}" in path
 
 
 def scaled(inputs: dict[str, Array]) -> dict[str, Array]:
@@ -179,7 +190,14 @@ def scaled(inputs: dict[str, Array]) -> dict[str, Array]:
     return inputs | {"video": video.astype(jnp.float32) * (2.0 / 255.0) - 1.0}
 
 
-def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | None = None) -> Vatt:
+def build(
+    config: ConfigDict,
+    *,
+    words: int,
+    audio_rate: int,
+    axis_name: str | None = None,
+    pad_tokens_to: int = 1,
+) -> Vatt:
     """Builds the model of a configuration.
 
     Args:
@@ -187,6 +205,8 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
         words: number of rows of the word table.
         audio_rate: of the sound, in Hz.
         axis_name: named axis of the devices that share the heads' batch statistics.
+        pad_tokens_to: the encoder of video, or the one encoder, pads its tokens to a multiple of
+            this; no number depends on it.
 
     Returns:
         The model; it holds no parameters.
@@ -201,32 +221,19 @@ def build(config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | N
         towers = SharedEncoder(
             _video_tokens(model, width, True, dtype),
             _audio_tokens(model, width, True, dtype),
-            _word_tokens(model, words, width, True, dtype),
-            _encoder(model, model.video, True, dtype).clone(multiple=_multiple(config)),
+            word_tokens(model, words, width, use_bias=True),
+            encoder(model, model.video, use_bias=True).clone(pad_tokens_to=pad_tokens_to),
             model.d_post_proj,
             mel,
         )
     else:
         video, audio = (grid_tower(model, modality) for modality in ("video", "audio"))
-        video = video.clone(encoder=video.encoder.clone(multiple=_multiple(config)))
-        towers = ThreeTowers(video, audio, _text_tower(model, words, dtype), mel)
+        video = video.clone(encoder=video.encoder.clone(pad_tokens_to=pad_tokens_to))
+        towers = ThreeTowers(video, audio, TEXT_TOWERS[model.text.kind](model, words), mel)
     tokens = FrozenDict(_token_counts(config))
     kept = FrozenDict({m: max(1, int(model.keep_tokens * n)) for m, n in tokens.items()})
-    features = MODALITIES if shared else ("video",)
-    return Vatt(towers, _head(model, axis_name), features, tokens, kept, model.video.layers)
-
-
-def _multiple(config: ConfigDict) -> int:
-    """See Encoder; of the tower, or the encoder, whose gradients are harmonized.
-
-    cuBLAS wants the sides of bfloat16 matrices to be multiples of 8, and XLA copies all that are
-    not: of the ghost engine's products of single samples, over an odd number of tokens, both
-    factors. A model is the same on every platform, so that none is asked for here.
-    """
-    harmonize = config.harmonize
-    compares = harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
-    ghost = compares and harmonize.engine == "ghost"
-    return 8 if ghost and config.model.dtype == "bfloat16" else 1
+    layers = FrozenDict({m: model[m].layers for m in MODALITIES})
+    return Vatt(towers, _head(model, axis_name), tokens, kept, layers)
 
 
 def grid_tower(model: ConfigDict, modality: str) -> GridTower:
@@ -247,7 +254,7 @@ def grid_tower(model: ConfigDict, modality: str) -> GridTower:
     use_bias = shared or modality == "video" or model.audio.input == "waveform"
     return GridTower(
         tokens(model, size.d_model, shared, dtype),
-        _encoder(model, size, use_bias, dtype),
+        encoder(model, size, use_bias=use_bias),
         model.d_post_proj if shared else None,
     )
 
@@ -276,20 +283,6 @@ def _token_counts(config: ConfigDict) -> dict[str, int]:
     return counts
 
 
-def _encoder(model: ConfigDict, size: ConfigDict, use_bias: bool, dtype: jnp.dtype) -> Encoder:
-    return Encoder(
-        size.layers,
-        size.heads,
-        size.d_kv,
-        size.d_ff,
-        use_bias=use_bias,
-        dropout_rate=model.dropout_rate,
-        attention_dropout_rate=model.attention_dropout_rate,
-        remat=model.remat,
-        dtype=dtype,
-    )
-
-
 def _video_tokens(model: ConfigDict, width: int, shared: bool, dtype: jnp.dtype) -> GridTokens:
     return GridTokens(
         width,
@@ -310,37 +303,6 @@ def _audio_tokens(model: ConfigDict, width: int, shared: bool, dtype: jnp.dtype)
         mel = model.audio.spectrogram
         layout = (tuple(mel.patch), ("temporal", "spectral"), tuple(mel.buckets), (1, 0))
     return GridTokens(width, *layout, shared, model.position_dropout_rate, dtype)
-
-
-def _word_tokens(
-    model: ConfigDict, words: int, width: int, use_bias: bool, dtype: jnp.dtype
-) -> WordTokens:
-    text = model.text
-    return WordTokens(
-        words,
-        text.d_embedding,
-        text.train_embeddings,
-        width,
-        text.buckets,
-        use_bias,
-        model.position_dropout_rate,
-        dtype,
-    )
-
-
-def _text_tower(model: ConfigDict, words: int, dtype: jnp.dtype) -> nn.Module:
-    text = model.text
-    if text.kind == "linear":
-        return LinearText(words, text.d_embedding, text.train_embeddings, text.d_model, dtype)
-    if text.kind == "bert":
-        tokens = _word_tokens(model, words, text.d_model, False, dtype)
-        return BertText(tokens, _encoder(model, text, True, dtype))
-    encoder = _encoder(model, text, False, dtype).clone(
-        t5=True,
-        relative_buckets=text.relative_buckets,
-        relative_max_distance=text.relative_max_distance,
-    )
-    return T5Text(words, text.d_embedding, text.train_embeddings, text.d_model, encoder, dtype)
 
 
 def _head(model: ConfigDict, axis_name: str | None) -> nn.Module:

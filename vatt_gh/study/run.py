@@ -9,8 +9,11 @@ import jax
 from ml_collections import ConfigDict
 
 from vatt_gh.config import default, flatten
-from vatt_gh.demo.corpus import write_whole
+from vatt_gh.data.sources import Build
+from vatt_gh.demo.planted import planted_of
 from vatt_gh.demo.run import prepare, prepare_heldout, station, use_corpus
+from vatt_gh.evaluation.scoring import evaluate_workdir, scorer
+from vatt_gh.files import write_whole
 from vatt_gh.locks import claimed, locked
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
@@ -18,7 +21,6 @@ from vatt_gh.study.signals import measure
 from vatt_gh.study.table import Row, row_of, signals_to_markdown, to_csv, to_markdown
 from vatt_gh.training.checkpoints import claim_workdir
 from vatt_gh.training.loop import pretrain
-from vatt_gh.training.scoring import evaluate_workdir
 
 # Keys that say where this machine has something, and which other runs there are.
 _NO_SETTINGS = (
@@ -27,7 +29,7 @@ _NO_SETTINGS = (
 )
 
 
-def run_study(config: ConfigDict, workdir: Path) -> None:
+def run_study(config: ConfigDict, workdir: Path, build: Build) -> None:
     """Does the runs that are not done; any number of processes may share a work directory.
 
     A run that another process works on is left to it; a run that was interrupted continues from its
@@ -36,6 +38,7 @@ def run_study(config: ConfigDict, workdir: Path) -> None:
     Args:
         config: the whole configuration.
         workdir: gets corpora, records, runs, study.csv, signals.csv, study.md and index.html.
+        build: builds records, see `find_or_build`.
 
     Raises:
         UserError: see the stations of the demo, and `runs_of`.
@@ -49,7 +52,7 @@ def run_study(config: ConfigDict, workdir: Path) -> None:
         with claimed(workdir / "runs" / f"{run.name}.lock") as mine:
             if mine:
                 print(f"== {number} of {len(runs)}: {run.name}", flush=True)
-                _do(config, workdir, run)
+                _do(config, workdir, run, build)
     with locked(workdir / "tables.lock"):
         _write_tables(workdir)
 
@@ -73,22 +76,23 @@ def _write_tables(workdir: Path) -> None:
         print(f"{len(rows)} runs: {workdir / 'study.csv'}, {workdir / 'study.md'}, {page}")
 
 
-def _do(config: ConfigDict, workdir: Path, run: Run) -> None:
+def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
     own = _config_of(config, run)
     own.mode = "pretrain"
     folder = workdir / "runs" / run.name
     if (folder / "results.json").exists():
         claim_workdir(folder, own)  # refuses a run of other settings, which would not compare
         return
-    _corpora(own, workdir, run.corpus)
+    _corpora(own, workdir, run.corpus, build)
     with station("pre-training"):
-        pretrain(own, folder)
+        known = planted_of(own)
+        pretrain(own, folder, score=scorer(own, folder, known=known))
     if config.study.signal_windows:
         with station("measuring signals"):
             rows = [{"run": run.name, **row} for row in measure(own, folder)]
             write_whole(folder / "signals.json", json.dumps(rows))
     with station("evaluating"):  # last: its results mean that the run is done
-        evaluate_workdir(own, folder)
+        evaluate_workdir(own, folder, known=known)
 
 
 def _config_of(config: ConfigDict, run: Run) -> ConfigDict:
@@ -97,13 +101,13 @@ def _config_of(config: ConfigDict, run: Run) -> ConfigDict:
     return own
 
 
-def _corpora(config: ConfigDict, workdir: Path, corpus: Corpus) -> None:
+def _corpora(config: ConfigDict, workdir: Path, corpus: Corpus, build: Build) -> None:
     """Renders and builds what is missing, one process at a time, and points the run at it."""
     noise = {"caption_noise": corpus.caption_noise, "sound_noise": corpus.sound_noise}
     videos, seed = config.demo.videos, config.study.corpus_seed
     with locked(workdir / "corpora.lock"):
-        prepare(config, workdir, corpus.name, videos=videos, seed=seed, **noise)
-        prepare_heldout(config, workdir, seed)
+        prepare(config, workdir, corpus.name, build, videos=videos, seed=seed, **noise)
+        prepare_heldout(config, workdir, seed, build)
     use_corpus(config, workdir, corpus.name)
 
 
@@ -124,7 +128,5 @@ def _settings(stored: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in stored.items()
-        if value != before.get(key)
-        and key not in _NO_SETTINGS
-        and not key.startswith("short_overrides.")
+        if value != before.get(key) and key in before and key not in _NO_SETTINGS
     }

@@ -22,10 +22,10 @@ from vatt_gh.data.sources import open_sources
 from vatt_gh.data.text import Tokenizer, read_vocabulary
 from vatt_gh.demo.truth import Truth
 from vatt_gh.errors import UserError
-from vatt_gh.models.vatt import MODALITIES, Vatt
+from vatt_gh.evaluation.scoring import load_for_evaluation
+from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.gradients import step_gradients
-from vatt_gh.training.loop import load_for_evaluation
 from vatt_gh.training.step import TrainState, draw_randomness
 
 Array = jax.Array
@@ -48,7 +48,7 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: there are too few kept windows, or see `load_for_evaluation`.
     """
-    (source,) = open_sources(config)
+    (source,) = open_sources(config.data)
     words = read_vocabulary(workdir / "vocabulary.txt")
     store = kept_windows(source, Tokenizer(words, config.data.words), config)
     model, drawn, _ = load_for_evaluation(config, workdir, source, words)
@@ -88,7 +88,7 @@ def signals_of(
             own.train.microbatch = 0
             own.harmonize.update(realign=True, curriculum=False, group=1, engine="ghost", sketch=0)
             own.harmonize.update(cosine_over=place, attribution=attribution, sketch_check=False)
-            _, _, decided, losses = step_gradients(
+            step = step_gradients(
                 model,
                 state.params,
                 state.statistics,
@@ -98,9 +98,10 @@ def signals_of(
                 own,
                 None,
             )
-            found[f"cosine {place} {attribution}"] = decided.cosine
-    found |= {f"loss {name}": -loss for name, loss in losses.items()}
-    inputs = {m: batch[m] for m in MODALITIES}
+            found[f"cosine {place} {attribution}"] = step.decided.cosine
+    for name in ("audio", "text"):
+        found[f"loss {name}"] = -step.losses[f"video_{name}"]
+    inputs = {m: batch[m] for m in names.MODALITIES}
     features = model.encode(state.params["towers"], inputs, randomness.keys, randomness.keep)
     embeddings, _ = model.project(state.params["heads"], state.statistics, features)
     unit = {name: x / jnp.linalg.norm(x, axis=-1, keepdims=True) for name, x in embeddings.items()}

@@ -10,33 +10,11 @@ import jax
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
-from vatt_gh.config import PAPER, default, flatten
+from vatt_gh.config import FREE_KEYS, PAPER, default, flatten
 from vatt_gh.errors import UserError
+from vatt_gh.files import write_whole
 from vatt_gh.training.parallel import to_global, to_local
 from vatt_gh.training.step import TrainState
-
-# May differ between a run and its continuation: they change neither updates nor input.
-FREE_KEYS = (
-    "mode",
-    "init_from",  # a start, which a continuation does not see
-    "init_stretch",
-    "init_partial",
-    "short",
-    "short_overrides",
-    "train.log_every",
-    "train.log_samples_every",
-    "train.checkpoint_every",
-    "train.keep_checkpoints",
-    "data.manual_dir",
-    "data.data_dir",
-    "data.build_workers",
-    "data.parallel_reads",
-    "data.unreadable_share",
-    "data.prefetch",
-    "eval",
-    "demo",
-    "study",
-)
 
 
 class Checkpoints:
@@ -223,19 +201,13 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
                 expected="a directory that can be written to, or a place for a new one",
                 todo="use another --workdir",
             ) from error
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(mine, indent=1))
-        partial.rename(path)
+        write_whole(path, json.dumps(mine, indent=1))
         return
     # A key that is younger than the run: its default means what was done before there was a choice,
-    # except where the paper's method was all there was.
+    # except where the paper's method was all there was. A key that is gone had no say.
     paper = {f"harmonize.{key}": value for key, value in PAPER.items()}
     theirs = flatten(default()) | paper | _read_config(path)
-    changed = sorted(
-        key
-        for key in mine.keys() | theirs.keys()
-        if not _is_free(key) and mine.get(key) != theirs.get(key)
-    )
+    changed = sorted(key for key in mine.keys() - FREE_KEYS if mine.get(key) != theirs.get(key))
     if changed:
         lines = [f"{key}: there {theirs.get(key)!r}, now {mine.get(key)!r}" for key in changed]
         raise UserError(
@@ -261,7 +233,3 @@ def _read_config(path: Path) -> dict[str, Any]:
             todo="use another --workdir",
         )
     return stored
-
-
-def _is_free(key: str) -> bool:
-    return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)

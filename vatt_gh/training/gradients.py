@@ -4,25 +4,24 @@ Towers that one loss alone reaches get ordinary gradients, as do the heads, whos
 couples samples; what both losses reach passes through an engine of vatt_gh.harmonize.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from vatt_gh.batch import MODALITIES
 from vatt_gh.config import compares_gradients
-from vatt_gh.harmonize import Coefficients, Pass, feature_cotangents, harmonized_sum, plain
+from vatt_gh.harmonize import Coefficients, Pass, encoded, feature_cotangents, ordinary
 from vatt_gh.harmonize.devices import summed
+from vatt_gh.loss_terms import LossTerm, active_terms, places_of
 from vatt_gh.losses import alignment_losses
-from vatt_gh.models.vatt import MODALITIES, Vatt
-from vatt_gh.training.harmonization import engine_of, kept_terms, method_of
+from vatt_gh.models.vatt import Vatt
+from vatt_gh.training.harmonization import engine_of, has_both, kept_terms, method_of
 
 Array = jax.Array
 Tree = Any
-
-LOSSES = ("audio", "text")  # the modality that is aligned with the video
-# The losses that depend on the features of a modality, by their place in LOSSES.
-REACH = {"video": (0, 1), "audio": (0,), "text": (1,)}
 
 
 class Randomness(NamedTuple):
@@ -39,6 +38,24 @@ class Randomness(NamedTuple):
     sketch: Array
 
 
+class StepGradients(NamedTuple):
+    """What a step learns from its batch.
+
+    Attributes:
+        gradients: {'towers', 'heads'}, this device's share, not yet divided by the mean weight.
+        statistics: the heads' new batch statistics.
+        decided: the samples' coefficients.
+        losses: [b] float32 by the terms' names.
+        kept: [b] float32 by the terms' names, see `kept_terms`.
+    """
+
+    gradients: Tree
+    statistics: Tree
+    decided: Coefficients
+    losses: dict[str, Array]
+    kept: dict[str, Array]
+
+
 def step_gradients(
     model: Vatt,
     params: Tree,
@@ -48,8 +65,8 @@ def step_gradients(
     gamma: Array,
     config: ConfigDict,
     axis_name: str | None,
-) -> tuple[Tree, Tree, Coefficients, dict[str, Array]]:
-    """This device's share of the gradients, not yet divided by the mean weight.
+) -> StepGradients:
+    """The gradients of a step.
 
     Args:
         model, batch, config, axis_name: as in `train_step`.
@@ -59,73 +76,92 @@ def step_gradients(
         gamma: [] float32, threshold of the curriculum, or share to drop.
 
     Returns:
-        Gradients like params, the heads' new batch statistics, the samples' coefficients,
-        and the samples' losses [b] by name.
+        See StepGradients.
     """
-    harmonize = compares_gradients(config)
-    ways = {m: Pass(({m: batch[m]}, randomness.keys), REACH[m]) for m in MODALITIES}
-    both = [m for m in MODALITIES if harmonize and m in model.shared]
-    single = [m for m in MODALITIES if m not in both]
+    terms = active_terms(config.loss)
+    ways = {
+        m: Pass(({m: batch[m]}, randomness.keys), places)
+        for m in MODALITIES
+        if (places := places_of(m, terms))
+    }
+    common = common_modalities(model, terms) if compares_gradients(config) else []
+    alone = [m for m in ways if m not in common]
 
     def encode(p: Tree, sample: tuple[dict[str, Array], Array]) -> dict[str, Array]:
         return model.encode_one(p, *sample, randomness.keep)
 
     towers, microbatch = params["towers"], config.train.microbatch
-    parts, finish = [], {}
-    if single:
-        some = [ways[m] for m in single]
-        encoded, finish["single"] = plain(encode, towers, some, microbatch=microbatch)
-        parts += encoded
-    if both:
-        some = [ways[m] for m in both]
-        encoded, finish["both"] = engine_of(
-            config, model, encode, towers, some, randomness.sketch, len(LOSSES)
+    over = model.is_last_block if config.harmonize.cosine_over == "last_block" else model.is_shared
+    parts = []
+    if alone:
+        some = [ways[m] for m in alone]
+        features, pull_alone = ordinary(encode, towers, some, microbatch=microbatch)
+        parts += features
+    if common:
+        forward = encoded(
+            engine_of(config),
+            encode,
+            towers,
+            [ways[m] for m in common],
+            losses=len(terms),
+            shared=lambda path: over(path, common),
+            microbatch=microbatch,
+            group=config.harmonize.group,
+            key=randomness.sketch,
         )
-        parts += encoded
+        parts += forward.features
     features = {m: h for part in parts for m, h in part.items()}
     losses, pull_losses, statistics = jax.vjp(
-        lambda heads, h: _head_losses(model, heads, statistics, h, batch, config, axis_name),
+        lambda heads, h: _head_losses(model, heads, statistics, h, batch, terms, config, axis_name),
         params["heads"],
         features,
         has_aux=True,
     )
-    by_name = dict(zip(LOSSES, losses, strict=True))
-    kept = kept_terms(by_name, batch, gamma, config, axis_name)
+    by_name = {t.name: loss for t, loss in zip(terms, losses, strict=True)}
+    kept = kept_terms(by_name, batch, terms, gamma, config, axis_name)
     shares = loss_shares(batch, config, axis_name, kept)
 
     def pull(factors: list[Array]) -> tuple[Tree, dict[str, Array]]:
-        return pull_losses([shares[n] * f for n, f in zip(LOSSES, factors, strict=True)])
+        return pull_losses([shares[t.name] * f for t, f in zip(terms, factors, strict=True)])
 
-    def of_ways(names: list[str], by_loss: list[dict[str, Array]]) -> list[dict[int, Tree]]:
+    def of_ways(names: Sequence[str], by_loss: list[dict[str, Array]]) -> list[dict[int, Tree]]:
         return [{n: {m: by_loss[n][m]} for n in ways[m].losses} for m in names]
 
     def cotangents(attribution: str) -> list[dict[str, Array]]:
         return feature_cotangents(lambda f: pull(f)[1], losses, attribution, axis_name)
 
     whole = cotangents("embedding")
-    decided, gradients = _nothing_decided(batch), None
-    if both:
+    decided, gradients = _nothing_decided(batch, len(terms)), None
+    if common:
         attribution, update = config.harmonize.attribution, None
-        own = whole if attribution == "embedding" else cotangents(attribution)
-        if own is not whole and config.harmonize.update == "embedding":
-            update = of_ways(both, whole)
-        gradients, decided = harmonized_sum(
-            finish["both"],
-            [{m: features[m]} for m in both],
-            of_ways(both, own),
-            method_of(config, axis_name),
-            gamma,
-            batch["video_mask"] & batch["audio_mask"] & batch["text_mask"],
-            len(LOSSES),
-            update,
-            config.harmonize.group,
+        deciding = whole if attribution == "embedding" else cotangents(attribution)
+        if deciding is not whole and config.harmonize.update == "embedding":
+            update = of_ways(common, whole)
+        gradients, decided = forward.harmonized(
+            of_ways(common, deciding), method_of(config, axis_name), gamma, _complete(batch), update
         )
-    if single:
+    if alone:
         weighted = [{m: _rows(decided.weight, c[m]) * c[m] for m in c} for c in whole]
-        ordinary, _ = finish["single"](of_ways(single, weighted), None, None)
-        gradients = ordinary if gradients is None else jax.tree.map(jnp.add, gradients, ordinary)
-    heads = pull([decided.weight] * len(LOSSES))[0]
-    return {"towers": gradients, "heads": heads}, statistics, decided, by_name
+        plain = pull_alone(of_ways(alone, weighted))
+        gradients = plain if gradients is None else jax.tree.map(jnp.add, gradients, plain)
+    heads = pull([decided.weight] * len(terms))[0]
+    return StepGradients({"towers": gradients, "heads": heads}, statistics, decided, by_name, kept)
+
+
+def common_modalities(model: Vatt, terms: Sequence[LossTerm]) -> list[str]:
+    """The modalities whose passes go through parameters that several losses reach.
+
+    Args:
+        model: whose towers these are.
+        terms: of the run.
+
+    Returns:
+        Names, in the order of MODALITIES; none where there is one loss.
+    """
+    if len(terms) < 2:
+        return []
+    least = 1 if model.one_encoder else 2
+    return [m for m in MODALITIES if len(places_of(m, terms)) >= least]
 
 
 def _head_losses(
@@ -134,25 +170,32 @@ def _head_losses(
     statistics: Tree,
     features: dict[str, Array],
     batch: dict[str, Array],
+    terms: Sequence[LossTerm],
     config: ConfigDict,
     axis_name: str | None,
 ) -> tuple[list[Array], Tree]:
-    """Each sample's losses [b], in the order of LOSSES, and the new batch statistics."""
+    """Each sample's losses [b], in the order of the terms, and the new batch statistics."""
     embeddings, statistics = model.project(heads, statistics, features)
     losses = alignment_losses(
         embeddings,
         {m: batch[f"{m}_mask"] for m in MODALITIES},
+        terms,
         kind=config.loss.kind,
         temperature=config.loss.temperature,
         axis_name=axis_name,
     )
-    return [losses[name] for name in LOSSES], statistics
+    return [losses[term.name] for term in terms], statistics
 
 
-def _nothing_decided(batch: dict[str, Array]) -> Coefficients:
+def _complete(batch: dict[str, Array]) -> Array:
+    """[b] bool, whether a sample has all modalities: others have no conflict."""
+    return jnp.all(jnp.stack([batch[f"{m}_mask"] for m in MODALITIES]), axis=0)
+
+
+def _nothing_decided(batch: dict[str, Array], losses: int) -> Coefficients:
     """Coefficients of plain VATT: weight 1, and cosines that nobody measured."""
     ones = jnp.ones(batch["index"].shape, jnp.float32)
-    scale = jnp.ones((ones.shape[0], len(LOSSES)), jnp.float32)
+    scale = jnp.ones((ones.shape[0], losses), jnp.float32)
     return Coefficients(scale, ones, jnp.zeros_like(ones), jnp.zeros(ones.shape, bool))
 
 
@@ -164,27 +207,28 @@ def loss_shares(
 ) -> dict[str, Array]:
     """What each sample's loss counts in the total.
 
-    Total loss = sum over samples and losses of share x loss: the weighted mean of the two losses,
-    each a mean over the valid samples of the global batch.
+    Total loss = sum over samples and losses of share x loss: the weighted mean of the losses, each
+    a mean over the valid samples of the global batch.
 
     Args:
-        batch: has 'video_mask', 'audio_mask' and 'text_mask', [b] bool.
+        batch: has the modalities' masks, [b] bool.
         config: the whole configuration.
         axis_name: named axis of the devices, or None.
         kept: see `kept_terms`; the means are over the samples that are kept. None: all.
 
     Returns:
-        'audio' and 'text': [b] float32, zero where the sample lacks that modality or the video,
-        or is dropped.
+        [b] float32 by the terms' names, zero where the sample lacks one of the two modalities, or
+        is dropped.
     """
-    weights = {"audio": config.loss.video_audio_weight, "text": config.loss.video_text_weight}
-    total = sum(weights.values())
+    terms = active_terms(config.loss)
+    total = sum(config.loss[term.weight_key] for term in terms)
     shares = {}
-    for name in LOSSES:
-        mask = (batch["video_mask"] & batch[f"{name}_mask"]).astype(jnp.float32)
-        mask = mask if kept is None else mask * kept[name]
+    for term in terms:
+        mask = has_both(batch, term).astype(jnp.float32)
+        mask = mask if kept is None else mask * kept[term.name]
         count = summed(jnp.sum(mask), axis_name)
-        shares[name] = weights[name] / total * mask / jnp.maximum(count, 1.0)
+        weight = config.loss[term.weight_key] / total
+        shares[term.name] = weight * mask / jnp.maximum(count, 1.0)
     return shares
 
 

@@ -1,28 +1,24 @@
 """From the configuration to harmonization: its schedule, its method, its engine."""
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vatt_gh.harmonize import (
+    ENGINES,
+    AtFeatures,
+    Engine,
     Method,
-    Pass,
-    at_features,
     drop_lowest,
     gamma_schedule,
-    ghost,
-    in_groups,
-    per_sample,
     share_schedule,
 )
-from vatt_gh.harmonize.engine import Encode, Finish
-from vatt_gh.models.vatt import Vatt
+from vatt_gh.loss_terms import LossTerm
 
 Array = jax.Array
-Tree = Any
 
 
 def schedule_of(config: ConfigDict, step: Array) -> Array:
@@ -64,9 +60,26 @@ def method_of(config: ConfigDict, axis_name: str | None) -> Method:
     )
 
 
+def engine_of(config: ConfigDict) -> Engine:
+    """The engine that compares and adds up gradients.
+
+    Args:
+        config: the whole configuration.
+
+    Returns:
+        The engine; its fields have the values of the keys of config.harmonize with their names.
+    """
+    harmonize = config.harmonize
+    if harmonize.cosine_over == "features":
+        return AtFeatures()
+    kind = ENGINES[harmonize.engine]
+    return kind(**{field.name: harmonize[field.name] for field in dataclasses.fields(kind)})
+
+
 def kept_terms(
     losses: dict[str, Array],
     batch: dict[str, Array],
+    terms: Sequence[LossTerm],
     share: Array,
     config: ConfigDict,
     axis_name: str | None,
@@ -77,8 +90,9 @@ def kept_terms(
     loss drops for itself: a wrong caption costs the sample its caption, not its sound.
 
     Args:
-        losses: [b] float32 by name, each of the video with that modality.
+        losses: [b] float32 by the terms' names.
         batch: has the modalities' masks, [b] bool.
+        terms: of the run.
         share: [] float32 in [0, 1), of the global batch; the number dropped is rounded down.
         config: the whole configuration.
         axis_name: named axis of the devices, or None.
@@ -89,44 +103,10 @@ def kept_terms(
     if not (config.harmonize.curriculum and config.harmonize.signal == "loss"):
         return {name: jnp.ones_like(loss) for name, loss in losses.items()}
     return {
-        name: drop_lowest(-loss, batch["video_mask"] & batch[f"{name}_mask"], share, axis_name)
-        for name, loss in losses.items()
+        t.name: drop_lowest(-losses[t.name], has_both(batch, t), share, axis_name) for t in terms
     }
 
 
-def engine_of(
-    config: ConfigDict,
-    model: Vatt,
-    encode: Encode,
-    towers: Tree,
-    passes: Sequence[Pass],
-    sketch_key: Array,
-    losses: int,
-) -> tuple[list[Tree], Finish]:
-    """Encodes a batch with the engine that the configuration names.
-
-    Args:
-        config: the whole configuration.
-        model: whose towers these are.
-        encode: of one sample.
-        towers: parameters.
-        passes: of [b, ...] samples.
-        sketch_key: random key of the sketch's signs.
-        losses: how many there are.
-
-    Returns:
-        The features of each pass, and the engine's second half, see `harmonize.engine`.
-    """
-    harmonize = config.harmonize
-    common = {"losses": losses, "microbatch": config.train.microbatch // harmonize.group}
-    shared = model.is_last_block if harmonize.cosine_over == "last_block" else model.is_shared
-
-    def engine(encode: Encode, passes: Sequence[Pass]) -> tuple[list[Tree], Finish]:
-        if harmonize.cosine_over == "features":
-            return at_features(encode, towers, passes, **common)
-        if harmonize.engine == "vmap":
-            return per_sample(encode, towers, passes, **common, shared=shared)
-        sketch = {"sketch": harmonize.sketch, "sketch_check": harmonize.sketch_check}
-        return ghost(encode, towers, passes, **common, shared=shared, **sketch, key=sketch_key)
-
-    return in_groups(engine, encode, passes, harmonize.group)
+def has_both(batch: dict[str, Array], term: LossTerm) -> Array:
+    """[b] bool, whether a sample has the two modalities that a term compares."""
+    return batch[f"{term.anchor}_mask"] & batch[f"{term.other}_mask"]

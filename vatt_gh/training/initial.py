@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.errors import UserError
+from vatt_gh.files import write_whole
 from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
 from vatt_gh.interop.transfer import Report, fill
 from vatt_gh.training.step import TrainState
@@ -79,9 +80,7 @@ def _write(report: Report, config: ConfigDict, workdir: Path) -> None:
         "unused": report.unused,
         "missing": report.missing,
     }
-    partial = Path(workdir) / f"{REPORT}.partial"
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.rename(Path(workdir) / REPORT)
+    write_whole(Path(workdir) / REPORT, json.dumps(content, indent=1) + "\n")
 
 
 def _load_run(

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,29 @@ import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from vatt_gh import batch as names
 from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import Source
-from vatt_gh.data.sources import open_sources, word_counts
+from vatt_gh.data.sources import Build, open_sources, word_counts
 from vatt_gh.data.text import Tokenizer, vocabulary_of
-from vatt_gh.models.vatt import Vatt, build
 from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.construct import learning_rate_of, model_of, optimizer_of, zero_sample
 from vatt_gh.training.initial import start_from
-from vatt_gh.training.metrics import Clock, Display, JsonLines, TensorBoard, to_row
-from vatt_gh.training.optimizer import keras_adam, stepped_cosine
+from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
 from vatt_gh.training.parallel import AXIS, parallel_step, prefetch, replicate
 from vatt_gh.training.step import StepOutput, TrainState, create_state
 
+# Scores a run on its way: (its state) -> numbers for a row of metrics.jsonl
+Score = Callable[[TrainState], dict[str, float]]
 
-def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None) -> TrainState:
+
+def pretrain(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    build: Build | None = None,
+    score: Score | None = None,
+    stop_after: int | None = None,
+) -> TrainState:
     """Trains until train.steps; continues from the newest checkpoint of the work directory.
 
     A new run starts from the parameters of config.init_from, where it is set.
@@ -35,6 +43,8 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
     Args:
         config: the whole configuration, checked.
         workdir: takes checkpoints, metrics.jsonl, samples.jsonl, vocabulary.txt, TensorBoard.
+        build: builds records that are missing, see `find_or_build`.
+        score: is asked every eval.every steps; None: never.
         stop_after: end at this step, with a checkpoint, as an interrupted run would.
 
     Returns:
@@ -45,15 +55,10 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
         FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
     """
     host = jax.process_index()
-    sources, words = open_input(config, workdir)
+    sources, words = open_input(config, workdir, build)
     audio_rate = sources[0].audio_rate
-    model = build(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
-    rate = stepped_cosine(
-        config.train.learning_rates,
-        (config.train.warmup_steps, config.train.steps),
-        config.train.steps,
-    )
-    optimizer = keras_adam(rate, **config.train.adam)
+    model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
+    optimizer = optimizer_of(config)
     state = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
     position = 0
     with ExitStack() as stack:
@@ -63,7 +68,7 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
             state, position = checkpoints.restore(state)
         elif config.init_from:
             state = replicate(start_from(jax.device_get(state), words, config, workdir))
-        writer = _Writer(config, workdir, int(state.step), rate, host, sources)
+        writer = _Writer(config, workdir, int(state.step), host, sources)
         stack.callback(writer.close)
         given = training_batches(
             sources,
@@ -78,7 +83,7 @@ def pretrain(config: ConfigDict, workdir: Path, *, stop_after: int | None = None
         batches = prefetch(stack.enter_context(closing(given)), config.data.prefetch)
         step = parallel_step(model, optimizer, config)
         end = config.train.steps if stop_after is None else min(stop_after, config.train.steps)
-        return _run(state, position, end, step, batches, checkpoints, writer, config)
+        return _run(state, position, end, step, batches, checkpoints, writer, score, config)
 
 
 def _run(
@@ -89,21 +94,26 @@ def _run(
     batches: Iterator[tuple[dict[str, jax.Array], dict[str, np.ndarray]]],
     checkpoints: Checkpoints,
     writer: "_Writer",
+    score: Score | None,
     config: ConfigDict,
 ) -> TrainState:
     number = int(state.step)
-    pending: tuple[int, StepOutput, dict[str, np.ndarray]] | None = None
+    pending: tuple[int, StepOutput, dict[str, np.ndarray], dict[str, float]] | None = None
     while number < end:
         waiting = time.perf_counter()
         arrays, host = next(batches)
-        writer.clock.waited(time.perf_counter() - waiting)
+        writer.timer.waited(time.perf_counter() - waiting)
         state, output = step(state, arrays)
         number += 1
         position += config.train.batch_size
         # The step before is looked at while the devices work on this one.
         if pending is not None:
             writer.take(*pending)
-        pending = (number, output, host)
+        scores = {}
+        if score is not None and number % config.eval.every == 0:
+            with writer.timer.paused():
+                scores = score(state)
+        pending = (number, output, host, scores)
         if number % config.train.checkpoint_every == 0 or number == end:
             writer.take(*pending)  # nothing unchecked is ever saved
             pending = None
@@ -119,15 +129,14 @@ class _Writer:
         config: ConfigDict,
         workdir: Path,
         done: int,
-        rate: Any,
         host: int,
         sources: list[Source],
     ):
         self._config = config
-        self._rate = rate
+        self._rate = learning_rate_of(config)
         self._last = done
         self._empty = 0
-        self.clock = Clock()
+        self.timer = StepTimer()
         self._board = self._rows = self._display = self._samples = None
         suffix = f".{host}" if host else ""
         self._unreadable = [source.unreadable for source in sources]
@@ -140,8 +149,14 @@ class _Writer:
             self._board = TensorBoard(workdir / "tensorboard")
             self._display = Display(config.train.steps, done)
 
-    def take(self, number: int, output: StepOutput, host: dict[str, np.ndarray]) -> None:
-        """Checks and writes the report of step `number` (counted from 1)."""
+    def take(
+        self,
+        number: int,
+        output: StepOutput,
+        host: dict[str, np.ndarray],
+        scores: dict[str, float],
+    ) -> None:
+        """Checks and writes the report of step `number` (from 1), with the scores after it."""
         metrics, samples = jax.device_get(output)
         check_finite(number, metrics, samples, host)
         if metrics["empty_steps"] > self._empty:
@@ -156,7 +171,7 @@ class _Writer:
         row = to_row(number, metrics)
         row["learning_rate"] = float(self._rate(jnp.asarray(number - 1)))
         row["unreadable"] = sum(map(len, self._unreadable))
-        row |= self.clock.lap(number - self._last, self._config.train.batch_size)
+        row |= self.timer.lap(number - self._last, self._config.train.batch_size) | scores
         self._last = number
         if self._rows is not None:
             self._rows.write(row)
@@ -217,12 +232,15 @@ def _sample_row(
     }
 
 
-def open_input(config: ConfigDict, workdir: Path) -> tuple[list[Source], list[str]]:
+def open_input(
+    config: ConfigDict, workdir: Path, build: Build | None = None
+) -> tuple[list[Source], list[str]]:
     """The records and the vocabulary of a run; one host builds what is not there yet.
 
     Args:
         config: the whole configuration.
         workdir: of the run; the configuration and the vocabulary are kept in it.
+        build: see `find_or_build`.
 
     Returns:
         The records of every data set and the words by id.
@@ -234,7 +252,7 @@ def open_input(config: ConfigDict, workdir: Path) -> tuple[list[Source], list[st
 
     def prepare() -> tuple[list[Source], list[str]]:
         claim_workdir(workdir, config)
-        sources = open_sources(config)
+        sources = open_sources(data, build)
         counts = functools.partial(word_counts, sources)
         return sources, vocabulary_of(workdir, data.vocabulary, counts, data.vocabulary_size)
 
@@ -249,32 +267,3 @@ def open_input(config: ConfigDict, workdir: Path) -> tuple[list[Source], list[st
 def _wait_for_all(name: str) -> None:
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
-
-
-def zero_sample(config: ConfigDict) -> dict[str, np.ndarray]:
-    """One sample of zeros with the configured shapes, to draw parameters for."""
-    data = config.data
-    shapes = {
-        names.VIDEO: (data.frames, data.size, data.size, 3),
-        names.AUDIO: (data.audio_samples,),
-        names.TEXT: (data.candidates, data.words),
-    }
-    return {name: np.zeros(shape, names.DTYPES[name]) for name, shape in shapes.items()}
-
-
-def load_for_evaluation(
-    config: ConfigDict, workdir: Path, source: Source, words: list[str]
-) -> tuple[Vatt, TrainState, TrainState]:
-    """The model of a work directory, as it was drawn and as its newest checkpoint has it.
-
-    The drawn state is that of a run without config.init_from.
-
-    Raises:
-        UserError: there is no checkpoint, or it does not fit the configuration.
-    """
-    model = build(config, words=len(words), audio_rate=source.audio_rate)
-    optimizer = keras_adam(lambda step: step * 0.0, **config.train.adam)
-    drawn = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
-    with Checkpoints(workdir, config) as checkpoints:
-        state, _ = checkpoints.restore(drawn)
-    return model, drawn, state

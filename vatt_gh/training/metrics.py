@@ -1,8 +1,9 @@
 """Where a run's numbers go: JSONL files, TensorBoard, and a line on the screen."""
 
+import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
+
+from vatt_gh.files import replacing
 
 
 class JsonLines:
@@ -38,13 +41,15 @@ class JsonLines:
 
 
 def _drop_rows_after(path: Path, step: int) -> None:
-    partial = path.with_suffix(".partial")
-    with path.open(encoding="utf-8") as old, partial.open("w", encoding="utf-8") as new:
+    with (
+        replacing(path) as partial,
+        path.open(encoding="utf-8") as old,
+        partial.open("w", encoding="utf-8") as new,
+    ):
         for line in old:
             # A run that was killed may leave half a line at the end: it has no line feed.
             if line.endswith("\n") and json.loads(line)["step"] <= step:
                 new.write(line)
-    partial.replace(path)
 
 
 class TensorBoard:
@@ -115,7 +120,7 @@ class Display:
         self._progress.stop()
 
 
-class Clock:
+class StepTimer:
     """Measures what a stretch of steps took, and how much of it was waiting for data."""
 
     def __init__(self) -> None:
@@ -125,6 +130,13 @@ class Clock:
     def waited(self, seconds: float) -> None:
         """Adds time spent waiting for the input."""
         self._waited += seconds
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leaves out the time that something else takes."""
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
 
     def lap(self, steps: int, samples: int) -> dict[str, float]:
         """Numbers of the stretch since the last lap, which had `samples` samples a step."""

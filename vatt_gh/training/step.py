@@ -17,11 +17,12 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from vatt_gh.harmonize import Coefficients
-from vatt_gh.harmonize.devices import averaged, largest, normalised, summed
+from vatt_gh.harmonize.devices import averaged, largest, over_mean_weight, summed
+from vatt_gh.loss_terms import active_terms
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.colour import changes_colours, recoloured
-from vatt_gh.training.gradients import LOSSES, Randomness, loss_shares, step_gradients
-from vatt_gh.training.harmonization import kept_terms, schedule_of
+from vatt_gh.training.gradients import Randomness, StepGradients, loss_shares, step_gradients
+from vatt_gh.training.harmonization import has_both, schedule_of
 from vatt_gh.training.noise import with_noise
 
 Array = jax.Array
@@ -69,9 +70,9 @@ class StepOutput(NamedTuple):
     Attributes:
         metrics: scalars (and 'cosine_histogram' [40] int32) of the global batch; 'sketch_error'
             only with harmonize.sketch_check.
-        samples: of each sample of this device, [b]: 'cosine', 'defined', 'weight', 'loss_audio',
-            'loss_text'. The weight is that of the sample; where each loss drops for itself, the
-            mean of their two.
+        samples: of each sample of this device, [b]: 'cosine', 'defined', 'weight', and of each
+            loss term 'loss_' with its label. The weight is that of the sample; where each loss
+            drops for itself, the mean of theirs.
     """
 
     metrics: dict[str, Array]
@@ -126,17 +127,17 @@ def train_step(
         batch = batch | {"audio": with_noise(batch["audio"], config.data.audio_noise, keys)}
     randomness = draw_randomness(state, batch["index"], model)
     gamma = schedule_of(config, state.step)
-    gradients, statistics, decided, losses = step_gradients(
+    found = step_gradients(
         model, state.params, state.statistics, batch, randomness, gamma, config, axis_name
     )
-    gradients, kept = normalised(gradients, decided.weight, axis_name)
-    terms = kept_terms(losses, batch, gamma, config, axis_name)
-    weight = decided.weight * sum(terms.values()) / len(terms)
+    gradients, mean_weight = over_mean_weight(found.gradients, found.decided.weight, axis_name)
+    weight = found.decided.weight * sum(found.kept.values()) / len(found.kept)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    valid = batch["video_mask"] & (batch["audio_mask"] | batch["text_mask"])
-    empty = (kept == 0) | (summed(jnp.sum(valid), axis_name) == 0)
+    terms = active_terms(config.loss)
+    pairs = sum(jnp.sum(has_both(batch, term)) for term in terms)
+    empty = (mean_weight == 0) | (summed(pairs, axis_name) == 0)
     params = optax.apply_updates(state.params, updates)
-    new = (params, statistics, opt_state)
+    new = (params, found.statistics, opt_state)
     old = (state.params, state.statistics, state.opt_state)
     params, statistics, opt_state = jax.tree.map(lambda n, o: jnp.where(empty, o, n), new, old)
     new_state = state.replace(
@@ -146,17 +147,19 @@ def train_step(
         opt_state=opt_state,
         empty_steps=state.empty_steps + empty.astype(jnp.int32),
     )
-    metrics = _metrics(batch, losses, decided, gradients, config, axis_name)
-    metrics |= _cost_in_signal(decided, weight, axis_name)
+    metrics = _loss_metrics(batch, found, config, axis_name)
+    metrics |= _cosine_metrics(found.decided, axis_name)
+    metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
+    metrics |= _cost_in_signal(found.decided, weight, axis_name)
     threshold = config.harmonize.select == "threshold"
     # Where everything is kept, the threshold is below all cosines, which are at least -1.
     metrics |= {"gamma": jnp.maximum(gamma, -1.0)} if threshold else {"drop_share": gamma}
     metrics |= {"kept_share": averaged(weight, axis_name), "empty_steps": new_state.empty_steps}
     samples = {
-        "cosine": decided.cosine,
-        "defined": decided.defined,
+        "cosine": found.decided.cosine,
+        "defined": found.decided.defined,
         "weight": weight,
-        **{f"loss_{name}": losses[name] for name in LOSSES},
+        **{f"loss_{term.label}": found.losses[term.name] for term in terms},
     }
     return new_state, StepOutput(metrics, samples)
 
@@ -188,35 +191,36 @@ def _sample_keys(step_key: Array, use: int, index: Array) -> Array:
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
 
-def _metrics(
-    batch: dict[str, Array],
-    losses: dict[str, Array],
-    decided: Coefficients,
-    gradients: Tree,
-    config: ConfigDict,
-    axis_name: str | None,
+def _loss_metrics(
+    batch: dict[str, Array], found: StepGradients, config: ConfigDict, axis_name: str | None
 ) -> dict[str, Array]:
-    shares = loss_shares(batch, config, axis_name)
-    weights = {"audio": config.loss.video_audio_weight, "text": config.loss.video_text_weight}
-    metrics = {}
-    for name, letter in (("audio", "a"), ("text", "t")):
-        part = summed(jnp.sum(shares[name] * losses[name]), axis_name)
-        metrics[f"loss_v{letter}"] = part * sum(weights.values()) / max(weights[name], 1e-30)
-        metrics["loss"] = metrics.get("loss", 0.0) + part
-    defined = decided.defined
+    """Each loss, the mean over the samples that have it, and their weighted mean."""
+    shares, terms = loss_shares(batch, config, axis_name), active_terms(config.loss)
+    weights = {term.name: config.loss[term.weight_key] for term in terms}
+    metrics = {"loss": jnp.float32(0.0)}
+    for term in terms:
+        part = summed(jnp.sum(shares[term.name] * found.losses[term.name]), axis_name)
+        metrics[f"loss_{term.label}"] = part * sum(weights.values()) / weights[term.name]
+        metrics["loss"] += part
+    return metrics
+
+
+def _cosine_metrics(decided: Coefficients, axis_name: str | None) -> dict[str, Array]:
+    """How the samples' gradients agree, over the samples that have a cosine."""
+    defined, cosine = decided.defined, decided.cosine
     edges = jnp.linspace(-1.0, 1.0, HISTOGRAM_BINS + 1)
-    bins = jnp.clip(jnp.searchsorted(edges, decided.cosine, side="right") - 1, 0, 39)
+    bins = jnp.searchsorted(edges, cosine, side="right") - 1
+    bins = jnp.clip(bins, 0, HISTOGRAM_BINS - 1)  # a cosine of 1 belongs to the last
     counts = jnp.zeros(HISTOGRAM_BINS, jnp.int32).at[bins].add(defined.astype(jnp.int32))
     total = jnp.maximum(summed(jnp.sum(defined), axis_name), 1)
-    metrics["cosine_histogram"] = summed(counts, axis_name)
-    metrics["conflict_rate"] = summed(jnp.sum(defined & (decided.cosine < 0)), axis_name) / total
-    metrics["cosine_mean"] = (
-        summed(jnp.sum(jnp.where(defined, decided.cosine, 0.0)), axis_name) / total
-    )
+    metrics = {
+        "cosine_histogram": summed(counts, axis_name),
+        "conflict_rate": summed(jnp.sum(defined & (cosine < 0)), axis_name) / total,
+        "cosine_mean": summed(jnp.sum(jnp.where(defined, cosine, 0.0)), axis_name) / total,
+    }
     if decided.exact_cosine is not None:
-        error = jnp.max(jnp.abs(decided.cosine - decided.exact_cosine))
+        error = jnp.max(jnp.abs(cosine - decided.exact_cosine))
         metrics["sketch_error"] = largest(error, axis_name)
-    metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
     return metrics
 
 

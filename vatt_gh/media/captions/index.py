@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vatt_gh.errors import UserError
+from vatt_gh.files import replacing
 from vatt_gh.locks import locked
 from vatt_gh.media.captions.cues import Cue, to_captions
 from vatt_gh.media.captions.howto100m import FORM, entry_cues, is_well_formed, stream_howto100m
@@ -107,9 +108,8 @@ def _build_alone(file: BinaryIO, source: Path, path: Path) -> None:
 
 
 def _build(file: BinaryIO, source: Path, path: Path) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)  # of a process that was killed
-    try:
+    with replacing(path) as partial:
+        partial.unlink(missing_ok=True)  # SQLite would go on with what a killed process left
         with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
             connection.executescript(_TABLES)
             connection.execute("BEGIN")
@@ -119,9 +119,6 @@ def _build(file: BinaryIO, source: Path, path: Path) -> None:
             connection.execute("COMMIT")
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _entries(file: BinaryIO, source: Path) -> Iterator[tuple[str, Any, str]]:

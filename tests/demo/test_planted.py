@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from vatt_gh.demo.narration import WORDS
+from vatt_gh.demo.planted import Planted
 from vatt_gh.demo.truth import Truth
 from vatt_gh.evaluation.retrieval import expected_scores
-from vatt_gh.training.scoring import Planted
 
 
 def test_an_oracle_knows_what_captions_say_and_clips_show(small_corpus):

@@ -1,29 +1,28 @@
-"""The ordinary gradient in microbatches: what reaches one loss alone, or is not harmonized."""
+"""The ordinary gradient in microbatches: of what is not harmonized."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 
 from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.engine import Cotangents, Encode, Finish, Pass, in_microbatches
+from vatt_gh.harmonize.trees import Tree
 
-Tree = Any
+Pull = Callable[[Cotangents], Tree]
 
 
-def plain(
+def ordinary(
     encode: Encode, params: Tree, passes: Sequence[Pass], *, microbatch: int
-) -> tuple[list[Tree], Finish]:
-    """Encodes a batch, and makes what turns cotangents into ordinary gradients.
+) -> tuple[list[Tree], Pull]:
+    """Encodes a batch, and makes what turns cotangents into the ordinary gradient.
 
     Args:
-        encode, params, passes, microbatch: as for `per_sample`.
+        encode, params, passes, microbatch: as for `Engine.run`.
 
     Returns:
-        As `per_sample`; no sample is decided upon: the second half takes None in place of `decide`
-        and `samples`, and returns None in place of coefficients.
+        The features of each pass [B, ...], and a function of cotangents that returns the gradient
+        of the summed losses, a tree like params.
     """
-
     params = varying_like(params, [p.inputs for p in passes])
 
     def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
@@ -32,14 +31,15 @@ def plain(
             lambda p: [jax.vmap(encode, in_axes=(None, 0))(p, x) for x in inputs], params
         )
 
-        def finish(cotangents: Cotangents, decide: None, samples: None) -> tuple[Tree, None]:
+        def finish(cotangents: Cotangents, *nothing_decided: tuple) -> tuple[Tree, tuple]:
             totals = [jax.tree.map(lambda *x: sum(x), *own.values()) for own in cotangents]
             totals = [
                 jax.tree.map(lambda c, h: c.astype(h.dtype), total, h)
                 for total, h in zip(totals, features, strict=True)
             ]
-            return pullback(totals)[0], None
+            return pullback(totals)[0], ()
 
         return features, finish
 
-    return in_microbatches(forward, encode, params, passes, microbatch)
+    features, finish = in_microbatches(forward, encode, params, passes, microbatch)
+    return features, lambda cotangents: finish(cotangents, (), ())[0]

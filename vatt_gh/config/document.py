@@ -1,0 +1,81 @@
+"""The keys as text: docs/configuration.md, and sections for the command line.
+
+python -m vatt_gh.config > docs/configuration.md
+"""
+
+import textwrap
+from collections.abc import Iterator
+
+from vatt_gh.config import SCHEMA
+from vatt_gh.config.schema import Key, keys_of
+
+_TITLES = {
+    "": "The run",
+    "model": "The model",
+    "loss": "Losses",
+    "harmonize": "Harmonization",
+    "train": "Training",
+    "data": "Input",
+    "eval": "Scores",
+    "demo": "The demo",
+    "study": "The study",
+}
+_INTRODUCTION = """# Configuration
+
+Every key with its default, as `python -m vatt_gh.main --help=SECTION` prints it, too. An experiment
+file of `configs/` changes what it needs; `--config.a.b=value` on the command line changes single
+keys. Keys with a star may differ between a run and its continuation. This page is made by
+`python -m vatt_gh.config > docs/configuration.md`.
+"""
+
+
+def sections() -> dict[str, list[tuple[str, Key]]]:
+    """{name: its keys by dotted name}; the keys that stand alone are under ''."""
+    found: dict[str, list[tuple[str, Key]]] = {name: [] for name in _TITLES}
+    for name, key in keys_of(SCHEMA):
+        section = name.partition(".")[0] if "." in name else ""
+        found[section].append((name, key))
+    return found
+
+
+def to_markdown() -> str:
+    """The page."""
+    lines = [_INTRODUCTION]
+    for section, keys in sections().items():
+        lines += [f"## {_TITLES[section]}", "", "| key | default | meaning |", "|---|---|---|"]
+        for name, key in keys:
+            star = "*" if key.free else ""
+            meaning = _meaning(key).replace("|", "\\|")
+            lines.append(f"| `{name}`{star} | `{_shown(key.default)}` | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def to_help(section: str) -> str:
+    """The keys of a section, as the command line shows them.
+
+    Args:
+        section: a name of `sections`, or "all".
+    """
+    every = sections()
+    chosen = list(every.values()) if section == "all" else [every[section]]
+    return "\n".join(line for keys in chosen for line in _help_lines(keys))
+
+
+def _help_lines(keys: list[tuple[str, Key]]) -> Iterator[str]:
+    for name, key in keys:
+        yield f"--config.{name}={_shown(key.default)}"
+        yield from textwrap.wrap(_meaning(key), 90, initial_indent="    ", subsequent_indent="    ")
+
+
+def _shown(value: object) -> str:
+    return repr(round(value, 6)) if isinstance(value, float) else repr(value)
+
+
+def _meaning(key: Key) -> str:
+    parts = [f"{key.meaning}, in {key.unit}" if key.unit else key.meaning]
+    if key.choices:
+        parts.append(f"one of {', '.join(key.allowed())}")
+    elif key.within:
+        parts.append(key.expected())
+    return "; ".join(parts)

@@ -1,0 +1,189 @@
+"""Keys of the model and its losses; the sizes are the original's."""
+
+from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section
+from vatt_gh.loss_terms import LOSS_TERMS
+
+
+def _transformer(layers: int, d_model: int, d_ff: int, heads: int) -> Section:
+    return {
+        "layers": Key(layers, "blocks", within=NOT_NEGATIVE),
+        "d_model": Key(d_model, "width of the tokens", within=POSITIVE),
+        "d_ff": Key(d_ff, "width of the MLPs' hidden layer", within=POSITIVE),
+        "heads": Key(heads, "attention heads", within=POSITIVE),
+        "d_kv": Key(64, "width of one head; heads x d_kv need not be d_model", within=POSITIVE),
+    }
+
+
+_SPECTROGRAM: Section = {
+    "frame": Key(2048, "length of an STFT frame", within=POSITIVE, unit="samples"),
+    "hop": Key(1024, "distance of two STFT frames", within=POSITIVE, unit="samples"),
+    "mel_bins": Key(80, "mel filters", within=POSITIVE),
+    "mel_low_hz": Key(80.0, "lower end of the mel filters", within=NOT_NEGATIVE, unit="Hz"),
+    "mel_high_hz": Key(7600.0, "upper end of the mel filters", within=POSITIVE, unit="Hz"),
+    "patch": Key((16, 5), "frames and mel bins of a patch", within=POSITIVE),
+    "buckets": Key((9, 16), "rows of the temporal and spectral position tables", within=POSITIVE),
+}
+
+MODEL: Section = {
+    "kind": Key(
+        "three_tower",
+        "a tower for each modality (TX_FAC), or one shared encoder (UT_FAC)",
+        choices=("three_tower", "shared"),
+    ),
+    "dtype": Key(
+        "float32",
+        "of activations; parameters, softmax and losses stay float32",
+        choices=("float32", "bfloat16"),
+    ),
+    "remat": Key(False, "recompute each block's activations in the backward pass"),
+    "dropout_rate": Key(0.1, "dropout after attention and in MLPs", within="[0, 1)"),
+    "attention_dropout_rate": Key(0.1, "dropout of attention weights", within="[0, 1)"),
+    "position_dropout_rate": Key(
+        0.1, "dropout of tokens with their positions; the original hard-wires it", within="[0, 1)"
+    ),
+    "keep_tokens": Key(
+        0.5, "DropToken: share of video and waveform tokens kept in training", within="(0, 1]"
+    ),
+    "d_post_proj": Key(1024, "shared encoder: width of the pooled features", within=POSITIVE),
+    "video": {
+        **_transformer(12, 768, 3072, 12),
+        "patch": Key((4, 16, 16), "frames, rows and columns of a patch", within=POSITIVE),
+        "buckets": Key(
+            (8, 14, 14),
+            "rows of the temporal, vertical and horizontal position tables",
+            within=POSITIVE,
+        ),
+    },
+    "audio": {
+        **_transformer(12, 768, 3072, 12),
+        "input": Key(
+            "waveform", "waveform (WaT) or spectrogram (SpT)", choices=("waveform", "spectrogram")
+        ),
+        "patch": Key(128, "length of a waveform patch", within=POSITIVE, unit="samples"),
+        "buckets": Key(1200, "rows of the waveform's position table", within=POSITIVE),
+        "spectrogram": _SPECTROGRAM,
+    },
+    "text": {
+        **_transformer(6, 512, 2048, 8),
+        "kind": Key(
+            "t5", "form of the text tower", choices="vatt_gh.models.text_towers:TEXT_TOWERS"
+        ),
+        "d_embedding": Key(300, "width of the word vectors", within=POSITIVE),
+        "train_embeddings": Key(
+            True,
+            "train the word vectors; the original freezes word2vec's, which do not come with it",
+        ),
+        "relative_buckets": Key(32, "t5: rows of the relative position table", within=POSITIVE),
+        "relative_max_distance": Key(
+            64, "t5: words from here on share a row", within=POSITIVE, unit="words"
+        ),
+        "buckets": Key(16, "bert and shared encoder: rows of the position table", within=POSITIVE),
+    },
+    "head": {
+        "kind": Key(
+            "fac",
+            "fine and coarse spaces, or one joint space for all modalities",
+            choices=("fac", "joint"),
+        ),
+        "d_video_audio": Key(
+            512, "width of the video-audio space; of the joint space", within=POSITIVE
+        ),
+        "d_video_text": Key(256, "width of the video-text space", within=POSITIVE),
+    },
+}
+
+LOSS: Section = {
+    "kind": Key(
+        "asymmetric_nce",
+        "form of the contrastive losses; the original's default is asymmetric",
+        choices="vatt_gh.losses:NCE_KINDS",
+    ),
+    "temperature": Key(0.07, "divides the similarities", within=POSITIVE),
+    **{
+        term.weight_key: Key(
+            term.weight,
+            f"weight of the {term.anchor}-{term.other} loss; 0: none",
+            within=NOT_NEGATIVE,
+        )
+        for term in LOSS_TERMS.values()
+    },
+}
+
+HARMONIZE: Section = {
+    "realign": Key(False, "project out what conflicts in a sample's gradients (the paper's)"),
+    "curriculum": Key(True, "drop samples, or weigh them less, by a signal"),
+    "signal": Key(
+        "loss",
+        "what the curriculum goes by: the cosine of a sample's two gradients (the paper's), or "
+        "each loss by itself, which drops the samples with the largest values (ours)",
+        choices=("cosine", "loss"),
+    ),
+    "select": Key(
+        "share",
+        "what is dropped: a share of the batch (ours), or all below a threshold on the cosine (the "
+        "paper's)",
+        choices=("share", "threshold"),
+    ),
+    "gamma_start": Key(
+        -0.3, "first threshold on the cosine; the schedule is our reading", within="[-1, 1]"
+    ),
+    "gamma_end": Key(0.0, "last threshold on the cosine", within="[-1, 1]"),
+    "share_start": Key(0.0, "first share of the batch that is dropped", within=SHARE),
+    "share_end": Key(0.25, "last share of the batch that is dropped", within=SHARE),
+    "curriculum_begin": Key(
+        0, "before this step every sample is kept (ours)", within=NOT_NEGATIVE, unit="steps"
+    ),
+    "curriculum_steps": Key(
+        500_000, "length of the way from start to end, linear", within=NOT_NEGATIVE, unit="steps"
+    ),
+    "soft_temperature": Key(
+        0.0,
+        "threshold: 0 gives weights 0 or 1, more gives sigmoid((cosine - gamma) / it)",
+        within=NOT_NEGATIVE,
+    ),
+    "engine": Key(
+        "ghost",
+        "how single samples' gradients are compared: ghost from what single layers saw; vmap one "
+        "by one, slow and obvious",
+        choices="vatt_gh.harmonize:ENGINES",
+    ),
+    "sketch": Key(
+        0,
+        "ghost: random signs a layer, for cheaper estimates of cosines; 0: exact",
+        within=NOT_NEGATIVE,
+    ),
+    "sketch_check": Key(
+        False,
+        "with a sketch: also find the exact cosines and log the largest error as sketch_error; "
+        "costs more than the sketch saves",
+    ),
+    "equal_lengths": Key(
+        False,
+        "bring a sample's gradients to one length before they are projected and added, so that the "
+        "larger one does not decide alone (ours)",
+    ),
+    "cosine_over": Key(
+        "shared",
+        "where cosines are taken: in all shared parameters, in the last block's, or at the pooled "
+        "features, which costs no more than a plain step (ours)",
+        choices=("shared", "last_block", "features"),
+    ),
+    "group": Key(
+        1,
+        "samples that are decided upon together, by the sum of their gradients; 1: each alone",
+        within=POSITIVE,
+    ),
+    "attribution": Key(
+        "embedding",
+        "a sample's share of the batch's losses: embedding is all that it does to them, as a "
+        "negative too, which sums to VATT; anchor is what it does to its own terms, and takes B "
+        "times the work in the heads",
+        choices=("embedding", "anchor"),
+    ),
+    "update": Key(
+        "same",
+        "what is added up in the end: the same gradients; or, with decisions from anchors, VATT's "
+        "with their factors (embedding)",
+        choices=("same", "embedding"),
+    ),
+}

@@ -1,0 +1,156 @@
+"""What a configuration key is: its default, what it means, and which values it takes."""
+
+import dataclasses
+import importlib
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Union
+
+from ml_collections import ConfigDict
+
+from vatt_gh.errors import UserError
+
+POSITIVE = "(0, inf)"
+NOT_NEGATIVE = "[0, inf)"
+SHARE = "[0, 1]"
+_IN_WORDS = {POSITIVE: "a positive number", NOT_NEGATIVE: "0 or more", "[1, inf)": "1 or more"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A configuration key.
+
+    Attributes:
+        default: its value where nothing else is said; the type of every other one.
+        meaning: what it does, in a sentence or a few words.
+        choices: the values that it takes; or "MODULE:NAME" of a dictionary, whose names these are.
+        within: an interval for its number, or all its numbers, such as "(0, 1]".
+        unit: of its number.
+        any_length: a tuple may have any length, also none; others have that of the default.
+        free: may differ between a run and its continuation, because it changes neither updates nor
+            input.
+    """
+
+    default: Any
+    meaning: str
+    choices: tuple[str, ...] | str = ()
+    within: str = ""
+    unit: str = ""
+    any_length: bool = False
+    free: bool = False
+
+    def allowed(self) -> tuple[str, ...]:
+        """The choices, looked up where they are a dictionary's names; none: any value."""
+        if isinstance(self.choices, tuple):
+            return self.choices
+        module, _, name = self.choices.partition(":")
+        return tuple(getattr(importlib.import_module(module), name))
+
+    def expected(self) -> str:
+        """What a value has to be, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.allowed())}"
+        number = _IN_WORDS.get(self.within, f"a number in {self.within}") if self.within else ""
+        if not isinstance(self.default, tuple):
+            return number or f"a value like {self.default!r}"
+        each = f", each {number}" if number else ""
+        if self.any_length:
+            return f"a tuple{each}"
+        kind = "whole numbers" if isinstance(self.default[0], int) else "numbers"
+        return f"{len(self.default)} {kind}{each}"
+
+    def takes(self, value: Any) -> bool:
+        """Whether a value fits, as far as it can be told from the value alone."""
+        if self.choices:
+            return value in self.allowed()
+        if isinstance(self.default, tuple):
+            right = isinstance(value, tuple) and (
+                self.any_length or len(value) == len(self.default)
+            )
+            return right and all(self._takes_one(x, self.default[:1]) for x in value)
+        return self._takes_one(value, (self.default,))
+
+    def _takes_one(self, value: Any, like: tuple[Any, ...]) -> bool:
+        if like and isinstance(like[0], int) and not isinstance(like[0], bool):
+            if not isinstance(value, int) or isinstance(value, bool):
+                return False
+        elif like and isinstance(like[0], float) and not isinstance(value, int | float):
+            return False
+        return not self.within or _inside(value, self.within)
+
+
+Section = Mapping[str, Union[Key, "Section"]]
+
+
+def _inside(value: Any, interval: str) -> bool:
+    first, last = (float(end) for end in interval[1:-1].split(","))
+    if not isinstance(value, int | float) or math.isnan(value):
+        return False
+    above = value >= first if interval[0] == "[" else value > first
+    return above and (value <= last if interval[-1] == "]" else value < last)
+
+
+def free(section: Section) -> Section:
+    """The same section, all of its keys free to differ between a run and its continuation."""
+    return {
+        name: dataclasses.replace(part, free=True) if isinstance(part, Key) else free(part)
+        for name, part in section.items()
+    }
+
+
+def keys_of(section: Section, prefix: str = "") -> Iterator[tuple[str, Key]]:
+    """Every key of a section, and of those below it, by its dotted name."""
+    for name, part in section.items():
+        if isinstance(part, Key):
+            yield prefix + name, part
+        else:
+            yield from keys_of(part, f"{prefix}{name}.")
+
+
+def defaults_of(section: Section) -> ConfigDict:
+    """The section as a configuration with every key at its default."""
+    return ConfigDict(
+        {
+            name: part.default if isinstance(part, Key) else defaults_of(part)
+            for name, part in section.items()
+        }
+    )
+
+
+def check_keys(section: Section, config: ConfigDict) -> None:
+    """Checks the value of every key by itself.
+
+    Args:
+        section: the schema.
+        config: a configuration of that form.
+
+    Raises:
+        UserError: names the first key that does not fit.
+    """
+    for name, key in keys_of(section):
+        value: Any = config
+        for part in name.split("."):
+            value = value[part]
+        if not key.takes(value):
+            raise misfit(name, value, key.expected(), f"set --config.{name}={_example(key)}")
+
+
+def misfit(name: str, value: Any, expected: str, todo: str) -> UserError:
+    """The error for a value that does not fit.
+
+    Args:
+        name: of the key, dotted.
+        value: that it has.
+        expected: what it should be.
+        todo: what to do about it.
+    """
+    return UserError(
+        f"config.{name} = {value!r} does not fit.",
+        where=f"config.{name}",
+        expected=expected,
+        todo=todo,
+    )
+
+
+def _example(key: Key) -> str:
+    return f'"{key.default}"' if isinstance(key.default, tuple) else f"{key.default}"

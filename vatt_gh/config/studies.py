@@ -1,0 +1,58 @@
+"""Keys of the demo and the study."""
+
+from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
+
+DEMO: Section = free(
+    {
+        "videos": Key(1_200, "videos to train on", within=POSITIVE),
+        "heldout_videos": Key(140, "videos to evaluate on", within=POSITIVE),
+        "caption_noise": Key(0.25, "share of captions that describe another scene", within=SHARE),
+        "sound_noise": Key(0.25, "share of scenes with the sound of another", within=SHARE),
+        "width": Key(56, "of the videos", within=POSITIVE, unit="pixels"),
+        "height": Key(40, "of the videos", within=POSITIVE, unit="pixels"),
+        "fps": Key(10, "pictures of the videos", within=POSITIVE, unit="a second"),
+        "audio_rate": Key(8_000, "sound of the videos", within=POSITIVE, unit="Hz"),
+        "min_seconds": Key(10.0, "shortest video", within=POSITIVE, unit="s"),
+        "max_seconds": Key(20.0, "longest video", within=POSITIVE, unit="s"),
+        "min_scene_seconds": Key(
+            1.6,
+            "shortest scene; short, because what is learnt grows with the number of scenes, and "
+            "what takes time to render is their length",
+            within=POSITIVE,
+            unit="s",
+        ),
+        "max_scene_seconds": Key(3.2, "longest scene", within=POSITIVE, unit="s"),
+    }
+)
+
+STUDY: Section = free(
+    {
+        "seeds": Key(
+            (0, 1, 2, 3, 4), "of parameters and batches", within=NOT_NEGATIVE, any_length=True
+        ),
+        "corpus_seed": Key(0, "of the one corpus for all seeds", within=NOT_NEGATIVE),
+        "models": Key(("three_tower", "shared"), "values of model.kind", any_length=True),
+        "methods": Key(
+            ("plain", "realignment", "curriculum", "both"),
+            "names of study/plan.py",
+            any_length=True,
+        ),
+        "noise": Key(
+            (0.0, 0.25, 0.5, 0.75),
+            "shares of wrong captions and, in other corpora, of wrong sounds",
+            within=SHARE,
+            any_length=True,
+        ),
+        "only": Key(
+            "",
+            'names of runs, or patterns of them, between commas: "shared-*-seed0"; empty: all',
+        ),
+        "signal_windows": Key(
+            0,
+            "windows that signals are measured on at every checkpoint; 0: none; needs "
+            "data.keep_windows",
+            within=NOT_NEGATIVE,
+        ),
+        "signal_visits": Key(3, "visits of each such window, in other batches", within=POSITIVE),
+    }
+)

@@ -1,0 +1,178 @@
+"""Keys of a run: what is done, training, input and scores."""
+
+from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
+
+MODES = ("pretrain", "evaluate", "describe", "demo", "study")
+
+RUN: Section = {
+    "mode": Key(
+        "pretrain",
+        "train; score a checkpoint; print sizes and costs; render a corpus and do it all; many "
+        "such runs and one table",
+        choices=MODES,
+        free=True,
+    ),
+    "seed": Key(
+        0,
+        "of parameters, dropout, DropToken, windows and augmentation",
+        within="[0, 4294967295]",
+    ),
+    "init_from": Key(
+        "",
+        "start from these parameters and batch statistics instead of drawn ones: tf:PATH (a "
+        "checkpoint of the original), orbax:WORKDIR (the newest of a run of ours); a continued run "
+        "ignores it",
+        free=True,
+    ),
+    "init_stretch": Key(
+        "auto",
+        "how position tables get another length: spline is the original's; auto takes linear for "
+        "tables of more than 256 rows, those of waveforms",
+        choices=("auto", "spline", "linear"),
+        free=True,
+    ),
+    "init_partial": Key(
+        False, "draw what the checkpoint lacks, and leave what has no place here", free=True
+    ),
+}
+
+TRAIN: Section = {
+    "steps": Key(500_000, "length of the run", within=POSITIVE, unit="steps"),
+    "batch_size": Key(
+        2048, "samples of a step, of all devices of all hosts together", within=POSITIVE
+    ),
+    "microbatch": Key(
+        0, "samples whose towers run at a time on a device; 0: all", within=NOT_NEGATIVE
+    ),
+    "adam": {
+        "b1": Key(0.9, "decay of the first moment", within="[0, 1)"),
+        "b2": Key(0.999, "decay of the second moment", within="[0, 1)"),
+        "epsilon": Key(1e-7, "added to the root of the second moment", within=POSITIVE),
+    },
+    "warmup_steps": Key(
+        5_000, "the learning rate rises linearly from zero", within=NOT_NEGATIVE, unit="steps"
+    ),
+    "learning_rates": Key(
+        (1e-4, 5e-5),
+        "after the warm-up and at the end, half a cosine between them",
+        within=NOT_NEGATIVE,
+    ),
+    "log_every": Key(50, "between rows of metrics.jsonl", within=POSITIVE, unit="steps", free=True),
+    "log_samples_every": Key(
+        0,
+        "between rows of samples.jsonl; 0: none",
+        within=NOT_NEGATIVE,
+        unit="steps",
+        free=True,
+    ),
+    "checkpoint_every": Key(
+        10_000, "between checkpoints", within=POSITIVE, unit="steps", free=True
+    ),
+    "keep_checkpoints": Key(3, "checkpoints that stay", within=POSITIVE, free=True),
+}
+
+DATA: Section = {
+    "builder": Key("howto100m", "data set", choices="tfds_builders.sets:DATA_SETS"),
+    "split": Key("train", "the one that is read"),
+    "manual_dir": Key("", "videos and captions; needed only where no records exist yet", free=True),
+    "data_dir": Key("", "where records are, or are built to", free=True),
+    "build_workers": Key(
+        2, "processes that decode while records are built", within=POSITIVE, free=True
+    ),
+    "build_storage": Key(
+        "jpeg",
+        "how records hold videos: jpeg is fastest to read, mp4 takes a quarter of the room, index "
+        "reads the originals",
+        choices="vatt_gh.media.form:STORAGES",
+    ),
+    "build_fps": Key(10.0, "pictures of a record", within=POSITIVE, unit="a second"),
+    "build_short_side": Key(
+        256, "shorter side of a record's pictures", within=POSITIVE, unit="pixels"
+    ),
+    "build_audio_rate": Key(48_000, "sound of a record", within=POSITIVE, unit="Hz"),
+    "build_segment_seconds": Key(30.0, "length of a record", within=POSITIVE, unit="s"),
+    "also": Key(
+        (),
+        'more data sets, "BUILDER=DATA_DIR" or "BUILDER/SPLIT=DATA_DIR" each, that take turns with '
+        "the one above, sample by sample",
+        any_length=True,
+    ),
+    "frames": Key(32, "pictures of a window", within=POSITIVE),
+    "fps": Key(
+        10.0,
+        "pictures of a window; records may hold more, or fewer",
+        within=POSITIVE,
+        unit="a second",
+    ),
+    "size": Key(224, "height and width of a window's pictures", within=POSITIVE, unit="pixels"),
+    "audio_samples": Key(
+        153_600, "sound of a window, at the records' rate", within=POSITIVE, unit="samples"
+    ),
+    "candidates": Key(
+        5, "captions of a window, the nearest in time (K of MIL-NCE)", within=POSITIVE
+    ),
+    "words": Key(16, "words of a caption", within=POSITIVE),
+    "vocabulary": Key("", "a file, one word a line; empty: built from the captions"),
+    "vocabulary_size": Key(65_536, "words at the most", within="[2, inf)"),
+    "caption_reach": Key(
+        10.0,
+        "a window further than this from any caption has no text",
+        within=NOT_NEGATIVE,
+        unit="s",
+    ),
+    "augmentation": Key(
+        "inception", "what is cut out of pictures", choices=("none", "crop", "inception")
+    ),
+    "min_area": Key(0.08, "inception: smallest share of the picture that is kept", within="(0, 1]"),
+    "flip": Key(True, "mirror half of the windows"),
+    "colour_jitter": Key(0.8, "probability of other colours", within=SHARE),
+    "hue": Key(0.2, "largest turn of the hue", within="[0, 0.5]"),
+    "saturation": Key(0.4, "largest change of the saturation", within=SHARE),
+    "contrast": Key(0.4, "largest change of the contrast", within=SHARE),
+    "brightness": Key(
+        32 / 255, "largest change of the brightness, as a share of white", within=SHARE
+    ),
+    "audio_noise": Key(
+        0.01, "Gaussian noise, as a share of the window's peak", within=NOT_NEGATIVE
+    ),
+    "windows_per_segment": Key(1, "visits of each record in an epoch", within=POSITIVE),
+    "keep_windows": Key(
+        False,
+        "draw the windows of one epoch once, and keep them decoded beside the records for all "
+        "epochs and runs; for small data sets",
+    ),
+    "unreadable_share": Key(
+        0.1,
+        "of the records that are read, how many may be damaged or gone before the run ends",
+        within=SHARE,
+        free=True,
+    ),
+    "parallel_reads": Key(16, "windows decoded at a time", within=POSITIVE, free=True),
+    "prefetch": Key(2, "batches ready on the devices", within=NOT_NEGATIVE, free=True),
+}
+
+EVAL: Section = free(
+    {
+        "every": Key(
+            0,
+            "between scores during training, in metrics.jsonl; a multiple of train.log_every; 0: "
+            "none",
+            within=NOT_NEGATIVE,
+            unit="steps",
+        ),
+        "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir"),
+        "builder": Key("", "their data set; empty: data.builder"),
+        "split": Key("", "their split; empty: data.split"),
+        "batch_size": Key(32, "clips embedded at a time", within=POSITIVE),
+        "max_clips": Key(
+            1_000, "captions taken as queries, the first in the records' order", within=POSITIVE
+        ),
+        "probe_clips": Key(
+            0,
+            "clips that linear probes are fitted and tested on, from the first query's on; a probe "
+            "of many classes needs many; 0: the queries' own",
+            within=NOT_NEGATIVE,
+        ),
+        "truth": Key("", "alignment.jsonl with the classes of the held-out clips, for the probes"),
+    }
+)

@@ -1,0 +1,57 @@
+"""All evaluators by name, and the scores of a model beside those of the untrained one."""
+
+from typing import Any, Protocol
+
+from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut
+from vatt_gh.evaluation.linear_probe import Probe
+from vatt_gh.evaluation.retrieval import Retrieval
+
+Score = dict[str, float]
+
+
+class Evaluator(Protocol):
+    """Scores a model in one way.
+
+    Attributes:
+        count_key: name in results.json of the number of clips that it looks at.
+    """
+
+    count_key: str
+
+    def wants(self, held_out: HeldOut) -> bool:
+        """Whether these records have what is needed."""
+
+    def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
+        """Scores the model with the named weights of `held_out`.
+
+        Returns:
+            How many clips were looked at, and by name {'value', 'chance': what guessing gives, and
+            'ceiling': what an oracle gets, where that is known}.
+        """
+
+
+# A new evaluator needs one line here.
+EVALUATORS: dict[str, Evaluator] = {"retrieval": Retrieval(), "probe": Probe()}
+
+
+def evaluate(held_out: HeldOut) -> dict[str, Any]:
+    """Scores a model in every way that its records allow.
+
+    Args:
+        held_out: the model and the clips.
+
+    Returns:
+        Of each evaluator that wants these records its count and {name: score}; each score with
+        'untrained', the untrained model's value on the same clips, where its weights are given.
+    """
+    results: dict[str, Any] = {}
+    for name, evaluator in EVALUATORS.items():
+        if not evaluator.wants(held_out):
+            continue
+        results[evaluator.count_key], scores = evaluator.run(TRAINED, held_out)
+        if UNTRAINED in held_out.weights:
+            _, reference = evaluator.run(UNTRAINED, held_out)
+            for key, score in scores.items():
+                score["untrained"] = reference[key]["value"]
+        results[name] = scores
+    return results

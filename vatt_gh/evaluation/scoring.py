@@ -1,0 +1,198 @@
+"""Scores a work directory: its newest checkpoint to results.json and the report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from vatt_gh.data.records import Source, open_source
+from vatt_gh.data.sources import Build, find_or_build
+from vatt_gh.data.text import read_vocabulary
+from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
+from vatt_gh.evaluation.features import Clips
+from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
+from vatt_gh.evaluation.retrieval import ranks, similarity_of
+from vatt_gh.files import write_whole
+from vatt_gh.models.vatt import Vatt
+from vatt_gh.report import REFERENCES, RetrievalExample
+from vatt_gh.report.run import Aligned, write_report
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
+from vatt_gh.training.loop import Score
+from vatt_gh.training.parallel import replicate
+from vatt_gh.training.step import TrainState, create_state
+
+SHOWN = 8  # retrieval examples in the report
+TOP = 5  # clips a retrieval example
+
+
+def evaluate_workdir(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    build: Build | None = None,
+    known: Known | None = None,
+    aligned: Aligned | None = None,
+    plain: Path | None = None,
+) -> dict[str, Any]:
+    """Scores the newest checkpoint and writes results.json and the report.
+
+    Args:
+        config: the whole configuration, as in training.
+        workdir: of the run.
+        build: builds records that are missing, see `find_or_build`.
+        known: of the held-out clips; None: no probes and no ceiling.
+        aligned: the truth about windows of the training corpus, for the report.
+        plain: work directory of plain VATT, scored on the same clips, to stand beside.
+
+    Returns:
+        The results, see `evaluate`, with the step and the number of unreadable records.
+
+    Raises:
+        UserError: there is no checkpoint, or no records to evaluate on.
+    """
+    source = held_out_source(config, workdir, build)
+    words = read_vocabulary(workdir / "vocabulary.txt")
+    model, drawn, state = load_for_evaluation(config, workdir, source, words)
+    weights = {TRAINED: _weights(state), UNTRAINED: _weights(drawn)}
+    held_out = HeldOut(model, weights, source, words, config, known)
+    results = evaluate(held_out)
+    results["step"], results["unreadable"] = int(state.step), len(source.unreadable)
+    if jax.process_index() != 0:
+        return results  # every process scores all clips, one writes
+    if plain is not None:
+        _beside(results, json.loads((plain / "results.json").read_text()))
+    write_whole(workdir / "results.json", json.dumps(results, indent=1) + "\n")
+    print_scores(results)
+    examples = retrieval_rows(held_out.queries(TRAINED))
+    page = write_report(workdir, aligned=aligned, examples=examples, plain=plain)
+    print(f"Report: {page}")
+    return results
+
+
+def scorer(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    build: Build | None = None,
+    known: Known | None = None,
+) -> Score | None:
+    """Makes what scores a run on its way, every `eval.every` steps.
+
+    Args:
+        config: the whole configuration.
+        workdir: of the run.
+        build: builds records that are missing, see `find_or_build`.
+        known: of the held-out clips.
+
+    Returns:
+        A function of the state of a run that gives numbers for a row of metrics.jsonl, such as
+        {'eval.retrieval.r5': 0.12}; None where eval.every is 0.
+
+    Raises:
+        UserError: there are no records to evaluate on.
+    """
+    if not config.eval.every:
+        return None
+    source = held_out_source(config, workdir, build)
+
+    def score(state: TrainState) -> dict[str, float]:
+        words = read_vocabulary(workdir / "vocabulary.txt")
+        model = model_of(config, words=len(words), audio_rate=source.audio_rate)
+        weights = {TRAINED: _weights(state)}
+        results = evaluate(HeldOut(model, weights, source, words, config, known))
+        return {
+            f"eval.{group}.{name}": score["value"]
+            for group in EVALUATORS
+            for name, score in results.get(group, {}).items()
+        }
+
+    return score
+
+
+def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = None) -> Source:
+    """The records that the configuration evaluates on; builds what is missing.
+
+    Args:
+        config: the whole configuration.
+        workdir: gets the list of records that cannot be read.
+        build: see `find_or_build`.
+
+    Returns:
+        The records.
+
+    Raises:
+        UserError: see `find_or_build` and `open_source`.
+    """
+    held_out = config.copy_and_resolve_references()
+    data = held_out.data
+    if config.eval.data_dir or config.eval.builder not in ("", data.builder):
+        data.data_dir, data.manual_dir = config.eval.data_dir or data.data_dir, ""
+    data.builder, data.split = config.eval.builder or data.builder, config.eval.split or data.split
+    source = open_source(
+        find_or_build(data, build), data.manual_dir, data.split, data.unreadable_share
+    )
+    if jax.process_index() == 0:
+        source.unreadable.log = workdir / "skipped.jsonl"
+    return source
+
+
+def load_for_evaluation(
+    config: ConfigDict, workdir: Path, source: Source, words: list[str]
+) -> tuple[Vatt, TrainState, TrainState]:
+    """The model of a work directory, as it was drawn and as its newest checkpoint has it.
+
+    The drawn state is that of a run without config.init_from.
+
+    Raises:
+        UserError: there is no checkpoint, or it does not fit the configuration.
+    """
+    model = model_of(config, words=len(words), audio_rate=source.audio_rate)
+    drawn = replicate(create_state(model, optimizer_of(config), zero_sample(config), config.seed))
+    with Checkpoints(workdir, config) as checkpoints:
+        state, _ = checkpoints.restore(drawn)
+    return model, drawn, state
+
+
+def _weights(state: TrainState) -> tuple[Any, Any]:
+    return state.params, state.statistics
+
+
+def _beside(results: dict[str, Any], plain: dict[str, Any]) -> None:
+    """Gives every score what plain VATT has."""
+    for group in EVALUATORS:
+        for name, score in results.get(group, {}).items():
+            score["plain"] = plain[group][name]["value"]
+
+
+def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
+    """Examples for the report: queries spread evenly over all, with their first clips."""
+    similarity = similarity_of(clips)
+    rank = ranks(similarity)
+    examples = []
+    count = len(rank)
+    for query in np.unique(np.linspace(0, count - 1, SHOWN).astype(int)):
+        first = np.argsort(-similarity[query], kind="stable")[:TOP]
+        examples.append(
+            RetrievalExample(
+                query=str(clips.captions[query]),
+                rank=int(rank[query]),
+                clips=[clips.frames[i] for i in first],
+                correct=[bool(i == query) for i in first],
+            )
+        )
+    return examples
+
+
+def print_scores(results: dict[str, Any]) -> None:
+    """Prints every score beside what it would be without the model, training or errors."""
+    heads = "".join(f"{name:>11}" for name in REFERENCES)
+    for group, evaluator in EVALUATORS.items():
+        if group in results:
+            print(f"{results[evaluator.count_key]:5} held-out clips {'score':>12}{heads}")
+        for name, score in results.get(group, {}).items():
+            known = [f"{score[r]:11.3f}" if r in score else " " * 11 for r in REFERENCES]
+            print(f"  {f'{group}.{name}':22} {score['value']:8.3f}{''.join(known)}")

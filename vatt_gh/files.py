@@ -1,0 +1,102 @@
+"""Files that are there as a whole or not at all, and what the system says where none can be."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vatt_gh.errors import UserError
+
+_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+_FULL_TEXTS = tuple(os.strerror(number).lower() for number in _FULL_NUMBERS)
+_FORBIDDEN_NUMBERS = (errno.EACCES, errno.EROFS, errno.EPERM)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a place to write to, which takes the place of `path` where all went well.
+
+    One process at a time: several that may write the same file need a lock.
+
+    Args:
+        path: of the file; one that is there stays until the new one is whole.
+
+    Yields:
+        The place, in the same directory; a process that was killed may have left a file there.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file as a whole or not at all.
+
+    Args:
+        path: of the file; one that is there is replaced.
+        text: all of it, written as UTF-8.
+    """
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def system_problems_named(where: Path) -> Iterator[None]:
+    """Turns a full disk, and what the system forbids, into a message.
+
+    Args:
+        where: something is written, for errors that name no file.
+
+    Raises:
+        UserError: see `system_problem`.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        problem = system_problem(error, where)
+        if problem is None:
+            raise
+        raise problem from error
+
+
+def system_problem(error: BaseException | None, where: Path | None = None) -> UserError | None:
+    """The message for an error that came, at first or at last, from the system.
+
+    TensorFlow and TensorStore have errors of their own, which carry the system's text.
+
+    Args:
+        error: of any kind.
+        where: something is written, for errors that name no file.
+
+    Returns:
+        What to tell the user where the disk is full or nothing may be written there, or None where
+        neither it nor what led to it says so.
+    """
+    while error is not None:
+        text = str(error)
+        number = error.errno if isinstance(error, OSError) else None
+        place = getattr(error, "filename", None) or where or text.partition("\n")[0]
+        if number in _FULL_NUMBERS or any(full in text.lower() for full in _FULL_TEXTS):
+            return UserError(
+                "The disk is full; what was written before is still there.",
+                where=place,
+                expected="room for records, checkpoints and metrics",
+                todo="free some space; the same command continues",
+            )
+        if number in _FORBIDDEN_NUMBERS:
+            return UserError(
+                f"The system does not permit it: {os.strerror(number)}.",
+                where=place,
+                expected="files that you may read, and directories that you may write to",
+                todo="give another directory, or change who may read and write this one",
+            )
+        error = error.__cause__ or error.__context__
+    return None

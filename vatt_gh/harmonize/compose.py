@@ -1,0 +1,158 @@
+"""The method on an engine: from a batch and its losses' cotangents to the harmonized sum.
+
+Inner products are squares: of a gradient of 1e-20 or 1e20 they leave float32's range, although the
+gradient does not. So cotangents of samples whose losses are very small or large are divided by a
+size first: that of (features x their cotangents), which is what a relative change of the features
+does to the loss. Sizes are powers of two, which change no digit.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from vatt_gh.harmonize.engine import Cotangents, Encode, Engine, Finish, Pass, Shared
+from vatt_gh.harmonize.groups import InGroups
+from vatt_gh.harmonize.method import Coefficients, Method
+from vatt_gh.harmonize.trees import Tree
+
+Array = jax.Array
+_EXPONENTS = 126  # 2**126 and 2**-126 are normal numbers of float32
+# Between these sizes cotangents stay as they are: a layer's own pullback may clip them.
+# (A gradient of 2**-20 has a square of 1e-12, which is far from the smallest float32.)
+_SMALLEST, _LARGEST = 2.0**-20, 2.0**20
+
+
+class Forward(NamedTuple):
+    """A batch that was encoded and waits for its losses; see `encoded`.
+
+    Attributes:
+        features: of each pass, trees of [B, ...].
+        losses: how many losses there are.
+        group: samples that are decided upon together.
+        finish: the engine's second half.
+    """
+
+    features: list[Tree]
+    losses: int
+    group: int
+    finish: Finish
+
+    def harmonized(
+        self,
+        cotangents: Cotangents,
+        method: Method,
+        gamma: Array | float,
+        complete: Array,
+        update: Cotangents | None = None,
+    ) -> tuple[Tree, Coefficients]:
+        """sum_b sum_l scale[b, l] x (gradient of sample b in loss l), with the method's scale.
+
+        Args:
+            cotangents: of the features; see `Cotangents`.
+            method: of harmonization.
+            gamma: [] threshold of the curriculum on the cosine, or share that it drops.
+            complete: [B] bool, see Method; where one of a group is incomplete, none of it is.
+            update: cotangents whose gradients are summed, where decisions are taken from others;
+                costs their backward passes too.
+
+        Returns:
+            The sum, like the parameters, not divided by the mean weight; and the coefficients.
+        """
+        size = _together(jnp.max, _sizes(self.features, cotangents, self.losses), self.group)
+        complete = _together(jnp.all, complete, self.group)
+        unit = [
+            {n: jax.tree.map(lambda x, n=n: _divided(x, size[:, n]), c) for n, c in given.items()}
+            for given in cotangents
+        ]
+
+        def decide(gram: Array, samples: tuple[Array, Array]) -> tuple[Coefficients, Array]:
+            complete, size = samples
+            decided = method(gram, complete, gamma, size)
+            return decided, decided.scale * size
+
+        total, decided = self.finish(unit, decide, (complete, size))
+        if update is not None:
+            total, _ = self.finish(update, lambda gram, fixed: fixed, (decided, decided.scale))
+        return total, decided
+
+
+def encoded(
+    engine: Engine,
+    encode: Encode,
+    params: Tree,
+    passes: Sequence[Pass],
+    *,
+    losses: int,
+    shared: Shared,
+    microbatch: int = 0,
+    group: int = 1,
+    key: Array | None = None,
+) -> Forward:
+    """Encodes a batch, whose gradients an engine harmonizes once the losses are known.
+
+    Args:
+        engine: that compares and adds up gradients.
+        encode, params, passes, losses, shared, microbatch, key: see `Engine.run`.
+        group: samples that are decided upon together, neighbours in the batch; divides B.
+
+    Returns:
+        The features, and what `Forward.harmonized` needs.
+
+    Raises:
+        ValueError: see `Engine.run`.
+    """
+    engine = engine if group == 1 else InGroups(engine, group)
+    features, finish = engine.run(
+        encode,
+        params,
+        passes,
+        losses=losses,
+        shared=shared,
+        microbatch=microbatch,
+        key=key,
+    )
+    return Forward(features, losses, group, finish)
+
+
+def _together(reduce: Callable[..., Array], x: Array, group: int) -> Array:
+    """[B, ...], the same for all samples of a group."""
+    if group == 1:
+        return x
+    return jnp.repeat(reduce(x.reshape(-1, group, *x.shape[1:]), axis=1), group, axis=0)
+
+
+def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Array:
+    """[B, L] float32: 1, or a power of two near the size of a loss where that is far from 1.
+
+    Where there is no finite size it is 1: a value that is not finite passes through.
+    """
+    seen = [_peak(h) for h in features]
+    narrow = any(x.dtype == jnp.float16 for x in jax.tree.leaves(features))
+    sizes = []
+    for n in range(losses):
+        parts = [(_peak(c[n]), h) for c, h in zip(cotangents, seen, strict=True) if n in c]
+        alone = jnp.max(jnp.stack([peak for peak, _ in parts]), axis=0)
+        size = jnp.max(jnp.stack([peak * h for peak, h in parts]), axis=0)
+        size = jnp.where((size > 0) & jnp.isfinite(size), size, alone)
+        if narrow:  # what is divided must stay below the largest float16
+            size = jnp.maximum(size, alone / 2**14)
+        far = (size > 0) & jnp.isfinite(size) & ((size < _SMALLEST) | (size > _LARGEST))
+        _, exponent = jnp.frexp(jnp.where(far, size, 0.5))  # 0.5 has the exponent 0
+        sizes.append(jnp.ldexp(jnp.float32(1.0), jnp.clip(exponent, -_EXPONENTS, _EXPONENTS)))
+    return jnp.stack(sizes, axis=1)
+
+
+def _peak(tree: Tree) -> Array:
+    """[B] float32, the largest absolute value of each sample."""
+    peaks = [
+        jnp.max(jnp.abs(x.astype(jnp.float32)).reshape(len(x), -1), axis=1, initial=0.0)
+        for x in jax.tree.leaves(tree)
+    ]
+    return jnp.max(jnp.stack(peaks), axis=0)
+
+
+def _divided(x: Array, size: Array) -> Array:
+    factor = (1.0 / size).reshape(-1, *[1] * (x.ndim - 1))
+    return (x.astype(jnp.float32) * factor).astype(x.dtype)

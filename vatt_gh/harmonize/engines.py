@@ -1,0 +1,30 @@
+"""The engines that take gradients of single samples over parameters, by name."""
+
+from vatt_gh.harmonize.engine import Engine
+from vatt_gh.harmonize.ghost import Ghost
+from vatt_gh.harmonize.vmap import Vmap
+
+# A new engine needs one line here. Its fields are keys of config.harmonize.
+ENGINES: dict[str, type[Engine]] = {"ghost": Ghost, "vmap": Vmap}
+
+
+def engine_of(engine: Engine | str) -> Engine:
+    """The engine that is meant.
+
+    Args:
+        engine: an engine, or a name of ENGINES, which means that engine's defaults.
+
+    Returns:
+        The engine.
+
+    Raises:
+        ValueError: there is no such engine.
+    """
+    if isinstance(engine, str) and engine in ENGINES:
+        return ENGINES[engine]()
+    if isinstance(engine, str | type) or not hasattr(engine, "run"):
+        raise ValueError(
+            f"engine={engine!r}: expected one of {', '.join(map(repr, ENGINES))}, or an engine, "
+            "such as Ghost(sketch=64)"
+        )
+    return engine

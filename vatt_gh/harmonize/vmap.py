@@ -1,0 +1,87 @@
+"""The `vmap` engine: each sample's own gradients by vmap(grad), in microbatches.
+
+The plain reading of the method and the reference for every faster way. It holds the gradients of
+`microbatch` samples at a time, for each loss: microbatch x losses x parameters of memory.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from vatt_gh.harmonize.conflict import inner_products
+from vatt_gh.harmonize.devices import varying_like
+from vatt_gh.harmonize.engine import (
+    Cotangents,
+    Decide,
+    Encode,
+    Finish,
+    Pass,
+    Shared,
+    in_microbatches,
+)
+from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.trees import Tree, paths_of
+
+Array = jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Vmap:
+    """See the module, and `Engine`."""
+
+    def run(
+        self,
+        encode: Encode,
+        params: Tree,
+        passes: Sequence[Pass],
+        *,
+        losses: int,
+        shared: Shared,
+        microbatch: int,
+        key: Array | None = None,
+    ) -> tuple[list[Tree], Finish]:
+        """See `Engine.run`; `microbatch` is how many samples' gradients are held at a time."""
+        del key  # nothing is drawn
+        params = varying_like(params, [p.inputs for p in passes])
+
+        def gradients_of(samples: list[Tree], own: Cotangents) -> list[Tree]:
+            total = [jax.tree.map(jnp.zeros_like, params) for _ in range(losses)]
+            for sample, cotangents in zip(samples, own, strict=True):
+                _, pullback = jax.vjp(lambda p, s=sample: encode(p, s), params)
+                for loss, cotangent in cotangents.items():
+                    total[loss] = jax.tree.map(jnp.add, total[loss], pullback(cotangent)[0])
+            return total
+
+        def one(samples: list[Tree], own: Cotangents) -> tuple[list[Tree], Array]:
+            gradients = gradients_of(samples, own)
+            return gradients, inner_products([_picked(g, shared) for g in gradients])
+
+        def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
+            inputs = [p.inputs for p in some]
+
+            def finish(
+                cotangents: Cotangents, decide: Decide, samples: Tree
+            ) -> tuple[Tree, Coefficients]:
+                gradients, gram = jax.vmap(one)(inputs, cotangents)
+                decided, scale = decide(gram, samples)
+                scaled = [
+                    jax.tree.map(lambda g, f=scale[:, n]: _weighted_sum(f, g), gradient)
+                    for n, gradient in enumerate(gradients)
+                ]
+                return jax.tree.map(lambda *parts: sum(parts), *scaled), decided
+
+            return [jax.vmap(encode, in_axes=(None, 0))(params, x) for x in inputs], finish
+
+        return in_microbatches(forward, encode, params, passes, microbatch)
+
+
+def _weighted_sum(factor: Array, gradients: Array) -> Array:
+    # In float32: factors may be larger than a narrower type holds.
+    return jnp.tensordot(factor, gradients.astype(jnp.float32), axes=1).astype(gradients.dtype)
+
+
+def _picked(tree: Tree, shared: Shared) -> list[Array]:
+    leaves = zip(paths_of(tree), jax.tree.leaves(tree), strict=True)
+    return [x for path, x in leaves if shared(path)]
