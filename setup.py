@@ -5,6 +5,24 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+# Lower bounds are the versions that the tests have run with.
+TRAIN = [
+    "av>=18.1",
+    "chardet>=7.7",
+    "google-crc32c>=1.9",
+    "importlib_resources>=7.1",  # tensorflow-datasets 4.9.10 imports it without asking for it
+    "matplotlib>=3.11",
+    "opencv-python-headless>=5.0",
+    "pillow>=12.1.1",
+    "rich>=15.0",
+    "scikit-learn>=1.9",
+    "scipy>=1.17",
+    "simplejpeg>=1.9",
+    "tensorboard>=2.21",
+    "tensorflow>=2.21",
+    "tensorflow-datasets>=4.9.10",
+    "threadpoolctl>=3.6",
+]
 BEAM = ["apache-beam>=2.77"]
 
 setup(
@@ -18,35 +36,23 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["vatt_gh*", "tfds_builders*"]),
-    # Lower bounds are the versions that the tests have run with.
+    # Harmonization, models and the training step; see TRAIN for input, media and reports.
     install_requires=[
         "absl-py>=2.5",
-        "av>=18.1",
-        "chardet>=7.7",
         "dm-tree>=0.1.10",
         "flax>=0.12.8",
-        "google-crc32c>=1.9",
-        "importlib_resources>=7.1",  # tensorflow-datasets 4.9.10 imports it without asking for it
         "jax>=0.10.2",
-        "matplotlib>=3.11",
         "ml-collections>=1.1",
         "numpy>=2.4",
-        "opencv-python-headless>=5.0",
         "optax>=0.2.8",
         "orbax-checkpoint>=0.12.8,<0.13",
-        "pillow>=12.1.1",
-        "rich>=15.0",
-        "scikit-learn>=1.9",
-        "scipy>=1.17",
-        "simplejpeg>=1.9",
-        "tensorboard>=2.21",
-        "tensorflow>=2.21",
-        "tensorflow-datasets>=4.9.10",
-        "threadpoolctl>=3.6",
     ],
+    entry_points={"console_scripts": ["vatt_gh = vatt_gh.main:command"]},
     extras_require={
-        "beam": BEAM,
+        "train": TRAIN,
+        "beam": [*TRAIN, *BEAM],
         "test": [
+            *TRAIN,
             *BEAM,
             "dill>=0.4.1",  # tensorflow-datasets' builder test case imports it
             "hypothesis>=6.170",

@@ -162,7 +162,7 @@ install() {
   on_workers "cd ~/vatt_gh && python3 -m pip install --user --quiet uv &&\
  python3 -m uv venv --quiet --clear --python=3.11 ~/vatt_gh_env &&\
  python3 -m uv pip install --quiet --python=\"\$HOME/vatt_gh_env/bin/python\"\
- -c constraints.txt 'jax[tpu]' ."
+ -c constraints.txt 'jax[tpu]' '.[train]'"
 }
 
 # nohup keeps the training alive without us; tail shows it for as long as we are there.

@@ -116,6 +116,10 @@ def main(argv: list[str]) -> None:
         _fail(f"error: {error}", 2)
     except FloatingPointError as error:
         _fail(f"error: training diverged. {error}", 3)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("vatt_gh", "tfds_builders", "configs"):
+            raise
+        _fail(f"error: {error.name} is not installed: pip install '.[train]' brings it", 2)
     except KeyboardInterrupt:
         _fail("\nInterrupted. The same command continues from the newest checkpoint.", 130)
     except Exception as error:
@@ -262,6 +266,12 @@ def _load_experiment(path: str) -> ConfigDict:
     )
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console command `vatt_gh`, which is the same as `python -m vatt_gh.main`."""
+    sys.modules["__main__"].__doc__ = __doc__  # --help prints it
     with contextlib.suppress(BrokenPipeError):
         app.run(main, flags_parser=_parse_flags)
+
+
+if __name__ == "__main__":
+    command()

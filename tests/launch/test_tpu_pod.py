@@ -97,7 +97,7 @@ def test_dry_run_prints_each_step_for_a_checkout(calls):
     assert copy[:7] == [*tpu, "scp", packed, "my 'pod:"]
     assert "--worker=all" in copy
     assert f"tar -xzf ~/{Path(packed).name}" in remote(unpack)
-    assert "-c constraints.txt 'jax[tpu]' ." in remote(install)
+    assert "-c constraints.txt 'jax[tpu]' '.[train]'" in remote(install)
     assert "-m vatt_gh.main --distributed --config=configs/demo.py" in remote(train)
     assert not calls.exists()
 
