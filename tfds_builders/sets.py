@@ -15,7 +15,7 @@ from vatt_gh.media.downstream import (
     ucf101,
     youcook2,
 )
-from vatt_gh.media.downstream.library import library_of
+from vatt_gh.media.downstream.to_library import library_of
 from vatt_gh.media.library import Library
 
 

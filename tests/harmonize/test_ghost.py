@@ -20,7 +20,7 @@ from vatt_gh.harmonize import (
     harmonized_gradients,
     known,
 )
-from vatt_gh.harmonize.kernels import Use
+from vatt_gh.harmonize.products import Use
 from vatt_gh.harmonize.rules import Lookup
 
 BATCH, TOKENS, WORDS = 6, 5, 11

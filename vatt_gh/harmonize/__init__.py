@@ -1,6 +1,6 @@
 """Cross-modality gradient harmonization, sample by sample; depends on nothing else here.
 
-library      harmonized_gradients: the front door, for any encoder and losses
+front        harmonized_gradients: the front door, for any encoder and losses
 arguments    what it takes
 compare      compare_engines: holds `Ghost` against `Vmap` on a model
 attribution  what of the losses is one sample's
@@ -19,7 +19,7 @@ ghost        the engine `Ghost`: the same numbers from what single layers saw
 dataflow     every use of each parameter, in the trace of one sample
 known        parameters whose uses all have a rule, and notes on the others
 rules        products and lookups: samples' inner products that need no samples' gradients
-kernels      the arithmetic of products
+products     the arithmetic of products
 views        parameters through reshapes and transposes
 recording    of what meets a parameter, and of the results' cotangents
 trees        names of parameters in any tree
@@ -39,8 +39,8 @@ from vatt_gh.harmonize.curriculum import (
 )
 from vatt_gh.harmonize.engine import Engine, Pass
 from vatt_gh.harmonize.engines import ENGINES
+from vatt_gh.harmonize.front import Harmonized, harmonized_gradients
 from vatt_gh.harmonize.ghost import Ghost
-from vatt_gh.harmonize.library import Harmonized, harmonized_gradients
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.ordinary import ordinary
 from vatt_gh.harmonize.realign import equal_lengths, realignment

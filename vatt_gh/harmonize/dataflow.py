@@ -232,16 +232,16 @@ def _site(
 
 def _product(equation: JaxprEqn, given: list[_Known], number: int) -> Product | None:
     summed, batched = equation.params["dimension_numbers"]
-    kernel, data = (equation.invars[n].aval for n in (number, 1 - number))
+    matrix, data = (equation.invars[n].aval for n in (number, 1 - number))
     if batched[0] or not jnp.issubdtype(data.dtype, jnp.floating):
         return None
-    if kernel.size == 0 or data.size == 0:
+    if matrix.size == 0 or data.size == 0:
         return None
-    # Of two parameters the larger one is the kernel, the other is formed sample by sample.
-    if isinstance(given[1 - number], _Seen) and (kernel.size, number) < (data.size, 1 - number):
+    # Of two parameters the larger one is the matrix, the other is formed sample by sample.
+    if isinstance(given[1 - number], _Seen) and (matrix.size, number) < (data.size, 1 - number):
         return None
     rows, last = tuple(summed[number]), tuple(summed[1 - number])
-    columns = tuple(a for a in range(kernel.ndim) if a not in rows)
+    columns = tuple(a for a in range(matrix.ndim) if a not in rows)
     free = tuple(a for a in range(data.ndim) if a not in last)
     view = given[number].view.matrix(rows, columns)
     precision = equation.params["precision"]

@@ -25,9 +25,9 @@ from vatt_gh.harmonize.engine import (
     Shared,
     in_microbatches,
 )
-from vatt_gh.harmonize.kernels import Sketch, Use
 from vatt_gh.harmonize.known import known_rules, note, say_once
 from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.products import Sketch, Use
 from vatt_gh.harmonize.recording import Slot, Trace
 from vatt_gh.harmonize.trees import Path, Tree, paths_of
 from vatt_gh.harmonize.vmap import Vmap

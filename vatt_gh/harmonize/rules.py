@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.lax import GatherScatterMode
 
-from vatt_gh.harmonize.kernels import (
-    Kernel,
+from vatt_gh.harmonize.products import (
+    MatrixGradients,
     Sketch,
     Use,
     gram_matrix,
@@ -55,11 +55,11 @@ class Rule(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """y = x @ kernel, in any order of factors and axes: a dot_general without batch axes.
+    """y = x @ matrix, in any order of factors and axes: a dot_general without batch axes.
 
     Attributes:
-        view: of the parameter as the kernel [i, o].
-        precision: of the product, and so of the kernel's gradients.
+        view: of the parameter as the matrix [i, o].
+        precision: of the product, and so of the matrix's gradients.
         place: number of the data among the operands: 0 or 1.
         axes: of the data, those that are summed over last.
         summed: how many these are.
@@ -81,7 +81,7 @@ class Product:
     def rows(self, y: Array) -> Array:
         """See Rule: [..., o]."""
         free = len(self.axes) - self.summed
-        if self.place == 1:  # the kernel's axes come first
+        if self.place == 1:  # the matrix's axes come first
             y = jnp.moveaxis(y, range(y.ndim - free, y.ndim), range(free))
         return y.reshape(*y.shape[:free], self.view.result[1])
 
@@ -95,20 +95,20 @@ class Product:
 
     def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
         """See Rule."""
-        return _ProductLayer(self.view, Kernel(uses, losses, self.precision), dtype)
+        return _ProductLayer(self.view, MatrixGradients(uses, losses, self.precision), dtype)
 
 
 class _ProductLayer:
     """See Layer."""
 
-    def __init__(self, view: View, kernel: Kernel, dtype: jnp.dtype):
-        self._view, self._kernel, self._dtype = view, kernel, dtype
+    def __init__(self, view: View, matrix: MatrixGradients, dtype: jnp.dtype):
+        self._view, self._matrix, self._dtype = view, matrix, dtype
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        return self._kernel.inner_products(sketch)
+        return self._matrix.inner_products(sketch)
 
     def gradient(self, scale: Array) -> Array:
-        return self._view.undone(self._kernel.weighted_sum(scale)).astype(self._dtype)
+        return self._view.undone(self._matrix.weighted_sum(scale)).astype(self._dtype)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.downstream import esc50, hmdb51, kinetics400, msrvtt, ucf101, youcook2
-from vatt_gh.media.downstream.library import library_of
+from vatt_gh.media.downstream.to_library import library_of
 
 
 def test_of_two_clips_of_a_set_the_one_that_can_be_decoded_is_taken(copied):

@@ -1,16 +1,16 @@
-"""A kernel's inner products and weighted sums, in each form, against single samples' gradients."""
+"""A matrix's inner products and weighted sums, in each form, against single samples' gradients."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vatt_gh.harmonize import kernels
-from vatt_gh.harmonize.kernels import Kernel, Use
+from vatt_gh.harmonize import products as forms
+from vatt_gh.harmonize.products import MatrixGradients, Use
 
 BATCH, LOSSES = 3, 3
 ALL = {0, 1, 2}
-# tokens of each call and the losses that reach it -> the form that costs least of a 64 x 64 kernel
+# tokens of each call and the losses that reach it -> the form that costs least of a 64 x 64 matrix
 FORMS = [
     ("gram", [(8, ALL)]),
     ("gram", [(8, {0, 1}), (3, {1})]),  # no call for loss 2
@@ -44,20 +44,20 @@ def one_by_one(uses):
 def test_every_form_gives_the_numbers_of_single_gradients(form, calls, monkeypatch):
     taken = []
     for name in ("_by_gram", "_reduced_at_once"):
-        real = getattr(kernels, name)
+        real = getattr(forms, name)
         monkeypatch.setattr(
-            kernels, name, lambda *a, name=name, real=real: taken.append(name) or real(*a)
+            forms, name, lambda *a, name=name, real=real: taken.append(name) or real(*a)
         )
     uses = drawn(calls)
     gradients = one_by_one(uses)
     scale = np.random.default_rng(1).normal(size=(BATCH, LOSSES)).astype(np.float32)
-    kernel = Kernel(uses, LOSSES)
-    products = kernel.inner_products(None)
+    matrix = MatrixGradients(uses, LOSSES)
+    products = matrix.inner_products(None)
     assert taken == {"gram": ["_by_gram"], "reduced": ["_reduced_at_once"], "kept": []}[form]
     expected = np.einsum("blio,bmio->blm", gradients, gradients)
     np.testing.assert_allclose(products, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
     total = np.einsum("bl,blio->io", scale, gradients)
-    np.testing.assert_allclose(kernel.weighted_sum(scale), total, atol=1e-5 * np.abs(total).max())
+    np.testing.assert_allclose(matrix.weighted_sum(scale), total, atol=1e-5 * np.abs(total).max())
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -66,9 +66,9 @@ def test_gradients_are_kept_only_where_they_take_no_more_than_what_they_are_made
 
     def kept(tokens):
         uses = jax.tree.map(lambda x: x.astype(dtype), drawn([(tokens, {0, 1})]))
-        kernel = Kernel(uses, LOSSES)
-        kernel.inner_products(None)
-        return [(x.shape, x.dtype) for x in kernel._kept if x is not None]
+        matrix = MatrixGradients(uses, LOSSES)
+        matrix.inner_products(None)
+        return [(x.shape, x.dtype) for x in matrix._kept if x is not None]
 
     assert kept(60) == [((BATCH, 64, 64), dtype)] * 2
     assert kept(40) == []
@@ -76,7 +76,7 @@ def test_gradients_are_kept_only_where_they_take_no_more_than_what_they_are_made
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
 @pytest.mark.parametrize("tokens", [9, 20, 50])  # Gram form, reduced at once, kept
-def test_kernels_of_any_shape_in_bfloat16(shape, tokens):
+def test_matrices_of_any_shape_in_bfloat16(shape, tokens):
     """Also the weighted sum, which multiplies the narrower factor first."""
     rng = np.random.default_rng(2)
     x, a, b = (
@@ -86,8 +86,8 @@ def test_kernels_of_any_shape_in_bfloat16(shape, tokens):
 
     @jax.jit
     def computed(x, a, b):
-        kernel = Kernel([Use(x, {0: a, 1: b})], 2)
-        return kernel.inner_products(None), kernel.weighted_sum(jnp.asarray(scale))
+        matrix = MatrixGradients([Use(x, {0: a, 1: b})], 2)
+        return matrix.inner_products(None), matrix.weighted_sum(jnp.asarray(scale))
 
     products, total = computed(x, a, b)
     x, a, b = (np.asarray(array, np.float64) for array in (x, a, b))
@@ -104,13 +104,13 @@ def test_kernels_of_any_shape_in_bfloat16(shape, tokens):
 
 def test_gradients_of_several_calls_are_rounded_as_often_as_they_are_added():
     uses = jax.tree.map(lambda x: x.astype(jnp.bfloat16), drawn([(64, ALL), (48, ALL), (48, ALL)]))
-    kernel = Kernel(uses, LOSSES)
-    kernel.inner_products(None)
+    matrix = MatrixGradients(uses, LOSSES)
+    matrix.inner_products(None)
     parts = np.stack([one_by_one([use]) for use in uses])
     sums = np.cumsum(parts, axis=0)
     # Each call's gradient and each sum after the first is rounded to 8 bits, to the nearest.
     bound = 2**-8 * (np.abs(parts).sum(axis=0) + np.abs(sums[1:]).sum(axis=0))
-    for loss, kept in enumerate(kernel._kept):
+    for loss, kept in enumerate(matrix._kept):
         assert kept.dtype == jnp.bfloat16
         error = np.abs(np.asarray(kept, np.float64) - sums[-1][:, loss])
         assert (error <= 1.01 * bound[:, loss]).all()

@@ -1,13 +1,13 @@
-"""Inner products and weighted sums of the samples' gradients of one kernel.
+"""Inner products and weighted sums of the samples' gradients of one matrix.
 
-Of a kernel's calls the inputs x [T, i] and the cotangents of the outputs [T, o] are known. One
+Of a matrix's calls the inputs x [T, i] and the cotangents of the outputs [T, o] are known. One
 sample's gradient is x^T d, and the inner product of two of them, for the cotangents a and b of two
 losses, is
 
     <x^T a, x^T b> = sum_ts (x x^T)_ts (a b^T)_ts        Gram form, T x T
                    = sum_io (x^T a)_io (x^T b)_io        direct form, i x o
 
-whichever costs fewer operations. A kernel's calls stand one after the other along T, so that
+whichever costs fewer operations. A matrix's calls stand one after the other along T, so that
 products between different calls are counted. The gradients that the direct form makes are kept for
 their weighted sum where they take no more memory than the inputs and cotangents do; where they
 take more, they are reduced at once, some samples at a time, and the sum is one product of all rows.
@@ -50,8 +50,8 @@ class Sketch(NamedTuple):
     key: Array
 
 
-class Kernel:
-    """The samples' gradients of the kernel in y = x @ kernel, from what its calls saw and got.
+class MatrixGradients:
+    """The samples' gradients of the matrix in y = x @ matrix, from what its calls saw and got.
 
     Args:
         uses: its calls, x [B, ..., i] and cotangents [B, ..., o].
@@ -123,12 +123,12 @@ def _matrices(use: Use) -> Use:
 
 
 def _shape(uses: Sequence[Use]) -> tuple[int, int]:
-    """Of the kernel."""
+    """Of the matrix."""
     return uses[0].x.shape[-1], next(iter(uses[0].cotangents.values())).shape[-1]
 
 
 def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
-    """Operations a sample of the Gram and of the direct form, of a kernel [i, o].
+    """Operations a sample of the Gram and of the direct form, of a matrix [i, o].
 
     The Gram matrix of x is the same for all pairs of losses that reach the same calls.
     """
@@ -139,7 +139,7 @@ def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
 
 
 def _formed_size(uses: Sequence[Use]) -> int:
-    """Bytes of the gradients of all samples in all losses that reach the kernel."""
+    """Bytes of the gradients of all samples in all losses that reach the matrix."""
     present = {n for use in uses for n in use.cotangents}
     size = _dtype(uses).itemsize * math.prod(_shape(uses))
     return len(uses[0].x) * len(present) * size
@@ -153,7 +153,7 @@ def _dtype(uses: Sequence[Use]) -> jnp.dtype:
 def _formed(
     uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None
 ) -> list[Array | None]:
-    """Of each loss the gradients [..., i, o], where it reaches the kernel.
+    """Of each loss the gradients [..., i, o], where it reaches the matrix.
 
     They have the dtype of the inputs, as the gradient of one call has in the plain step; those of
     several calls are added in that dtype too, where the plain step adds in float32.
