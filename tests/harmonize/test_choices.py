@@ -10,6 +10,7 @@ from vatt_gh.harmonize import (
     Ghost,
     Method,
     Pass,
+    Request,
     Vmap,
     drop_lowest,
     encoded,
@@ -43,8 +44,7 @@ def values_of(features):
 
 def forward_of(engine, group=1, losses=(0, 1)):
     """The batch, encoded."""
-    options = {"losses": 2, "shared": lambda path: True, "group": group}
-    return encoded(engine(), encode, PARAMS, [Pass(X, losses)], **options)
+    return encoded(engine(), encode, PARAMS, [Pass(X, losses)], Request(2), group)
 
 
 def run(engine, method, *, attribution="embedding", update=False, group=1, gamma=0.0):

@@ -15,6 +15,7 @@ from vatt_gh.harmonize import (
     Ghost,
     Method,
     Pass,
+    Request,
     Vmap,
     encoded,
     harmonized_gradients,
@@ -81,9 +82,7 @@ def harmonized(engine, extra="", use_bias=True, **options):
     @jax.jit
     def run(p):
         passes = [Pass(inputs, (0, 1))]
-        forward = encoded(
-            engine, encode, p, passes, losses=2, **{"shared": lambda path: True} | options
-        )
+        forward = encoded(engine, encode, p, passes, Request(2, **options))
         given = [dict(enumerate(cotangents))]
         return forward.harmonized(given, method, jnp.float32(-0.2), complete)
 
@@ -145,9 +144,7 @@ def test_passes_with_fewer_losses_add_up():
     given = [{0: cotangents[0], 1: cotangents[1]}, {1: 0.5 - cotangents[0]}]
     results = []
     for engine in (Vmap(), Ghost()):
-        forward = encoded(
-            engine, encode, params, passes, losses=2, shared=lambda path: True, microbatch=3
-        )
+        forward = encoded(engine, encode, params, passes, Request(2, microbatch=3))
         results.append(forward.harmonized(given, method, jnp.float32(0), complete))
     assert_same(results[1], results[0])
 
@@ -166,8 +163,8 @@ def test_sketched_inner_products_are_unbiased():
             return decided, decided.scale
 
         passes = [Pass(inputs, (0, 1))]
-        wide = {"shared": lambda path: path[0] == "wide"}
-        _, finish = engine.run(encode, params, passes, losses=2, microbatch=0, key=key, **wide)
+        wide = Request(2, lambda path: path[0] == "wide", key=key)
+        _, finish = engine.run(encode, params, passes, wide)
         finish([dict(enumerate(cotangents))], decide, complete)
         return seen[0]
 
@@ -246,7 +243,7 @@ def test_parameters_that_no_pass_reaches_cost_nothing():
     def run(p):
         passes = [Pass({"left": x}, (0, 1))]
         encode = lambda p, sample: TwoTowers().apply({"params": p}, sample)  # noqa: E731
-        forward = encoded(Ghost(), encode, p, passes, losses=2, shared=lambda path: True)
+        forward = encoded(Ghost(), encode, p, passes, Request(2))
         given = [{n: {"left": c} for n, c in enumerate(cotangents)}]
         method, complete = Method(True, True), jnp.ones(BATCH, bool)
         return forward.harmonized(given, method, jnp.float32(-2.0), complete)[0]

@@ -10,6 +10,7 @@ from dummy_data import make
 from tiny_run import DEFAULTS, STEPS, STOP, assert_same_state, checkpoints_of, rows_of
 
 from tfds_builders.build import build_for
+from vatt_gh.evaluation.scoring import scorer
 from vatt_gh.training import loop
 from vatt_gh.training.loop import check_finite, pretrain, training_batches
 from vatt_gh.training.optimizer import stepped_cosine
@@ -90,6 +91,30 @@ def test_an_error_closes_the_input(tiny, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="the device is gone"):
         pretrain(tiny.config(), tmp_path)
     assert len(opened) == 1 and opened[0].gi_frame is None
+
+
+def test_the_first_batch_is_held_against_its_form(tiny, tmp_path, monkeypatch):
+    def wrong(*args, **kwargs):
+        for arrays, host in training_batches(*args, **kwargs):
+            yield arrays | {"text": arrays["text"].astype(np.int64)}, host
+
+    monkeypatch.setattr(loop, "training_batches", wrong)
+    with pytest.raises(ValueError, match=r"batch\['text'\] is int64 .*, expected int32 of rank 3"):
+        pretrain(tiny.config(), tmp_path)
+
+
+def test_scores_stand_in_the_rows_of_their_steps_and_change_nothing(tiny, whole, tmp_path):
+    config = tiny.config(**{"eval.every": 4, "eval.max_clips": 6})
+    score = scorer(config, tmp_path)
+    state = pretrain(config, tmp_path, score=score, stop_after=STOP)
+    assert_same_state(state, whole[1])
+    rows = rows_of(tmp_path / "metrics.jsonl")
+    names = {f"eval.retrieval.{name}" for name in ("r1", "r5", "r10", "median_rank")}
+    assert [row["step"] for row in rows if names <= row.keys()] == [4]
+    assert 1 <= rows[1]["eval.retrieval.median_rank"] <= 6
+    bare = [{key: x for key, x in row.items() if key not in names} for row in rows]
+    assert bare == rows_of(whole[0] / "metrics.jsonl")
+    assert scorer(tiny.config(), tmp_path) is None
 
 
 def test_message_names_the_metrics_and_samples_at_fault():

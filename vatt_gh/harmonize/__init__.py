@@ -37,7 +37,7 @@ from vatt_gh.harmonize.curriculum import (
     sample_weights,
     share_schedule,
 )
-from vatt_gh.harmonize.engine import Engine, Pass
+from vatt_gh.harmonize.engine import Engine, Pass, Request
 from vatt_gh.harmonize.engines import ENGINES
 from vatt_gh.harmonize.front import Harmonized, harmonized_gradients
 from vatt_gh.harmonize.ghost import Ghost
@@ -57,6 +57,7 @@ __all__ = [
     "Harmonized",
     "Method",
     "Pass",
+    "Request",
     "Vmap",
     "compare_engines",
     "cosines",

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from vatt_gh.harmonize.conflict import inner_products
-from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass, Shared
+from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass, Request
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.ordinary import ordinary
 from vatt_gh.harmonize.trees import Tree
@@ -25,31 +25,24 @@ class AtFeatures:
     """See the module, and `Engine`."""
 
     def run(
-        self,
-        encode: Encode,
-        params: Tree,
-        passes: Sequence[Pass],
-        *,
-        losses: int,
-        shared: Shared,
-        microbatch: int,
-        key: Array | None = None,
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
         """See `Engine.run`; inner products are of the cotangents of passes of several losses.
 
         Raises:
             ValueError: there is no such pass.
         """
-        del shared, key  # no parameter is compared, nothing is drawn
         common = [n for n, p in enumerate(passes) if len(p.losses) > 1]
         if not common:
             raise ValueError("no pass is reached by two losses: there are no features to compare")
-        features, pull = ordinary(encode, params, passes, microbatch=microbatch)
+        features, pull = ordinary(encode, params, passes, microbatch=request.microbatch)
 
         def finish(
             cotangents: Cotangents, decide: Decide, samples: Tree
         ) -> tuple[Tree, Coefficients]:
-            own = [[_of_loss(cotangents[n], loss) for n in common] for loss in range(losses)]
+            own = [
+                [_of_loss(cotangents[n], loss) for n in common] for loss in range(request.losses)
+            ]
             decided, factors = decide(jax.vmap(lambda *g: inner_products(g))(*own), samples)
             return pull([_scaled(given, factors) for given in cotangents]), decided
 

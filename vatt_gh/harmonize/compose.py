@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vatt_gh.harmonize.engine import Cotangents, Encode, Engine, Finish, Pass, Shared
+from vatt_gh.harmonize.engine import Cotangents, Encode, Engine, Finish, Pass, Request
 from vatt_gh.harmonize.groups import InGroups
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.trees import Tree
@@ -83,18 +83,14 @@ def encoded(
     encode: Encode,
     params: Tree,
     passes: Sequence[Pass],
-    *,
-    losses: int,
-    shared: Shared,
-    microbatch: int = 0,
+    request: Request,
     group: int = 1,
-    key: Array | None = None,
 ) -> Forward:
     """Encodes a batch, whose gradients an engine harmonizes once the losses are known.
 
     Args:
         engine: that compares and adds up gradients.
-        encode, params, passes, losses, shared, microbatch, key: see `Engine.run`.
+        encode, params, passes, request: see `Engine.run`.
         group: samples that are decided upon together, neighbours in the batch; divides B.
 
     Returns:
@@ -104,16 +100,8 @@ def encoded(
         ValueError: see `Engine.run`.
     """
     engine = engine if group == 1 else InGroups(engine, group)
-    features, finish = engine.run(
-        encode,
-        params,
-        passes,
-        losses=losses,
-        shared=shared,
-        microbatch=microbatch,
-        key=key,
-    )
-    return Forward(features, losses, group, finish)
+    features, finish = engine.run(encode, params, passes, request)
+    return Forward(features, request.losses, group, finish)
 
 
 def _together(reduce: Callable[..., Array], x: Array, group: int) -> Array:

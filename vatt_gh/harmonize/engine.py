@@ -39,6 +39,23 @@ class Pass(NamedTuple):
     losses: tuple[int, ...]
 
 
+class Request(NamedTuple):
+    """What an engine is asked for.
+
+    Attributes:
+        losses: number of losses L.
+        shared: whether a parameter, by its path of names, is among those whose inner products are
+            taken.
+        microbatch: samples that an engine works on at a time; divides B; 0: all.
+        key: random key of the step, for an engine that draws.
+    """
+
+    losses: int
+    shared: Shared = lambda path: True
+    microbatch: int = 0
+    key: Array | None = None
+
+
 class Engine(Protocol):
     """A way to find inner products of single samples' gradients, and their weighted sum.
 
@@ -49,15 +66,7 @@ class Engine(Protocol):
     """
 
     def run(
-        self,
-        encode: Encode,
-        params: Tree,
-        passes: Sequence[Pass],
-        *,
-        losses: int,
-        shared: Shared,
-        microbatch: int,
-        key: Array | None = None,
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
         """Encodes a batch, and makes what turns cotangents into harmonized gradients.
 
@@ -65,11 +74,7 @@ class Engine(Protocol):
             encode: features h of ONE sample from params and its inputs; a function of that sample.
             params: tree of floating arrays.
             passes: ways of the samples through `encode`; gradients of one sample add up over them.
-            losses: number of losses L.
-            shared: whether a parameter, by its path of names, is among those whose inner products
-                are taken.
-            microbatch: samples that an engine works on at a time; divides B; 0: all.
-            key: random key of the step, for an engine that draws.
+            request: the number of losses, and more.
 
         Returns:
             The features of each pass [B, ...], and a function of (cotangents, decide, samples), see

@@ -21,7 +21,7 @@ from vatt_gh.harmonize.arguments import (
 from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.compose import encoded
 from vatt_gh.harmonize.devices import over_mean_weight
-from vatt_gh.harmonize.engine import Encode, Engine, Pass, Shared
+from vatt_gh.harmonize.engine import Encode, Engine, Pass, Request, Shared
 from vatt_gh.harmonize.engines import engine_of
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.trees import Tree
@@ -124,16 +124,9 @@ def harmonized_gradients(
     features = jax.eval_shape(lambda p, x: jax.vmap(encode, (None, 0))(p, x), params, inputs)
     check_features(features)
     number = len(jax.eval_shape(values_of, features))
-    forward = encoded(
-        engine,
-        encode,
-        params,
-        [Pass(inputs, tuple(range(number)))],
-        losses=number,
-        shared=shared,
-        microbatch=microbatch,
-        key=key,
-    )
+    passes = [Pass(inputs, tuple(range(number)))]
+    request = Request(number, shared, microbatch, key)
+    forward = encoded(engine, encode, params, passes, request)
     [features] = forward.features
     values, pullback = jax.vjp(values_of, features)
     cotangents = feature_cotangents(

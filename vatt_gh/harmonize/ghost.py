@@ -22,6 +22,7 @@ from vatt_gh.harmonize.engine import (
     Encode,
     Finish,
     Pass,
+    Request,
     Shared,
     in_microbatches,
 )
@@ -59,22 +60,14 @@ class Ghost:
             raise ValueError("sketch_check=True without a sketch: there is nothing to check")
 
     def run(
-        self,
-        encode: Encode,
-        params: Tree,
-        passes: Sequence[Pass],
-        *,
-        losses: int,
-        shared: Shared,
-        microbatch: int,
-        key: Array | None = None,
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; `microbatch` is how many samples are recorded at a time.
+        """See `Engine.run`; `request.microbatch` is how many samples are recorded at a time.
 
         Raises:
             ValueError: a sketch has no key, which is to be another one at every step.
         """
-        if self.sketch and key is None:
+        if self.sketch and request.key is None:
             raise ValueError(
                 f"sketch={self.sketch} draws signs: expected a key, such as jax.random.key(step)"
             )
@@ -87,8 +80,8 @@ class Ghost:
                 "all gradients are formed sample by sample, as engine='vmap' does; to have them "
                 "recorded, make these values arguments of the function"
             )
-            common = {"losses": losses, "shared": shared, "microbatch": microbatch}
-            return Vmap().run(encode, params, passes, **common)
+            return Vmap().run(encode, params, passes, request)
+        losses, shared = request.losses, request.shared
         rules = known_rules(traces)
         used = set().union(*(trace.uses for trace in traces))
         rest = {path: x for path, x in flat.items() if path in used and path not in rules}
@@ -118,7 +111,11 @@ class Ghost:
                     gram = jnp.zeros((count, losses, losses), jnp.float32)
                     for number, (path, layer) in enumerate(layers.items()):
                         if shared(path):
-                            signs = Sketch(size, jax.random.fold_in(key, number)) if size else None
+                            signs = (
+                                Sketch(size, jax.random.fold_in(request.key, number))
+                                if size
+                                else None
+                            )
                             gram += layer.inner_products(signs)
                     return gram + rest_gram
 
@@ -134,7 +131,12 @@ class Ghost:
 
             return [recording.features for recording in recordings], finish
 
-        return in_microbatches(forward, encode, params, passes, microbatch)
+        return in_microbatches(forward, encode, params, passes, request.microbatch)
+
+
+def _signs(size: int, key: Array | None, layer: int) -> Sketch | None:
+    """A layer's own signs; none without a sketch."""
+    return Sketch(size, jax.random.fold_in(key, layer)) if size else None
 
 
 class _Recording:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Engine, Finish, Pass, Shared
+from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Engine, Finish, Pass, Request
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.trees import Tree
 
@@ -30,15 +30,7 @@ class InGroups:
     group: int
 
     def run(
-        self,
-        encode: Encode,
-        params: Tree,
-        passes: Sequence[Pass],
-        *,
-        losses: int,
-        shared: Shared,
-        microbatch: int,
-        key: Array | None = None,
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
         """See `Engine.run`; what is known of samples, and decided, is the same for all of a group.
 
@@ -46,16 +38,13 @@ class InGroups:
             ValueError: the group does not divide the microbatch, or see the engine.
         """
         group = self.group
-        if microbatch % group:
-            raise ValueError(f"group={group} does not divide microbatch={microbatch}")
+        if request.microbatch % group:
+            raise ValueError(f"group={group} does not divide microbatch={request.microbatch}")
         features, finish = self.engine.run(
             jax.vmap(encode, in_axes=(None, 0)),
             params,
             [Pass(_grouped(p.inputs, group), p.losses) for p in passes],
-            losses=losses,
-            shared=shared,
-            microbatch=microbatch // group,
-            key=key,
+            request._replace(microbatch=request.microbatch // group),
         )
 
         def finish_groups(

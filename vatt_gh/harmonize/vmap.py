@@ -18,6 +18,7 @@ from vatt_gh.harmonize.engine import (
     Encode,
     Finish,
     Pass,
+    Request,
     Shared,
     in_microbatches,
 )
@@ -32,22 +33,13 @@ class Vmap:
     """See the module, and `Engine`."""
 
     def run(
-        self,
-        encode: Encode,
-        params: Tree,
-        passes: Sequence[Pass],
-        *,
-        losses: int,
-        shared: Shared,
-        microbatch: int,
-        key: Array | None = None,
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; `microbatch` is how many samples' gradients are held at a time."""
-        del key  # nothing is drawn
+        """See `Engine.run`; gradients of `request.microbatch` samples are held at a time."""
         params = varying_like(params, [p.inputs for p in passes])
 
         def gradients_of(samples: list[Tree], own: Cotangents) -> list[Tree]:
-            total = [jax.tree.map(jnp.zeros_like, params) for _ in range(losses)]
+            total = [jax.tree.map(jnp.zeros_like, params) for _ in range(request.losses)]
             for sample, cotangents in zip(samples, own, strict=True):
                 _, pullback = jax.vjp(lambda p, s=sample: encode(p, s), params)
                 for loss, cotangent in cotangents.items():
@@ -56,7 +48,7 @@ class Vmap:
 
         def one(samples: list[Tree], own: Cotangents) -> tuple[list[Tree], Array]:
             gradients = gradients_of(samples, own)
-            return gradients, inner_products([_picked(g, shared) for g in gradients])
+            return gradients, inner_products([_picked(g, request.shared) for g in gradients])
 
         def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:
             inputs = [p.inputs for p in some]
@@ -74,7 +66,7 @@ class Vmap:
 
             return [jax.vmap(encode, in_axes=(None, 0))(params, x) for x in inputs], finish
 
-        return in_microbatches(forward, encode, params, passes, microbatch)
+        return in_microbatches(forward, encode, params, passes, request.microbatch)
 
 
 def _weighted_sum(factor: Array, gradients: Array) -> Array:

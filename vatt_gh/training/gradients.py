@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.batch import MODALITIES
 from vatt_gh.config import compares_gradients
-from vatt_gh.harmonize import Coefficients, Pass, encoded, feature_cotangents, ordinary
+from vatt_gh.harmonize import Coefficients, Pass, Request, encoded, feature_cotangents, ordinary
 from vatt_gh.harmonize.devices import summed
 from vatt_gh.loss_terms import LossTerm, active_terms, places_of
 from vatt_gh.losses import alignment_losses
@@ -98,17 +98,12 @@ def step_gradients(
         features, pull_alone = ordinary(encode, towers, some, microbatch=microbatch)
         parts += features
     if common:
-        forward = encoded(
-            engine_of(config),
-            encode,
-            towers,
-            [ways[m] for m in common],
-            losses=len(terms),
-            shared=lambda path: over(path, common),
-            microbatch=microbatch,
-            group=config.harmonize.group,
-            key=randomness.sketch,
+        some = [ways[m] for m in common]
+        request = Request(
+            len(terms), lambda path: over(path, common), microbatch, randomness.sketch
         )
+        engine, group = engine_of(config), config.harmonize.group
+        forward = encoded(engine, encode, towers, some, request, group)
         parts += forward.features
     features = {m: h for part in parts for m, h in part.items()}
     losses, pull_losses, statistics = jax.vjp(

@@ -13,6 +13,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
+from vatt_gh.batch import check as check_batch
 from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import Source
 from vatt_gh.data.sources import Build, open_sources, word_counts
@@ -80,10 +81,20 @@ def pretrain(
         )
         # An error's trace would keep it until the interpreter is gone, and tf.data hangs then:
         # its destructor waits for reads in Python.
-        batches = prefetch(stack.enter_context(closing(given)), config.data.prefetch)
+        given = _first_is_checked(stack.enter_context(closing(given)))
+        batches = prefetch(given, config.data.prefetch)
         step = parallel_step(model, optimizer, config)
         end = config.train.steps if stop_after is None else min(stop_after, config.train.steps)
         return _run(state, position, end, step, batches, checkpoints, writer, score, config)
+
+
+def _first_is_checked(batches: Iterator[tuple[dict, dict]]) -> Iterator[tuple[dict, dict]]:
+    """The same batches; the first one is held against the forms of batch.py."""
+    first = next(batches, None)
+    if first is not None:
+        check_batch(first[0])
+        yield first
+    yield from batches
 
 
 def _run(
