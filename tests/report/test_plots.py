@@ -65,6 +65,24 @@ def test_losses_show_plain_vatt_beside(rows, tmp_path):
     assert differ(alone, matplotlib.image.imread(tmp_path / "both.png"))
 
 
+def test_a_third_loss_is_a_third_line(rows, tmp_path):
+    two = draw(report.loss_curves, rows, tmp_path / "two.png")
+    third = [row | {"loss_at": 3.0} for row in rows]
+    assert differ(two, draw(report.loss_curves, third, tmp_path / "three.png"))
+
+
+def test_scores_of_the_rows_that_have_them(rows, tmp_path):
+    none = draw(report.scores_over_time, rows, tmp_path / "none.png")
+    scored = [
+        row | ({"eval.retrieval.r5": n / 60, "eval.retrieval.median_rank": 9.0} if n % 6 else {})
+        for n, row in enumerate(rows)
+    ]
+    some = draw(report.scores_over_time, scored, tmp_path / "some.png")
+    assert differ(none, some)
+    without = [{k: x for k, x in row.items() if "median_rank" not in k} for row in scored]
+    assert not differ(some, draw(report.scores_over_time, without, tmp_path / "shares.png"))
+
+
 @pytest.mark.parametrize("function", ROW_PLOTS)
 def test_row_plots_draw_one_row_and_none(function, tmp_path):
     one = draw(function, make_rows(1), tmp_path / "one.png")

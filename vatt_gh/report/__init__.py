@@ -8,6 +8,7 @@ from vatt_gh.report.plots import (
     cost_in_signal,
     curriculum,
     loss_curves,
+    scores_over_time,
 )
 from vatt_gh.report.rows import read_jsonl
 
@@ -23,5 +24,6 @@ __all__ = [
     "loss_curves",
     "read_jsonl",
     "retrieval_examples",
+    "scores_over_time",
     "write_index",
 ]

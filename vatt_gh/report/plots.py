@@ -3,6 +3,7 @@
 Every function takes rows of metrics.jsonl, or plain arrays, and writes one PNG 1000 pixels wide.
 """
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,10 +25,13 @@ __all__ = [
     "curriculum",
     "loss_curves",
     "retrieval_examples",
+    "scores_over_time",
 ]
 
 Rows = Sequence[Mapping[str, Any]]
 
+_MODALITIES = {"v": "video", "a": "audio", "t": "text"}  # letters in names of losses
+EVAL = "eval."  # begins the names of scores
 _COSINE_LABEL = "cosine of the two loss gradients"
 # With more columns than this each holds few samples, and noise hides the trend.
 _MOST_COLUMNS = 120
@@ -36,10 +40,10 @@ _FINE_BINS, _COARSE_BINS, _FINE_FROM = 40, 20, 200
 
 
 def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> None:
-    """Draws both contrastive losses and their total against the step.
+    """Draws every contrastive loss and their weighted mean against the step.
 
     Args:
-        rows: rows of metrics.jsonl with "step", "loss", "loss_va" and "loss_vt" (nats); a missing
+        rows: rows of metrics.jsonl with "step", "loss", "loss_va", "loss_vt", ... (nats); a missing
             or null value is a gap.
         path: the PNG to write.
         plain: the same of plain VATT, drawn as dotted lines.
@@ -48,11 +52,11 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
     width = _smoothing(rows)
     figure = canvas.new_figure(f"Losses{_smoothing_note(width)}", 5.0)
     axes = figure.add_subplot()
-    lines = (
-        ("loss", "total", "#333333"),
-        ("loss_va", "video-audio", canvas.BLUE),
-        ("loss_vt", "video-text", canvas.ORANGE),
-    )
+    lines = [("loss", "total", "#333333")]
+    losses = dict.fromkeys(key for row in rows for key in row if key.startswith("loss_"))
+    for key, colour in zip(losses, itertools.cycle(canvas.PALETTE), strict=False):
+        label = "-".join(_MODALITIES.get(letter, letter) for letter in key[5:])
+        lines.append((key, label, colour))
     for key, label, colour in lines:
         _raw_and_smoothed(axes, rows, key, label, colour, width)
         if plain:
@@ -61,6 +65,30 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
     axes.set(ylabel="loss (nats)")
     canvas.tidy(axes)
     _legend_or_say(axes, len(lines), "no losses recorded yet")
+    canvas.save(figure, path)
+
+
+def scores_over_time(rows: Rows, path: str | os.PathLike[str]) -> None:
+    """Draws the scores on held-out clips that were taken during training.
+
+    Args:
+        rows: rows of metrics.jsonl; those with scores have "eval.GROUP.NAME", which is drawn where
+            it is a share in [0, 1].
+        path: the PNG to write.
+    """
+    rows = [row for row in canvas.by_step(rows) if any(key.startswith(EVAL) for key in row)]
+    names = sorted({key for row in rows for key in row if key.startswith(EVAL)})
+    columns = {name: canvas.column(rows, name) for name in names}
+    shares = {name: x for name, x in columns.items() if np.nanmax(x, initial=0.0) <= 1.0}
+    figure = canvas.new_figure("Scores on held-out clips", 5.0)
+    axes = figure.add_subplot()
+    for (name, values), colour in zip(shares.items(), itertools.cycle(canvas.PALETTE)):
+        label, marker = name.removeprefix(EVAL), canvas.marker(len(rows))
+        axes.plot(canvas.column(rows, "step"), values, color=colour, label=label, marker=marker)
+    _step_axis(axes, rows)
+    axes.set(ylabel="score", ylim=(-0.03, 1.03))
+    canvas.tidy(axes)
+    _legend_or_say(axes, 3, "no scores recorded yet")
     canvas.save(figure, path)
 
 

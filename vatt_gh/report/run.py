@@ -10,11 +10,13 @@ import numpy as np
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
 from vatt_gh.report.page import write_index
 from vatt_gh.report.plots import (
+    EVAL,
     cosine_by_truth,
     cosine_over_time,
     cost_in_signal,
     curriculum,
     loss_curves,
+    scores_over_time,
 )
 from vatt_gh.report.rows import read_jsonl
 
@@ -97,6 +99,13 @@ def write_report(
         "Losses",
         "Of the training batches." + (" Dotted: plain VATT." if beside else ""),
     )
+    if any(key.startswith(EVAL) for row in rows for key in row):
+        add(
+            "scores.png",
+            lambda path: scores_over_time(rows, path),
+            "Scores during training",
+            "On held-out clips, every eval.every steps; the untrained model's are in the table.",
+        )
     if examples:
         add(
             "retrieval.png",

@@ -105,8 +105,9 @@ class Display:
 
     def show(self, row: Mapping[str, Any]) -> None:
         """Shows a row of metrics."""
+        losses = [f"{key[5:]} {x:.3f}" for key, x in row.items() if key.startswith("loss_")]
         numbers = (
-            f"loss {row['loss']:.3f} (va {row['loss_va']:.3f}, vt {row['loss_vt']:.3f}) "
+            f"loss {row['loss']:.3f} ({', '.join(losses)}) "
             f"conflict {row['conflict_rate']:.0%} kept {row['kept_share']:.0%} "
             f"{row['samples_per_second']:.1f} samples/s"
         )
