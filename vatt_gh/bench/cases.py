@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
 from vatt_gh.batch import MODALITIES, NEUTRAL_COLOUR
-from vatt_gh.harmonize import Method, harmonized_gradients
+from vatt_gh.harmonize import ENGINES, Method, harmonized_gradients
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.construct import model_of, optimizer_of
@@ -27,10 +27,9 @@ CASES = ("video_tower", "three_tower", "shared_encoder")
 # Keys of config.harmonize by the name of a row: plain VATT, and each engine.
 STEPS: dict[str, dict[str, Any]] = {
     "plain": {"realign": False, "curriculum": False},
-    "ghost": {"engine": "ghost"},
+    **{engine: {"engine": engine} for engine in ENGINES},
     "ghost_sketch32": {"engine": "ghost", "sketch": 32},
     "ghost_sketch64": {"engine": "ghost", "sketch": 64},
-    "vmap": {"engine": "vmap"},
 }
 
 
