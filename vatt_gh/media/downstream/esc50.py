@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.downstream.clip import Listing
+from vatt_gh.media.downstream.collector import Collector
 from vatt_gh.media.files import (
     AUDIO_SUFFIXES,
-    NO_FILE,
     NO_NAME,
     is_plain_name,
     read_table,
@@ -36,31 +36,21 @@ def list_clips(manual_dir: Path) -> Listing:
     """
     tree = scan_files(manual_dir, LAYOUT)
     table = tree.annotation("esc50.csv")
-    media = Media(tree, AUDIO_SUFFIXES)
-    clips, skipped, seen = [], [], set()
+    collector = Collector(tree, Media(tree, AUDIO_SUFFIXES))
     categories: dict[int, str] = {}
     for row in read_table(table, COLUMNS, tree):
         file, fold, target = row["filename"], row["fold"], row["target"]
         clip = stem(file)
         if not is_plain_name(file):
-            skipped.append({"id": file, "reason": NO_NAME})
+            collector.skip(file, NO_NAME)
             continue
         if not (target.isdecimal() and fold in "12345" and len(fold) == 1):
-            reason = f"has a fold or target that is none: {fold}, {target}"
-            skipped.append({"id": clip, "reason": reason})
+            collector.skip(clip, f"has a fold or target that is none: {fold}, {target}")
             continue
         if categories.setdefault(int(target), row["category"]) != row["category"]:
             raise tree.error(f"The target {target} has two categories.", table)
-        if clip in seen:
-            skipped.append({"id": clip, "reason": "is listed again"})
-            continue
-        seen.add(clip)
-        path = media.find(clip)
-        if path is None:
-            skipped.append({"id": clip, "reason": NO_FILE})
-        else:
-            clips.append(Clip(clip, path, None, None, (int(target),), (), (f"fold{fold}",)))
+        if collector.accepts(clip):
+            collector.take(clip, clip, labels=(int(target),), splits=(f"fold{fold}",))
     if sorted(categories) != list(range(len(categories))):
         raise tree.error("The targets are not numbered from 0 without gaps.", table)
-    skipped = tree.skipped + media.skipped + skipped + media.left()
-    return Listing(clips, skipped, [categories[target] for target in sorted(categories)])
+    return collector.listing([categories[target] for target in sorted(categories)])

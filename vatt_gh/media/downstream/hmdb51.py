@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.downstream.clip import Listing
+from vatt_gh.media.downstream.collector import Collector
 from vatt_gh.media.files import (
-    NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
     Tree,
@@ -44,17 +44,12 @@ def list_clips(manual_dir: Path) -> Listing:
     class_names = sorted(lists)
     # A class is part of the key: nothing says that two classes have no name in common.
     media = Media(tree, VIDEO_SUFFIXES, key=_class_and_stem)
-    clips, skipped = [], []
+    collector = Collector(tree, media)
     for label, name in enumerate(class_names):
-        for file, splits in _listed(name, lists[name], tree, skipped).items():
+        for file, splits in _listed(name, lists[name], tree, collector).items():
             clip = f"{name}/{file}"
-            path = media.find(clip)
-            if path is None:
-                skipped.append({"id": clip, "reason": NO_FILE})
-            else:
-                clips.append(Clip(clip, path, None, None, (label,), (), tuple(splits)))
-    skipped = tree.skipped + media.skipped + skipped + media.left()
-    return Listing(clips, skipped, class_names)
+            collector.take(clip, clip, labels=(label,), splits=splits)
+    return collector.listing(class_names)
 
 
 def _class_and_stem(path: str) -> str:
@@ -79,7 +74,7 @@ def _lists(tree: Tree) -> dict[str, dict[str, Path]]:
 
 
 def _listed(
-    name: str, lists: dict[str, Path], tree: Tree, skipped: list[dict[str, str]]
+    name: str, lists: dict[str, Path], tree: Tree, collector: Collector
 ) -> dict[str, list[str]]:
     """Splits of the clips of a class, by file name without suffix."""
     listed: dict[str, list[str]] = {}
@@ -91,12 +86,11 @@ def _listed(
             clip = stem(file)
             if len(part) != 1 or part[0] not in _PARTS:
                 reason = f"{path.name} has a line that is not of the form NAME 0, 1 or 2"
-                skipped.append({"id": line, "reason": reason})
+                collector.skip(line, reason)
             elif not is_plain_name(file):
-                skipped.append({"id": f"{name}/{file}", "reason": NO_NAME})
+                collector.skip(f"{name}/{file}", NO_NAME)
             elif clip in seen:
-                reason = f"{path.name} lists it twice"
-                skipped.append({"id": f"{name}/{clip}", "reason": reason})
+                collector.skip(f"{name}/{clip}", f"{path.name} lists it twice")
             else:
                 seen.add(clip)
                 splits = listed.setdefault(clip, [])

@@ -3,13 +3,11 @@
 import csv
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.downstream.clip import Listing
+from vatt_gh.media.downstream.collector import Collector
 from vatt_gh.media.files import (
-    NO_FILE,
-    NO_NAME,
     VIDEO_SUFFIXES,
     Tree,
-    is_plain_name,
     open_text,
     read_table,
     scan_files,
@@ -44,30 +42,18 @@ def list_clips(manual_dir: Path) -> Listing:
     rows = [row for path in _tables(tree) for row in read_table(path, COLUMNS, tree)]
     class_names = sorted({_label(row) for row in rows} - {""})
     index = {name: label for label, name in enumerate(class_names)}
-    media = Media(tree, VIDEO_SUFFIXES)
-    clips, skipped, seen = [], [], set()
+    collector = Collector(tree, Media(tree, VIDEO_SUFFIXES))
     for row in rows:
         video, split = row["youtube_id"], _SPLITS.get(row["split"])
         name = _file_name(row)
         if name is None or split is None:
             reason = f"has times or a split that are none: {', '.join(row.values())}"
-            skipped.append({"id": video, "reason": reason})
-        elif not is_plain_name(name):
-            skipped.append({"id": name, "reason": NO_NAME})
-        elif name in seen:
-            reason = f"is listed again: {_label(row)}, {split}"
-            skipped.append({"id": name, "reason": reason})
-        else:
-            seen.add(name)
-            path = media.find(name)
-            if path is None:
-                skipped.append({"id": name, "reason": NO_FILE})
-            else:
-                # The first published list of the test set has no labels.
-                labels = (index[_label(row)],) if _label(row) else ()
-                clips.append(Clip(name, path, None, None, labels, (), (split,)))
-    skipped = tree.skipped + media.skipped + skipped + media.left()
-    return Listing(clips, skipped, class_names)
+            collector.skip(video, reason)
+        elif collector.accepts(name, f"{_label(row)}, {split}"):
+            # The first published list of the test set has no labels.
+            labels = (index[_label(row)],) if _label(row) else ()
+            collector.take(name, name, labels=labels, splits=(split,))
+    return collector.listing(class_names)
 
 
 def _tables(tree: Tree) -> list[Path]:

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.downstream.clip import Listing
+from vatt_gh.media.downstream.collector import Collector
 from vatt_gh.media.files import (
-    NO_FILE,
-    NO_NAME,
     VIDEO_SUFFIXES,
     Tree,
-    is_plain_name,
     read_json,
     read_table,
     scan_files,
@@ -48,23 +46,12 @@ def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Lis
         UserError: the directory or an annotation file is missing or cannot be read.
     """
     tree = scan_files(manual_dir, LAYOUT)
-    media = Media(tree, VIDEO_SUFFIXES)
-    skipped: list[dict[str, str]] = []
-    clips, seen = [], set()
-    for video, captions, part in (_one_k_a if split == "1k-A" else _full)(tree, skipped):
-        if not is_plain_name(video):
-            skipped.append({"id": video, "reason": NO_NAME})
-        elif video in seen:
-            skipped.append({"id": video, "reason": f"is listed again: {part}"})
-        else:
-            seen.add(video)
-            path = media.find(video)
-            if path is None:
-                skipped.append({"id": video, "reason": NO_FILE})
-            else:
-                clips.append(Clip(video, path, None, None, (), captions, (part,)))
-    skipped = tree.skipped + media.skipped + skipped + media.left()
-    return Listing(clips, skipped, [])
+    collector = Collector(tree, Media(tree, VIDEO_SUFFIXES))
+    rows = (_one_k_a if split == "1k-A" else _full)(tree, collector.skipped)
+    for video, captions, part in rows:
+        if collector.accepts(video, part):
+            collector.take(video, video, captions=captions, splits=(part,))
+    return collector.listing()
 
 
 def _one_k_a(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:

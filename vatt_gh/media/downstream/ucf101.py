@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.downstream.clip import Listing
+from vatt_gh.media.downstream.collector import Collector
 from vatt_gh.media.files import (
-    NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
     Tree,
@@ -42,19 +42,16 @@ def list_clips(manual_dir: Path) -> Listing:
     class_names = _class_names(tree)
     labels = {name.lower(): label for label, name in enumerate(class_names)}
     media = Media(tree, VIDEO_SUFFIXES, key=lambda path: stem(path).lower())
-    clips, skipped = [], []
-    for key, (name, splits) in _listed(tree, skipped).items():
+    collector = Collector(tree, media)
+    for key, (name, splits) in _listed(tree, collector).items():
         folder, clip = name.split("/")
-        path = media.find(key)
-        if folder.lower() not in labels:
-            skipped.append({"id": clip, "reason": f"the class {folder} is not in classInd.txt"})
-        elif path is None:
-            skipped.append({"id": clip, "reason": NO_FILE})
+        label = labels.get(folder.lower())
+        if label is None:
+            media.find(key)  # its file is not said to be in no list
+            collector.skip(clip, f"the class {folder} is not in classInd.txt")
         else:
-            label = labels[folder.lower()]
-            clips.append(Clip(clip, path, None, None, (label,), (), tuple(splits)))
-    skipped = tree.skipped + media.skipped + skipped + media.left()
-    return Listing(clips, skipped, class_names)
+            collector.take(clip, key, labels=(label,), splits=splits)
+    return collector.listing(class_names)
 
 
 def _class_names(tree: Tree) -> list[str]:
@@ -66,7 +63,7 @@ def _class_names(tree: Tree) -> list[str]:
     return [name for _, name in rows]
 
 
-def _listed(tree: Tree, skipped: list[dict[str, str]]) -> dict[str, tuple[str, list[str]]]:
+def _listed(tree: Tree, collector: Collector) -> dict[str, tuple[str, list[str]]]:
     """{clip in lower case: ("CLASS/CLIP" as first spelled, its splits)}."""
     listed: dict[str, tuple[str, list[str]]] = {}
     for split in SPLITS:
@@ -75,14 +72,14 @@ def _listed(tree: Tree, skipped: list[dict[str, str]]) -> dict[str, tuple[str, l
             name = line.split()[0]
             folder, _, file = name.partition("/")
             if not (is_plain_name(folder) and is_plain_name(file)):
-                skipped.append({"id": name, "reason": NO_NAME})
+                collector.skip(name, NO_NAME)
                 continue
             clip = stem(file)
             first, splits = listed.setdefault(clip.lower(), (f"{folder}/{clip}", []))
             same = [other for other in splits if other[-1] == split[-1]]
             if same or first.lower() != f"{folder}/{clip}".lower():
                 reason = f"{path.name} lists it again; it is {first}, in {', '.join(splits)}"
-                skipped.append({"id": clip, "reason": reason})
+                collector.skip(clip, reason)
             else:
                 splits.append(split)
     return listed

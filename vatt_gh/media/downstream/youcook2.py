@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.downstream.collector import Collector
 from vatt_gh.media.files import (
     NO_FILE,
     NO_NAME,
@@ -47,25 +48,21 @@ def list_clips(manual_dir: Path) -> Listing:
     test = tree.optional_annotation("youcookii_annotations_test_segments_only.json")
     paths += [test] if test else []
     media = Media(tree, VIDEO_SUFFIXES, key=lambda path: video_id(stem(path)))
-    clips, skipped, seen = [], [], set()
+    collector = Collector(tree, media)
     for video, content in (pair for path in paths for pair in _database(path, tree)):
         split = content.get("subset") if isinstance(content, dict) else None
         steps = content.get("annotations") if isinstance(content, dict) else None
         if not is_plain_name(video):
-            skipped.append({"id": video, "reason": NO_NAME})
+            collector.skip(video, NO_NAME)
         elif split not in SPLITS or not isinstance(steps, list):
-            skipped.append({"id": video, "reason": "has no subset or no annotations"})
-        elif video in seen:
-            skipped.append({"id": video, "reason": f"is listed again: {split}"})
-        else:
-            seen.add(video)
+            collector.skip(video, "has no subset or no annotations")
+        elif collector.accepts(video, split):
             path = media.find(video)
             if path is None:
-                skipped.append({"id": video, "reason": f"{NO_FILE} ({len(steps)} clips)"})
+                collector.skip(video, f"{NO_FILE} ({len(steps)} clips)")
             else:
-                _add_steps(video, path, split, steps, clips, skipped)
-    skipped = tree.skipped + media.skipped + skipped + media.left()
-    return Listing(clips, skipped, [])
+                _add_steps(video, path, split, steps, collector)
+    return collector.listing()
 
 
 def _database(path: Path, tree: Tree) -> Iterator[tuple[str, Any]]:
@@ -76,7 +73,7 @@ def _database(path: Path, tree: Tree) -> Iterator[tuple[str, Any]]:
     return iter(database.items())
 
 
-def _add_steps(video, path, split, steps, clips, skipped):
+def _add_steps(video: str, path: Path, split: str, steps: list[Any], collector: Collector) -> None:
     seen = set()
     for step in steps:
         try:
@@ -84,13 +81,13 @@ def _add_steps(video, path, split, steps, clips, skipped):
             start, end = (float(second) for second in step["segment"])
             sentence = str(step["sentence"]) if "sentence" in step else ""
         except (KeyError, TypeError, ValueError, OverflowError):
-            skipped.append({"id": video, "reason": f"has a step of another form: {step!r}"})
+            collector.skip(video, f"has a step of another form: {step!r}")
             continue
         if not (0 <= start < end < math.inf):
-            skipped.append({"id": clip, "reason": f"is from {start} s to {end} s"})
+            collector.skip(clip, f"is from {start} s to {end} s")
         elif clip in seen:
-            skipped.append({"id": clip, "reason": "is listed again"})
+            collector.skip(clip, "is listed again")
         else:
             seen.add(clip)
             captions = (sentence,) if sentence else ()
-            clips.append(Clip(clip, path, start, end, (), captions, (split,)))
+            collector.add(Clip(clip, path, start, end, (), captions, (split,)))
