@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from vatt_gh.evaluation.evaluators import EVALUATORS
 from vatt_gh.study.plan import METHODS, Run
 
 # Scores of results.json that the tables show: (group, name), and their heading.
@@ -45,7 +46,7 @@ def row_of(run: Run, results: dict[str, Any], settings: dict[str, Any]) -> Row:
         "step": results["step"],
         "clips": results["clips"],
     }
-    for group in ("retrieval", "probe"):
+    for group in (name for name in EVALUATORS if name in results):
         for name, score in results[group].items():
             for reference in REFERENCES:
                 if reference in score:
