@@ -10,12 +10,12 @@ import numpy as np
 from vatt_gh.media.form import Form, Segment
 from vatt_gh.media.sound import Chunk, place
 
-PATIENCE = 10.0  # s of video that a segment waits for its sound
+PATIENCE = 10.0  # s of video to wait for a segment's sound
 
 
 @dataclasses.dataclass
 class _Run:
-    """Frames without a gap that are not in a segment yet; `first` is the number of the first."""
+    """Consecutive frames that are in no segment yet; `first` is the number of the first one."""
 
     first: int
     frames: list[Any] = dataclasses.field(default_factory=list)
@@ -28,11 +28,11 @@ class Cutter:
     """Collects frames and sound and cuts them into segments.
 
     Args:
-        form: how they are stored.
-        pack: makes of the frames and the sound of a segment what is kept of it.
+        form: how videos are stored.
+        pack: turns a segment's frames and sound into its stored fields.
         has_audio: whether there is sound.
-        first: number of the first frame that is wanted.
-        last: number of the first one that is not; None: all are.
+        first: number of the first wanted frame.
+        last: number of the first frame after the wanted ones; None: take all.
     """
 
     def __init__(self, form: Form, pack: Callable, has_audio: bool, first: int, last: int | None):
@@ -48,27 +48,27 @@ class Cutter:
         self.size: tuple[int, int] | None = None
 
     def add_sound(self, chunks: list[Chunk]) -> None:
-        """Takes samples with their places."""
+        """Adds samples at their positions."""
         for first, samples in chunks:
             self._chunks.append((first, samples))
             self._sound_end = first + len(samples)
             self._taken += len(samples)
 
     def add_frames(self, frames: Iterator[Any]) -> None:
-        """Takes frames as far as they are wanted."""
+        """Adds frames up to the last wanted one."""
         run = self._runs[-1]
         left = None if self._last is None else max(0, self._last - run.next())
         run.frames.extend(itertools.islice(frames, left))
 
     def restart(self, first: int) -> None:
-        """Ends a segment; the next frame has another number than the one that follows."""
+        """Ends a segment at a gap; the next frame has the number `first`."""
         if self._runs[-1].frames:
             self._runs.append(_Run(first))
         else:
             self._runs[-1].first = first
 
     def satisfied(self, time: float | None) -> bool:
-        """Whether all frames that are wanted are there, and their sound."""
+        """Whether all wanted frames and their sound have arrived."""
         if self._last is None or self._runs[-1].next() < self._last:
             return False
         end = self._last / self._form.fps
@@ -80,19 +80,19 @@ class Cutter:
         return self._index > 0 or bool(self._runs[0].frames)
 
     def seconds(self) -> float:
-        """Where the video ends so far."""
+        """End of the video so far, in seconds."""
         return self._runs[-1].next() / self._form.fps
 
     def sound_seconds(self) -> float:
-        """Where the sound ends so far."""
+        """End of the sound so far, in seconds."""
         return self._sound_end / self._form.audio_rate
 
     def sound_taken(self) -> float:
-        """How much sound there was so far, in seconds."""
+        """Amount of sound so far, in seconds."""
         return self._taken / self._form.audio_rate
 
     def complete(self) -> Iterator[Segment]:
-        """Segments that nothing can be added to any more."""
+        """Yields the segments that are complete."""
         while count := self._whole():
             run = self._runs[0]
             end = self._sample(run.first + count)
@@ -103,16 +103,16 @@ class Cutter:
             yield self._cut(count)
 
     def rest(self) -> Iterator[Segment]:
-        """Everything left."""
+        """Yields the remaining segments."""
         self._runs.append(_Run(self._runs[-1].next()))
         while count := self._whole():
             yield self._cut(count)
 
     def _whole(self) -> int:
-        """How many frames the next segment has; 0: it is not clear yet."""
+        """Number of frames in the next segment; 0: not known yet."""
         run = self._runs[0]
         left = len(run.frames) - self._per_segment
-        # A full segment waits for a second more of video: a shorter rest belongs to it.
+        # Wait for one more second of video: a shorter remainder joins this segment.
         if left >= max(self._form.fps, 1):
             return self._per_segment
         return len(run.frames) if len(self._runs) > 1 else 0

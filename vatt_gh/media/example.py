@@ -1,45 +1,44 @@
-"""Serialized tf.train.Examples, read where they lie: nothing is copied but what is asked for.
+"""Reads serialized tf.train.Examples in place; copies only what is asked for.
 
-A record of half a minute has ten megabytes, of which a window needs one.
+A record of half a minute has 10 MB; a window needs 1 MB of it.
 """
 
 from collections.abc import Container, Iterator
 
 Record = bytes | memoryview
-Span = tuple[int, int]  # from where to where in a record
+Span = tuple[int, int]  # start and end in a record
 
 
 def features(record: Record) -> dict[str, Span]:
-    """Where the features lie.
+    """Finds the features of an Example.
 
     Args:
-        record: a serialized tf.train.Example, or tf.train.SequenceExample, of which the context is
-            meant.
+        record: a serialized tf.train.Example, or tf.train.SequenceExample (its context is read).
 
     Returns:
-        By name a tf.train.Feature, for `byte_values` and `integers`.
+        {name: tf.train.Feature}, for `byte_values` and `integers`.
 
     Raises:
-        ValueError: it is no such message.
+        ValueError: the record is no such message.
     """
     return {key: feature for key, feature, _ in _pairs(record)}
 
 
 def byte_values(record: Record, feature: Span) -> Iterator[Span]:
-    """Where the values of a feature of bytes lie, in order; none if it has others.
+    """Spans of the values of a bytes feature, in order; none if it has another type.
 
     Raises:
-        ValueError: it is no such message.
+        ValueError: the record is no such message.
     """
     for values in _messages(record, feature, 1):
         yield from _messages(record, values, 1)
 
 
 def integers(record: Record, feature: Span) -> tuple[int, ...]:
-    """The values of a feature of int64; packed, as they should be, or not.
+    """The values of an int64 feature, packed (as they should be) or not.
 
     Raises:
-        ValueError: it is no such message.
+        ValueError: the record is no such message.
     """
     found = []
     for values in _messages(record, feature, 3):
@@ -55,18 +54,18 @@ def integers(record: Record, feature: Span) -> tuple[int, ...]:
 
 
 def exchanged(record: bytes, other: bytes, names: Container[str]) -> bytes:
-    """An Example with some of its features taken from another one.
+    """Replaces some features of an Example by those of another one.
 
     Args:
         record: serialized.
         other: serialized.
-        names: of the features that are taken from `other`.
+        names: features to take from `other`.
 
     Returns:
-        The new one, serialized.
+        The new Example, serialized.
 
     Raises:
-        ValueError: one of both is no such message.
+        ValueError: one of the two is no such message.
     """
     pairs = [record[slice(*pair)] for name, _, pair in _pairs(record) if name not in names]
     pairs += [other[slice(*pair)] for name, _, pair in _pairs(other) if name in names]
@@ -74,8 +73,8 @@ def exchanged(record: bytes, other: bytes, names: Container[str]) -> bytes:
 
 
 def _pairs(record: Record) -> Iterator[tuple[str, Span, Span]]:
-    """Name, Feature and the pair of both."""
-    # Field 1 of both messages is a tf.train.Features, whose field 1 are pairs of key and Feature.
+    """Name, Feature, and the pair of both."""
+    # Field 1 of both messages is a tf.train.Features; its field 1 holds (key, Feature) pairs.
     for found in _messages(record, (0, len(record)), 1):
         for pair in _messages(record, found, 1):
             name, feature = b"", (pair[1], pair[1])
@@ -88,14 +87,14 @@ def _pairs(record: Record) -> Iterator[tuple[str, Span, Span]]:
 
 
 def _messages(record: Record, span: Span, wanted: int) -> Iterator[Span]:
-    """From where to where the fields of this number are, of those that have a length."""
+    """Spans of the length-delimited fields with this number."""
     for number, value in _fields(record, span):
         if number == wanted and not isinstance(value, int):
             yield value
 
 
 def _fields(record: Record, span: Span) -> Iterator[tuple[int, int | Span]]:
-    """Number and value of the fields of a protobuf message: an integer, or from where to where."""
+    """Number and value of the fields of a protobuf message: an integer or a span."""
     position, end = span
     while position < end:
         tag, position = _varint(record, position, end)
@@ -117,7 +116,7 @@ def _fields(record: Record, span: Span) -> Iterator[tuple[int, int | Span]]:
 
 
 def _varint(record: Record, position: int, end: int) -> tuple[int, int]:
-    """An unsigned integer of up to 64 bits, and the position behind it."""
+    """Reads an unsigned integer of up to 64 bits; returns it and the position after it."""
     value = shift = 0
     while position < end and shift < 70:
         byte = record[position]
@@ -130,7 +129,7 @@ def _varint(record: Record, position: int, end: int) -> tuple[int, int]:
 
 
 def _first_field(message: bytes) -> bytes:
-    """A message as field 1 of another one."""
+    """Wraps a message as field 1 of another one."""
     length, rest = bytearray(), len(message)
     while rest > 127:
         length.append(rest & 127 | 128)

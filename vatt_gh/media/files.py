@@ -1,7 +1,7 @@
-"""The files of a directory, as users have them: in any depth, behind links, with any name.
+"""The files of a directory, as users have them: at any depth, behind links, with any name.
 
-Annotations never become part of a path: what they name is looked up among the files that were
-found, so that no id of theirs leads out of the directory.
+Annotations never become part of a path: the names in them are looked up among the files found,
+so that no id leads out of the directory.
 """
 
 import codecs
@@ -21,7 +21,7 @@ from vatt_gh.media.names import is_utf8
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 VIDEO_SUFFIXES += (".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv", ".ts")
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aac")
-# What systems put beside the files of users: descriptions of macOS, thumbnails, settings.
+# Files that operating systems leave among the user's: macOS metadata, thumbnails, settings.
 _OF_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
 NO_FILE = "has no media file"
 NO_NAME = "is not the plain name of a file"
@@ -33,9 +33,9 @@ class Tree:
 
     Attributes:
         root: the directory.
-        layout: what it should look like; for error messages.
-        files: path of every file, in order.
-        skipped: rows {"path", "reason"} of what cannot be used whatever it is.
+        layout: the expected layout, for error messages.
+        files: paths of all files, sorted.
+        skipped: rows {"path", "reason"} of entries that cannot be used at all.
     """
 
     root: Path
@@ -44,10 +44,10 @@ class Tree:
     skipped: list[dict[str, str]]
 
     def annotation(self, name: str) -> Path:
-        """The file of this name; of several the first by path.
+        """The first file of this name, by path.
 
         Args:
-            name: without folders.
+            name: file name without folders.
 
         Returns:
             Its path.
@@ -61,7 +61,7 @@ class Tree:
         return path
 
     def optional_annotation(self, name: str) -> Path | None:
-        """The same, or None where there is no such file."""
+        """Like `annotation`, but None where there is no such file."""
         found = (path for path in self.files if os.path.basename(path) == name)
         first = next(found, None)
         return None if first is None else Path(first)
@@ -75,7 +75,7 @@ class Tree:
         ]
 
     def error(self, what: str, where: object) -> UserError:
-        """The error that shows the layout."""
+        """An error that shows the expected layout."""
         return UserError(
             what,
             where=where,
@@ -87,27 +87,26 @@ class Tree:
 def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> Tree:
     """Finds all files of a directory, without opening any.
 
-    What a system has put there of its own is left out without a word ("._a.mp4", "Thumbs.db").
-    Links are followed: users link the folders of large sets. A folder that two links lead to is
-    read once.
+    Files of the operating system ("._a.mp4", "Thumbs.db") are left out silently. Links are
+    followed: users link the folders of large sets. A folder behind two links is read once.
 
     Args:
         manual_dir: the directory.
-        layout: what it should look like, for error messages.
-        without: names of folders that are not entered.
+        layout: the expected layout, for error messages.
+        without: names of folders to leave out.
 
     Returns:
         Its files.
 
     Raises:
-        UserError: it is no directory.
+        UserError: it is not a directory.
     """
     tree = Tree(Path(manual_dir), layout, [], [])
     if not tree.root.is_dir():
         raise tree.error("The directory with the data is missing.", manual_dir)
     waiting, linked, seen = [str(manual_dir)], [], set()
     while waiting or linked:
-        # Linked folders last, so that what is found under two paths has its own.
+        # Linked folders last, so that a file found under two paths keeps its own.
         folder = waiting.pop() if waiting else linked.pop()
         real = os.path.realpath(folder)
         if real in seen:
@@ -138,7 +137,7 @@ def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> 
 
 
 def _kind(entry: os.DirEntry) -> str:
-    """What lies under a name: "folder", "file", or why it is neither."""
+    """Type of an entry: "folder", "file", or why it is neither."""
     with contextlib.suppress(OSError):  # a link that leads to itself
         if entry.is_dir():
             return "folder"
@@ -153,7 +152,7 @@ def stem(path: str) -> str:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a name from metadata is that of a file, without any folder."""
+    """Whether a name from metadata is a file name without any folder."""
     return name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 
@@ -166,14 +165,14 @@ def media_files(tree: Tree, suffixes: Collection[str]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
-    """Opens a list that a user has: UTF-8, or UTF-16 with a byte order mark, as Excel writes it.
+    """Opens a user's text file: UTF-8, or UTF-16 with a byte order mark, as Excel writes it.
 
     Args:
         path: the file.
-        errors: what becomes of bytes that are no text, see Python's `open`.
+        errors: how to treat bytes that are not text, see Python's `open`.
 
     Yields:
-        Its text, line ends as they are.
+        The open file, line ends unchanged.
 
     Raises:
         OSError, UnicodeDecodeError: it cannot be read.
@@ -191,9 +190,9 @@ def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
 
 
 def read_lines(path: Path, tree: Tree) -> Iterator[str]:
-    """The lines of an annotation file that are not empty, without space around them.
+    """The non-empty lines of an annotation file, stripped.
 
-    Folders that Windows separates by back-slashes are separated by slashes.
+    Backslashes, the path separators of Windows, become slashes.
     """
     try:
         with open_text(path) as file:
@@ -205,7 +204,7 @@ def read_lines(path: Path, tree: Tree) -> Iterator[str]:
 
 
 def read_json(path: Path, tree: Tree) -> Any:
-    """The content of a JSON file; UserError where it is none."""
+    """The content of a JSON file; UserError if it is not JSON."""
     try:
         with open_text(path) as file:
             return json.load(file)
@@ -220,11 +219,11 @@ def read_table(path: Path, columns: Collection[str], tree: Tree) -> Iterator[dic
 
     Args:
         path: the file.
-        columns: that it must have.
-        tree: the directory that it belongs to.
+        columns: the required columns.
+        tree: the directory of the file.
 
     Yields:
-        {column: text without space around it}; what a short row lacks is "".
+        {column: stripped text}; "" where a row is too short.
 
     Raises:
         UserError: it cannot be read, or lacks a column.

@@ -1,4 +1,4 @@
-"""How a video is stored, what a stored piece of it holds, and why a file cannot be used."""
+"""How a video is stored, what a stored segment holds, and why a file cannot be used."""
 
 import dataclasses
 from pathlib import Path
@@ -22,7 +22,7 @@ class MediaError(Exception):
         super().__init__(f"{path}: {reason}")
 
     def __reduce__(self) -> tuple:
-        return type(self), (self.path, self.reason)  # it crosses process borders
+        return type(self), (self.path, self.reason)  # it is passed between processes
 
 
 def _setting(default: float | int | str, explanation: str) -> Any:
@@ -50,7 +50,7 @@ class Form:
 
 
 class Span(NamedTuple):
-    """A stretch of a file: seconds from its beginning; end None: to its end."""
+    """A stretch of a file, in seconds from its beginning; end None: up to the file's end."""
 
     start: float = 0.0
     end: float | None = None
@@ -68,11 +68,11 @@ class Segment:
         start, end: seconds in the source video.
         count: number of frames; frame k shows what is on screen at start + k / fps.
         height, width: of a frame, in pixels.
-        has_audio: whether there is sound. Of sound alone height and width are 0, `frames` and
-            `video` empty.
-        frames: `count` JPEG images; of storage 'jpeg', as is `audio`.
+        has_audio: whether there is sound. An audio-only file has height and width 0, and empty
+            `frames` and `video`.
+        frames: `count` JPEG images; only with storage 'jpeg', like `audio`.
         audio: [n] int16 mono at the form's rate, sample 0 at `start`; None: no sound.
-        video: an mp4 file of `count` frames; of storage 'mp4', as is `flac`.
+        video: an mp4 file of `count` frames; only with storage 'mp4', like `flac`.
         flac: the sound as vatt_gh.media.sound.to_flac writes it; empty: no sound.
     """
 

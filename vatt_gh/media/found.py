@@ -1,4 +1,4 @@
-"""Which file of a directory is meant: by its name, and of several the one that can be decoded."""
+"""Finds the file that a name means; of several, the first that can be decoded."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -9,14 +9,13 @@ from vatt_gh.media.probe import look
 
 
 def usable(paths: Sequence[str | Path]) -> tuple[Path, list[dict[str, str]]]:
-    """The file that is meant where several have one id or name.
+    """Chooses one of several files with the same id or name.
 
     Args:
-        paths: of media files, the preferred ones first.
+        paths: media files, the preferred ones first.
 
     Returns:
-        The first that can be decoded, or the first where none can; and rows {"path", "reason"} of
-        the others.
+        The first that can be decoded, else the first; and rows {"path", "reason"} of the others.
     """
     first = Path(paths[0])
     errors: dict[Path, str] = {}
@@ -35,10 +34,10 @@ def usable(paths: Sequence[str | Path]) -> tuple[Path, list[dict[str, str]]]:
 
 
 class Media:
-    """The media files of a directory by a key that is made from their names.
+    """The media files of a directory, by a key made from their names.
 
     Attributes:
-        skipped: rows {"path", "reason"} of the files whose key another file has.
+        skipped: rows {"path", "reason"} of files whose key belongs to another file.
     """
 
     def __init__(self, tree: Tree, suffixes: Collection[str], key: Callable[[str], str] = stem):
@@ -53,7 +52,7 @@ class Media:
             self.skipped += others
 
     def find(self, key: str) -> Path | None:
-        """The file of a key."""
+        """The file with this key."""
         path = self._paths.get(key)
         if path is not None:
             self._found.add(key)

@@ -1,4 +1,4 @@
-"""Videos of YouTube-8M: a folder of videos with captions, and labels from its records."""
+"""YouTube-8M videos: a folder of videos with captions, and labels from its records."""
 
 import dataclasses
 from pathlib import Path
@@ -11,15 +11,15 @@ def scan_labelled(manual_dir: Path, index_dir: Path | None = None) -> Library:
     """Finds all videos, their captions and their labels.
 
     Args:
-        manual_dir: as vatt_gh.media.library.LAYOUT and vatt_gh.media.youtube8m.LAYOUT.
+        manual_dir: laid out as vatt_gh.media.library.LAYOUT and vatt_gh.media.youtube8m.LAYOUT.
         index_dir: see vatt_gh.media.library.scan.
 
     Returns:
-        The library. Labels in videos.csv win over those of the records. Without records there
-        are no labels, which is said in `skipped`.
+        The library. Labels in videos.csv override those of the records. Without records there
+        are no labels, and `skipped` says so.
 
     Raises:
-        UserError: there is no video, or there are records without a vocabulary or ids.
+        UserError: there is no video, or the records lack a vocabulary or ids.
     """
     library = scan(manual_dir, index_dir)
     folder = Path(manual_dir) / FOLDER

@@ -1,4 +1,4 @@
-"""Finds videos and captions in a directory, as users have them."""
+"""Finds a user's videos and captions in a directory."""
 
 import atexit
 import bisect
@@ -38,16 +38,16 @@ class Library:
 
     Attributes:
         folder: the directory.
-        videos: (id, path), in order of the id.
-        captions: of the videos that are there; a video may have none. Read when asked for.
-            The end of one that lasts to the end of its video is infinite.
+        videos: (id, path), sorted by id.
+        captions: of the videos found, read on demand; a video may have none. A caption that lasts
+            to the end of its video ends at infinity.
         skipped: rows {"id" or "path", "reason"} of what cannot be used, as far as names and the
-            captions of all videos show it; the rest comes with `said_in`.
-        spans: what of its file a video is, where that is not all of it.
-        labels: names of the classes of those videos that have any.
+            joint caption file show; `said_in` gives the rest.
+        spans: the span of each video that is only part of its file.
+        labels: class names of the videos that have any.
         splits: the split of each video that is not in "train".
-        class_names: of all classes, in order of their numbers, where they have any.
-        found_by: what the videos' ids are from: names of files, or a list.
+        class_names: all class names, in order of their numbers, if there are any.
+        found_by: where the videos' ids come from: file names, or a list.
     """
 
     folder: Path
@@ -65,26 +65,26 @@ class Library:
         return self.videos[bisect.bisect_left(self.videos, (video,))][1]
 
     def below(self, video: str) -> str:
-        """The same as it is below the directory."""
+        """The path of a video's file, relative to the directory."""
         return self.path(video).relative_to(self.folder).as_posix()
 
     def said_in(self, video: str, length: float) -> tuple[list[Caption], list[dict[str, str]]]:
-        """The captions of a video, and rows {"id", "reason"} of what of them was left out.
+        """The captions of a video, and rows {"id", "reason"} of those left out.
 
         Args:
             video: an id; it may have no captions.
             length: how long the video is, in seconds.
 
         Returns:
-            See VideoCaptions.of. Those of a stretch are not held against its length: what else is
-            said in its file is in no record, and no fault.
+            See VideoCaptions.of. For a stretch of a file the length is not checked: captions
+            outside it are in no record, and are no error.
         """
         return self.captions.of(video, None if video in self.spans else length)
 
     def split_into(self, parts: int) -> list["Library"]:
-        """So many parts; which one a video is in depends on its id alone.
+        """Splits the library into parts; a video's part depends on its id alone.
 
-        A part knows nothing of the others' videos, so that it is small where it is pickled.
+        A part holds only its own videos, so that its pickle is small.
         """
         videos: list[list[tuple[str, Path]]] = [[] for _ in range(parts)]
         for video, path in self.videos:
@@ -111,20 +111,20 @@ class Library:
 def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
     """Finds all videos and their captions; only files with the same id are opened.
 
-    Where there is a videos.csv, see `read_listing`, the videos are those that it lists. Links to
-    files and to folders are followed, each folder once.
+    If there is a videos.csv, the videos are those that it lists, see `read_listing`. Links to
+    files and folders are followed, each folder once.
 
-    A video's own caption file wins over caption.json, see VideoCaptions; which of several files,
-    see find_caption_files. Of caption.json, raw_caption.json and raw_caption_superclean.json the
-    first that is there is used.
+    A video's own caption file overrides caption.json, see VideoCaptions; find_caption_files
+    chooses among several. The first that exists of caption.json, raw_caption.json and
+    raw_caption_superclean.json is used.
 
     Args:
         manual_dir: see LAYOUT.
-        index_dir: where the index of caption.json is kept, which is as large as that file; None:
-            in a temporary directory, removed when this process ends.
+        index_dir: folder for the index of caption.json, which is as large as that file; None:
+            a temporary directory, removed when this process ends.
 
     Returns:
-        The library. Of several files with one id the first by path is kept that can be decoded.
+        The library. Of several files with one id, the first decodable one by path is kept.
 
     Raises:
         UserError: the directory is missing or holds no video, or its captions are not JSON;
@@ -160,7 +160,7 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
 
 
 def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
-    """All files below videos/, if it is there, with the ids in their names."""
+    """All files below videos/, if it exists, with the ids in their names."""
     if tree is None:
         return [], []
     skipped = tree.skipped_of(VIDEO_SUFFIXES) + _unfinished(tree)
@@ -187,7 +187,7 @@ def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
 
 
 def _unfinished(tree: Tree) -> list[dict[str, str]]:
-    """Rows of downloads that did not come to their end."""
+    """Rows of unfinished downloads."""
     reason = "is a download that was not finished"
     paths = (p for p in tree.files if re.search(r"\.(part|ytdl|part-Frag\d+(\.part)?)$", p))
     return [{"path": path, "reason": reason} for path in paths]
@@ -200,7 +200,7 @@ def _captions(
     rows: list[Listed],
     skipped: list[dict[str, str]],
 ) -> VideoCaptions:
-    """The captions of videos; what of them cannot be used is added to `skipped`."""
+    """The captions of videos; adds those that cannot be used to `skipped`."""
     names = {row.id for row in rows}
     files, unused = find_caption_files(trees, names)
     skipped += unused

@@ -1,4 +1,4 @@
-"""videos.csv: a list of videos, or of stretches of them, that overrides every rule of names."""
+"""videos.csv: a list of videos, or stretches of them, that overrides all naming rules."""
 
 import csv
 import dataclasses
@@ -23,10 +23,10 @@ class Listed:
     Attributes:
         id: unique in the list.
         path: the file.
-        caption_path: its captions' file, or None.
-        span: what of the file is meant.
-        captions: what is said over the whole span: the text of the row.
-        labels: names of classes.
+        caption_path: its caption file, or None.
+        span: the part of the file that is meant.
+        captions: the row's text as a caption of the whole span.
+        labels: class names.
     """
 
     id: str
@@ -40,15 +40,15 @@ class Listed:
 def read_listing(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
     """Reads MANUAL_DIR/videos.csv.
 
-    Columns path and video_id are needed; caption_path, start and end (seconds), text and label
-    (several of them separated by "|") may be there. Paths are below manual_dir, or below its
-    folder videos/.
+    Required columns: path and video_id. Optional ones: caption_path, start and end (seconds),
+    text, and label (several of them separated by "|"). Paths are relative to manual_dir, or to
+    its folder videos/.
 
     Args:
         manual_dir: the directory.
 
     Returns:
-        The rows that can be used, and rows {"id", "reason"} of the others.
+        The usable rows, and rows {"id", "reason"} of the others.
 
     Raises:
         UserError: the file cannot be read, or a column is missing or unknown.
@@ -60,7 +60,7 @@ def read_listing(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
         with open_text(path) as file:
             head = file.readline()
             file.seek(0)
-            # Excel separates by semicolons in half of the world, and by tabs in its Unicode text.
+            # Excel separates by semicolons in many locales, and by tabs in its Unicode text.
             reader = csv.DictReader(file, restkey="", delimiter=max(",;\t", key=head.count))
             reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
             _check_columns(path, reader.fieldnames)
@@ -128,9 +128,9 @@ def _row(values: dict[str, str], manual_dir: Path, known: dict[str, Listed]) -> 
 
 
 def _inside(manual_dir: Path, given: str) -> Path | None:
-    """The file that a list means; None: it leads out of the directory.
+    """The file that a list means; None: it is outside the directory.
 
-    Lists are written on Windows too, and some name files as they are below videos/.
+    Lists may come from Windows, and some give paths relative to videos/.
     """
     root = Path(os.path.abspath(manual_dir))
     names = (given, given.replace("\\", "/"))
@@ -144,7 +144,7 @@ def _inside(manual_dir: Path, given: str) -> Path | None:
 
 
 def _span(start: str | None, end: str | None) -> Span:
-    # A comma is a decimal point where semicolons separate.
+    # Where semicolons separate, a comma is the decimal point.
     start, end = ((text or "").replace(",", ".") for text in (start, end))
     span = Span(float(start or 0.0), float(end) if end else None)
     if not 0 <= span.start < (math.inf if span.end is None else span.end):

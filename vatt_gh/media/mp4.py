@@ -1,4 +1,4 @@
-"""Short mp4 files with a key frame every second, so that windows of them are cheap to read."""
+"""Short mp4 files with frequent key frames, so that their windows are cheap to read."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from vatt_gh.media.pictures import Planes, pixels_of
 
 KEY_FRAMES = 10  # frames from one key frame to the next
 _OPTIONS = {"crf": "23", "preset": "veryfast", "tune": "fastdecode", "g": str(KEY_FRAMES)}
-_MATRIX, _FULL_RANGE = 5, 2  # BT.470 B/G, which is BT.601's; values from 0 to 255
+_MATRIX, _FULL_RANGE = 5, 2  # BT.470 B/G, the same as BT.601; values from 0 to 255
 
 
 def to_mp4(pictures: Sequence[Planes]) -> bytes:
     """Encodes pictures as H.264.
 
     Args:
-        pictures: of one size, height and width even.
+        pictures: of one size, with even height and width.
 
     Returns:
         An mp4 file in which picture k has time stamp k.
@@ -43,20 +43,20 @@ def to_mp4(pictures: Sequence[Planes]) -> bytes:
 
 
 def from_mp4(data: bytes, first: int, count: int) -> Iterator[np.ndarray]:
-    """Some of the pictures of what `to_mp4` wrote.
+    """Decodes some pictures of a file that `to_mp4` wrote.
 
     Args:
         data: the mp4 file.
-        first: number of the first picture wanted.
+        first: number of the first wanted picture.
         count: how many.
 
     Yields:
-        At most `count` pictures, [H, W, 3] uint8 each; fewer where the file ends before.
+        At most `count` pictures, [H, W, 3] uint8 each; fewer at the end of the file.
 
     Raises:
         av.FFmpegError: the bytes are damaged.
     """
-    reformatter = VideoReformatter()  # one for all frames: it keeps its tables
+    reformatter = VideoReformatter()  # shared by all frames: it keeps its tables
     with av.open(io.BytesIO(data)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1

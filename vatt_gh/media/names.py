@@ -1,9 +1,9 @@
-"""What the names of files say."""
+"""Reads ids and marks in file names."""
 
 import re
 
 _ID = r"[A-Za-z0-9_-]{11}"
-# How an id is found in a name, for people, and as a pattern; the first that fits counts.
+# Rules that find an id in a name: description and pattern; the first match counts.
 _RULES = {
     "11 characters": rf"({_ID})$",
     "[id]": rf".*\[({_ID})\]$",
@@ -19,7 +19,7 @@ def video_id(stem: str) -> str:
 
 
 def id_and_rule(stem: str) -> tuple[str, str]:
-    """The id in a file's name, and which one of RULES it was found by."""
+    """The id in a file's name, and the one of RULES that found it."""
     for rule, pattern in _RULES.items():
         match = re.match(pattern, stem)
         if match:
@@ -28,10 +28,10 @@ def id_and_rule(stem: str) -> tuple[str, str]:
 
 
 def without_mark(stem: str) -> tuple[str, bool]:
-    """A file's name without the mark of yt-dlp's left-overs, and whether it had one.
+    """A file's name without yt-dlp's mark of a left-over, and whether it had one.
 
-    They are ".f137" and the like, a format that was to be merged with another, and ".temp", a file
-    that was not finished.
+    Marks are ".f137" and the like (a format that was to be merged with another) and ".temp" (an
+    unfinished file).
     """
     rest = _LEFT_OVER.sub("", stem)
     return rest, rest != stem
@@ -40,6 +40,6 @@ def without_mark(stem: str) -> tuple[str, bool]:
 def is_utf8(name: str) -> bool:
     """Whether a name can be written as UTF-8.
 
-    Python keeps bytes of file names that are not UTF-8 as characters that UTF-8 does not have.
+    Python keeps non-UTF-8 bytes of file names as surrogates, which UTF-8 cannot encode.
     """
     return not any("\udc80" <= character <= "\udcff" for character in name)

@@ -1,4 +1,4 @@
-"""What is to be said of a file that is read, beside what is in it."""
+"""Notes on a file that is read: remarks, errors and damage."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ import av
 
 from vatt_gh.media.sound import SoundCheck
 
-# s; behind it a record's start, float32, would be wrong by more than a hundredth of a second.
+# s; beyond it a record's start, float32, would be wrong by more than a hundredth of a second.
 _LATEST = 200_000.0
-_BACK = 1.0  # s; time stamps of neighbours may be out of order by less
-_PATIENCE = 5  # pictures behind their time that may be a fault of their own
+_BACK = 1.0  # s; neighbouring time stamps may be out of order by less
+_PATIENCE = 5  # late pictures in a row that are merely skipped
 
 
 class Notes:
-    """What reading a file brings to light.
+    """Problems found while reading a file.
 
     Attributes:
-        sound: whether its sound is sound.
-        remarks: sentences about what of it could not be used.
-        error: the first thing that a decoder said, or None.
-        anywhere: whether reading may begin between key frames, where packets before the first one
-            cannot be decoded and are not damaged.
+        sound: the check of its sound.
+        remarks: sentences about what could not be used.
+        error: the first decoder error, or None.
+        anywhere: whether reading may begin between key frames; then undecodable packets before
+            the first key frame are not damage.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Notes:
         self._begun: set[str] = set()
 
     def took(self, kind: str) -> None:
-        """Counts a packet of a kind of stream that gave a frame."""
+        """Counts a frame that a kind of stream gave."""
         self._packets[kind] += 1
         self._begun.add(kind)
 
@@ -45,20 +45,20 @@ class Notes:
         self._broken[kind] += kind in self._begun or not self.anywhere
 
     def left_behind(self, seconds: float) -> None:
-        """Says how much sound was left out because its clock had gone back."""
+        """Adds a remark on sound that was left out because its clock had gone back."""
         if seconds >= _BACK:
             what = f"{seconds:.1f} s of its sound lie behind their time, and were left out"
             self.remarks.append(what)
 
     def damage(self, kind: str, share: float) -> str | None:
-        """Says how much of a stream is damaged.
+        """Judges how much of a stream is damaged.
 
         Args:
             kind: "video" or "audio".
-            share: of its packets that may be; one always may.
+            share: of its packets that may be damaged; one always may.
 
         Returns:
-            Why it cannot be used; None: it can.
+            Why the stream cannot be used; None: it can.
         """
         broken, count = self._broken[kind], self._packets[kind] + self._broken[kind]
         if not broken:
@@ -72,11 +72,11 @@ class Notes:
 
 
 def decoded(packet: av.Packet, notes: Notes) -> Iterator[Any]:
-    """The frames of a packet; one that is damaged has none.
+    """Decodes a packet; a damaged one gives no frames.
 
     Args:
         packet: of a stream.
-        notes: count it.
+        notes: count its frames and errors.
 
     Yields:
         Frames.
@@ -95,17 +95,17 @@ def decoded(packet: av.Packet, notes: Notes) -> Iterator[Any]:
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, in words, without addresses and numbers of a library."""
+    """The error in words, without addresses and numbers of a library."""
     return getattr(error, "strerror", None) or str(error)
 
 
 class Clock:
-    """The clock of a file, from one picture, or piece of sound, to the next.
+    """Follows the clock of a file from one picture, or piece of sound, to the next.
 
     Args:
         what: "picture" or "sound".
-        longest: gap that is none, in seconds.
-        notes: take what is to be said of it.
+        longest: longest step that is not a gap, in seconds.
+        notes: receive remarks.
     """
 
     def __init__(self, what: str, longest: float, notes: Notes):
@@ -113,16 +113,16 @@ class Clock:
         self._behind = 0
 
     def step(self, gap: float, time: float, heard: float = 0.0) -> str:
-        """What a step of the clock means.
+        """Classifies a step of the clock.
 
         Args:
-            gap: seconds since the last one.
+            gap: seconds since the previous picture or sound.
             time: of this one, in seconds of the video.
-            heard: seconds of the gap that have sound: with it a picture that stands still is one.
+            heard: seconds of sound in the gap; if half of it or more, the picture stands still.
 
         Returns:
-            "on": it goes on as it should; "gap": nothing is there in between; "skip": this one is
-            behind its time; "end": nothing that follows can be placed.
+            "on": normal; "gap": nothing is in between; "skip": this one is out of order;
+            "end": nothing that follows can be placed.
         """
         self._behind = self._behind + 1 if gap < -_BACK else 0
         if self._behind > _PATIENCE:

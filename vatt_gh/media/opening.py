@@ -1,4 +1,4 @@
-"""Opens media files of users: nothing but real containers, from this machine's files alone."""
+"""Opens users' media files: only real containers, and only local files."""
 
 import functools
 import os
@@ -13,7 +13,7 @@ from av.stream import Disposition
 from vatt_gh.media.form import MediaError
 from vatt_gh.media.sound import SoundCheck
 
-# FFmpeg's names. Not among them: playlists and scripts, which name other files and addresses.
+# FFmpeg's names. Left out: playlists and scripts, which name other files and addresses.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,wav,w64,flac,mp3,"
     "aac,ac3,eac3,dts,aiff,au,caf,amr,mxf,nut,ivf,h264,hevc,m4v,rm,dv,gxf,swf,vc1,wv,ape,tta"
@@ -27,8 +27,8 @@ Stream = TypeVar("Stream", bound=av.stream.Stream)
 def open_media(path: Path | str) -> av.container.InputContainer:
     """Opens a media file.
 
-    Its name is that of a file, whatever it looks like ("concat:...", "http:/..."), and what is in
-    it cannot name other files: the text of a playlist is no container.
+    The path always means a local file, even if it looks like "concat:..." or "http:/...". The
+    content cannot name other files: playlists are not accepted.
 
     Args:
         path: the file.
@@ -37,7 +37,7 @@ def open_media(path: Path | str) -> av.container.InputContainer:
         The container.
 
     Raises:
-        OSError, av.FFmpegError: there is no such file, or it is no container.
+        OSError, av.FFmpegError: there is no such file, or it is not a container.
     """
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
     return av.open(f"file:{os.path.abspath(path)}", metadata_errors="ignore", options=options)
@@ -46,18 +46,18 @@ def open_media(path: Path | str) -> av.container.InputContainer:
 def picture_stream(
     container: av.container.InputContainer, path: Path | str
 ) -> av.video.stream.VideoStream:
-    """The stream of moving pictures.
+    """Chooses the video stream.
 
     Args:
         container: of the file.
         path: the file, for messages.
 
     Returns:
-        The default one, or the first; a cover picture is none, and one of a codec for still
-        pictures comes last.
+        The default one, or the first. Cover pictures are excluded; codecs for still pictures
+        come last.
 
     Raises:
-        MediaError: there is none that can be decoded.
+        MediaError: no stream can be decoded.
     """
     found = container.streams.video
     moving = [s for s in found if not s.disposition & Disposition.attached_pic]
@@ -74,15 +74,15 @@ def picture_stream(
 def sound_stream(
     container: av.container.InputContainer, path: Path | str
 ) -> tuple[av.audio.stream.AudioStream | None, str | None]:
-    """The sound stream.
+    """Chooses the sound stream.
 
     Args:
         container: of the file.
         path: the file.
 
     Returns:
-        Of those that can be decoded the default one, or the first, unless it is constant and
-        another is not; None: there is none. And what is to be said of it, or None.
+        The default decodable one, or the first, unless it is constant and another is not; None:
+        there is none. And a remark on it, or None.
     """
     known = _known(container.streams.audio)
     if not known:
@@ -98,14 +98,14 @@ def sound_stream(
 
 
 def _known(streams: Iterable[Stream]) -> list[Stream]:
-    """Those with a decoder, the default ones first."""
+    """Streams with a decoder, the default ones first."""
     known = [stream for stream in streams if stream.codec_context is not None]
     return sorted(known, key=lambda stream: not stream.disposition & Disposition.default)
 
 
 @functools.lru_cache(1024)
 def _sounds(path: str, state: tuple[int, int], index: int) -> bool:
-    """Whether a sound stream of a file, which `state` tells from later ones, is not constant."""
+    """Whether a sound stream is not constant; `state` tells versions of the file apart."""
     check = SoundCheck()
     try:
         with open_media(path) as container:
@@ -115,13 +115,13 @@ def _sounds(path: str, state: tuple[int, int], index: int) -> bool:
                     if not check.constant():
                         return True
     except (av.FFmpegError, ValueError):
-        pass  # who reads it will say what is wrong
+        pass  # whoever reads it will report the error
     return False
 
 
 def promised_seconds(stream: av.stream.Stream) -> float | None:
-    """How long a file claims that one of its streams is; None: it does not say."""
-    # Matroska's statistics: FFmpeg gives the first stream the length of the whole.
+    """Length of a stream according to its file, in seconds; None: it does not say."""
+    # Matroska's tags: FFmpeg gives the first stream the length of the whole file.
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if match:
         return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
@@ -131,5 +131,5 @@ def promised_seconds(stream: av.stream.Stream) -> float | None:
 
 
 def is_short(seconds: float, promised: float) -> bool:
-    """Whether what was decoded is so much shorter than promised that something must be missing."""
+    """Whether the decoded length is so far below the promised one that data must be missing."""
     return promised > seconds + 2.0 and seconds < 0.9 * promised

@@ -1,4 +1,4 @@
-"""What a file holds and what it costs to store it, without decoding all of it."""
+"""Finds out what a file holds and what storing it costs, without decoding all of it."""
 
 import dataclasses
 import time
@@ -12,18 +12,18 @@ from vatt_gh.media.notes import Notes, decoded
 from vatt_gh.media.sound_file import is_sound_file, sound_seconds
 from vatt_gh.media.video import Opened, check_length, opened, read_segments
 
-_DOUBTFUL = 3 * 3600.0  # s; of a file that claims more, all packets are looked at
+_DOUBTFUL = 3 * 3600.0  # s; in a file that claims more, all packets are read
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """A file that can be decoded where it begins, and reaches to where it should end.
+    """A file whose beginning can be decoded and whose end exists.
 
     Attributes:
-        span: what is wanted of it.
-        seconds: how long that is.
+        span: the wanted part.
+        seconds: length of that part.
         has_audio: whether it has a sound stream.
-        remarks: what is known to be left out of it.
+        remarks: what is known to be left out.
     """
 
     span: Span
@@ -34,12 +34,12 @@ class Look:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """A stretch of a file that was stored, and thrown away.
+    """A stretch of a file that was stored, and discarded.
 
     Attributes:
         seconds: of video.
         stored: bytes of frames and sound.
-        cpu_seconds: that it took, without what opening the file does.
+        cpu_seconds: CPU time, without opening the file.
     """
 
     seconds: float
@@ -48,16 +48,16 @@ class Trial:
 
 
 def look(path: Path, span: Span, form: Form) -> Look | MediaError:
-    """Opens a file, decodes where it begins, and looks for its end.
+    """Opens a file, decodes its beginning, and looks for its end.
 
     Args:
         path: the file.
-        span: what is wanted of it.
+        span: the wanted part.
         form: how it would be stored.
 
     Returns:
-        What was found, or why it cannot be used. A file that is damaged in the middle, or whose
-        sound is none, is taken for a good one.
+        What was found, or why it cannot be used. Damage in the middle and unusable sound go
+        unnoticed.
     """
     try:
         if is_sound_file(path):
@@ -89,17 +89,17 @@ def _look_at_sound(path: Path, span: Span) -> Look:
 
 
 def _end(file: Opened, path: Path, form: Form) -> float:
-    """When the last picture ends, in seconds of the video: by its packet, not by a header."""
+    """End of the last picture, in seconds of the video: from its packet, not from a header."""
     unit = file.video.time_base
-    # Where the header says nothing, far behind any end: FFmpeg goes to the last key frame.
+    # Without a length in the header, far past any end: FFmpeg goes to the last key frame.
     seconds = file.container.duration / av.time_base if file.container.duration else 1e6
     try:
         file.container.seek(int((seconds + file.zero) / unit), stream=file.video)
-    except av.FFmpegError:  # no index: through all packets, of which none is decoded
+    except av.FFmpegError:  # no index: reads all packets, decodes none
         file.container.seek(0)
     ends = [
-        # A picture without a duration is shown for one of the form's, as in a build; AVI files
-        # have empty packets where nothing changes.
+        # A picture without a duration lasts 1 / form.fps, as in a build; AVI files have empty
+        # packets where nothing changes.
         (packet.pts + (packet.duration or 0)) * unit
         + (1 / form.fps if packet.size and not packet.duration else 0)
         for packet in file.container.demux(file.video)
@@ -111,7 +111,7 @@ def _end(file: Opened, path: Path, form: Form) -> float:
 
 
 def _gaps(file: Opened, form: Form, end: float) -> float:
-    """Seconds without a picture, as far as an index tells, or all packets of a long file."""
+    """Seconds without a picture, from the index, or for a long file from all packets."""
     unit = float(file.video.time_base)
     if file.container.format.name.startswith("mov"):
         times = [entry.timestamp * unit for entry in file.video.index_entries]
@@ -130,19 +130,19 @@ def trial(path: Path, found: Look, form: Form, longest: float) -> Trial | MediaE
 
     Args:
         path: the file.
-        found: by `look`.
+        found: the result of `look`.
         form: how to store it.
-        longest: seconds that are enough; of a shorter video all is stored.
+        longest: seconds to store; a shorter video is stored whole.
 
     Returns:
-        What it took, or why it cannot be used.
+        The cost, or why the file cannot be used.
     """
     span, whole = found.span, found.seconds <= longest
     try:
         if not whole:
             start = span.start + (found.seconds - longest) / 2
             span = Span(start, start + longest)
-            # What it costs to come to a place in the middle: all of the file pays it once.
+            # The cost of reaching the middle: a whole file pays it once.
             _, _, lead = _store(path, form, Span(start, start + 1 / form.fps))
         seconds, stored, cpu = _store(path, form, span)
     except MediaError as error:

@@ -1,4 +1,4 @@
-"""Sound at a constant rate with its place in time, what is wrong with it, and its lossless form."""
+"""Sound at a constant rate with its position in time, checks of it, and its lossless form."""
 
 import io
 import re
@@ -8,25 +8,25 @@ from fractions import Fraction
 import av
 import numpy as np
 
-# Layouts whose channels have no place: FFmpeg mixes none of them, or guesses.
+# Layouts without channel positions: FFmpeg does not mix them, or guesses.
 _UNPLACED = re.compile(r"\d+ channels|ambisonic")
-_GAP = 0.1  # s between sound and its time stamp; less is an inaccurate one
-_DRIFT = 0.5  # s; containers without exact time stamps wander by less
-_BEHIND = 1.0  # s by which sound may lie before what is there already, and takes its place
+_GAP = 0.1  # s between sound and its time stamp; less is inaccuracy
+_DRIFT = 0.5  # s; containers without exact time stamps drift by less
+_BEHIND = 1.0  # s by which sound may overlap earlier sound; it then replaces it
 
-_LOUDEST = 4.0  # full scales; lossy codecs go a little above one, other data far above
-_SHORTEST = 0.9  # of the video's length, and no more than
-_MISSING = 2.0  # s
+_LOUDEST = 4.0  # times full scale; lossy codecs go a little above one, other data far above
+_SHORTEST = 0.9  # of the video's length; longer sound needs no remark
+_MISSING = 2.0  # s; if less is missing, there is no remark
 
-Chunk = tuple[int, np.ndarray]  # place of the first sample, samples [n] int16
+Chunk = tuple[int, np.ndarray]  # position of the first sample, samples [n] int16
 
 
 class SoundCheck:
-    """Whether the sound of a file is sound.
+    """Checks whether the sound of a file is usable.
 
     Attributes:
-        end: seconds of the video at which it ends.
-        damage: why too much of it is damaged, or None.
+        end: end of the sound, in seconds of the video.
+        damage: why it is too damaged, or None.
     """
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class SoundCheck:
         self._broken: str | None = None
 
     def take(self, frame: av.AudioFrame) -> None:
-        """Looks at a source frame."""
+        """Checks a source frame."""
         kind = np.dtype(_KINDS.get(frame.format.packed.name, np.uint8))
-        # Behind its samples a plane may have bytes that nobody has written.
+        # A plane may have uninitialised bytes after its samples.
         count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
         for plane in frame.planes:
             values = np.frombuffer(plane, kind, count)
@@ -51,7 +51,7 @@ class SoundCheck:
                     self._broken = f"reaches {max(-low, high):.3g} times the loudest sound"
 
     def constant(self) -> bool:
-        """Whether all of it has been the same value, or there was nothing."""
+        """Whether all samples are equal, or there are none."""
         return not self._low < self._high
 
     def problem(self) -> str | None:
@@ -62,7 +62,7 @@ class SoundCheck:
         return broken and f"its sound {broken} and was left out"
 
     def remark(self, seconds: float) -> str | None:
-        """What is worth knowing of a sound that can be used, beside a video of a length."""
+        """A remark on usable sound that ends long before its video, or None."""
         if seconds - self.end > _MISSING and self.end < _SHORTEST * seconds:
             return f"its sound ends after {self.end:.1f} of {seconds:.1f} s; then there is silence"
         return None
@@ -73,17 +73,17 @@ _KINDS |= {"flt": np.float32, "dbl": np.float64}
 
 
 class Resampler:
-    """Source audio frames to mono int16 at a constant rate.
+    """Converts source audio frames to mono int16 at a constant rate.
 
-    A source may change its rate, its channels and its format at any frame. Channels that have no
-    places in a room, or too many for FFmpeg, are averaged.
+    A source may change its rate, its channels and its format at any frame. Channels without
+    positions, or too many for FFmpeg, are averaged.
 
     Args:
         rate: samples a second.
-        stamped: whether the file has time stamps that mean something.
+        stamped: whether the file's time stamps are meaningful.
 
     Attributes:
-        behind: seconds of sound whose clock had gone back, which were left out.
+        behind: seconds of sound that were left out because its clock had gone back.
     """
 
     def __init__(self, rate: int, stamped: bool = True):
@@ -103,7 +103,7 @@ class Resampler:
             zero: the video's beginning in its own time stamps, in seconds.
 
         Returns:
-            What became ready.
+            The samples that are ready.
         """
         out = []
         time = self._until if frame.time is None else frame.time - zero
@@ -123,11 +123,11 @@ class Resampler:
         self._until += frame.samples / frame.sample_rate
         if self._averages:
             frame = _averaged(frame)
-        frame.pts = None  # broken time stamps must not stop the resampler; order is enough
+        frame.pts = None  # bad time stamps must not stop the resampler; order is enough
         return out + self._placed(self._resampler.resample(frame))
 
     def finish(self) -> list[Chunk]:
-        """What the resampler still holds."""
+        """Returns what the resampler still holds."""
         held = [] if self._resampler is None else self._placed(self._resampler.resample(None))
         self._resampler = None
         return held
@@ -142,7 +142,7 @@ class Resampler:
 
 
 def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
-    """The mean of a frame's channels, as a frame of one."""
+    """The mean of a frame's channels, as a mono frame."""
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T
@@ -157,14 +157,14 @@ def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
 
 
 def place(chunks: Iterable[Chunk], start: int, end: int) -> np.ndarray:
-    """Puts chunks of sound where they belong.
+    """Puts chunks of sound at their positions.
 
     Args:
-        chunks: with their places.
-        start, end: samples wanted, counted as the places are.
+        chunks: with their positions.
+        start, end: the wanted samples, counted like the positions.
 
     Returns:
-        [end - start] int16; where there is no chunk, silence.
+        [end - start] int16; silence where there is no chunk.
     """
     audio = np.zeros(end - start, np.int16)
     for first, samples in chunks:
@@ -175,14 +175,14 @@ def place(chunks: Iterable[Chunk], start: int, end: int) -> np.ndarray:
 
 
 def to_flac(audio: np.ndarray, rate: int) -> bytes:
-    """Sound without loss in about half of its bytes.
+    """Compresses sound losslessly to about half of its bytes.
 
     Args:
         audio: [n] int16 mono.
         rate: samples a second.
 
     Returns:
-        An mp4 file with FLAC inside: unlike a plain FLAC file it knows where every block lies.
+        An mp4 file with FLAC inside: unlike a plain FLAC file it has an index of its blocks.
     """
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
@@ -197,15 +197,15 @@ def to_flac(audio: np.ndarray, rate: int) -> bytes:
 
 
 def from_flac(data: bytes, first: int, count: int) -> np.ndarray:
-    """A stretch of what `to_flac` wrote.
+    """Decodes a stretch of what `to_flac` wrote.
 
     Args:
         data: the mp4 file.
-        first: place of the first sample wanted.
-        count: samples wanted.
+        first: position of the first wanted sample.
+        count: number of samples.
 
     Returns:
-        [count] int16; zeros behind the end.
+        [count] int16; zeros past the end.
 
     Raises:
         av.FFmpegError: the bytes are damaged.

@@ -1,4 +1,4 @@
-"""Decodes files of sound alone: in segments, or one window; they are videos without frames."""
+"""Decodes audio-only files, in segments or one window, as videos without frames."""
 
 import contextlib
 import itertools
@@ -19,39 +19,39 @@ from vatt_gh.media.opening import is_short, open_media, sound_stream
 from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
 
 _TOUCH = 0.01  # s
-_LEAD = 1.0  # s before a place where reading begins
-# Without an index their length and their places are guesses by FFmpeg.
+_LEAD = 1.0  # s; reading begins this much before a position
+# Without an index FFmpeg guesses their length and positions.
 _GUESSED = {"mp3", "aac"}
-# Their time stamps are numbers of samples before, at the rate that the file begins with.
+# Their time stamps count samples, at the rate that the file begins with.
 _COUNTED = {*_GUESSED, "flac", "wav", "w64", "aiff", "ac3", "eac3", "amr"}
 
 
 class _Opened(NamedTuple):
     container: av.container.InputContainer
     stream: av.audio.stream.AudioStream
-    zero: float  # when it begins, in seconds of its time stamps
+    zero: float  # its beginning, in seconds of its time stamps
 
 
 def is_sound_file(path: Path | str) -> bool:
-    """Whether a file is sound alone, by its suffix."""
+    """Whether a file is audio-only, by its suffix."""
     return Path(path).suffix.lower() in AUDIO_SUFFIXES
 
 
 def sound_segments(path: Path, form: Form, notes: Notes, span: Span) -> Iterator[Segment]:
-    """Decodes a file, or a stretch of it, once, one segment in memory at a time.
+    """Decodes a file, or a stretch of it, in one pass; holds one segment in memory.
 
     Args:
-        path: of a file with an audio stream.
+        path: a file with an audio stream.
         form: how to store it.
-        notes: get what is found on the way.
-        span: what of it is wanted, to the nearest frame that a video would have.
+        notes: receive remarks and damage.
+        span: the wanted part, to the nearest frame that a video would have.
 
     Yields:
-        Segments as of a video, with as many frames as their sound is long, none of which is there:
-        height and width are 0.
+        Segments like those of a video, but without frames: `count` covers the sound, height and
+        width are 0.
 
     Raises:
-        MediaError: the file is empty, truncated, damaged, no media, has no audio stream, or ends
+        MediaError: the file is empty, truncated, damaged, not media, has no audio stream, or ends
             before the span begins.
     """
     with _opened(path) as file:
@@ -83,12 +83,12 @@ def sound_window(path: Path, form: Form, samples: range) -> np.ndarray:
     """Decodes a window of a file.
 
     Args:
-        path: of a file that `sound_segments` reads.
+        path: a file that `sound_segments` reads.
         form: how it would be stored.
-        samples: places of the samples wanted, counted from the beginning.
+        samples: positions of the wanted samples, counted from the beginning.
 
     Returns:
-        [len(samples)] int16; zeros behind the end.
+        [len(samples)] int16; zeros past the end.
 
     Raises:
         MediaError: the file cannot be decoded, or ends before the window.
@@ -98,7 +98,7 @@ def sound_window(path: Path, form: Form, samples: range) -> np.ndarray:
         sound = Resampler(form.audio_rate, file.container.format.name not in _COUNTED)
         for frame in _decoded_from(file, samples.start / form.audio_rate, Notes()):
             chunks += sound.take(frame, file.zero)
-            # Without an index all of the file goes by.
+            # Without an index the whole file is read.
             chunks = [(p, s) for p, s in chunks if p + len(s) > samples.start]
             if chunks and chunks[-1][0] >= samples.stop:
                 break
@@ -109,16 +109,16 @@ def sound_window(path: Path, form: Form, samples: range) -> np.ndarray:
 
 
 def sound_seconds(path: Path) -> float:
-    """How long a file is.
+    """Length of a file.
 
     Args:
-        path: of a file with an audio stream.
+        path: a file with an audio stream.
 
     Returns:
-        Seconds, by its header or FFmpeg's guess, or else by its packets.
+        Seconds, from its header or FFmpeg's guess, else from its packets.
 
     Raises:
-        MediaError: nothing of it can be decoded.
+        MediaError: nothing can be decoded.
     """
     with _opened(path) as file:
         if next(file.container.decode(file.stream), None) is None:
@@ -137,7 +137,7 @@ def _opened(path: Path) -> Iterator[_Opened]:
             stream, remark = sound_stream(container, path)
             if stream is None:
                 raise MediaError(path, remark or "has no audio stream")
-            stream.codec_context.thread_count = 1  # builds run one process a core
+            stream.codec_context.thread_count = 1  # builds run one process per core
             yield _Opened(container, stream, float((stream.start_time or 0) * stream.time_base))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(path, f"cannot be decoded: {reason_of(error)}") from error
@@ -163,10 +163,10 @@ def _decoded_from(file: _Opened, seconds: float, notes: Notes) -> Iterator[Any]:
 
 
 def _add_sound(cutter: Cutter, chunks: list[Chunk], form: Form, clock: Clock) -> bool:
-    """Adds sound, segments ending at gaps; whether nothing that follows can be placed."""
+    """Adds sound, ending segments at gaps; returns whether the rest cannot be placed."""
     for chunk in chunks:
         time, until = chunk[0] / form.audio_rate, cutter.sound_seconds()
-        # Reading begins before what is wanted.
+        # Reading begins before the wanted part.
         step = clock.step(max(0.0, time - (until or cutter.seconds())), time)
         if step != "on":
             _add_last_places(cutter, form)
@@ -187,13 +187,13 @@ def _packed(audio: np.ndarray | None, form: Form) -> dict[str, Any]:
 
 
 def _add_places(cutter: Cutter, until: int, form: Form) -> None:
-    """As many frames that are not there as a video would have until then."""
+    """Adds the missing frames, which a video would have, up to `until`."""
     count = until - round(cutter.seconds() * form.fps)
     cutter.add_frames(itertools.repeat(None, max(0, count)))
 
 
 def _add_last_places(cutter: Cutter, form: Form) -> None:
-    # A thousandth of a frame is rounding, more is sound that needs a place.
+    # Up to a thousandth of a frame is rounding; more is sound that needs a frame.
     _add_places(cutter, math.ceil(cutter.sound_seconds() * form.fps - 1e-3), form)
 
 
@@ -202,7 +202,7 @@ def _duration(file: _Opened) -> float:
 
 
 def _check_end(file: _Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
-    """Refuses a file that ended where no whole file does."""
+    """Refuses a file that ends too early."""
     seconds = cutter.sound_seconds()
     if not cutter.any_frames():
         begin = cutter.seconds()
@@ -217,13 +217,13 @@ def _check_end(file: _Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
 
 
 def riff_seconds(path: Path) -> float | None:
-    """How long a WAV file claims to be, which FFmpeg does not tell where it is cut off.
+    """Length that a WAV file claims; FFmpeg does not report it for a truncated file.
 
     Args:
         path: a file.
 
     Returns:
-        Seconds; None: it is no WAV file, or does not say.
+        Seconds; None: it is not a WAV file, or does not say.
     """
     with path.open("rb") as file:
         name, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
@@ -233,7 +233,7 @@ def riff_seconds(path: Path) -> float | None:
             if chunk == b"fmt ":
                 rate = int.from_bytes(file.read(size)[8:12], "little")  # bytes a second
             elif chunk == b"data":
-                # A recorder that never came to its end leaves 0 or the largest number.
+                # A recorder that was interrupted leaves 0 or the largest number.
                 return size / rate if rate and 0 < size < 0xFFFFFFFF - 64 else None
             elif not chunk.strip(b"\0"):
                 return None

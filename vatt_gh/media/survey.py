@@ -1,4 +1,4 @@
-"""What a build would find, hold and take: told from names and from a sample of the files."""
+"""Estimates what a build would find, hold and take, from names and a sample of the files."""
 
 import contextlib
 import dataclasses
@@ -18,16 +18,16 @@ from vatt_gh.media.library import NAMES, Library
 from vatt_gh.media.names import RULES, id_and_rule
 from vatt_gh.media.probe import Look, Trial, look, trial
 
-SAMPLE = 64  # files that are opened
-TRIALS = 8  # of them a stretch is stored
+SAMPLE = 64  # files to open
+TRIALS = 8  # files to store a stretch of
 STRETCH = 10.0  # s of video
-PATIENCE = 30.0  # s after which no further file is waited for
-_RECORD = 280  # bytes of a record besides frames, sound and captions: names and numbers
-_CAPTION = 12  # bytes of a caption besides its text
-_KINDS = 12  # of reasons that are shown
+PATIENCE = 30.0  # s; then no further file is awaited
+_RECORD = 280  # bytes of a record without frames, sound and captions: names and numbers
+_CAPTION = 12  # bytes of a caption without its text
+_KINDS = 12  # kinds of reasons to show
 
-# Calls a function for the arguments in a list, and gives the results in order, or something with
-# a `reason` where a call did not come to its end.
+# Calls a function with each tuple of a list, and gives the results in order, or something with a
+# `reason` where a call failed.
 Run = Callable[[Callable[..., Any], list[tuple]], Iterator[Any]]
 
 
@@ -38,20 +38,20 @@ class Survey:
     Attributes:
         folder: the directory.
         form: how videos would be stored.
-        workers: processes that would decode.
+        workers: decoding processes.
         files: media files found.
-        videos: ids that would be built from them.
-        rules: how many ids were found by each rule of names, or in a list.
-        captioned: videos with captions, as far as it is known.
+        videos: ids to build from them.
+        rules: number of ids found by each naming rule, or in a list.
+        captioned: videos known to have captions.
         looked: videos in the sample.
-        usable: of them those that can be decoded.
-        silent: of those the ones without a sound stream.
-        hours: of all videos, as the sample has them.
-        tried: videos of which a stretch was stored.
+        usable: of these, videos that can be decoded.
+        silent: of the usable ones, videos without a sound stream.
+        hours: of all videos, estimated from the sample.
+        tried: videos with a stored stretch.
         stored: bytes of all records; None: no stretch could be stored.
-        build_seconds: that the build would take; None likewise.
-        skipped: rows {"id" or "path", "reason"} of what is known to be left out: by names, for all
-            files; by what files hold, for the sample.
+        build_seconds: duration of the build; None: as for `stored`.
+        skipped: rows {"id" or "path", "reason"} of what is known to be left out: by name for all
+            files, by content for the sample.
     """
 
     folder: Path
@@ -78,18 +78,17 @@ class _Usable(NamedTuple):
 
 
 def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run) -> Survey:
-    """Looks at some videos of a library, and stores a stretch of a few of them.
+    """Examines some videos of a library, and stores a stretch of a few of them.
 
     Args:
         library: with at least one video.
         form: how to store them.
-        sample: number of videos to look at, which are drawn at random, the same ones each time.
-        workers: processes that the build will have.
-        run: calls `look` and `trial`, which must not take the caller with them when a file makes
-            a decoder hang or crash.
+        sample: number of videos to examine, drawn at random with a fixed seed.
+        workers: processes of the build.
+        run: calls `look` and `trial`, and survives files that make a decoder hang or crash.
 
     Returns:
-        What was found. Where files take too long the sample is smaller than asked for.
+        What was found. If files take too long, the sample is smaller than asked for.
     """
     drawn = random.Random(0).sample(library.videos, min(sample, len(library.videos)))
     usable, skipped = _look_at(library, drawn, form, run)
@@ -97,7 +96,7 @@ def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run)
     looked = len(usable) + len(skipped)
     seconds = sum(one.found.seconds for one in usable) * len(library.videos) / max(looked, 1)
     skipped = [*library.skipped, *skipped]
-    besides = 0  # bytes of the sample's records besides frames and sound
+    besides = 0  # bytes of the sample's records without frames and sound
     captioned = sum(video in library.captions for video, _ in library.videos)
     for one in usable:
         said, left_out = library.said_in(one.video, one.found.seconds)
@@ -155,7 +154,7 @@ def _try(usable: list[_Usable], form: Form, run: Run) -> list[tuple[_Usable, Tri
 
 
 def _patiently(results: Iterator[Any]) -> Iterator[Any]:
-    """Results, as long as they come soon enough."""
+    """Yields results for about PATIENCE seconds."""
     end = time.monotonic() + PATIENCE
     with contextlib.closing(results):
         for result in results:
@@ -165,8 +164,8 @@ def _patiently(results: Iterator[Any]) -> Iterator[Any]:
 
 
 def _besides(said: list[Caption], one: _Usable, form: Form) -> int:
-    """Bytes of a video's records besides frames and sound."""
-    # A rest of less than a second belongs to the record before.
+    """Bytes of a video's records without frames and sound."""
+    # A remainder below one second joins the previous record.
     records = max(1, int((one.found.seconds - 1.0) // form.segment_seconds) + 1)
     size = sum(len(caption.text.encode()) + _CAPTION for caption in said)
     return size + records * (_RECORD + len(one.video.encode()))
@@ -187,13 +186,13 @@ def _count_rules(library: Library) -> dict[str, int]:
 
 
 def text(found: Survey) -> str:
-    """A survey for people to read.
+    """Formats a survey for people.
 
     Args:
-        found: by `survey`.
+        found: the result of `survey`.
 
     Returns:
-        Some lines.
+        Several lines.
     """
     rules = ", ".join(f"{count} by {rule}" for rule, count in found.rules.items())
     part = "all of them" if found.looked == found.videos else f"{found.looked} of {found.videos}"
@@ -246,7 +245,7 @@ def _bytes(count: float) -> str:
 
 
 def _reasons(skipped: list[dict[str, str]]) -> Iterator[str]:
-    """The reasons by how often they come, those that begin alike together."""
+    """The reasons by frequency, grouped by their beginnings."""
     groups: dict[str, list[dict[str, str]]] = {}
     for row in skipped:
         words = (word for word in row["reason"].split() if "/" not in word)

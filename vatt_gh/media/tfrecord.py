@@ -1,4 +1,4 @@
-"""TFRecord files without TensorFlow: records, and the checksums that guard them.
+"""TFRecord files without TensorFlow: records and their checksums.
 
 A record is its length (8 bytes, little endian), the checksum of the length (4), the data, and the
 checksum of the data (4).
@@ -15,35 +15,35 @@ import google_crc32c
 
 HEADER = struct.Struct("<QI")
 CHECKSUM = struct.Struct("<I")
-# The upper half of the length of a record below 4 GiB, and so what to look for.
+# The upper half of the length of a record below 4 GiB: the pattern to search for.
 _ZEROS = re.compile(rb"\0{4,}")
 _CHUNK = 1 << 20
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum of TFRecord: CRC-32C, turned and shifted so that it can stand beside its data.
+    """TFRecord's checksum: CRC-32C, rotated and offset so that it can be stored with its data.
 
     Args:
         data: any bytes.
 
     Returns:
-        An unsigned number of 32 bits.
+        An unsigned 32-bit number.
     """
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int, bytes]]:
-    """Reads the records of a file whose checksums are right.
+    """Reads the records of a file whose checksums match.
 
-    Behind a broken record reading goes on at the next place where a length and its checksum stand.
+    After a broken record, reading continues at the next valid length with its checksum.
 
     Args:
         path: a TFRecord file, not compressed.
-        errors: gets a row {"path", "reason"} for every place that cannot be read.
+        errors: gets a row {"path", "reason"} for every unreadable place.
 
     Yields:
-        Where the record begins, in bytes, and its data.
+        The position of the record in bytes, and its data.
 
     Raises:
         OSError: the file cannot be read.
@@ -64,7 +64,7 @@ def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int
                     offset = end
                     continue
                 reason = "its data and their checksum disagree"
-            # Not simply at the end of this one: a piece of the file may be lost.
+            # Not simply at the end of this one: part of the file may be lost.
             following = _next_header(file, offset + 1, size)
             where = (
                 f"the record at byte {offset} is broken, {following - offset} bytes are left out"
@@ -74,7 +74,7 @@ def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int
 
 
 def _length_at(file: BinaryIO, offset: int) -> int | None:
-    """The length of the record that begins here; None if none does. The file is left behind it."""
+    """The length of the record at `offset`, or None; leaves the file after the header."""
     file.seek(offset)
     return _length(file.read(HEADER.size))
 
@@ -87,17 +87,17 @@ def _length(header: bytes) -> int | None:
 
 
 def _next_header(file: BinaryIO, start: int, size: int) -> int:
-    """Where the next record may begin, or the end of the file."""
+    """Position of the next possible record, or the end of the file."""
     while start + HEADER.size <= size:
         file.seek(start)
         chunk = file.read(_CHUNK)
         for zeros in _ZEROS.finditer(chunk):
-            # Long runs of zeros are holes in the file: a header is only where one ends, because
-            # the checksum, 4 bytes that follow, is not zero.
+            # Long runs of zeros are holes in the file. A header is only at their end, because its
+            # checksum, the next 4 bytes, is not zero.
             for upper in range(max(4, zeros.start(), zeros.end() - 7), zeros.end() - 3):
                 if _length(chunk[upper - 4 : upper - 4 + HEADER.size]) is not None:
                     return start + upper - 4
         if start + len(chunk) >= size or len(chunk) < HEADER.size:
             break
-        start += len(chunk) - (HEADER.size - 1)  # a header may lie across the border
+        start += len(chunk) - (HEADER.size - 1)  # a header may span two chunks
     return size

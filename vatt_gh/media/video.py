@@ -1,4 +1,4 @@
-"""Decodes any media file: whole, in segments at a constant rate, or one window of it."""
+"""Decodes any media file: in segments at a constant rate, or one window of it."""
 
 import contextlib
 import math
@@ -25,18 +25,18 @@ from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
 from vatt_gh.media.sound_file import is_sound_file, sound_segments, sound_window
 
 _WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo")
-_LEAD = 1.0  # s before a window where reading begins: sound may lie before its pictures
+_LEAD = 1.0  # s; reading begins this much before a window: sound may precede its pictures
 
 
 class Opened(NamedTuple):
     """A file with a video stream.
 
     Attributes:
-        container: of PyAV.
-        video, audio: the streams that are read; audio: None where there is no sound.
-        zero: when the earlier of them begins, in seconds of its time stamps, where players start.
-        scaler: of its frames.
-        remark: what is to be said of its sound stream, or None.
+        container: PyAV's.
+        video, audio: the streams to read; audio: None where there is no sound.
+        zero: start of the earlier stream, in seconds of its time stamps, where players start.
+        scaler: for its frames.
+        remark: on its sound stream, or None.
     """
 
     container: av.container.InputContainer
@@ -47,13 +47,13 @@ class Opened(NamedTuple):
     remark: str | None
 
     def streams(self) -> list[av.stream.Stream]:
-        """Those that are read."""
+        """The streams to read."""
         return [self.video] if self.audio is None else [self.video, self.audio]
 
 
 @contextlib.contextmanager
 def opened(path: Path | str, form: Form, size: tuple[int, int] | None = None) -> Iterator[Opened]:
-    """Opens a file with a video stream; what goes wrong with it meanwhile is a MediaError."""
+    """Opens a file with a video stream; turns errors while it is open into MediaError."""
     try:
         with open_media(path) as container:
             video = picture_stream(container, path)
@@ -73,24 +73,24 @@ def opened(path: Path | str, form: Form, size: tuple[int, int] | None = None) ->
 def read_segments(
     path: Path | str, form: Form, notes: Notes | None = None, span: Span = WHOLE
 ) -> Iterator[Segment]:
-    """Decodes a file, or a stretch of it, once, one segment in memory at a time.
+    """Decodes a file, or a stretch of it, in one pass; holds one segment in memory.
 
     Variable frame rates become constant: frame k is the last source frame shown at its time.
-    Frames are upright, of square pixels. A rest of less than a second at the end belongs to the
-    segment before it. A gap without pictures ends a segment: nothing is written of it. A file of
-    sound alone, by its suffix, gives what vatt_gh.media.sound_file.sound_segments does.
+    Frames are upright, with square pixels. A remainder below one second joins the previous
+    segment. A gap without pictures ends a segment and is not stored. An audio-only file, by its
+    suffix, gives the segments of vatt_gh.media.sound_file.sound_segments.
 
     Args:
-        path: of a file with a video stream, or of sound alone.
+        path: a file with a video stream, or an audio-only file.
         form: how to store it.
-        notes: get what is found on the way.
-        span: what of it is wanted, to the nearest frame.
+        notes: receive remarks and damage.
+        span: the wanted part, to the nearest frame.
 
     Yields:
-        Segments in order; their times and those of their frames are the file's.
+        Segments in order, with the file's own times.
 
     Raises:
-        MediaError: the file is empty, truncated, no media, has no video stream, or ends before
+        MediaError: the file is empty, truncated, not media, has no video stream, or ends before
             the span begins.
     """
     notes = notes or Notes()
@@ -108,18 +108,18 @@ def read_window(
     samples: range,
     size: tuple[int, int] | None = None,
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Decodes a window of a file, from the key frame before it on.
+    """Decodes a window of a file, starting at the key frame before it.
 
     Args:
-        path: of a file that `read_segments` reads.
+        path: a file that `read_segments` reads.
         form: how it would be stored.
-        frames: numbers of the frames wanted, counted from the video's beginning.
-        samples: places of the sound samples wanted, counted likewise.
+        frames: numbers of the wanted frames, counted from the video's beginning.
+        samples: positions of the wanted sound samples, counted from there too.
         size: height and width of the frames; None: those of the first one that is read.
 
     Returns:
-        Frames [H, W, 3] uint8, as `read_segments` has them but for the loss of JPEG, fewer where
-        the video ends before, none of sound alone; and the sound, [len(samples)] int16.
+        Frames [H, W, 3] uint8, as in `read_segments` but without JPEG loss: fewer where the video
+        ends, none for an audio-only file. And the sound, [len(samples)] int16.
 
     Raises:
         MediaError: the file cannot be decoded there.
@@ -151,7 +151,7 @@ def read_window(
 
 
 def _decoded_from(file: Opened, seconds: float, notes: Notes) -> Iterator[Any]:
-    """Decoded frames from a key frame before a time on; from the beginning without an index."""
+    """Decodes frames from a key frame before a time; from the beginning without an index."""
     target = max(0.0, seconds - _LEAD) + file.zero
     places = AviPlaces() if file.container.format.name == "avi" else None
     notes.anywhere = seconds > _LEAD or file.container.format.name in _WITHOUT_INDEX
@@ -170,10 +170,10 @@ def _decoded_from(file: Opened, seconds: float, notes: Notes) -> Iterator[Any]:
 
 
 def _seek(file: Opened, target: float, wanted: float) -> None:
-    """Goes to a key frame before a time.
+    """Seeks to a key frame before a time.
 
-    Without an index FFmpeg goes to any packet near it, and the first key frame behind that may be
-    too late: then farther back, until one is early enough.
+    Without an index FFmpeg seeks to any packet near it, and the next key frame may be too late.
+    Then it seeks farther back, until one is early enough.
     """
     container, unit = file.container, file.video.time_base
     container.seek(int(target / unit), stream=file.video)
@@ -198,7 +198,7 @@ def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) ->
     sampler, sound = Sampler(form.fps, make, first), Resampler(form.audio_rate)
     notes.remarks += [] if file.remark is None else [file.remark]
     clock = Clock("picture", form.longest_gap, notes)
-    heard = math.inf  # how much sound there was at the last picture
+    heard = math.inf  # amount of sound at the last picture
     for frame in _decoded_from(file, span.start, notes):
         if isinstance(frame, av.VideoFrame):
             time = sampler.time(frame, file.zero)
@@ -233,7 +233,7 @@ def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) ->
 
 
 def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
-    """What is made of a frame that is needed; what is kept of a segment's frames and sound."""
+    """Two functions: what to make of a needed frame, and what to keep of a segment."""
 
     def jpeg(frame: av.VideoFrame) -> bytes:
         return scaler.planes(frame).jpeg(form.jpeg_quality)
@@ -261,12 +261,12 @@ def _check_damage(path: Path, cutter: Cutter, notes: Notes, form: Form) -> None:
 
 
 def _check_end(file: Opened, path: Path, cutter: Cutter, notes: Notes, claimed: float) -> None:
-    """Refuses a file that ended where no whole file does."""
+    """Refuses a file that ends too early."""
     if not cutter.any_frames():
         begin = cutter.seconds()
         reason = "holds no frame" if begin == 0 else f"has no frame at {begin:.1f} s"
         raise MediaError(path, notes.error or reason)
-    # The last picture may claim more than is written of it.
+    # The last picture may claim more than was written of it.
     remark = check_length(file, path, max(claimed, cutter.seconds()))
     notes.remarks += [] if remark is None else [remark]
 
@@ -279,10 +279,10 @@ def check_length(file: Opened, path: Path, seconds: float) -> str | None:
     Args:
         file: opened.
         path: its path.
-        seconds: where its pictures end.
+        seconds: end of its pictures.
 
     Returns:
-        What is to be said of pictures that end before another stream does, or None.
+        A remark on pictures that end before another stream does, or None.
 
     Raises:
         MediaError: the file is truncated.
@@ -290,10 +290,10 @@ def check_length(file: Opened, path: Path, seconds: float) -> str | None:
     container, video = file.container, file.video
     whole = float(container.duration / av.time_base) if container.duration else 0.0
     promised = promised_seconds(video)
-    if promised and whole:  # a stream may count what an edit list leaves out
+    if promised and whole:  # a stream may count what an edit list removes
         promised = min(promised, whole)
     if container.format.name == "avi" and video.average_rate:
-        # FFmpeg shortens its duration with the file; its number of frames stays.
+        # FFmpeg shortens the duration of a cut-off file, but not its number of frames.
         promised = max(promised or 0.0, float(video.frames / video.average_rate))
     # Headers count from 0, wherever the streams begin.
     whole, promised = (x and x - max(0.0, file.zero) for x in (whole, promised))
@@ -308,7 +308,7 @@ def check_length(file: Opened, path: Path, seconds: float) -> str | None:
 
 
 def _has_end(container: av.container.InputContainer, seconds: float) -> bool:
-    """Whether any stream has something near the end that a file claims."""
+    """Whether any stream has a packet near the end that the file claims."""
     container.seek(int((seconds - 1.0) * av.time_base))
     begin = (container.start_time or 0) / av.time_base
     return any(

@@ -1,4 +1,4 @@
-"""Words of a caption, by the rule that the input pipeline's tokenizer has too."""
+"""Splits captions into words, by the rule of the input pipeline's tokenizer."""
 
 import string
 
@@ -6,5 +6,5 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def split_words(text: str) -> list[str]:
-    """Splits a caption: ASCII punctuation is removed (not replaced), lower case, at spaces."""
+    """Removes ASCII punctuation (without replacement), lowercases, splits at white space."""
     return text.translate(_PUNCTUATION).lower().split()

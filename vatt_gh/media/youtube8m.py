@@ -1,7 +1,7 @@
-"""YouTube-8M's own files: which classes a YouTube video has.
+"""YouTube-8M's own files: the classes of each YouTube video.
 
-Its records are read without TensorFlow, and of them the id and the labels alone: the features of
-300 frames are stepped over.
+Reads the records without TensorFlow, and only their ids and labels: skips the features of 300
+frames.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ LAYOUT = """
       yt8m/yt8m_ids.jsonl                       {"yt8m_id": "nXSc", "youtube_id": "0sf943sWZls"}; or
       yt8m/j/i/AB/ABCD.js                       as published: i("ABCD","YOUTUBEID");"""
 FOLDER = "yt8m"
-_DIGITS = 6  # of an index; there are 3862 classes, and a list is made up to the largest index
+_DIGITS = 6  # of an index; the list of the 3862 classes is as long as the largest index
 _YT8M_ID = re.compile(r"[A-Za-z0-9_-]{4}")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _JSONP = re.compile(r'i\("([^"]*)","([^"]*)"\);?')
@@ -31,13 +31,13 @@ _JSONP = re.compile(r'i\("([^"]*)","([^"]*)"\);?')
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """What YouTube-8M says about videos.
+    """Labels of YouTube-8M.
 
     Attributes:
-        by_video: {YouTube id: indices into the class names}; none for videos of the test set.
-        class_names: "" for an index that the vocabulary leaves out.
-        skipped: rows {"path", "reason"}: one for every broken record, and one a file for all its
-            records of one kind that cannot be used.
+        by_video: {YouTube id: indices into the class names}; empty for videos of the test set.
+        class_names: "" for an index missing in the vocabulary.
+        skipped: rows {"path", "reason"}: one per broken record, and one per file for all its
+            records that cannot be used for the same reason.
     """
 
     by_video: dict[str, tuple[int, ...]]
@@ -49,17 +49,17 @@ def read_labels(manual_dir: Path, videos: Container[str] | None = None) -> Label
     """Reads all records of a directory.
 
     Args:
-        manual_dir: see LAYOUT. Of yt8m_ids.csv, yt8m_ids.jsonl and j/i the first that is there
-            counts.
-        videos: YouTube ids of those whose labels are wanted; None: all.
+        manual_dir: see LAYOUT. The first that exists of yt8m_ids.csv, yt8m_ids.jsonl and j/i is
+            used.
+        videos: YouTube ids whose labels are wanted; None: all.
 
     Returns:
-        The labels. Of records that contradict each other the first by path counts.
+        The labels. Of contradictory records the first by path is used.
 
     Raises:
         UserError: the records, the vocabulary or the ids are missing, or a table cannot be read.
     """
-    # Millions of files j/i/AB/ABCD.js are opened by name, not listed.
+    # The millions of files j/i/AB/ABCD.js are opened by name, not listed.
     tree = scan_files(Path(manual_dir) / FOLDER, LAYOUT, without={"j"})
     paths = [Path(path) for path in tree.files if path.endswith(".tfrecord")]
     if not paths:
@@ -92,7 +92,7 @@ def _add(
     alike: dict[tuple[int, ...], tuple[int, ...]],
     videos: Container[str] | None,
 ) -> str | None:
-    """Adds a record; returns the reason why it cannot be used, if so."""
+    """Adds a record; returns the reason if it cannot be used."""
     try:
         name, labels = parse_record(record)
     except ValueError:
@@ -104,7 +104,7 @@ def _add(
         return "have no YouTube id"
     if videos is not None and video not in videos:
         return None
-    # Few of millions of tuples differ.
+    # Equal tuples are shared: few of the millions differ.
     labels = alike.setdefault(labels, labels)
     if by_video.setdefault(video, labels) != labels:
         return "contradict the labels of an earlier record"
@@ -115,7 +115,7 @@ def _class_names(tree: Tree) -> list[str]:
     path = tree.annotation("vocabulary.csv")
     names = {}
     for row in read_table(path, ("Index", "Name"), tree):
-        # isdecimal() alone takes digits of all scripts.
+        # isdecimal() alone accepts the digits of all scripts.
         digits = row["Index"].isascii() and row["Index"].isdecimal()
         if not digits or len(row["Index"]) > _DIGITS:
             raise tree.error(f"The vocabulary has an index that is none: {row['Index']!r}", path)
@@ -124,7 +124,7 @@ def _class_names(tree: Tree) -> list[str]:
 
 
 def _ids(tree: Tree, skipped: list[dict[str, str]]) -> Callable[[str], str | None]:
-    """The function from YouTube-8M's id to YouTube's."""
+    """The function from YouTube-8M's ids to YouTube's."""
     for name, read in (("yt8m_ids.csv", _csv_pairs), ("yt8m_ids.jsonl", _jsonl_pairs)):
         path = tree.optional_annotation(name)
         if path is not None:
@@ -186,7 +186,7 @@ def parse_record(record: bytes) -> tuple[str, tuple[int, ...]]:
         record: a serialized tf.train.Example or tf.train.SequenceExample.
 
     Returns:
-        The id; the labels, none if there is no such feature.
+        The id; the labels, empty if there is no such feature.
 
     Raises:
         ValueError: it is no such message, or has no id.

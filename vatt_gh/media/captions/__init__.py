@@ -1,4 +1,4 @@
-"""Captions with times, in every form in which users have them; one file a form."""
+"""Captions with times, in all the forms that users have; one module per form."""
 
 from vatt_gh.media.captions.cues import Caption, CaptionFileError, overlapping
 from vatt_gh.media.captions.find import find_caption_files

@@ -1,7 +1,7 @@
-"""Subtitles of Advanced SubStation Alpha and its forerunner SSA.
+"""Subtitles of Advanced SubStation Alpha and its predecessor SSA.
 
-pysubs2 1.8 reads them too, but gives up a file for one bad time, and does not look at the line
-that names the fields.
+pysubs2 1.8 reads them too, but rejects a file for one bad time, and ignores the line that names
+the fields.
 """
 
 import re
@@ -35,7 +35,7 @@ def ass_cues(path: Path, content: str) -> list[Cue]:
         content: its text.
 
     Returns:
-        One cue for each line of dialogue that is no drawing, in order.
+        One cue per line of dialogue that is not a drawing, in order.
 
     Raises:
         CaptionFileError: it has no section [Events].

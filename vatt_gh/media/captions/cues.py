@@ -1,4 +1,4 @@
-"""What a caption is, and how the cues of any file become captions."""
+"""What a caption is, and how the cues of a file become captions."""
 
 import html
 import math
@@ -11,12 +11,12 @@ from vatt_gh.media.form import MediaError
 from vatt_gh.media.names import is_utf8
 from vatt_gh.media.words import split_words
 
-# Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and places ({\an8}).
+# Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and positions ({\an8}).
 _TAGS = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>|</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
 _SPEAKER = re.compile(">{2,}")
 _INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF))
-_TOUCH = 0.05  # s; a caption that is shown anew is not gone in between
-_MOMENT = 1.0  # s; nobody says a sentence in less, so that what is shown so briefly is animated
+_TOUCH = 0.05  # s; a caption shown again after a shorter gap was not gone
+_MOMENT = 1.0  # s; no sentence takes less: a caption shown so briefly is animated
 
 
 class Caption(NamedTuple):
@@ -28,14 +28,14 @@ class Caption(NamedTuple):
 
 
 class Cue(NamedTuple):
-    """A caption as a file has it, nothing checked.
+    """A caption as a file has it, unchecked.
 
     Attributes:
         where: its place in the file, for people: "line 12".
-        text: what should be its text.
-        start: what should be its start, in seconds.
-        end: what should be its end, in seconds.
-        told: whether the file tells that these are seconds; else they may be of another unit.
+        text: its supposed text.
+        start: its supposed start, in seconds.
+        end: its supposed end, in seconds.
+        told: whether the file states the unit; if not, the times may not be in seconds.
     """
 
     where: str
@@ -46,7 +46,7 @@ class Cue(NamedTuple):
 
 
 class CaptionFileError(MediaError):
-    """A caption file of one video that cannot be read at all."""
+    """A caption file of one video that is wholly unreadable."""
 
 
 def overlapping(captions: list[Caption], start: float, end: float) -> list[Caption]:
@@ -55,15 +55,15 @@ def overlapping(captions: list[Caption], start: float, end: float) -> list[Capti
 
 
 def to_captions(cues: Iterable[Cue]) -> tuple[list[Caption], list[str]]:
-    """Sorts cues, and leaves out what is no caption.
+    """Sorts cues, and leaves out those that are not captions.
 
     Args:
         cues: of one file, in any order.
 
     Returns:
-        Captions in order of their start, overlapping ones as they are, but what is shown again
-        and again without a gap is one caption; and why cues were left out: one sentence for each
-        kind, with how many and where the first is.
+        Captions in order of their start; they may overlap, but repeats without a gap become one
+        caption. And why cues were left out: one sentence per kind, with their number and where the
+        first is.
     """
     captions: list[Caption] = []
     left_out: dict[str, list[str]] = {}
@@ -82,9 +82,9 @@ def to_captions(cues: Iterable[Cue]) -> tuple[list[Caption], list[str]]:
 
 
 def _joined(captions: list[Caption]) -> list[Caption]:
-    """One caption for each that is shown again and again, as where its place is animated.
+    """Joins captions that are shown again and again, for example animated ones.
 
-    Twice one after the other and each for long enough to be said it is a refrain, and stays.
+    Two in a row, each long enough to be said, are a refrain and stay.
     """
     runs: list[list[Caption]] = []
     latest: dict[str, tuple[list[Caption], float]] = {}  # the last run of a text, and its end
@@ -128,12 +128,12 @@ def _problem(cue: Cue) -> str | None:
 
 
 def encodable(text: str) -> str:
-    """The text; halves of characters, which JSON permits and UTF-8 does not, become "?"."""
+    """The text with lone surrogates, which JSON permits and UTF-8 does not, replaced by "?"."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def seconds_of(hours: str | None, minutes: str, seconds: str) -> float:
-    """The time of a clock in seconds, to the microsecond.
+    """A clock time in seconds, to the microsecond.
 
     Args:
         hours, minutes: digits; hours: None where there are none.
@@ -144,6 +144,6 @@ def seconds_of(hours: str | None, minutes: str, seconds: str) -> float:
 
 
 def plain_text(markup: str) -> str:
-    """What a line of subtitles says: without tags, entities, ">>" of new speakers, line ends."""
+    """The text of a subtitle line: no tags, entities, ">>" of new speakers, or line ends."""
     text = html.unescape(_TAGS.sub("", markup)).translate(_INVISIBLE)
     return " ".join(_SPEAKER.sub(" ", text).split())

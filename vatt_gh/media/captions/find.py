@@ -8,8 +8,8 @@ from vatt_gh.media.captions.read import READERS
 from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, media_files
 from vatt_gh.media.names import video_id
 
-# What may stand between a video's name and a caption file's ending, in any order:
-# ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add eleven characters that name a track.
+# What may stand between a video's name and a caption file's suffix, in any order:
+# ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add an eleven-character track name.
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9_-]+)?", re.IGNORECASE)
 _NAMES = re.compile(
     "arabic|chinese|czech|danish|dutch|english|finnish|french|german|greek|hebrew|"
@@ -19,11 +19,11 @@ _NAMES = re.compile(
 )
 _MEDIA = VIDEO_SUFFIXES + AUDIO_SUFFIXES
 _MARKS = ("forced", "sdh", "hi", "cc", "auto", "asr", "default", "orig")  # "hi" may be Hindi
-# What yt-dlp writes beside a video, and no caption.
+# Files that yt-dlp writes beside a video and that are not captions.
 _OTHER = (".info.json", ".live_chat.json")
-# Captions in forms that are not read.
+# Caption formats that are not supported.
 _UNREAD = (".sub", ".idx", ".sup", ".smi", ".sami", ".lrc", ".scc", ".stl", ".mpl", ".usf", ".psb")
-# The same beside a video of that name; else they may be anything.
+# Possibly captions too if named like a video; otherwise they may be anything.
 _PERHAPS = (".txt", ".jsonl", ".textgrid", ".eaf", ".trs", ".docx", ".rtf", ".odt", ".parquet")
 _AMBIGUOUS = (".csv", ".tsv", ".json", ".xml")  # beside videos most of them are something else
 
@@ -34,21 +34,20 @@ def find_caption_files(
     """Finds one caption file for each video: in captions/**, or beside the videos in videos/**.
 
     The id comes from the name by the rule of `video_id`, without a language, marks and a media
-    file's ending behind it ("Title [ID].en-orig.vtt", "ID.mp4.English.sdh.srt") unless a video has
-    that name. Of several files of one video the first is taken: all that is said before "forced",
-    which is what is written on signs; tables, JSON and XML beside videos last; in captions/ before
-    videos/; without a language, then "en",
-    "en-...", others by the alphabet, and of each what somebody wrote before "-orig", which a
-    machine heard, and without a mark before one for the hard of hearing; then in the order
-    of READERS; then by path.
+    suffix after it ("Title [ID].en-orig.vtt", "ID.mp4.English.sdh.srt"), unless a video has that
+    name. Of several files of one video the first in this order is taken: full captions before
+    "forced" ones, which cover only signs; tables, JSON and XML beside videos last; captions/ before
+    videos/; no language, then "en", "en-...", then others by the alphabet; within a language
+    human captions before "-orig", which a machine heard; no mark before one for the hard of
+    hearing; then in the order of READERS; then by path.
 
     Args:
-        trees: the files of captions/ and of videos/, of those folders that are there.
-        ids: of the videos that are there.
+        trees: the files of captions/ and of videos/, as far as these folders exist.
+        ids: of the videos found.
 
     Returns:
         The file of each video that has one; and rows {"path", "reason"} of all other files. In
-        videos/ a csv, tsv, json or xml file that belongs to no video is no caption file.
+        videos/ a csv, tsv, json or xml file without a video is not regarded as a caption file.
     """
     ranked = []
     skipped = []
@@ -77,12 +76,12 @@ def find_caption_files(
 
 
 def _is_ours(path: Path, folder: str) -> bool:
-    """Whether a file was meant as captions, whatever its name says."""
+    """Whether a file was meant as captions, regardless of its name."""
     return folder == "captions" or path.suffix.lower() not in _AMBIGUOUS
 
 
 def _unread(tree: Tree, folder: str, ids: Collection[str]) -> list[dict[str, str]]:
-    """Rows of the files in captions/, and of captions in videos/, whose form is not read."""
+    """Rows of unsupported files: all in captions/, and in videos/ those that are captions."""
     reason = f"is in a form of captions that is not read: {', '.join(READERS)} are"
     return [
         {"path": path, "reason": reason}
@@ -109,7 +108,7 @@ def _files(tree: Tree) -> list[Path]:
 
 
 def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
-    """The video's id, the language ("" where there is none), and the marks of a file's name."""
+    """The video's id, the language ("" if none), and the marks in a file's name."""
     language, marks = "", set()
     while video_id(stem) not in ids:
         rest, _, part = stem.rpartition(".")
@@ -125,7 +124,7 @@ def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
         else:
             break
         stem = rest
-    if "hi" in marks and not language:  # Hindi, where no language says that it is a mark
+    if "hi" in marks and not language:  # Hindi, unless a language shows that it is a mark
         language = "hi"
         marks.remove("hi")
     return video_id(stem), language, marks

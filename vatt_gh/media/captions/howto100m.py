@@ -1,4 +1,4 @@
-"""HowTo100M's JSON of all videos, read as a stream."""
+"""Reads HowTo100M's JSON of all videos as a stream."""
 
 import codecs
 import json
@@ -13,33 +13,32 @@ from vatt_gh.media.captions.cues import Cue
 from vatt_gh.media.captions.json_forms import cues_of
 from vatt_gh.media.words import split_words
 
-FORM = '{"VIDEO_ID": {"text": [...], "start": [...], "end": [...]}, ...}'  # or rows of them
+FORM = '{"VIDEO_ID": {"text": [...], "start": [...], "end": [...]}, ...}'  # or rows
 
 _CHUNK = 1 << 20  # bytes
-_LONGEST = 1 << 26  # characters of an entry; more is a quote or a bracket that nothing closes
+_LONGEST = 1 << 26  # characters of an entry; more means an unclosed quote or bracket
 _SPACE = re.compile(r"[ \t\n\r]*")
-# A token that the end of the window cuts is noticed at most this far before the end: two halves
-# of a character as "\ud83d\ude00".
+# A token cut by the end of the window is noticed at most this far before the end: a surrogate
+# pair such as "\ud83d\ude00".
 _CUT = 12
 
 
 def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, str]]:
-    """Reads {video id: captions} entry by entry, with as much memory as the longest entry takes.
+    """Reads {video id: captions} entry by entry, in the memory of the longest entry.
 
-    Each entry is read by Python's own JSON decoder, so that it means what json.load says.
-    ijson 3.6 is up to twice as fast, but refuses a whole file for one NaN or one lone half of a
-    character.
+    Python's own JSON decoder reads each entry, so that it means what json.load says. ijson 3.6 is
+    up to twice as fast, but refuses a whole file for one NaN or one lone surrogate.
 
     Args:
         file: UTF-8 text of caption.json, raw_caption.json or raw_caption_superclean.json.
         where: its path, for messages.
 
     Yields:
-        A video's id, what the file has as its captions, and that as JSON. An id that is in the
-        file twice comes twice.
+        A video's id, its captions as in the file, and their JSON text. An id that is in the file
+        twice comes twice.
 
     Raises:
-        UserError: the file is not JSON, ends in the middle, or is no dictionary; says where.
+        UserError: the file is not JSON, is truncated, or is not a dictionary; says where.
     """
     window = _Window(file, where)
     window.take("{")
@@ -60,11 +59,11 @@ def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, st
 
 
 class _Window:
-    """The part of the file that is in memory.
+    """The part of the file in memory.
 
     Attributes:
         position: of the next character, in `text`.
-        last: the id of the entry that was read last.
+        last: the id of the previous entry.
     """
 
     def __init__(self, file: BinaryIO, where: Path):
@@ -75,7 +74,7 @@ class _Window:
         self._decode = json.JSONDecoder().raw_decode
 
     def character(self) -> str:
-        """The next character that is no space, "" at the end; it stays the next."""
+        """Returns the next non-space character, "" at the end, without taking it."""
         while True:
             self.position = _SPACE.match(self._text, self.position).end()
             if self.position < len(self._text):
@@ -85,7 +84,7 @@ class _Window:
             self._more()
 
     def peek(self, characters: str) -> str:
-        """The next character that is no space, one of `characters`; it stays the next."""
+        """Returns the next non-space character, one of `characters`, without taking it."""
         found = self.character()
         if not found:
             self.fail("it ends too early")
@@ -94,18 +93,18 @@ class _Window:
         return found
 
     def take(self, characters: str) -> str:
-        """Takes the next character that is no space, one of `characters`."""
+        """Takes the next non-space character, one of `characters`."""
         found = self.peek(characters)
         self.position += 1
         return found
 
     def value(self) -> tuple[Any, str]:
-        """Takes the next value: what it is, and how it is written."""
+        """Takes the next value; returns it and its JSON text."""
         self.character()
         while True:
             try:
                 value, end = self._decode(self._text, self.position)
-                # A number at the end of the window may go on behind it.
+                # A number at the end of the window may continue beyond it.
                 if end < len(self._text) or self._ended:
                     text = self._text[self.position : end]
                     self.position = end
@@ -124,7 +123,7 @@ class _Window:
             self._more()
 
     def _more(self) -> None:
-        # As much again as is there, so that a long entry is not tried too often.
+        # Doubles the window, so that a long entry is not parsed too often.
         data = self._file.read(max(_CHUNK, len(self._text) - self.position))
         try:
             text = self._utf8.decode(data, final=not data)
@@ -138,7 +137,7 @@ class _Window:
         self._ended = not data
 
     def fail(self, problem: str, error: Exception | None = None) -> None:
-        """Raises the UserError that names the file and the place."""
+        """Raises the UserError with the file and the place."""
         after = f", after the captions of {self.last!r}" if self.last else ""
         raise UserError(
             f"The caption file is not JSON of the expected form: {problem}, "
@@ -150,7 +149,7 @@ class _Window:
 
 
 def is_well_formed(content: Any) -> bool:
-    """Whether all of an entry is as in FORM, its times finite and in order; fast."""
+    """Quick check that an entry is as in FORM, with finite times in order."""
     try:
         texts, starts, ends = content["text"], content["start"], content["end"]
         if not all(type(column) is list for column in (texts, starts, ends)):
@@ -164,14 +163,14 @@ def is_well_formed(content: Any) -> bool:
 
 
 def entry_cues(content: Any) -> list[Cue] | None:
-    """What an entry has as captions of a video.
+    """Reads an entry as cues of a video.
 
     Args:
-        content: of one video, as the file has it: columns as in FORM, or rows, see `cues_of`.
+        content: the entry of one video: columns as in FORM, or rows, see `cues_of`.
 
     Returns:
-        Its cues, without those that hold no word, which are normal in this file and no news; None:
-        no row of it can be told from another.
+        Its cues, without those that hold no word, which are common in this file; None: the entry
+        has no recognizable rows.
     """
     try:
         cues = cues_of(content)

@@ -1,4 +1,4 @@
-"""HowTo100M's captions by video id: an index in SQLite, made once from gigabytes of JSON."""
+"""HowTo100M's captions by video id: an SQLite index, built once from gigabytes of JSON."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from vatt_gh.locks import locked
 from vatt_gh.media.captions.cues import Cue, to_captions
 from vatt_gh.media.captions.howto100m import FORM, entry_cues, is_well_formed, stream_howto100m
 
-_FORMAT = 3  # of the index; another one is built anew
+_FORMAT = 3  # version of the index; another version is rebuilt
 _TABLES = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
@@ -27,10 +27,10 @@ _TABLES = """
 
 @dataclasses.dataclass(frozen=True)
 class CaptionIndex:
-    """Captions of all videos in one JSON of HowTo100M's form.
+    """Captions of all videos in one JSON file of HowTo100M's form.
 
-    It holds nothing but a path, and opens the file for each question: it can be pickled, and used
-    by many threads and processes at once.
+    It holds only a path, and opens the file for each query: it can be pickled, and used by many
+    threads and processes at once.
 
     Attributes:
         path: of the index.
@@ -40,21 +40,21 @@ class CaptionIndex:
 
     @classmethod
     def open(cls, source: Path, path: Path) -> "CaptionIndex":
-        """Opens the index of a caption file; builds it where there is none or the file changed.
+        """Opens the index of a caption file; builds it if it is missing or the file changed.
 
-        A file has changed where its size or the time of its last change is another one. An
-        unfinished index has another name, so none is ever opened. Where several processes want
-        to build it, one does and the others wait.
+        A file has changed if its size or modification time differs. An unfinished index has another
+        name, so it is never opened. If several processes want to build it, one does and the others
+        wait.
 
         Args:
             source: caption.json, raw_caption.json or raw_caption_superclean.json.
-            path: of the index; its directory is made.
+            path: of the index; its directory is created.
 
         Returns:
             The index.
 
         Raises:
-            UserError: the caption file cannot be read, is not JSON or is no dictionary; or the
+            UserError: the caption file cannot be read, is not JSON or not a dictionary; or the
                 index cannot be written.
         """
         path = Path(path)
@@ -68,7 +68,7 @@ class CaptionIndex:
         return cls(path)
 
     def cues(self, video: str) -> list[Cue] | None:
-        """A video's cues that hold a word; None: it is not in the file, or without a caption."""
+        """A video's cues that hold a word; None: it is not in the file, or has no captions."""
         with _connect(self.path) as connection:
             row = connection.execute(
                 "SELECT json FROM captions WHERE id = ?", (_key(video),)
@@ -87,7 +87,7 @@ class CaptionIndex:
                 yield _id(key)
 
     def skipped(self) -> Iterator[dict[str, str]]:
-        """Rows {"id", "reason"} of what is in the file and not in the index."""
+        """Rows {"id", "reason"} of what is in the file but not in the index."""
         with _connect(self.path) as connection:
             for key, reason in connection.execute("SELECT id, reason FROM skipped ORDER BY rowid"):
                 yield {"id": _id(key), "reason": reason}
@@ -109,7 +109,7 @@ def _build_alone(file: BinaryIO, source: Path, path: Path) -> None:
 
 def _build(file: BinaryIO, source: Path, path: Path) -> None:
     with replacing(path) as partial:
-        partial.unlink(missing_ok=True)  # SQLite would go on with what a killed process left
+        partial.unlink(missing_ok=True)  # SQLite would continue what a killed process left
         with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
             connection.executescript(_TABLES)
             connection.execute("BEGIN")
@@ -134,7 +134,7 @@ def _insert(connection: sqlite3.Connection, name: str, content: Any, text: str) 
     if connection.execute("DELETE FROM captions WHERE id = ?", (key,)).rowcount:
         reasons.append("is in the caption file twice; what comes first was left out")
     kept = True
-    if not is_well_formed(content):  # else there is nothing to be left out
+    if not is_well_formed(content):  # else nothing is left out
         cues = entry_cues(content)
         captions, left_out = to_captions(cues or [])
         kept = bool(captions) or cues == []
@@ -162,14 +162,14 @@ def _state_in(path: Path) -> tuple[int, int, int] | None:
 
 @contextlib.contextmanager
 def _connect(path: Path) -> Iterator[sqlite3.Connection]:
-    # Immutable: an index is never changed, only replaced. So it needs no locks to be read.
+    # Immutable: an index is never changed, only replaced, so reading needs no locks.
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
         yield connection
 
 
 def _key(name: str) -> bytes:
-    # JSON can hold halves of characters, and SQLite's text cannot.
+    # JSON can hold lone surrogates; SQLite's text cannot.
     return name.encode("utf-8", "surrogatepass")
 
 

@@ -8,25 +8,25 @@ from typing import Any
 from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
 from vatt_gh.media.captions.rows import column_cues, columns_of, is_row, row_cue
 
-# Where rows are kept: Whisper, whisper.cpp, Transformers, and what transcripts are called.
+# Keys of lists of rows: Whisper, whisper.cpp, Transformers, and common names of transcripts.
 _LISTS = ("segments", "transcription", "chunks", "utterances", "transcript", "snippets", "captions")
 _LISTS += ("subtitles", "cues", "body")
 
 
 def json_cues(path: Path, content: str) -> list[Cue]:
-    """Cues of a JSON file, whose form its content shows.
+    """Cues of a JSON file; its content shows the form.
 
     Args:
-        path: the file; where it holds captions by video id, the id is in its name.
+        path: the file; if it holds captions by video id, its name holds the id.
         content: its text: json3 {"events": [...]}; rows {"text", "start", "end" or "duration"}, see
             `row_cue`, as a list, a list of one list, under one of _LISTS, or by video id; or
             columns {"text": [...], "start": [...], "end" or "duration": [...]}.
 
     Returns:
-        One cue for each event with text, item of the list, or row of the columns.
+        One cue per event with text, item of the list, or row of the columns.
 
     Raises:
-        CaptionFileError: it is not JSON, or JSON of another form.
+        CaptionFileError: it is not JSON, or of another form.
     """
     try:
         data = json.loads(content)
@@ -55,7 +55,7 @@ def cues_of(data: Any) -> list[Cue] | None:
         data: JSON's value, see `json_cues`.
 
     Returns:
-        The cues; None: it is of no such form.
+        The cues; None: the form is unknown.
 
     Raises:
         ValueError: its columns have different lengths.
@@ -84,14 +84,14 @@ def cues_of(data: Any) -> list[Cue] | None:
 def json3_cues(events: list[Any]) -> list[Cue]:
     """Cues of json3's events.
 
-    A line of rolling captions stays until the next one is finished; it is said until the line end
+    A line of rolling captions stays until the next one is finished; its cue ends at the line end
     that is appended to it, as in the WebVTT of the same captions.
 
     Args:
-        events: {"tStartMs", "dDurationMs", "aAppend" where it is so, "segs": [{"utf8"}, ...]}.
+        events: {"tStartMs", "dDurationMs", optional "aAppend", "segs": [{"utf8"}, ...]}.
 
     Returns:
-        One cue for each event that is not appended to another.
+        One cue per event that is not appended to another.
     """
     return list(_said_of(events))
 

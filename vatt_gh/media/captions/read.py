@@ -1,4 +1,4 @@
-"""Reads a caption file of one video, in any form."""
+"""Reads one video's caption file of any form."""
 
 from pathlib import Path
 
@@ -33,19 +33,19 @@ READERS = {
 
 
 def read_cues(path: Path) -> list[Cue]:
-    """Reads what a file has as captions of one video.
+    """Reads the cues of one video's caption file.
 
-    The suffix decides between tables, subtitles, JSON and XML; content decides the rest, so that
-    WebVTT named .srt, SRT named .vtt and json3 named .json are read as what they are.
+    The suffix chooses between tables, subtitles, JSON and XML; the content decides the rest, so
+    that WebVTT named .srt, SRT named .vtt and json3 named .json are read correctly.
 
     Args:
         path: the file.
 
     Returns:
-        Its cues, nothing checked.
+        Its cues, unchecked.
 
     Raises:
-        CaptionFileError: nothing of the file can be read; it has no suffix of READERS.
+        CaptionFileError: the file is unreadable, or its suffix is not in READERS.
     """
     path = Path(path)
     if path.suffix.lower() not in READERS:
@@ -58,14 +58,14 @@ def read_captions(path: Path, length: float | None = None) -> tuple[list[Caption
 
     Args:
         path: see `read_cues`.
-        length: of the video in seconds; None: not known.
+        length: of the video in seconds; None: unknown.
 
     Returns:
-        Captions in order of their start, overlapping ones as they are, each with a word, and
-        within the video; and reasons why others were left out or how they were read.
+        Captions in order of their start, possibly overlapping, each with a word and within the
+        video; and reasons why others were left out or how they were read.
 
     Raises:
-        CaptionFileError: nothing of the file can be read.
+        CaptionFileError: the file is unreadable.
     """
     cues, unit = fitting(read_cues(path), length)
     captions, left_out = to_captions(cues)

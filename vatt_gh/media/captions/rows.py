@@ -1,4 +1,4 @@
-"""Rows of captions: the names that people give to text, start, end, duration, and to units."""
+"""Rows of captions: the usual names of text, start, end, duration, and of units."""
 
 import functools
 import re
@@ -17,23 +17,23 @@ _UNITS = {  # s
     **dict.fromkeys(("ms", "msec", "msecs", "millis", "milliseconds"), 0.001),
     **dict.fromkeys(("sec", "secs", "seconds"), 1.0),
 }
-# By the name of a column in small letters and digits alone.
+# By the column's name, reduced to lower-case letters and digits.
 _MEANING: dict[str, tuple[str, float | None, int]] = {
     name + unit: (role, seconds, place)
     for unit, seconds in {**_UNITS, "": None}.items()
     for role, names in _ROLES.items()
     for place, name in enumerate(names)
 }
-_SECONDS = re.compile(r"(?<=\w)[\W_]+s\W*$")  # "start_s", "start (s)", and not "offsets"
+_SECONDS = re.compile(r"(?<=\w)[\W_]+s\W*$")  # "start_s", "start (s)", but not "offsets"
 _COMMA = re.compile(r"\d+,\d+")
-_LONGEST = 500.0  # s; a duration beside a clock that is longer is in milliseconds
+_LONGEST = 500.0  # s; a longer duration beside a clock time is in milliseconds
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 
 
 class Columns(dict[str, tuple[str, float | None]]):
-    """For each role (text, start, end, duration) its column, and its unit where the name tells it.
+    """The column of each role (text, start, end, duration), and its unit if the name tells it.
 
-    The unit is in seconds; None: the name says nothing.
+    The unit is in seconds; None: unknown.
     """
 
     def complete(self) -> bool:
@@ -43,14 +43,14 @@ class Columns(dict[str, tuple[str, float | None]]):
 
 @functools.lru_cache(64)
 def columns_of(names: tuple[Any, ...]) -> Columns:
-    """What columns mean.
+    """Finds the roles of columns.
 
     Args:
-        names: of the columns, or keys of a row.
+        names: of columns, or keys of a row.
 
     Returns:
-        The columns with a meaning; of several with one meaning the one whose name tells its unit,
-        then the one whose name comes first in _ROLES: "line" may be a number.
+        The columns with a role. Of several with one role, the one whose name tells its unit, then
+        the one whose name comes first in _ROLES: "line" may be a number.
     """
     found = Columns()
     ranks: dict[str, tuple[bool, int]] = {}
@@ -64,25 +64,24 @@ def columns_of(names: tuple[Any, ...]) -> Columns:
 
 
 def is_row(row: Any) -> bool:
-    """Whether this is a caption, whatever its values are worth."""
+    """Whether this is a caption, regardless of its values."""
     return isinstance(row, dict) and columns_of(tuple(_flat(row))).complete()
 
 
 def row_cue(where: str, row: Mapping[str, Any]) -> Cue:
-    """A row as a cue.
+    """Converts a row to a cue.
 
     Args:
         where: its place in the file, for people.
-        row: by the names of its columns; clocks such as "00:01:02.5" and columns such as
-            "start_ms" tell their unit.
+        row: {column name: value}; clocks such as "00:01:02.5" and columns such as "start_ms" tell
+            their unit.
 
     Returns:
-        The cue. Where there is no end it is start + duration; values that are no times stay as
-        they are.
+        The cue. A missing end is start + duration; values that are not times stay unchanged.
     """
     row = _flat(row)
     columns = columns_of(tuple(row))
-    # What the name of one column tells holds for the other.
+    # A unit in the name of one column holds for the others.
     known = next((unit for _, unit in columns.values() if unit is not None), None)
 
     def cell(role: str) -> tuple[Any, bool]:
@@ -99,13 +98,13 @@ def row_cue(where: str, row: Mapping[str, Any]) -> Cue:
         length, too = cell("duration")
         numbers = isinstance(start, float) and isinstance(length, float)
         if numbers and told and not too and length.is_integer() and length >= _LONGEST:
-            length /= 1000  # beside a clock; nothing is said for so many seconds
+            length /= 1000  # beside a clock; nothing is said for so long
         end = round(start + length, 6) if numbers else None
     return Cue(where, text, start, end, told or too)
 
 
 def column_cues(columns: Mapping[str, Sequence[Any]]) -> list[Cue]:
-    """The cues of lists of texts, starts, and ends or durations, all of one length."""
+    """The cues of lists of texts, starts, and ends or durations, all equally long."""
     names = list(columns)
     rows = zip(*(columns[name] for name in names), strict=True)
     return [
@@ -114,7 +113,7 @@ def column_cues(columns: Mapping[str, Sequence[Any]]) -> list[Cue]:
 
 
 def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row without what whisper.cpp and Transformers put its times into."""
+    """A row with the nested times of whisper.cpp and Transformers at top level."""
     offsets, stamps = row.get("offsets"), row.get("timestamps", row.get("timestamp"))
     if isinstance(offsets, dict):
         times = {"start_ms": offsets.get("from"), "end_ms": offsets.get("to")}
@@ -128,11 +127,11 @@ def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _time(value: Any, unit: float | None) -> tuple[Any, bool]:
-    """A number and whether it is known to be in seconds; what is none stays as it is."""
+    """A number and whether it is known to be in seconds; other values stay unchanged."""
     if isinstance(value, str) and (match := _CLOCK.fullmatch(value.strip())):
         return seconds_of(*match.groups()), True
     if isinstance(value, str) and _COMMA.fullmatch(value.strip()):
-        value = value.replace(",", ".")  # where a comma is a decimal point
+        value = value.replace(",", ".")  # decimal comma
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""YouTube's old form of subtitles, SBV."""
+"""SBV, YouTube's old subtitle format."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, secon
 
 _TIME = r"(\d+):(\d{1,2}):(\d{1,2}(?:\.\d+)?)"
 _TIMES = re.compile(rf"\s*{_TIME},{_TIME}\s*")
-_CUE = re.compile(r"\s*\d+:\d\S*,\s*\d+:\d\S*\s*")  # whatever its times are worth
+_CUE = re.compile(r"\s*\d+:\d\S*,\s*\d+:\d\S*\s*")  # even if its times are invalid
 
 
 def sbv_cues(path: Path, content: str) -> list[Cue]:
@@ -18,7 +18,7 @@ def sbv_cues(path: Path, content: str) -> list[Cue]:
         content: its text: lines "H:MM:SS.SSS,H:MM:SS.SSS", each followed by lines of text.
 
     Returns:
-        One cue for each line with times.
+        One cue per line with times.
 
     Raises:
         CaptionFileError: it has no such line.

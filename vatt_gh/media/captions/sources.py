@@ -1,4 +1,4 @@
-"""The captions of the videos of one directory, wherever they are."""
+"""The captions of a directory's videos, from all sources."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
@@ -13,16 +13,16 @@ _Read = tuple[list[Caption], list[dict[str, str]]]
 
 
 class VideoCaptions(Mapping[str, list[Caption]]):
-    """Captions by video id, read when they are asked for; it can be pickled.
+    """Captions by video id, read on demand; it can be pickled.
 
-    What is given wins over a video's own file, and that over the index, which is asked where
-    there is no such file or where it has no caption of this video.
+    Given captions override a video's own file. The index is used only where there is no such file
+    or where it has no caption.
 
     Args:
         files: the caption file of each video that has its own.
         index: of the captions of all videos, if there is one.
         indexed: ids of the videos that are in the index.
-        given: captions that are known already.
+        given: captions already known.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class VideoCaptions(Mapping[str, list[Caption]]):
         return video in self._given or video in self._files or video in self._indexed
 
     def of(self, video: str, length: float | None = None) -> _Read:
-        """The captions of a video, and what of them was left out.
+        """The captions of a video, and what was left out.
 
         Args:
             video: an id; it may have no captions.
-            length: of the video in seconds, which shows captions in other units and of other
-                videos; None: not known.
+            length: of the video in seconds, to detect captions in other units and of other videos;
+                None: unknown.
 
         Returns:
-            Captions in order of their start; and rows {"id", "reason"}, with "path" where the
-            video has a file of its own.
+            Captions in order of their start; and rows {"id", "reason"}, with "path" if the video
+            has its own file.
         """
         if video in self._given:
             return self._given[video], []
@@ -73,14 +73,14 @@ class VideoCaptions(Mapping[str, list[Caption]]):
                 reasons = [error.reason]
             rows += [{"id": video, "path": str(path), "reason": reason} for reason in reasons]
         if not captions and video in self._indexed:
-            # What is broken in it, the index has said when it was made.
+            # Broken captions were already reported when the index was built.
             cues, unit = fitting(self._index.cues(video) or [], length)
             captions, outside = within(to_captions(cues)[0], length)
             rows += [{"id": video, "reason": reason} for reason in (*unit, *outside)]
         return captions, rows
 
     def only(self, videos: Collection[str]) -> "VideoCaptions":
-        """The captions of some videos, without what is known of others."""
+        """The captions of some videos, without anything about others."""
 
         def some(values: Mapping[str, Any]) -> dict[str, Any]:
             return {video: values[video] for video in videos if video in values}

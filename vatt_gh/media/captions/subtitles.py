@@ -1,4 +1,4 @@
-"""WebVTT and SRT, as far as real files keep to them; YouTube's rolling captions unrolled."""
+"""WebVTT and SRT as real files have them; unrolls YouTube's rolling captions."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, secon
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
 _TIMES = re.compile(rf"\s*{_TIME}\s*--?>\s*{_TIME}(?!\S)")
-# Whatever its times are worth; "3 --> 5 spoons" is text.
+# Matches invalid times too; "3 --> 5 spoons" is text.
 _CUE = re.compile(
     r"\s*(-?\d*:\S*\s*-->|\d+:\d\S*\s*->\s*\d+:\d"
     r"|-?\d\S*\s*-->\s*-?\d*:\d|-?\d\S*\s*-->\s*-?\d\S*\s*$)"
@@ -19,41 +19,41 @@ _TIME_TAG = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 _NO_CUE = re.compile(r"NOTE(\s|$)|(STYLE|REGION)\s*$")
 _HEADER = re.compile(r"\ufeff?WEBVTT(\s|$)|X-TIMESTAMP-MAP=")
 _CLOCK = re.compile(rf"X-TIMESTAMP-MAP=(?=.*MPEGTS:(\d+))(?=.*LOCAL:{_TIME})")
-_TICKS = 90_000  # a second of MPEG-TS's clock
+_TICKS = 90_000  # per second of MPEG-TS's clock
 _FLASH = 0.0201  # s; YouTube shows a finished line alone for 10 ms before it rolls up
 _NEXT = 0.1  # s; a line that rolls up stays on the screen without a gap
-_LINES = 16  # that roll; no screen shows more
-_ROLLING = 0.6  # share of cues that begin with the line before; in a song it may be a third
+_LINES = 16  # rolling lines; no screen shows more
+_ROLLING = 0.6  # share of cues that begin with the previous line; in a song it may be a third
 
 
 class _Block(NamedTuple):
-    """A cue as it is written: its line with the times, and the lines of text after it."""
+    """A cue as written: its line with the times, and the lines of text after it."""
 
     number: int  # of the line with the times, from 1
     times: str
     lines: list[str]
-    shift: float  # s, to be added to the times
+    shift: float  # s, to add to the times
 
 
 def subtitle_cues(path: Path, content: str) -> list[Cue]:
     """Cues of a WebVTT or SRT file.
 
-    A cue's text goes on to the next line with times, also over empty lines, which some tools put
-    within it. In rolling captions a cue shows the lines before, then a new one: each line becomes
-    one cue with the times of its first appearance. Captions roll where lines have times within
-    them, as YouTube's do; where a quarter of the cues are flashes, as in an SRT made of them; or
-    where most cues begin with the line that the cue before ends with. Segments of HLS may be glued
-    together: what their headers say of the clock counts from the first one's.
+    A cue's text extends to the next line with times, also across empty lines, which some tools
+    insert. In rolling captions a cue shows the previous lines, then a new one: each line becomes
+    one cue with the times of its first appearance. Captions are rolling if lines contain times, as
+    YouTube's do; if a quarter of the cues are flashes, as in an SRT made from them; or if most cues
+    begin with the last line of the previous cue. The file may be concatenated HLS segments: clocks
+    in their headers count from the first one's.
 
     Args:
         path: the file, for messages.
         content: its text.
 
     Returns:
-        One cue for each line "START --> END" or, in rolling captions, for each line that is said.
+        One cue per line "START --> END" or, in rolling captions, per spoken line.
 
     Raises:
-        CaptionFileError: it has neither a cue nor the header of WebVTT.
+        CaptionFileError: it has neither a cue nor a WebVTT header.
     """
     blocks = list(_blocks(content.split("\n")))
     if not blocks and not content.startswith("WEBVTT"):
@@ -66,7 +66,7 @@ def subtitle_cues(path: Path, content: str) -> list[Cue]:
 
 def _blocks(lines: list[str]) -> Iterator[_Block]:
     block = _Block(0, "", [], 0.0)
-    named: int | None = None  # the number that the last numbered cue has
+    named: int | None = None  # the number of the last numbered cue
     aside = clock = first_clock = None
     for k, line in enumerate(lines):
         if _CUE.match(line) and aside != "comment":
@@ -91,8 +91,8 @@ def _blocks(lines: list[str]) -> Iterator[_Block]:
 def _without_name(block: _Block, last: int | None) -> tuple[list[str], int | None]:
     """A cue's text without the line that names the next cue, and that one's number.
 
-    That line stands right before the times, alone or as the number that is next, or that begins
-    anew; or it is the next number, and there are empty lines between. Other numbers are text.
+    That line is right before the times, and stands alone or is the next number or a restart; or it
+    is the next number, followed by empty lines. Other numbers are text.
     """
     text = list(block.lines)
     while text and not text[-1].strip():
@@ -122,14 +122,14 @@ def _said(lines: list[str]) -> list[str]:
 
 
 def _flashes(cues: list[tuple[Cue, list[str]]]) -> bool:
-    """Whether a quarter of the cues are only seen for a moment."""
+    """Whether a quarter of the cues are shown only for a moment."""
     timed = [cue for cue, lines in cues if cue.start is not None and _said(lines)]
     flashes = sum(0 <= cue.end - cue.start < _FLASH for cue in timed)
     return len(timed) > 3 and 4 * flashes >= len(timed)
 
 
 def _rolls(cues: list[tuple[Cue, list[str]]]) -> bool:
-    """Whether most cues begin with the line that ended the cue before, and add another."""
+    """Whether most cues begin with the last line of the previous cue, and add another."""
     timed = [(cue, _said(lines)) for cue, lines in cues if cue.start is not None and _said(lines)]
     follow = [
         (before, after)
@@ -141,7 +141,7 @@ def _rolls(cues: list[tuple[Cue, list[str]]]) -> bool:
 
 
 def _unrolled(cues: list[tuple[Cue, list[str]]]) -> Iterator[Cue]:
-    """Cues with the lines that were not on the screen just before."""
+    """Reduces cues to the lines that were not on the screen just before."""
     before: list[str] = []
     ended = -_NEXT
     for cue, lines in cues:
@@ -150,7 +150,7 @@ def _unrolled(cues: list[tuple[Cue, list[str]]]) -> Iterator[Cue]:
         if cue.start is None:
             yield cue._replace(text=" ".join(said))
             continue
-        # An empty first line: the screen was cleared, so a line seen before is said once more.
+        # An empty first line means a cleared screen: a line seen before is said once more.
         rolled = shown[0] if shown else ""
         old = _common(before, said) if rolled and cue.start - ended < _NEXT else 0
         if said[old:]:
@@ -159,6 +159,6 @@ def _unrolled(cues: list[tuple[Cue, list[str]]]) -> Iterator[Cue]:
 
 
 def _common(before: list[str], after: list[str]) -> int:
-    """How many lines at the end of `before` are those at the beginning of `after`."""
+    """Number of lines at the end of `before` that `after` begins with."""
     longest = min(len(before), len(after), _LINES)
     return next(k for k in range(longest, -1, -1) if before[len(before) - k :] == after[:k])

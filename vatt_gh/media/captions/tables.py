@@ -1,4 +1,4 @@
-"""Captions of one video as a table, as in howto100m_captions.zip, or as Whisper writes it."""
+"""Captions of one video as a table, as in howto100m_captions.zip or from Whisper."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Any
 from vatt_gh.media.captions.cues import CaptionFileError, Cue
 from vatt_gh.media.captions.rows import columns_of, row_cue
 
-COLUMNS = ("start", "end", "text")  # where no header names them
+COLUMNS = ("start", "end", "text")  # without a header
 
 
 def table_cues(path: Path, content: str) -> list[Cue]:
@@ -17,14 +17,14 @@ def table_cues(path: Path, content: str) -> list[Cue]:
 
     Args:
         path: the file, for messages.
-        content: its text: a header that names the text, the start, and the end or the duration,
-            in any order, then rows; or rows of start, end and text alone.
+        content: its text: a header with names for text, start, and end or duration, in any order,
+            then rows; or only rows of start, end and text.
 
     Returns:
-        One cue for each row.
+        One cue per row.
 
     Raises:
-        CaptionFileError: it has no such columns, or is no table.
+        CaptionFileError: it lacks such columns, or is not a table.
     """
     reader = _reader(content, _delimiter(content))
     try:
@@ -40,7 +40,7 @@ def table_cues(path: Path, content: str) -> list[Cue]:
 
 
 def _reader(content: str, delimiter: str) -> Any:
-    # Whisper quotes nothing in its .tsv, where a quote may begin a cell and end many rows later.
+    # Whisper's .tsv has no quoting: a quote could begin a cell and end many rows later.
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     return csv.reader(io.StringIO(content), delimiter=delimiter, quoting=quoting)
 
@@ -57,7 +57,7 @@ def _unquoted(cell: str) -> str:
 
 
 def _cue(reader: Any, names: Sequence[str], row: list[str]) -> Cue:
-    # Surplus cells after the text are parts of it: it holds commas and no quotes around them.
+    # Surplus cells after the text belong to it: it has unquoted commas.
     if len(row) > len(names) and columns_of(tuple(names))["text"][0] == names[-1]:
         row = [*row[: len(names) - 1], ",".join(row[len(names) - 1 :])]
     return row_cue(f"line {reader.line_num}", dict(zip(names, row, strict=False)))
@@ -74,7 +74,7 @@ def _in_order(path: Path, cues: list[Cue]) -> list[Cue]:
 
 
 def _delimiter(content: str) -> str:
-    """The first that makes a header, or times, of the first row."""
+    """The first delimiter that makes the first row a header, or times."""
     first = content.lstrip().partition("\n")[0]
     for delimiter in "\t;,":
         cells = next(_rows(_reader(first, delimiter)), [])

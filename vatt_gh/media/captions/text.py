@@ -1,4 +1,4 @@
-"""The text of a caption file, whatever its encoding."""
+"""Reads the text of a caption file in any encoding."""
 
 import codecs
 import contextlib
@@ -11,31 +11,31 @@ import chardet
 from vatt_gh.media.captions.cues import CaptionFileError
 from vatt_gh.media.names import is_utf8
 
-# A day of speech takes less than a megabyte; what is larger is another file with this name.
+# A day of speech takes less than a megabyte; a larger file is something else.
 MAX_BYTES = 64_000_000
 _SURE = 0.05  # chardet's confidence; three words of Russian have more
-_MOSTLY = 20  # as many characters are right for each byte that is wrong
-_PLAIN = 0.6  # share of letters without a mark, in any language with Latin letters
-_OLD = re.compile(r"mac|cp(437|7\d\d|8[56]\d)|ebcdic", re.IGNORECASE)  # before captions
-# Signs in the place of letters, which a wrong encoding makes: within a word, or at its end.
+_MOSTLY = 20  # correct characters needed per wrong byte
+_PLAIN = 0.6  # share of unaccented letters, in any language with Latin letters
+_OLD = re.compile(r"mac|cp(437|7\d\d|8[56]\d)|ebcdic", re.IGNORECASE)  # older than captions
+# Signs that a wrong encoding puts in place of letters: within a word, or at its end.
 _SIGNS = "\xa1-\xb3\xb6\xb8\xb9\xbb-\xbf\xd7\xf7\u2030\u2044\u02c6-\u02dd"
 _SIGN = re.compile(rf"[^\W\d_][{_SIGNS}][^\W\d_]|[^\W\d_]{{3}}[\xb3\xb9\xbc\xbe]")
-# Scripts that are written together; and what has the name of no script.
+# Scripts that mix in one word; and first words of names that are not scripts.
 _TOGETHER = {"LATIN", "CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH", "FULLWIDTH"}
 _NO_SCRIPT = {"MICRO", "MASCULINE", "FEMININE", "MODIFIER", "IDEOGRAPHIC"}
 
 
 class _UnknownEncoding(Exception):
-    """An encoding that nobody can tell."""
+    """An encoding that cannot be determined."""
 
 
 def read_text(path: Path) -> str:
-    """Reads a file as text, with "\\n" at the ends of its lines.
+    """Reads a file as text, with "\\n" as line end.
 
-    The rule: a byte order mark decides where there is one (UTF-8, UTF-16, UTF-32). Else it is UTF-8
-    if all of it, but for a byte here and there, is valid UTF-8, which other text hardly ever is.
-    Else it is what chardet takes it for, if that makes words of letters of one script; else
-    Windows-1252, on the same condition.
+    A byte order mark, if present, decides (UTF-8, UTF-16, UTF-32). Otherwise the file is UTF-8 if
+    it is valid UTF-8 apart from a few bytes, which other text hardly ever is. Otherwise chardet's
+    guess is used if it gives words of letters of one script; else Windows-1252, on the same
+    condition.
 
     Args:
         path: the file.
@@ -44,8 +44,8 @@ def read_text(path: Path) -> str:
         Its text, without a byte order mark.
 
     Raises:
-        CaptionFileError: it cannot be read, is empty or too large, or is no text, or its encoding
-            cannot be told.
+        CaptionFileError: it cannot be read, is empty or too large, is not text, or has an unknown
+            encoding.
     """
     try:
         with path.open("rb") as file:
@@ -64,7 +64,7 @@ def read_text(path: Path) -> str:
         raise CaptionFileError(path, "is in an unknown encoding: convert it to UTF-8") from error
     if not text.strip():
         raise CaptionFileError(path, "is empty")
-    # "\r\r\n" is what Windows makes of "\r\n" in a file that it takes for Unix text.
+    # Windows turns "\r\n" into "\r\r\n" in a file that it takes for Unix text.
     return text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -80,7 +80,7 @@ def _decode(data: bytes) -> str:
     text = data.decode("utf-8", "surrogateescape")
     bad = sum(not is_utf8(character) for character in text)
     if _MOSTLY * bad < sum(not c.isascii() for c in text) - bad:
-        return text  # what has the bad bytes is no caption
+        return text  # captions with the bad bytes are left out later
     guess = chardet.detect(data)
     sure = guess["confidence"] >= _SURE and not _OLD.match(guess["encoding"] or "")
     for encoding in (guess["encoding"] if sure else None, "cp1252"):
@@ -92,7 +92,7 @@ def _decode(data: bytes) -> str:
 
 
 def _is_rubbish(text: str) -> bool:
-    """Whether nobody wrote a text, but a wrong encoding made it."""
+    """Whether a wrong encoding made this text."""
     if any(unicodedata.category(c) in ("Cc", "Cn", "Co") for c in set(text) - set("\n\r\t\f\v")):
         return True
     letters = [c for c in text if c.isalpha()]

@@ -1,4 +1,4 @@
-"""Tells the unit of captions' times, and what does not belong to a video, by the video's length."""
+"""Infers the unit of captions' times, and foreign captions, from the video's length."""
 
 import math
 
@@ -6,29 +6,29 @@ import numpy as np
 
 from vatt_gh.media.captions.cues import Caption, Cue
 
-# Seconds; what people write without a word about it.
+# In seconds; units that files use without naming them.
 UNITS = {"seconds": 1.0, "hundredths of a second": 0.01, "milliseconds": 0.001}
 _LONG = 1000.0  # s; a file whose captions are mostly longer than this is not in seconds
-_SPEECH = (1.5, 60.0)  # characters a second, of the median caption; slower or faster is none
+_SPEECH = (1.5, 60.0)  # characters a second, for the median caption; slower or faster is not speech
 _USUAL = 12.0  # characters a second
-_REACH = 0.75  # what it counts how far into the video captions reach, beside how fast they are
-_LEAST = 0.1  # of the video that a single caption must reach for its unit to be told
+_REACH = 0.75  # weight of how far into the video captions reach, relative to their speed
+_LEAST = 0.1  # share of the video that a single caption must reach to infer its unit
 
 
 def fitting(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]]:
-    """Brings times whose unit a file does not tell to seconds.
+    """Converts times to seconds if a file does not tell their unit.
 
-    Times stay seconds where most captions then lie within the video. Whole numbers are in a smaller
-    unit where most captions would lie outside, or last for a quarter of an hour. The unit must put
-    the captions within the video and make them as fast as speech; the best one comes nearest to
-    usual speech that reaches to the video's end.
+    Times stay seconds if most captions then lie within the video. Whole numbers are in a smaller
+    unit if most captions would lie outside, or last a quarter of an hour. The unit must put the
+    captions within the video at the speed of speech; the best unit comes nearest to usual speech
+    that reaches to the video's end.
 
     Args:
         cues: of one file.
-        length: of the video in seconds; None: not known.
+        length: of the video in seconds; None: unknown.
 
     Returns:
-        The cues; and a sentence where their times were not in seconds.
+        The cues; and a sentence if their times were not in seconds.
     """
     rows = [row for row in map(_numbers, cues) if row is not None]
     unit = _unit(np.asarray(rows, np.float64).reshape(-1, 3), length)
@@ -39,16 +39,15 @@ def fitting(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]
 
 
 def within(captions: list[Caption], length: float | None) -> tuple[list[Caption], list[str]]:
-    """Leaves out captions that lie behind the end of their video, or before its beginning.
+    """Leaves out captions after the end of their video, or before its beginning.
 
     Args:
         captions: of one video.
-        length: of the video in seconds; None: not known.
+        length: of the video in seconds; None: unknown.
 
     Returns:
-        The captions that begin before the end, and do not end far behind it: none where most of
-        them are not so, because they are of another video then, or in a unit that nobody can tell;
-        and what was left out.
+        The captions that begin before the end, and do not end far after it; none if most fail this,
+        because then they belong to another video or have an unknown unit. And what was left out.
     """
     end = math.inf if length is None else length
     inside = [
@@ -69,12 +68,12 @@ def within(captions: list[Caption], length: float | None) -> tuple[list[Caption]
 
 
 def _far_behind(length: float) -> float:
-    """Where no caption of a video ends, in seconds; a little behind its end many do."""
+    """The latest plausible end of a caption, in seconds; many end a little after the video."""
     return 2 * length + 10
 
 
 def _numbers(cue: Cue) -> tuple[float, float, float] | None:
-    """Start, end and characters of a cue of unknown unit; None: it is told, or is no caption."""
+    """Start, end and characters of a cue of unknown unit; None: known unit, or not a caption."""
     times = cue.start, cue.end
     if cue.told or not isinstance(cue.text, str):
         return None
@@ -88,7 +87,7 @@ def _scaled(cue: Cue, unit: float) -> Cue:
 
 
 def _unit(rows: np.ndarray, length: float | None) -> str:
-    """A key of UNITS, for rows [n, 3]: start, end, characters; what cannot be told is seconds."""
+    """A key of UNITS, for rows [n, 3]: start, end, characters; "seconds" if undecided."""
     plain = next(iter(UNITS))
     if not len(rows) or not np.array_equal(rows, np.floor(rows)):
         return plain
@@ -105,7 +104,7 @@ def _unit(rows: np.ndarray, length: float | None) -> str:
 
 
 def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
-    """Whether most captions begin within the video, and do not end far behind it."""
+    """Whether most captions begin within the video, and do not end far after it."""
     if length is None:
         return True
     inside = (rows[:, 0] * unit < length) & (rows[:, 1] * unit <= _far_behind(length))
@@ -119,7 +118,7 @@ def _too_slow(rows: np.ndarray, length: float | None) -> bool:
 
 
 def _reach(rows: np.ndarray, unit: float, length: float | None) -> float:
-    """Where the last caption ends, as a share of the video."""
+    """End of the last caption, as a share of the video."""
     return 1.0 if length is None else max(rows[:, 1].max() * unit / length, 1e-6)
 
 

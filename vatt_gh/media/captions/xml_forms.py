@@ -15,21 +15,21 @@ _UNITS = {"h": 3600, "m": 60, "s": 1, "ms": Fraction(1, 1000)}
 
 
 def xml_cues(path: Path, content: str) -> list[Cue]:
-    """Cues of an XML file, whose form its root shows.
+    """Cues of an XML file; its root shows the form.
 
     Args:
         path: the file, for messages.
-        content: its text: TTML (W3C Timed Text Markup Language 2, sections 8 and 12), whatever
-            namespace its elements are in; or what YouTube calls srv1, srv2 or srv3.
+        content: its text: TTML (W3C Timed Text Markup Language 2, sections 8 and 12) in any
+            namespace; or YouTube's srv1, srv2 or srv3.
 
     Returns:
-        One cue for each paragraph, line or, in a TTML paragraph without times, timed span.
+        One cue per paragraph, line or, in a TTML paragraph without times, timed span.
 
     Raises:
-        CaptionFileError: it is no XML, or XML of another form.
+        CaptionFileError: it is not XML, or of another form.
     """
     try:
-        # Its declaration may name an encoding, and the text is decoded already.
+        # Its declaration may name an encoding, but the text is already decoded.
         root = ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", content))
     except (ElementTree.ParseError, RecursionError, ValueError) as error:
         raise CaptionFileError(path, f"is not XML: {error}") from error
@@ -48,7 +48,7 @@ def _name(element: ElementTree.Element) -> str:
 
 
 def _event(p: ElementTree.Element) -> dict[str, object]:
-    """A paragraph of srv3 as json3 has it."""
+    """Converts a paragraph of srv3 to an event of json3."""
     event: dict[str, object] = {"segs": [{"utf8": "".join(p.itertext())}]}
     for key, name in (("tStartMs", "t"), ("dDurationMs", "d"), ("aAppend", "a")):
         if name in p.attrib:
@@ -57,7 +57,7 @@ def _event(p: ElementTree.Element) -> dict[str, object]:
 
 
 def _line(k: int, line: ElementTree.Element) -> Cue:
-    """A line of srv1, which is in seconds, or of srv2, in milliseconds."""
+    """A line of srv1, in seconds, or of srv2, in milliseconds."""
     srv2 = "t" in line.attrib
     start, length = (_number(line.get(name)) for name in (("t", "d") if srv2 else ("start", "dur")))
     if start is not None and length is not None:
@@ -80,7 +80,7 @@ class _Ttml:
 
     Args:
         path: the file, for messages.
-        root: its root.
+        root: its root element.
     """
 
     def __init__(self, path: Path, root: ElementTree.Element):
@@ -154,7 +154,7 @@ class _Ttml:
 
 
 def _text(element: ElementTree.Element) -> str:
-    """The text of an element with spaces for line breaks and without metadata."""
+    """The text of an element, with spaces for line breaks, without metadata."""
     name = _name(element)
     if name == "br":
         return " "

@@ -1,1 +1,1 @@
-"""What the sets for evaluation hold: one file a set, each with list_clips(manual_dir)."""
+"""Readers of the evaluation sets: one module per set, each with list_clips(manual_dir)."""

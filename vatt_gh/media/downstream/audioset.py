@@ -1,4 +1,4 @@
-"""AudioSet: ten-second pieces of YouTube videos with any of 527 classes of sound."""
+"""AudioSet: ten-second clips of YouTube videos with any of 527 sound classes."""
 
 import csv
 import math
@@ -44,7 +44,7 @@ _CUT = (rf"({_ID})_({_NUMBER})(?:[_-]{_NUMBER})?", rf"Y({_ID})_({_NUMBER})(?:[_-
 
 
 class Segment(NamedTuple):
-    """A row of a csv file: when it is in the video, in seconds, and the indices of its classes."""
+    """A row of a csv file: its place in the video, in seconds, and its class indices."""
 
     video: str
     start: float
@@ -59,7 +59,7 @@ class Segment(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A file as its name says: the whole video, or what begins at a number or anywhere."""
+    """What a file's name says: the whole video, or a piece with or without a start."""
 
     path: str
     whole: bool
@@ -69,11 +69,11 @@ class Found(NamedTuple):
 def list_clips(manual_dir: Path) -> Listing:
     """Lists the segments of AudioSet.
 
-    A number in a name is compared with the start of the segment, once in seconds and once in
-    milliseconds; a file whose number is neither, to a second, is skipped. A file named by the id
-    alone is opened for its duration, unless the segment begins with the video: one that is not half
-    a second longer than the segment is the segment alone, and not the whole video. Of several files
-    video comes first, then the piece alone.
+    A number in a name is compared with the segment's start, both in seconds and in milliseconds; if
+    neither matches to a second, the file is skipped. A file named by the id alone is opened for its
+    duration, unless the segment begins with the video: if it is less than half a second longer than
+    the segment, it is the segment, not the whole video. Of several files, videos come first, then
+    files of the segment alone.
 
     Args:
         manual_dir: see LAYOUT.
@@ -115,7 +115,7 @@ def list_clips(manual_dir: Path) -> Listing:
 
 
 def _classes(tree: Tree) -> tuple[list[str], dict[str, int]]:
-    """Names by index, and indices by machine identifier such as /m/09x0r."""
+    """Class names by index, and indices by machine identifier such as /m/09x0r."""
     path = tree.annotation("class_labels_indices.csv")
     rows = list(read_table(path, ("index", "mid", "display_name"), tree))
     if [row["index"] for row in rows] != [str(n) for n in range(len(rows))]:
@@ -134,7 +134,7 @@ def _segments(tree: Tree, index: dict[str, int], skipped) -> Iterator[Segment]:
             if line.startswith("#"):
                 continue
             try:
-                # Line by line: a quote without its other half costs one row.
+                # Line by line: an unclosed quote costs only one row.
                 video, start, end, mids = next(csv.reader([line], skipinitialspace=True))
                 start, end = float(start), float(end)
                 labels = tuple(index[mid.strip()] for mid in mids.split(","))
@@ -151,7 +151,7 @@ def _segments(tree: Tree, index: dict[str, int], skipped) -> Iterator[Segment]:
 
 
 def _files(tree: Tree) -> dict[str, list[Found]]:
-    """What every file may be, by the id of the video: a name can be read in several ways."""
+    """What each file may be, by video id: a name can be read in several ways."""
     files: dict[str, list[Found]] = {}
     for path in media_files(tree, VIDEO_SUFFIXES + AUDIO_SUFFIXES):
         name = stem(path)
@@ -176,7 +176,7 @@ def _is_sound(path: str) -> bool:
 
 
 def _times(found: Found, segment: Segment) -> tuple[float | None, float | None]:
-    """Where in the file the segment is; None, None: the file is the segment."""
+    """The segment's place in the file; None, None: the file is the segment."""
     if not found.whole:
         return None, None
     if segment.start > 0:
@@ -187,9 +187,9 @@ def _times(found: Found, segment: Segment) -> tuple[float | None, float | None]:
 
 
 def _seconds(path: str) -> float | None:
-    """The duration that a file claims; None where it claims none or cannot be opened."""
+    """The duration that a file claims; None if it claims none or cannot be opened."""
     try:
         with open_media(path) as container:
             return None if container.duration is None else container.duration / av.time_base
-    except (av.FFmpegError, OSError):  # who reads the clip will say what is wrong
+    except (av.FFmpegError, OSError):  # whoever reads the clip will report the error
         return None

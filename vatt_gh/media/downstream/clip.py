@@ -1,4 +1,4 @@
-"""A clip of a set for evaluation, and the list of them that every set gives."""
+"""A clip of an evaluation set, and the listing that every set returns."""
 
 import dataclasses
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip that is there.
+    """A clip that was found.
 
     Attributes:
         id: unique in its set.
-        path: the file that holds it.
-        start, end: where in the file, in seconds; None: the whole file.
+        path: its file.
+        start, end: its place in the file, in seconds; None: the whole file.
         labels: indices into the class names of the listing.
-        captions: what is said of it.
-        splits: the names of all splits that it belongs to.
+        captions: its captions.
+        splits: the names of all its splits.
     """
 
     id: str
@@ -28,12 +28,12 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a directory holds of a set.
+    """The contents of a set's directory.
 
     Attributes:
         clips: in order of the annotation files.
-        skipped: rows {"id" or "path", "reason"} of what cannot be used or is not there.
-        class_names: the name of every label; empty where a set has no classes.
+        skipped: rows {"id" or "path", "reason"} of what is unusable or missing.
+        class_names: the name of every label; empty if the set has no classes.
     """
 
     clips: list[Clip]

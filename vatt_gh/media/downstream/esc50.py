@@ -1,4 +1,4 @@
-"""ESC-50: five folds of sounds of 50 classes."""
+"""ESC-50: five folds of sounds in 50 classes."""
 
 from pathlib import Path
 

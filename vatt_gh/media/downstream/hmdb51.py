@@ -34,15 +34,15 @@ def list_clips(manual_dir: Path) -> Listing:
 
     Returns:
         Its clips, with the splits train1, test1, ... test3; a clip that no split uses has none.
-        Classes are in order of their names.
+        Classes are sorted by name.
 
     Raises:
-        UserError: the directory or a list of a class is missing or cannot be read.
+        UserError: the directory or a class's list is missing or cannot be read.
     """
     tree = scan_files(manual_dir, LAYOUT)
     lists = _lists(tree)
     class_names = sorted(lists)
-    # A class is part of the key: nothing says that two classes have no name in common.
+    # The class is part of the key: two classes may share a clip name.
     media = Media(tree, VIDEO_SUFFIXES, key=_class_and_stem)
     collector = Collector(tree, media)
     for label, name in enumerate(class_names):
@@ -76,12 +76,12 @@ def _lists(tree: Tree) -> dict[str, dict[str, Path]]:
 def _listed(
     name: str, lists: dict[str, Path], tree: Tree, collector: Collector
 ) -> dict[str, list[str]]:
-    """Splits of the clips of a class, by file name without suffix."""
+    """Splits of a class's clips, by file name without suffix."""
     listed: dict[str, list[str]] = {}
     for number, path in sorted(lists.items()):
         seen = set()
         for line in read_lines(path, tree):
-            # From the right: nothing forbids spaces in names.
+            # From the right: names may contain spaces.
             file, *part = line.rsplit(maxsplit=1)
             clip = stem(file)
             if len(part) != 1 or part[0] not in _PARTS:

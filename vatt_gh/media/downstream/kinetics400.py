@@ -26,14 +26,14 @@ _SPLITS = {"train": "train", "validate": "validate", "val": "validate", "test": 
 def list_clips(manual_dir: Path) -> Listing:
     """Lists the clips of Kinetics-400.
 
-    Every csv file with the columns of LAYOUT counts, in any depth and under any name; labels come
+    Every csv file with the columns of LAYOUT is read, at any depth and under any name; labels come
     from there, never from folders.
 
     Args:
         manual_dir: see LAYOUT.
 
     Returns:
-        Its clips, with the splits train, validate and test. Classes are in order of their names.
+        Its clips, with the splits train, validate and test. Classes are sorted by name.
 
     Raises:
         UserError: the directory or the csv files are missing or cannot be read.
@@ -65,7 +65,7 @@ def _tables(tree: Tree) -> list[Path]:
 
 
 def _has_columns(path: Path) -> bool:
-    # What cannot be read is not taken for another table: reading it again says why.
+    # Keep an unreadable file: reading it again reports the error.
     try:
         with open_text(path, errors="replace") as file:
             header = next(csv.reader([file.readline(10_000)], skipinitialspace=True), [])

@@ -31,16 +31,16 @@ _PARTS = ("train_val_videodatainfo.json", "test_videodatainfo.json")
 def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Listing:
     """Lists the clips of MSR-VTT.
 
-    The times in the JSON files are those of the YouTube videos; the clips are cut already.
+    The times in the JSON files refer to the YouTube videos; the clips are already cut.
 
     Args:
         manual_dir: see LAYOUT.
-        split: "full": train, validate, test as in the JSON files, all captions. "1k-A": test are
-            the clips of MSRVTT_JSFUSION_test.csv with the one sentence that they have there, train
-            are all others with all captions; without JSON files there is only test.
+        split: "full": train, validate, test as in the JSON files, all captions. "1k-A": test has
+            the clips of MSRVTT_JSFUSION_test.csv with their one sentence from there, train all
+            others with all captions; without JSON files there is only test.
 
     Returns:
-        Its clips; there are no classes.
+        Its clips, without classes.
 
     Raises:
         UserError: the directory or an annotation file is missing or cannot be read.
@@ -61,7 +61,7 @@ def _one_k_a(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
         tested.add(row["video_id"])
         yield row["video_id"], (row["sentence"],), "test"
     if not _found(tree, []):
-        # Zero-shot retrieval needs the test clips alone.
+        # Zero-shot retrieval needs only the test clips.
         reason = f"is missing: without it the training clips of {table.name} are unknown"
         skipped.append({"path": str(tree.root / _ALL), "reason": reason})
         return
@@ -92,7 +92,7 @@ def _full(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
 
 
 def _found(tree: Tree, skipped: list[dict[str, str]]) -> list[Path]:
-    """The one JSON file with everything, or else the parts that are there."""
+    """The one JSON file with everything, else the parts that exist."""
     whole = tree.optional_annotation(_ALL)
     if whole is not None:
         return [whole]

@@ -1,4 +1,4 @@
-"""The clips of a set for evaluation as a library, which is what builders take."""
+"""Turns the clips of an evaluation set into a library, for the builders."""
 
 import math
 from pathlib import Path
@@ -17,10 +17,10 @@ def library_of(folder: Path, listing: Listing, layout: str) -> Library:
     Args:
         folder: the directory that was listed.
         listing: its clips.
-        layout: what the directory should look like; for the error message.
+        layout: the expected layout, for the error message.
 
     Returns:
-        The library. A clip that belongs to several splits is there once, in the split that
+        The library. A clip in several splits is there once, in the split that
         vatt_gh.media.splits.joined names.
 
     Raises:

@@ -27,7 +27,7 @@ SPLITS = tuple(f"{part}{number}" for number in (1, 2, 3) for part in ("train", "
 def list_clips(manual_dir: Path) -> Listing:
     """Lists the clips of UCF101.
 
-    The archive and the lists spell HandStandPushups differently, so case does not count.
+    The archive and the lists spell HandStandPushups differently, so case is ignored.
 
     Args:
         manual_dir: see LAYOUT.
@@ -36,7 +36,7 @@ def list_clips(manual_dir: Path) -> Listing:
         Its clips, with the splits train1, test1, ... test3.
 
     Raises:
-        UserError: the directory or one of the lists is missing or cannot be read.
+        UserError: the directory or a list is missing or cannot be read.
     """
     tree = scan_files(manual_dir, LAYOUT)
     class_names = _class_names(tree)

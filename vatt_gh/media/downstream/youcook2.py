@@ -38,7 +38,7 @@ def list_clips(manual_dir: Path) -> Listing:
 
     Returns:
         Its clips YOUTUBEID_0, YOUTUBEID_1, ..., pieces of the videos, with the splits training,
-        validation and testing; those of testing have no caption. There are no classes.
+        validation and testing; testing has no captions. There are no classes.
 
     Raises:
         UserError: the directory or the annotations are missing or cannot be read.
