@@ -1,1 +1,1 @@
-"""TFDS builders; thin: reading is vatt_gh.media's."""
+"""Thin TFDS builders; vatt_gh.media does the reading."""

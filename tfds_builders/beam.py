@@ -10,9 +10,9 @@ def run(function: Callable[[Any], None], tasks: Sequence[Any], options: str) -> 
     """Runs a pipeline to its end.
 
     Args:
-        function: of a module; it and the tasks are pickled.
+        function: a module-level function; it and the tasks are pickled.
         tasks: its arguments, one call each.
-        options: of the pipeline, "runner=DirectRunner,direct_num_workers=2", as TFDS has them.
+        options: of the pipeline, "runner=DirectRunner,direct_num_workers=2", as in TFDS.
 
     Raises:
         UserError: Beam is not installed, does not know an option, or a call failed.
@@ -35,7 +35,7 @@ def run(function: Callable[[Any], None], tasks: Sequence[Any], options: str) -> 
             raise ValueError(f"there is no option {', '.join(sorted(unknown))}")
         with apache_beam.Pipeline(options=chosen) as pipeline:
             _ = pipeline | apache_beam.Create(tasks) | apache_beam.Map(function)
-    except (RuntimeError, ValueError, SystemExit) as error:  # SystemExit: argparse, of an option
+    except (RuntimeError, ValueError, SystemExit) as error:  # SystemExit: argparse, for an option
         raise UserError(
             f"The Beam pipeline failed: {error}",
             where=f"--beam_pipeline_options={options}",

@@ -1,13 +1,12 @@
-"""Builds records from what users have on disk.
+"""Builds records from a user's files.
 
     python -m tfds_builders.build howto100m --manual_dir=VIDEOS --data_dir=RECORDS
 
-Nothing is copied or renamed in manual_dir. What cannot be used is listed, with the reason, in
-DATA_DIR/skipped.jsonl. A build that was interrupted goes on with the same command; of many parts
-only the open one is begun again. The same command on several machines shares the parts.
+Copies and renames nothing in manual_dir. Lists unusable files, with the reason, in
+DATA_DIR/skipped.jsonl. The same command resumes an interrupted build; of many parts only the open
+one starts again. The same command on several machines shares the parts.
 
-With --dry_run it looks at some of the files, and prints what would be found, and what the build
-would take.
+--dry_run examines some of the files, and prints what the build would find and take.
 """
 
 import argparse
@@ -28,7 +27,7 @@ from vatt_gh.media.form import Form
 from vatt_gh.media.survey import text
 from vatt_gh.paths import local_path
 
-# TensorFlow is imported late: the processes that decode import this module, and do without it.
+# TensorFlow is imported late: the decoding processes import this module and do not need it.
 
 
 def build(
@@ -53,7 +52,7 @@ def build(
 
 
 def build_for(data: ConfigDict) -> list[Path]:
-    """Builds what is missing of the records that a configuration reads.
+    """Builds the missing records that a configuration reads.
 
     Args:
         data: the configuration's section of that name.
@@ -80,15 +79,15 @@ def build_for(data: ConfigDict) -> list[Path]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Runs the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tfds_builders.build",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", help=", ".join(DATA_SETS))
-    parser.add_argument("--manual_dir", required=True, help="what you have, see README.md")
-    parser.add_argument("--data_dir", required=True, help="where records go")
+    parser.add_argument("--manual_dir", required=True, help="your files, see README.md")
+    parser.add_argument("--data_dir", required=True, help="directory for the records")
     for field in dataclasses.fields(Form):
         parser.add_argument(
             f"--{field.name}",
@@ -96,23 +95,29 @@ def main(argv: list[str] | None = None) -> int:
             default=field.default,
             help=f"{field.metadata['help']}; default {field.default}",
         )
-    parser.add_argument("--workers", type=int, default=2, help="processes that decode; default 2")
+    parser.add_argument("--workers", type=int, default=2, help="decoding processes; default 2")
     parser.add_argument(
-        "--parts", type=int, default=0, help="parts to build in; default: one for every 8 GB"
+        "--parts", type=int, default=0, help="number of parts; default: one for every 8 GB"
     )
-    parser.add_argument("--part", type=int, default=0, help="the one to build; default: all")
+    parser.add_argument("--part", type=int, default=0, help="part to build; default: all")
     parser.add_argument(
-        "--seconds", type=float, default=Limits.seconds, help="a video may take; default 3600"
+        "--seconds",
+        type=float,
+        default=Limits.seconds,
+        help="time limit for one video, in seconds; default 3600",
     )
     parser.add_argument(
-        "--gigabytes", type=float, default=Limits.gigabytes, help="of memory, likewise; default 4"
+        "--gigabytes",
+        type=float,
+        default=Limits.gigabytes,
+        help="memory limit for one video, in GB; default 4",
     )
     parser.add_argument(
         "--beam_pipeline_options",
         default="",
         help="build the parts with Apache Beam: runner=DirectRunner,direct_num_workers=2",
     )
-    parser.add_argument("--dry_run", action="store_true", help="build nothing; say what would be")
+    parser.add_argument("--dry_run", action="store_true", help="build nothing; print an estimate")
     options = vars(parser.parse_args(argv))
     form = Form(**{field.name: options.pop(field.name) for field in dataclasses.fields(Form)})
     limits = Limits(options.pop("seconds"), options.pop("gigabytes"))

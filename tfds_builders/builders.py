@@ -5,7 +5,7 @@ import types
 from tfds_builders.segments import SegmentBuilder
 from tfds_builders.sets import DATA_SETS, DataSet
 
-# TFDS has builders of its own by these names.
+# TFDS has its own builders with these names.
 _NOT_REGISTERED = ("ucf101",)
 
 

@@ -1,4 +1,4 @@
-"""What is refused on the command line, before anything is looked at."""
+"""Checks of the command line, before any file is read."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from vatt_gh.media.form import STORAGES, Form
 
 
 def check_name(name: str, known: Collection[str]) -> None:
-    """Refuses names that no builder has."""
+    """Refuses names without a builder."""
     if name not in known:
         raise UserError(
             f"There is no builder {name!r}.",
@@ -21,7 +21,7 @@ def check_name(name: str, known: Collection[str]) -> None:
 
 
 def check_settings(form: Form, settings: Settings) -> None:
-    """Refuses numbers that mean nothing."""
+    """Refuses meaningless numbers."""
     numbers = dataclasses.asdict(form) | dataclasses.asdict(settings.limits)
     numbers |= {"workers": settings.workers}
     storage = numbers.pop("storage")

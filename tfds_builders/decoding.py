@@ -1,7 +1,7 @@
-"""Decodes many videos in processes of their own; one segment at a time is in memory here.
+"""Decodes many videos in separate processes; holds one segment in memory here.
 
-A worker writes the segments of a video to a spool file; only when the whole video is decoded are
-they read from it. So a video that breaks midway, or kills its decoder, leaves nothing behind.
+A worker writes a video's segments to a spool file; they are read from it only when the whole video
+is decoded. So a video that breaks midway, or kills its decoder, leaves nothing behind.
 """
 
 import dataclasses
@@ -20,15 +20,15 @@ from vatt_gh.media.video import read_segments
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """A video that was decoded, or not.
+    """The outcome of decoding a video.
 
     Attributes:
         video: its id.
-        segments: how many it has.
+        segments: number of segments.
         end: of the last one, in seconds.
         has_audio: whether they have sound.
         error: why it cannot be used, or None.
-        remarks: what else is to be said of it.
+        remarks: other remarks on it.
     """
 
     video: str
@@ -47,14 +47,14 @@ def decode_all(
     spool_dir: Path | None,
     limits: Limits,
 ) -> Iterator[tuple[str, Segment | Decoded]]:
-    """Decodes videos, in their order whatever the number of workers.
+    """Decodes videos; keeps their order for any number of workers.
 
     Args:
-        videos: (id, path, what of it is wanted).
+        videos: (id, path, wanted part).
         form: how to store them.
-        workers: processes.
-        spool_dir: where decoded segments wait; None: the system's temporary directory.
-        limits: of one video.
+        workers: number of processes.
+        spool_dir: folder for decoded segments; None: the system's temporary directory.
+        limits: for one video.
 
     Yields:
         (id, Decoded), then (id, segment) for all segments of the video.
@@ -87,9 +87,9 @@ def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decod
                 has_audio = segment.has_audio
     except MediaError as error:
         return Decoded(video, 0, 0.0, False, error.reason)
-    except OSError as error:  # of the spool: nothing that this video is to blame for
+    except OSError as error:  # of the spool: not this video's fault
         return error
-    # Where no sound could be decoded, no segment has any; the reason is listed all the same.
+    # If no sound could be decoded, no segment has any; the reason is still listed.
     problem = notes.sound.problem() if has_audio or notes.sound.damage else None
     if problem is not None and is_sound_file(path):
         return Decoded(video, 0, 0.0, False, problem)

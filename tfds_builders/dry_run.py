@@ -1,4 +1,4 @@
-"""What a build would do, told before it begins; TensorFlow is not imported."""
+"""Estimates what a build would do; does not import TensorFlow."""
 
 import functools
 from pathlib import Path
@@ -10,15 +10,15 @@ from tfds_builders.workers import Limits, run_in_order
 from vatt_gh.media.form import Form
 from vatt_gh.media.survey import SAMPLE, Survey, survey
 
-_SECONDS = 20.0  # for a look at a file, or for a stretch of it
+_SECONDS = 20.0  # time limit for one file or trial
 
 
 def dry_run(name: str, *, manual_dir: str | Path, form: Form, settings: Settings) -> Survey:
-    """Looks at what a build would begin with; writes nothing that stays.
+    """Examines the files that a build would read; leaves no files behind.
 
     Args:
-        name: of DATA_SETS.
-        manual_dir: as the set's layout in tfds_builders.sets.
+        name: a key of DATA_SETS.
+        manual_dir: laid out as the set's layout in tfds_builders.sets.
         form: how videos would be stored.
         settings: of the build.
 
@@ -26,7 +26,7 @@ def dry_run(name: str, *, manual_dir: str | Path, form: Form, settings: Settings
         What was found.
 
     Raises:
-        UserError: nothing can be built; a setting does not fit.
+        UserError: nothing can be built, or a setting is invalid.
     """
     check_name(name, DATA_SETS)
     check_settings(form, settings)

@@ -1,4 +1,4 @@
-"""What a record holds, by its storage."""
+"""The content of a record, by storage."""
 
 import math
 from typing import Any
@@ -15,21 +15,21 @@ _BYTES = tfds.features.Tensor(shape=(), dtype=tf.string)
 
 
 def features_of(storage: str) -> dict[str, Any]:
-    """TFDS features of a segment.
+    """TFDS features of a segment's record.
 
     Args:
-        storage: of vatt_gh.media.form.STORAGES.
+        storage: one of vatt_gh.media.form.STORAGES.
 
     Returns:
-        By name. Frames of 'jpeg' are JPEG images and its sound int16; 'mp4' has an H.264 file in
-        which frame k has time stamp k, and a FLAC file; 'index' the path below manual_dir.
+        {name: feature}. 'jpeg' stores frames as JPEG images and sound as int16; 'mp4' an H.264
+        file in which frame k has time stamp k, and a FLAC file; 'index' the path below manual_dir.
     """
     stored = {
         "jpeg": {
             "frames": tfds.features.Sequence(
                 tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
             ),
-            # encoding: as a list of integers a negative sample would take ten bytes.
+            # encoding: in a list of integers a negative sample would take ten bytes.
             "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
         },
         "mp4": {"video": _BYTES, "audio": _BYTES},
@@ -55,17 +55,17 @@ def features_of(storage: str) -> dict[str, Any]:
 def example_of(
     library: Library, video: str, segment: Segment, captions: list[Caption], form: Form
 ) -> dict[str, Any]:
-    """A segment as TFDS takes it.
+    """Converts a segment to a TFDS example.
 
     Args:
-        library: that the video is of.
+        library: the video's library.
         video: its id.
         segment: decoded.
         captions: of the video.
         form: how it is stored.
 
     Returns:
-        Values of the features.
+        {feature: value}.
     """
     said = overlapping(captions, segment.start, segment.end)
     audio = np.zeros(0, np.int16) if segment.audio is None else segment.audio

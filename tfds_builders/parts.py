@@ -1,4 +1,4 @@
-"""Parts of a build: which there are, which are done, and who is at work on one."""
+"""Parts of a build: which exist, which are done, and which are being built."""
 
 import contextlib
 import dataclasses
@@ -14,20 +14,20 @@ from vatt_gh.errors import UserError
 from vatt_gh.locks import claimed
 from vatt_gh.media.form import Form
 
-PART_BYTES = 8_000_000_000  # of videos in a part, where the number of parts is not given
+PART_BYTES = 8_000_000_000  # of videos in a part, if the number of parts is not given
 _NAME = re.compile(r"(?P<base>.+?)(-part(?P<part>\d+)of(?P<parts>\d+))?")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a build goes about; nothing of it shows in the records.
+    """How a build runs; the records do not depend on it.
 
     Attributes:
-        workers: processes that decode.
-        parts: how many; 0: see `parts_of`.
-        part: the one to build, from 1; 0: all that nobody else is at.
-        limits: of one video.
-        beam: options of a Beam pipeline that builds the parts; "": they are built here.
+        workers: decoding processes.
+        parts: number of parts; 0: see `parts_of`.
+        part: the part to build, from 1; 0: all that no other process builds.
+        limits: for one video.
+        beam: options of a Beam pipeline that builds the parts; "": build them here.
     """
 
     workers: int = 2
@@ -39,13 +39,13 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One part of a build: a TFDS data set of its own.
+    """One part of a build: its own TFDS data set.
 
     Attributes:
-        folder: DATA_DIR/NAME, of all parts.
+        folder: DATA_DIR/NAME, shared by all parts.
         form: how videos are stored.
         number: from 1.
-        parts: how many there are.
+        parts: number of parts.
     """
 
     folder: Path
@@ -55,19 +55,19 @@ class Part:
 
     @property
     def config_name(self) -> str:
-        """Name of its TFDS configuration, which is its directory's."""
+        """Name of its TFDS configuration and of its directory."""
         base = f"{self.form.storage}_{self.form.short_side}_{self.form.fps:g}fps"
-        # TFDS keeps the names of a builder's own configs for their own settings.
+        # TFDS reserves the names of a builder's own configs for their own settings.
         return base if self.parts == 1 else f"{base}-part{self.number:03d}of{self.parts:03d}"
 
     def finished(self) -> Path | None:
-        """Its version directory where it is done."""
+        """Its version directory if it is done."""
         done = (self.folder / self.config_name).glob(FINISHED)
         return next((info.parent for info in sorted(done)), None)
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[bool]:
-        """Whether this process may build it; what a process that died left of it is removed."""
+        """Whether this process may build it; if so, deletes what a dead process left."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with _building(self.folder), claimed(self.folder / f".{self.config_name}.lock") as mine:
             home = self.folder / self.config_name
@@ -78,23 +78,23 @@ class Part:
 
 @contextlib.contextmanager
 def _building(folder: Path) -> Iterator[None]:
-    """Held while a part is built; whoever is alone removes what is left of notes on all parts."""
+    """Locks the folder while a part is built; the only lock holder deletes stale notes."""
     with open(folder / ".building.lock", "w") as lock:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in folder.glob(".config/incomplete.*"):  # TFDS was killed in the middle of one
+            for left in folder.glob(".config/incomplete.*"):  # TFDS was killed while writing one
                 left.unlink(missing_ok=True)
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield
 
 
 def parts_of(folder: Path, form: Form, wanted: int, size: int) -> list[Part]:
-    """The parts of a build.
+    """Lists the parts of a build.
 
     Args:
         folder: DATA_DIR/NAME.
         form: how videos are stored.
-        wanted: number of parts; 0: as many as an earlier build had, else by the videos' size.
+        wanted: number of parts; 0: as in an earlier build, else from the videos' size.
         size: bytes of all videos.
 
     Returns:

@@ -29,21 +29,21 @@ from vatt_gh.media.library import Library
 def build(
     name: str, *, manual_dir: str | Path, data_dir: str | Path, form: Form, settings: Settings
 ) -> list[Path]:
-    """Builds records; parts that are there already are left alone.
+    """Builds records; leaves existing parts alone.
 
     Args:
-        name: of BUILDERS.
-        manual_dir: as the set's layout in tfds_builders.sets.
-        data_dir: where records go.
+        name: a key of BUILDERS.
+        manual_dir: laid out as the set's layout in tfds_builders.sets.
+        data_dir: directory for the records.
         form: how videos are stored.
         settings: see Settings.
 
     Returns:
-        The directories of the finished parts, which tfds.builder_from_directories opens together.
+        The directories of the finished parts, for tfds.builder_from_directories.
 
     Raises:
-        UserError: nothing can be built; a setting does not fit; records with other settings are
-            there; another process is at the part that is asked for; the disk is full.
+        UserError: nothing can be built; a setting is invalid; records with other settings exist;
+            another process builds the requested part; the disk is full.
     """
     check_name(name, BUILDERS)
     check_settings(form, settings)
@@ -51,7 +51,7 @@ def build(
     for info in folder.glob(f"*/{FINISHED}"):
         _check_same(info.parent, dataclasses.asdict(form))
     library = DATA_SETS[name].scan(Path(manual_dir), Path(data_dir))
-    # Each file once: many clips may be stretches of one.
+    # Count each file once: many clips may be stretches of one.
     size = sum(path.stat().st_size for path in {path for _, path in library.videos})
     parts = parts_of(folder, form, settings.parts, size)
     wanted = [part for part in parts if settings.part in (0, part.number)]
@@ -72,7 +72,7 @@ def build(
 
 
 class _Task(NamedTuple):
-    """A part that is to be built, as it can be pickled."""
+    """A part to build, in a form that can be pickled."""
 
     name: str
     part: Part
@@ -125,7 +125,7 @@ def _build_part(task: _Task, on_video: Callable[[float], None]) -> None:
     builder.library, builder.limits, builder.on_video = library, settings.limits, on_video
     builder.spool_dir = part.folder / part.config_name
     builder.spool_dir.mkdir(exist_ok=True)
-    # No statistics: they would read everything once more.
+    # No statistics: they would read everything again.
     download = tfds.download.DownloadConfig(
         manual_dir=str(library.folder), compute_stats=tfds.download.ComputeStatsMode.SKIP
     )
@@ -161,7 +161,7 @@ def _summarise(
 
 
 def _write(text: str, path: Path) -> None:
-    """Writes a list that several processes of a build may write."""
+    """Writes a list that several build processes may write."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     with locked(path.with_name(f".{path.name}.lock")):
@@ -169,7 +169,7 @@ def _write(text: str, path: Path) -> None:
 
 
 def _check_room(needed: int, data_dir: Path) -> None:
-    """Refuses to start where not even the originals' size is free."""
+    """Refuses to start if less than the originals' size is free."""
     existing = next(p for p in [data_dir, *data_dir.absolute().parents] if p.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -183,7 +183,7 @@ def _check_room(needed: int, data_dir: Path) -> None:
 
 def _check_same(version_dir: Path, settings: dict[str, Any]) -> None:
     info = open_built(version_dir)
-    # Records from before a setting are what its default makes, except in files that are odd.
+    # Records older than a setting equal those of its default, except for unusual files.
     before = {field.name: field.default for field in dataclasses.fields(Form)}
     stored = before | info.metadata | {"version": str(info.version)}
     settings = settings | {"version": str(SegmentBuilder.VERSION)}

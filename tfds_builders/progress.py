@@ -1,4 +1,4 @@
-"""How far a build is: videos, hours, rate, time left."""
+"""Progress of a build: videos, hours, rate, time left."""
 
 import time
 from types import TracebackType
@@ -7,15 +7,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-_QUIET = 30.0  # s between lines where there is no terminal
+_QUIET = 30.0  # s between lines without a terminal
 
 
 class Progress:
-    """A progress line on a terminal; elsewhere a line now and then.
+    """A progress line on a terminal; elsewhere an occasional line.
 
     Args:
         name: of the data set.
-        videos: to be built.
+        videos: number to build.
     """
 
     def __init__(self, name: str, videos: int):
@@ -35,7 +35,7 @@ class Progress:
         self._task = self._bar.add_task(name, total=videos, rate="")
 
     def add(self, seconds: float) -> None:
-        """Counts a finished video of so many seconds (0: it could not be used)."""
+        """Counts a finished video and its length in seconds (0: it could not be used)."""
         self._done, self._seconds = self._done + 1, self._seconds + seconds
         now = time.monotonic()
         rate = f"{self._seconds / max(now - self._begin, 1e-9):.0f} s of video a second"

@@ -1,4 +1,4 @@
-"""The TFDS builder of segments of videos; a data set of one is a subclass of a few lines."""
+"""The TFDS builder of video segments; a data set is a subclass of a few lines."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
 from vatt_gh.media.library import Library
 from vatt_gh.media.words import split_words
 
-# Bytes of video files whose segments share a shard. Records may take ten times as much.
+# Bytes of video files per shard. Their records may take ten times as much.
 SHARD_BYTES = 32_000_000
 COUNTS_FILE = "counts.json"
 
@@ -45,15 +45,15 @@ class SegmentConfig(tfds.core.BuilderConfig):
     parts: int = 1
 
     def form(self) -> Form:
-        """The part that decides what is stored."""
+        """The settings that decide what is stored."""
         return Form(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Form)})
 
 
 class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Segments of videos: frames, sound, and the captions said in them.
 
-    Shard by shard, because TFDS's GeneratorBasedBuilder writes everything twice and, with
-    shuffling disabled, reads everything into memory in between.
+    Writes shard by shard, because TFDS's GeneratorBasedBuilder writes everything twice and, with
+    shuffling disabled, holds everything in memory in between.
     """
 
     VERSION = tfds.core.Version("3.0.0")
@@ -75,8 +75,8 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
-        self.spool_dir: Path | None = None  # where decoded segments wait; None: the system's
-        self.library: Library | None = None  # what is to be built, where that is known already
+        self.spool_dir: Path | None = None  # for decoded segments; None: the system's
+        self.library: Library | None = None  # what to build, if already known
         self.limits = Limits()
         self.on_video: Callable[[float], None] = lambda seconds: None  # told of every finished one
         self.skipped: list[dict[str, str]] = []
@@ -87,7 +87,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features_of(self.builder_config.storage)),
             description=DATA_SETS[self.name].description,
-            disable_shuffling=True,  # they are in random order already
+            disable_shuffling=True,  # already in random order
             metadata=tfds.core.MetadataDict(
                 dataclasses.asdict(self.builder_config.form()),
                 part=self.builder_config.part,
@@ -117,7 +117,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             limits=self.limits,
         )
         with contextlib.closing(decoding):
-            # One decoding goes through all shards, which are written one after the other.
+            # One decoding runs through all shards, which are written in turn.
             self._shards = {
                 split: [
                     functools.partial(self._examples, decoding, count)
@@ -144,13 +144,13 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 unsaid.difference_update(overlapping(captions, segment.start, segment.end))
                 example = self._example(video, segment, captions)
                 yield f"{video}/{segment.index}", example
-                example.clear()  # it is written, but TFDS keeps a shard's examples to count them
+                example.clear()  # already written, but TFDS keeps a shard's examples to count them
             if not decoded.error:
                 self._count(decoded, [row for row in captions if row not in unsaid])
             self.on_video(decoded.end)
 
     def _said_in(self, decoded: Decoded) -> list[Caption]:
-        """The captions of a video; what cannot be used of it, or of them, is listed."""
+        """The captions of a video; lists what cannot be used of both."""
         video, path = decoded.video, str(self.library.path(decoded.video))
         reasons = decoded.remarks if decoded.error is None else [decoded.error]
         self.skipped += [{"path": path, "id": video, "reason": reason} for reason in reasons]
@@ -166,7 +166,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return example_of(self.library, video, segment, captions, self.builder_config.form())
 
     def _count(self, decoded: Decoded, captions: list[Caption]) -> None:
-        """Counts a video and those of its captions that are in records."""
+        """Counts a video and its captions in the records."""
         self.counts["videos"] += 1
         self.counts["without captions"] += not captions
         self.counts["without sound"] += not decoded.has_audio
@@ -175,9 +175,9 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             self.words.update(split_words(caption.text))
 
     def _write_notes(self) -> None:
-        """Writes what was left out and what there is beside the records while they are unfinished.
+        """Writes skipped files, words and counts beside the still unfinished records.
 
-        So finished records always have it.
+        So finished records always have them.
         """
         folder = Path(self.data_dir)
         rows = "".join(json.dumps(row) + "\n" for row in self.skipped)
@@ -191,7 +191,7 @@ def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
     try:
         return Path(dl_manager.manual_dir)
     except AssertionError:
-        # TFDS's complaint about a missing one does not show the layout; that of a scan does.
+        # TFDS's error for a missing folder does not show the layout; the scan's does.
         return Path(dl_manager._manual_dir)
 
 
@@ -206,7 +206,7 @@ def _by_split(library: Library) -> dict[str, list[tuple[str, Path]]]:
 
 
 def _shard_counts(videos: list[tuple[str, Path]]) -> list[int]:
-    """How many videos in a row go into each shard."""
+    """Number of consecutive videos in each shard."""
     clips = Counter(path for _, path in videos)  # stretches of one file share its size
     counts, size = [0], 0.0
     for _, path in videos:

@@ -1,4 +1,4 @@
-"""Every data set that can be built, and how its directory is read; TensorFlow is not imported."""
+"""All data sets that can be built, and their readers; does not import TensorFlow."""
 
 import dataclasses
 from collections.abc import Callable
@@ -26,8 +26,8 @@ class DataSet:
     Attributes:
         description: one sentence.
         splits: the names of its splits, as README lists them.
-        layout: what its directory looks like.
-        scan: from (manual_dir, index_dir) to its videos, see vatt_gh.media.library.scan.
+        layout: the layout of its directory.
+        scan: reads (manual_dir, index_dir) into a library, see vatt_gh.media.library.scan.
     """
 
     description: str
@@ -46,7 +46,7 @@ def _listed(description: str, splits: str, module: Any, **options: str) -> DataS
     return DataSet(description, splits, module.LAYOUT, scan)
 
 
-# A new set needs one entry here: its builder, its checks and README's table come from it.
+# A new set needs one entry here; its builder, checks and README table row come from it.
 DATA_SETS = {
     "howto100m": DataSet(
         "Segments of videos with captions.", "train", library.LAYOUT, library.scan

@@ -1,4 +1,4 @@
-"""Processes that decode files, each with limits on a file's time and memory."""
+"""Decoding processes, with limits on each file's time and memory."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from typing import Any
 
 # Spawned, because TensorFlow's threads do not survive a fork.
 _CONTEXT = multiprocessing.get_context("spawn")
-_AHEAD = 2  # tasks that a worker has: it need not wait where nobody looks after it for a while
+_AHEAD = 2  # tasks queued per worker, so that it need not wait for the parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Died:
-    """What comes of a task that its worker did not survive.
+    """The result of a task that its worker did not survive.
 
     Attributes:
         reason: one sentence.
@@ -55,7 +55,7 @@ class _Worker:
 
     def send(self, number: int, arguments: tuple) -> None:
         self.tasks.append(number)
-        with contextlib.suppress(OSError):  # a worker that has died is noticed when it is read
+        with contextlib.suppress(OSError):  # a dead worker is noticed when it is read
             self.connection.send(arguments)
 
     def stop(self) -> None:
@@ -66,14 +66,14 @@ class _Worker:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Puts Ctrl-C off: a process that is being started would show a trace of its own.
+    """Defers Ctrl-C: a starting process would print its own traceback.
 
-    What is started here never sees it, because a blocked signal stays blocked in a child.
+    Processes started here never see it, because a child inherits blocked signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    resource_tracker.ensure_running()  # it would let the signal through again
+    resource_tracker.ensure_running()  # it would unblock the signal
     came: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -89,20 +89,19 @@ def _uninterrupted() -> Iterator[None]:
 def run_in_order(
     function: Callable[..., Any], tasks: list[tuple], *, workers: int, limits: Limits
 ) -> Iterator[Any]:
-    """Calls a function for many arguments in processes; results come in the arguments' order.
+    """Calls a function for many arguments in processes; yields results in the arguments' order.
 
-    At most a few tasks more than there are workers are done before their result is taken. What
-    happens to one task happens to it alone: where its process dies or is killed at a limit, its
-    result says so and the others go on.
+    Runs at most a few tasks per worker ahead of the results taken. Tasks are isolated: if a
+    task's process dies or is killed at a limit, its result says so and the others continue.
 
     Args:
-        function: of a module; its arguments and results are pickled.
+        function: a module-level function; its arguments and results are pickled.
         tasks: arguments of every call.
-        workers: processes.
-        limits: of one task.
+        workers: number of processes.
+        limits: for one task.
 
     Yields:
-        What the function returns, or Died.
+        The function's results, or Died.
     """
     team: list[_Worker] = []
     done: dict[int, Any] = {}
@@ -133,7 +132,7 @@ def _hand_out(
 
 
 def _collect(team: list[_Worker], todo: list[int], done: dict[int, Any], limits: Limits) -> None:
-    """Waits until something happens to a worker, and notes it."""
+    """Waits for an event of a worker, and handles it."""
     now = time.monotonic()
     ends = [w.started + limits.seconds for w in team if w.started is not None]
     ready = wait([w.connection for w in team], max(0.0, min(ends) - now) if ends else 1.0)
@@ -160,14 +159,14 @@ def _bury(
 ) -> None:
     worker.stop()
     team.remove(worker)
-    if worker.tasks:  # the first is the one that it was at; the others have not begun
+    if worker.tasks:  # the first was running; the others have not begun
         done[worker.tasks[0]] = Died(reason)
         todo[:] = sorted([*worker.tasks[1:], *todo])
 
 
 def _serve(function: Callable[..., Any], connection: Connection, limits: Limits) -> None:
-    """A worker's life: tells when it begins a task, and what came of it."""
-    # What a decoder's library says before it dies is no message; Python's own errors still are.
+    """Main loop of a worker: reports each task's beginning and its result."""
+    # Drop what a decoder's library prints before it dies; keep Python's own errors.
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     size = int(limits.gigabytes * 1e9)
@@ -188,7 +187,7 @@ def _serve(function: Callable[..., Any], connection: Connection, limits: Limits)
 
 
 def _end_with_parent() -> None:
-    """Ends a worker whose build was killed, also where its decoder hangs."""
+    """Ends a worker whose build was killed, even if its decoder hangs."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
