@@ -1,4 +1,4 @@
-"""Opens what TFDS has built; what others have built is looked at before TFDS runs any of it."""
+"""Opens data sets built with TFDS; checks foreign ones before TFDS runs any code of theirs."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,12 @@ from google.protobuf import json_format
 
 from vatt_gh.errors import UserError
 
-# TFDS imports the module of every class that features.json names, also from the current folder.
+# TFDS imports the module of every class in features.json, even from the current folder.
 _TRUSTED = "tensorflow_datasets.core.features."
 
 
 def open_built(version_dir: Path) -> tfds.core.DatasetInfo:
-    """Reads what a finished data set says of itself.
+    """Reads the metadata of a finished data set.
 
     Args:
         version_dir: holds dataset_info.json and features.json.
@@ -23,7 +23,7 @@ def open_built(version_dir: Path) -> tfds.core.DatasetInfo:
         Its features, splits and metadata.
 
     Raises:
-        UserError: one of the files is missing or damaged, or names a class that is not TFDS's own.
+        UserError: one of the files is missing or damaged, or names a class outside TFDS.
     """
     for name in ("features.json", "dataset_info.json", "metadata.json"):
         path = Path(version_dir) / name
@@ -44,7 +44,7 @@ def open_built(version_dir: Path) -> tfds.core.DatasetInfo:
 def _check_classes(path: Path, content: Any) -> None:
     if isinstance(content, dict):
         for key, value in content.items():
-            # Protobuf reads "python_class_name" as well.
+            # Protobuf accepts "python_class_name" too.
             is_class = key.replace("_", "") in ("pythonClassName", "pythonclassname", "type")
             if is_class and isinstance(value, str) and not value.startswith(_TRUSTED):
                 raise UserError(

@@ -1,7 +1,7 @@
 """The windows of one epoch, drawn once and kept decoded beside the records.
 
-A small model takes windows faster than they can be read; a small data set has room for all of them.
-Runs with the same settings share one folder, which is whole or not there.
+A small model consumes windows faster than they can be read; for a small data set all of them fit.
+Runs with the same settings share one folder, which is complete or absent.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from vatt_gh.data.windows import FULL_SCALE, training_windows
 from vatt_gh.errors import UserError
 from vatt_gh.locks import locked
 
-# Settings of config.data that decide what a window holds.
+# Settings of config.data that affect a window's content.
 _SETTINGS = (
     "frames",
     "fps",
@@ -38,11 +38,11 @@ _SETTINGS = (
     "flip",
     "windows_per_segment",
 )
-_FORMAT = 1  # of the folder
+_FORMAT = 1  # version of the folder
 
 
 class KeptWindows:
-    """Windows of a data set on this machine's disk, mapped into memory.
+    """Windows of a data set on the local disk, memory-mapped.
 
     Args:
         folder: written by `kept_windows`.
@@ -53,14 +53,14 @@ class KeptWindows:
 
     @property
     def count(self) -> int:
-        """How many there are: records x windows_per_segment."""
+        """Number of windows: records x windows_per_segment."""
         return len(self._arrays[names.VIDEO])
 
     def rows(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Copies windows.
 
         Args:
-            rows: [n] int64, their places.
+            rows: [n] int64, their numbers.
 
         Returns:
             [n, ...] arrays of a batch, without 'index' and 'colour'.
@@ -70,34 +70,34 @@ class KeptWindows:
 
 
 def kept_windows(source: Source, tokenizer: Tokenizer, config: ConfigDict) -> KeptWindows:
-    """Opens the windows of a data set; draws them first where they are not there.
+    """Opens the windows of a data set; draws them first if they are missing.
 
-    What is drawn depends on the records and on settings of config.data, and not on config.seed, so
-    that runs with other seeds find the same windows.
+    They depend on the records and on settings of config.data, but not on config.seed, so that
+    runs with other seeds share them.
 
     Args:
         source: the records.
-        tokenizer: of the captions.
+        tokenizer: for the captions.
         config: the whole configuration.
 
     Returns:
         The windows.
 
     Raises:
-        UserError: the disk has no room, or a record is damaged: what is kept would hide it.
+        UserError: the disk is full, or a record is damaged: kept windows would hide it.
     """
     folder = source.directories[0] / f"windows-{_digest(source, tokenizer, config.data)}"
     if not folder.exists():
         with locked(folder.parent / ".kept.lock"):
-            if not folder.exists():  # else another process was at it meanwhile
+            if not folder.exists():  # else another process has drawn them
                 _keep(folder, source, tokenizer, config)
     return KeptWindows(folder)
 
 
 def _keep(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict) -> None:
-    # Of a name that no other host has too: its lock may not reach this one.
+    # A name unique to this host: another host's lock may not reach this one.
     mine = f".{folder.name}.{socket.gethostname()}."
-    for left in folder.parent.glob(f"{mine}*"):  # of a process that was killed
+    for left in folder.parent.glob(f"{mine}*"):  # from a killed process
         shutil.rmtree(left, ignore_errors=True)
     with TemporaryDirectory(prefix=mine, dir=folder.parent) as partial:
         made = Path(partial) / "made"
@@ -123,11 +123,11 @@ def _fill(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict
     arrays: dict[str, np.ndarray] = {}
     ids: list[bytes] = []
     places = range(0, count, config.data.windows_per_segment)
-    # Closed at an error too: tf.data hangs where the interpreter ends before its iterators.
+    # Closed after errors too: tf.data hangs if the interpreter ends before its iterators.
     with closing(_drawn(source, tokenizer, config.data)) as drawn:
         for first, windows in zip(places, drawn, strict=True):
             ids.extend(windows.pop(names.VIDEO_ID))
-            # As it is stored: half the room, and not a bit is lost.
+            # As stored: half the size, without loss.
             windows[names.AUDIO] = np.rint(windows[names.AUDIO] * FULL_SCALE).astype(np.int16)
             for name, values in windows.items():
                 if name not in arrays:
@@ -150,7 +150,7 @@ def _fill(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict
 def _drawn(
     source: Source, tokenizer: Tokenizer, data: ConfigDict
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The windows of each record, [windows_per_segment, ...]; a record is read once."""
+    """Yields the windows of each record, [windows_per_segment, ...]; reads a record once."""
     each = data.windows_per_segment
 
     def draw(record: tf.Tensor) -> dict[str, tf.Tensor]:

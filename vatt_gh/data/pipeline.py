@@ -28,17 +28,17 @@ def training_batches(
     host: int,
     hosts: int,
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-    """Endless batches. What stands at a position depends on the seed and the position alone.
+    """Yields endless batches; the sample at a position depends only on the seed and the position.
 
-    Several data sets take turns, sample by sample, each in epochs of its own.
+    Several data sets alternate sample by sample, each with its own epochs.
 
     Args:
         sources: the records of each data set.
-        tokenizer: of the captions.
+        tokenizer: for the captions.
         config: the whole configuration.
-        position: samples already given out, all hosts together; a multiple of the batch size.
+        position: samples already yielded, over all hosts; a multiple of the batch size.
         host: number of this host.
-        hosts: how many there are; each gets its share of every global batch.
+        hosts: number of hosts; each gets its share of every global batch.
 
     Yields:
         The arrays of `batch.DEVICE_KEYS` and, for the host, of `HOST_KEYS`.
@@ -84,7 +84,7 @@ def _training_sample(
     tokenizer: Tokenizer,
     config: ConfigDict,
 ) -> dict[str, tf.Tensor]:
-    """The sample at a place of the endless stream, which is of this source's turn."""
+    """The sample at a place of the endless stream, where it is this source's turn."""
     record = shuffled(
         place // sources,
         records=source.count,
@@ -100,7 +100,7 @@ def _training_sample(
 def _kept_place(
     kept: KeptWindows, number: int, sources: int, place: tf.Tensor, config: ConfigDict
 ) -> dict[str, tf.Tensor]:
-    """The same of windows that are kept: where it lies, instead of what it is."""
+    """Like `_training_sample` for kept windows: the sample's row instead of its content."""
     row = shuffled(place // sources, records=kept.count, windows=1, seed=config.seed + number)
     colour = draw_colour(config.data, _seed_of(place, config))
     return {_ROW: row, names.COLOUR: colour}
@@ -113,7 +113,7 @@ def _seed_of(place: tf.Tensor, config: ConfigDict) -> tf.Tensor:
 def _fetched(
     kept: Sequence[KeptWindows], arrays: dict[str, np.ndarray], first: int
 ) -> dict[str, np.ndarray]:
-    """A batch from where its samples lie; `first` is the place of its first sample."""
+    """Fetches a batch by its rows; `first` is the place of its first sample."""
     rows = arrays.pop(_ROW)
     turns = (first + np.arange(len(rows))) % len(kept)
     parts = [store.rows(rows[turns == number]) for number, store in enumerate(kept)]
@@ -124,7 +124,7 @@ def _fetched(
 def split_host(
     arrays: dict[str, np.ndarray],
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Splits a batch into what goes to the devices and what stays on the host."""
+    """Splits a batch into arrays for the devices and arrays that stay on the host."""
     host = {name: arrays[name] for name in HOST_KEYS}
     return {name: x for name, x in arrays.items() if name not in host}, host
 
@@ -134,16 +134,16 @@ def captioned_clips(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Clips for evaluation: for each caption the window around its middle.
 
-    Of captions whose windows overlap, the first is taken. A clip near a border of its segment is
-    moved inside. Sound alone, and what cannot be read, gives no clip.
+    Of captions with overlapping windows the first is taken. A clip near the border of its segment
+    is moved inside. Audio-only and unreadable records give no clip.
 
     Args:
         source: the records.
-        tokenizer: of the captions.
+        tokenizer: for the captions.
         config: the whole configuration.
 
     Yields:
-        Batches of at most eval.batch_size clips, as many in all as queries or probes ask for:
+        Batches of at most eval.batch_size clips, in all as many as queries or probes need:
         'video', 'audio', 'text' [B, 1, W] (the caption alone), the masks, 'caption' [B] bytes, and
         HOST_KEYS.
     """
@@ -172,7 +172,7 @@ def captioned_clips(
         return pairs.map(clip)
 
     clips = tf.data.Dataset.range(source.count).flat_map(clips_of)
-    clips = clips.filter(lambda clip: clip[names.VIDEO_MASK])  # nothing is judged that is not seen
+    clips = clips.filter(lambda clip: clip[names.VIDEO_MASK])  # only clips with pictures are judged
     clips = clips.take(max(config.eval.max_clips, config.eval.probe_clips))
     yield from read_on(clips.batch(config.eval.batch_size).prefetch(2), [source])
 
@@ -180,7 +180,7 @@ def captioned_clips(
 def _windows(
     starts: np.ndarray, ends: np.ndarray, begin: float, count: int, length: int, fps: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First frames [n] int32 and captions [n] int32 of windows that do not overlap."""
+    """First frames [n] int32 and captions [n] int32 of non-overlapping windows."""
     firsts, chosen = [], []
     free_from = 0
     for caption in np.argsort(starts + ends, kind="stable"):

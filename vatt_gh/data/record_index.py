@@ -1,4 +1,4 @@
-"""Where every record lies in its TFRecord shard, so that any one can be read at once."""
+"""The position of every record in its TFRecord shard, for random access."""
 
 import dataclasses
 import os
@@ -13,19 +13,19 @@ from vatt_gh.media.tfrecord import CHECKSUM, HEADER
 
 INDEX_FILE = "records.index.npz"
 _ARRAYS = ("names", "sizes", "shard", "offset", "length")
-# What a finished version of a TFDS configuration holds, beside which there may be unfinished ones:
-# TFDS writes all of it into a folder "incomplete..." and renames that last.
+# Path in a finished version of a TFDS configuration; unfinished ones may lie beside it: TFDS writes
+# everything into a folder "incomplete..." and renames it last.
 FINISHED = "[0-9]*/dataset_info.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordIndex:
-    """Places of all records, shard by shard.
+    """Positions of all records, shard by shard.
 
     Attributes:
         files: the shards.
-        shard: [N] int32, place of each record's shard in `files`.
-        offset: [N] int64, where the record's bytes begin.
+        shard: [N] int32, index of each record's shard in `files`.
+        offset: [N] int64, start of the record's data.
         length: [N] int64, bytes.
     """
 
@@ -36,7 +36,7 @@ class RecordIndex:
 
 
 def write_index(version_dir: Path) -> RecordIndex:
-    """Indexes all shards of a data set and stores the result beside them.
+    """Indexes all shards of a data set and stores the index beside them.
 
     Args:
         version_dir: holds *.tfrecord-* shards.
@@ -63,7 +63,7 @@ def write_index(version_dir: Path) -> RecordIndex:
 
 
 def load_index(version_dir: Path) -> RecordIndex:
-    """Reads the index of a data set; makes it first where there is none yet.
+    """Reads the index of a data set; writes it first if it is missing.
 
     Args:
         version_dir: holds the shards.
@@ -72,7 +72,7 @@ def load_index(version_dir: Path) -> RecordIndex:
         The index.
 
     Raises:
-        UserError: the index is damaged; a shard is missing or has another size than when it was
+        UserError: the index is damaged; a shard is missing or its size has changed since it was
             indexed.
     """
     path = Path(version_dir) / INDEX_FILE

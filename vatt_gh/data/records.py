@@ -1,4 +1,4 @@
-"""The records of a built data set: where they lie, what they hold, random access to each."""
+"""The records of a built data set: their positions, their content, random access to each."""
 
 import dataclasses
 import functools
@@ -22,21 +22,21 @@ from vatt_gh.media.form import Form
 from vatt_gh.media.splits import matching, official
 
 _PLACES = ("shard", "offset", "length")
-# Records kept in memory: of one that was read, a window is wanted a moment later.
+# Records kept in memory: a window of a record is read right after the record itself.
 _RECENT = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A built data set: all parts of it.
+    """A built data set with all its parts.
 
     Attributes:
         directories: of the parts.
         form: how videos are stored.
-        shards: with all records.
-        recent: the bytes of a record by its number; those of the last few are at hand.
+        shards: of all records.
+        recent: the bytes of a record by its number; caches the last few.
         features: TFDS features, to parse a record.
-        class_names: of the labels, in order of their numbers; empty where there are none.
+        class_names: of the labels, in order of their numbers; empty without labels.
         windows: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
     """
 
@@ -55,7 +55,7 @@ class Source:
 
     @property
     def unreadable(self) -> Unreadable:
-        """What turned out to be damaged so far."""
+        """The damaged records and files found so far."""
         return self.shards.unreadable
 
     @property
@@ -65,7 +65,7 @@ class Source:
 
     @property
     def audio_rate(self) -> int:
-        """Of the sound, in Hz."""
+        """Sound samples a second, in Hz."""
         return self.form.audio_rate
 
     def read(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -75,7 +75,7 @@ class Source:
             record: [] int64, number of the record.
 
         Returns:
-            The example. In place of its pictures and sound it has "record", the number, with which
+            The example. Instead of its pictures and sound it has "record", the number by which
             `windows` finds them.
         """
         stored = STORED[self.form.storage]
@@ -92,17 +92,17 @@ class Source:
 
 
 def read_on(dataset: tf.data.Dataset, sources: Sequence[Source]) -> Iterator[dict[str, np.ndarray]]:
-    """The elements of a data set, as numpy arrays.
+    """Yields the elements of a data set as numpy arrays.
 
     Args:
         dataset: of elements.
-        sources: that it reads.
+        sources: those that it reads.
 
     Yields:
         Elements.
 
     Raises:
-        UserError: too much of a source cannot be read; TensorFlow would raise an error of its own.
+        UserError: too much of a source is unreadable; TensorFlow would raise its own error.
     """
     try:
         yield from dataset.as_numpy_iterator()
@@ -123,16 +123,16 @@ def open_source(
 
     Args:
         directories: of its parts; each holds dataset_info.json and shards.
-        manual_dir: where the originals are that storage 'index' reads; "": where they were.
-        split: official name of the one that is wanted.
-        unreadable_share: of the records that are read that may be damaged.
+        manual_dir: folder of the originals that storage 'index' reads; "": where they were.
+        split: official name of the wanted split.
+        unreadable_share: share of the read records that may be damaged.
 
     Returns:
         The source.
 
     Raises:
-        UserError: shards do not fit their index, there is no record or no such split, or records
-            are of another version.
+        UserError: shards do not match their index, there is no record or no such split, or the
+            records are of another version.
     """
     infos = [open_built(directory) for directory in directories]
     metadata = infos[0].metadata
@@ -176,7 +176,7 @@ def open_source(
 
 
 def _of_split(indexes: list[RecordIndex], split: str) -> list[RecordIndex]:
-    """Of every part the records of one split."""
+    """The records of one split, for every part."""
     stored = {_split_of(path) for index in indexes for path in index.files}
     names = matching(split, sorted(stored))
     if stored and not names:

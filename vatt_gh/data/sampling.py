@@ -1,4 +1,4 @@
-"""Which window of a segment, and which captions go with it. tf.data graph functions."""
+"""Chooses a window of a segment and its captions. tf.data graph functions."""
 
 import math
 
@@ -6,25 +6,25 @@ import tensorflow as tf
 
 _ROUNDING = 1e-6  # frames
 
-# Every random choice about a sample has its own number: adding one never shifts the others.
+# Every random choice for a sample has its own number: adding one never shifts the others.
 WINDOW, CROP, FLIP, COLOUR = range(4)
 
 
 def stream(seed: tf.Tensor, choice: int) -> tf.Tensor:
-    """A sample's random seed [2] for one choice, from the sample's own seed [2]."""
+    """A sample's random seed [2] for one choice, derived from the sample's own seed [2]."""
     return tf.random.experimental.stateless_fold_in(seed, choice)
 
 
 def shuffled(position: tf.Tensor, *, records: int, windows: int, seed: int) -> tf.Tensor:
-    """The record that stands at a position of the endless stream of samples.
+    """The record at a position of the endless stream of samples.
 
-    An epoch visits every record `windows` times, in an order of its own; the order is a
-    permutation computed element by element, so that any position can be resumed at.
+    An epoch visits every record `windows` times, in its own order; the order is a permutation
+    computed element by element, so that any position can be resumed.
 
     Args:
         position: [] int64, from 0.
         records: number of records.
-        windows: visits to a record an epoch.
+        windows: visits to a record per epoch.
         seed: of the run.
 
     Returns:
@@ -58,23 +58,23 @@ def random_window(count: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
 
 
 def stored_span(length: int, stride: float) -> int:
-    """How many stored frames a window of `length` frames takes, one every `stride`."""
+    """Number of stored frames spanned by a window of `length` frames, one every `stride`."""
     return math.ceil(length * stride - _ROUNDING)
 
 
 def frame_places(
     count: tf.Tensor, first: tf.Tensor, length: int, *, stride: float = 1.0
 ) -> tf.Tensor:
-    """Every `stride`-th frame from one on; a segment that is too short starts again.
+    """Every `stride`-th frame from `first` on; a segment that is too short wraps around.
 
     Args:
         count: [] int32, frames of the segment.
         first: [] int32, the first frame.
-        length: frames wanted.
-        stride: stored frames from one to the next; need not be a whole number.
+        length: number of frames.
+        stride: stored frames from one to the next; need not be an integer.
 
     Returns:
-        [length] int32, numbers of frames: those that are on screen.
+        [length] int32, numbers of the frames that are on screen.
     """
     steps = [math.floor(k * stride + _ROUNDING) for k in range(length)]
     return (first + tf.constant(steps, tf.int32)) % count
@@ -83,22 +83,22 @@ def frame_places(
 def sample_places(
     begin: tf.Tensor, count: tf.Tensor, first: tf.Tensor, length: int, *, fps: float, rate: int
 ) -> tf.Tensor:
-    """The sound samples of a window; a segment that is too short starts again.
+    """The sound samples of a window; a segment that is too short wraps around.
 
     Args:
         begin: [] int32, the segment's first frame, counted from the video's beginning.
         count: [] int32, frames of the segment.
         first: [] int32, the window's first frame, counted from the segment's.
-        length: samples wanted.
+        length: number of samples.
         fps: frames a second.
         rate: samples a second.
 
     Returns:
-        [length] int32, places of samples in the segment's sound.
+        [length] int32, positions of samples in the segment's sound.
     """
 
     def at(frame: tf.Tensor) -> tf.Tensor:
-        # From 12.4 hours on, 48,000 samples a second need more than 32 bits.
+        # From 12.4 hours on, positions at 48,000 samples a second exceed 32 bits.
         return tf.cast(tf.round(tf.cast(frame, tf.float64) * (rate / fps)), tf.int64)
 
     samples = at(begin + count) - at(begin)
@@ -120,13 +120,13 @@ def nearest_captions(
         captions: 'text' [n] string, 'start' and 'end' [n] float32 in seconds of the video.
         start: [] float32, of the window, in seconds of the video.
         end: [] float32.
-        candidates: how many are wanted.
-        reach: seconds; a caption further than this from the window is never taken.
+        candidates: number of candidates.
+        reach: seconds; captions farther than this from the window are never taken.
 
     Returns:
-        [candidates] string, nearest to the window's centre first, and whether there is any
-        ([] bool). Where fewer than wanted are in reach, they are repeated in turn: an empty
-        caption would count as a positive.
+        [candidates] string, nearest to the window's centre first, and whether there is any ([]
+        bool). If fewer are in reach, they are repeated in turn: an empty caption would count as a
+        positive.
     """
     gap = tf.maximum(tf.maximum(captions["start"] - end, start - captions["end"]), 0.0)
     near = {name: tf.boolean_mask(values, gap <= reach) for name, values in captions.items()}
@@ -138,7 +138,7 @@ def nearest_captions(
     count = tf.size(order)
 
     def texts() -> tf.Tensor:
-        # In the branch: where there is no caption, there is nothing to gather from.
+        # In the branch: without captions there is nothing to gather from.
         return tf.gather(near["text"], tf.gather(order, tf.range(candidates) % count))
 
     some = count > 0

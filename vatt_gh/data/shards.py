@@ -1,4 +1,4 @@
-"""The bytes of records, by their numbers, out of TFRecord shards."""
+"""Reads the bytes of records, by their numbers, from TFRecord shards."""
 
 import dataclasses
 import os
@@ -16,11 +16,11 @@ class Shards:
 
     Attributes:
         files: the shards.
-        shard: [N] int32, place of each record's shard in `files`.
-        offset: [N] int64, where the record's bytes begin in its shard.
+        shard: [N] int32, index of each record's shard in `files`.
+        offset: [N] int64, start of the record's data in its shard.
         length: [N] int64, bytes.
-        blank: stands for a record that is damaged.
-        unreadable: takes the damaged ones.
+        blank: replaces a damaged record.
+        unreadable: collects the damaged ones.
     """
 
     files: tuple[str, ...]
@@ -31,10 +31,10 @@ class Shards:
     unreadable: Unreadable
 
     def read(self, record: int) -> bytes:
-        """The bytes of a record; of one whose checksum does not fit, those of a blank one.
+        """The bytes of a record; `blank` if its checksum does not match.
 
         Raises:
-            UserError: the shard is shorter than when its index was made; too much is damaged.
+            UserError: the shard is shorter than when it was indexed; too much is damaged.
         """
         self.unreadable.read()
         path = self.files[self.shard[record]]

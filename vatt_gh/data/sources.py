@@ -12,7 +12,7 @@ from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.errors import UserError
 
-# Builds the records of a configuration's section "data"; returns the directories of all parts.
+# Builds the records for a configuration's section "data"; returns the directories of all parts.
 Build = Callable[[ConfigDict], list[Path]]
 WORDS_FILE = "words.json"  # {word: count} of all captions, written when records are built
 
@@ -25,10 +25,10 @@ def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
         data_dir: as given to the build.
 
     Returns:
-        The directories, and how many parts are not there.
+        The directories, and the number of missing parts.
 
     Raises:
-        UserError: there are several data sets.
+        UserError: it holds several data sets.
     """
     found = sorted(path.parent for path in (Path(data_dir) / name).glob(f"*/{FINISHED}"))
     if not found:
@@ -47,14 +47,14 @@ def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
 
 
 def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
-    """The records of `data_dir`; builds what is missing from `manual_dir`.
+    """Finds the records of `data_dir`; builds what is missing from `manual_dir`.
 
     Args:
         data: the configuration's section of that name.
         build: builds the records of such a section; None: nothing is built.
 
     Returns:
-        The version directories of all parts that are there.
+        The version directories of all existing parts.
 
     Raises:
         UserError: there are no records and nothing to build them from.
@@ -83,17 +83,17 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
 
 
 def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
-    """Opens all data sets of a configuration; builds what is missing of the first.
+    """Opens all data sets of a configuration; builds the missing records of the first.
 
     Args:
         data, build: see `find_or_build`.
 
     Returns:
-        That of data.data_dir, then those of data.also.
+        The source of data.data_dir, then those of data.also.
 
     Raises:
-        UserError: see `find_or_build` and `open_source`; records of one of data.also are missing,
-            or their sound has another rate.
+        UserError: see `find_or_build` and `open_source`; records of data.also are missing, or
+            their sound has another rate.
     """
     share = data.unreadable_share
     sources = [open_source(find_or_build(data, build), data.manual_dir, data.split, share)]
@@ -121,16 +121,16 @@ def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
 
 
 def word_counts(sources: Sequence[Source]) -> dict[str, int]:
-    """How often every word occurs in the captions.
+    """Counts the occurrences of every word in the captions.
 
     Args:
         sources: the data sets.
 
     Returns:
-        Counts by word.
+        {word: count}.
 
     Raises:
-        UserError: the counts that a build wrote beside its records cannot be read.
+        UserError: the counts that the build wrote beside the records cannot be read.
     """
     total: Counter[str] = Counter()
     for directory in (directory for source in sources for directory in source.directories):

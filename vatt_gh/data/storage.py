@@ -1,6 +1,6 @@
-"""Pictures and sound of a record's windows, from each storage; tf.data graph functions.
+"""Reads pictures and sound of a record's windows from each storage; tf.data graph functions.
 
-Frames are decoded, cut and resized by libraries that run without Python's lock.
+The libraries that decode, crop and resize frames release Python's global interpreter lock.
 """
 
 import functools
@@ -22,32 +22,32 @@ from vatt_gh.media.pictures import from_jpeg
 from vatt_gh.media.sound import from_flac
 from vatt_gh.media.video import read_window
 
-# Features of pictures and sound, by storage: too large to be copied whole.
+# Features with pictures and sound, by storage: too large to copy whole.
 STORED = {"jpeg": ("frames", "audio"), "mp4": ("video", "audio"), "index": ()}
 _SILENCE = np.zeros(0, np.int16)
 
 Example = dict[str, tf.Tensor]
 # example, frames [N, T] int32 and sound samples [N, S] int32 wanted of N windows, their views ->
-# [N, T, *views.size, 3] uint8 (black where the example is sound alone), [N, S] int16 (zeros where
-# it has no sound), [] bool (False where nothing can be read any more: both are zeros)
+# [N, T, *views.size, 3] uint8 (black for an audio-only example), [N, S] int16 (zeros without
+# sound), [] bool (False if it has become unreadable: both are zeros)
 Windows = Callable[[Example, tf.Tensor, tf.Tensor, View], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
-# The same outside of a graph, of the example's values that a storage needs.
+# The same outside of a graph, with the example's values that a storage needs.
 Decode = Callable[..., tuple[np.ndarray, np.ndarray, bool]]
 
 
 def windows_reader(
     form: Form, record: Callable[[int], bytes], folder: Path, unreadable: Unreadable
 ) -> Windows:
-    """How windows of a record are read; what several of them show is decoded once.
+    """Makes the reader of a record's windows; it decodes what several of them show once.
 
     Args:
-        form: of the records.
+        form: how the records are stored.
         record: the bytes of a record by its number.
-        folder: where the originals of storage 'index' are.
-        unreadable: takes those of them that cannot be decoded any more.
+        folder: folder of the originals of storage 'index'.
+        unreadable: collects originals that can no longer be decoded.
 
     Returns:
-        A function of one example.
+        A function that reads windows of one example.
     """
     decode: Decode
     if form.storage == "index":
@@ -83,7 +83,7 @@ def _of_jpeg(
     data = memoryview(record(int(number)))
     stored = features(data)
     images = itertools.islice(byte_values(data, stored["frames"]), int(frames.max()) + 1)
-    places = [slice(*span) for span in images]  # none of sound alone
+    places = [slice(*span) for span in images]  # none if audio-only
     pictures = ((k, from_jpeg(data[places[k]])) for k in np.unique(frames) if places)
     seen = _seen(pictures, frames, View(*views))
     if not has_audio:
@@ -117,7 +117,7 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         if not path:  # a blank record
             return _decoded(_nothing, *wanted)
-        # Counted from the video's beginning in place of the segment's.
+        # Counted from the beginning of the video instead of the segment.
         first = round(float(start) * form.fps)
         sample = round(first / form.fps * form.audio_rate)
 
@@ -130,7 +130,7 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
         try:
             return _decoded(decode, *wanted)
         except MediaError as error:
-            if not folder.is_dir():  # one file may be missing, all of them may not
+            if not folder.is_dir():  # one file may be missing, but not all
                 raise
             unreadable.add(error.path, error.reason, (path, first))
             return _decoded(_nothing, *wanted, there=False)
@@ -139,7 +139,7 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
 
 
 def _inside(folder: Path, path: str) -> Path:
-    """A file of a folder; records of others may name any."""
+    """A file of a folder; foreign records may name any path."""
     whole = os.path.normpath(folder / path)
     if not Path(whole).is_relative_to(os.path.abspath(folder)):
         raise MediaError(path, "its record names a file outside of manual_dir")
@@ -158,7 +158,7 @@ def _decoded(
     *views: np.ndarray,
     there: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """What a graph asks for, of the stretches around it that are decoded at once."""
+    """Decodes the surrounding stretches in one go; returns the requested frames and samples."""
     shown = range(frames.min(), frames.max() + 1)
     heard = range(samples.min(), samples.max() + 1) if has_audio else range(0)
     pictures, sound = decode(shown, heard)
@@ -171,10 +171,10 @@ def _decoded(
 def _seen(
     pictures: Iterable[tuple[int, np.ndarray]], frames: np.ndarray, views: View
 ) -> np.ndarray:
-    """The frames of these numbers through their windows' views, [N, T, *views.size, 3] uint8.
+    """The numbered frames through their windows' views, [N, T, *views.size, 3] uint8.
 
-    Every picture is seen as soon as it is there, so that one at a time is in memory. A file may
-    have grown shorter by a frame since it was measured: its last one stays. Without any it is dark.
+    Uses each picture as soon as it is decoded, so that only one is in memory. If the file has lost
+    a frame since it was measured, its last frame is repeated. Without frames it is black.
     """
     seen = np.zeros((*frames.shape, *views.size, 3), np.uint8)
     each = [View(*one, views.size) for one in zip(views.crop, views.mirrored, strict=True)]

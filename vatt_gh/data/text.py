@@ -1,4 +1,4 @@
-"""Words: the vocabulary, and captions to word ids."""
+"""Words: the vocabulary, and word ids of captions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +17,10 @@ def build_vocabulary(counts: dict[str, int], size: int) -> list[str]:
 
     Args:
         counts: occurrences of each word.
-        size: words at the most, special ones included.
+        size: largest number of words, including the special ones.
 
     Returns:
-        Words by id; ties in the alphabet's order, so that the result depends on counts alone.
+        Words by id; ties in alphabetical order, so that the result depends on counts alone.
     """
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     return [*SPECIAL, *ranked[: max(0, size - len(SPECIAL))]]
@@ -30,13 +30,13 @@ def read_vocabulary(path: Path) -> list[str]:
     """Reads a vocabulary.
 
     Args:
-        path: one word a line, UTF-8, the first line `<pad>`.
+        path: one word per line, UTF-8, the first line `<pad>`.
 
     Returns:
         Words by id.
 
     Raises:
-        UserError: there is no such file, or it is no vocabulary.
+        UserError: there is no such file, or it is not a vocabulary.
     """
     todo = "give a file with one word a line, <pad> first and <unk> among them, or leave "
     todo += "--config.data.vocabulary empty to build one from the captions"
@@ -66,10 +66,10 @@ def vocabulary_of(
     """The vocabulary of a run, kept in its work directory so that word ids never change.
 
     Args:
-        workdir: of the run; holds vocabulary.txt from the first call on.
+        workdir: of the run; holds vocabulary.txt after the first call.
         given: path of a vocabulary, or "" to build one.
-        counts: tells how often each word occurs in the captions; asked only where one is built.
-        size: words at the most.
+        counts: returns each word's count in the captions; called only to build a vocabulary.
+        size: largest number of words.
 
     Returns:
         Words by id.
@@ -86,11 +86,11 @@ def vocabulary_of(
 
 
 class Tokenizer:
-    """Captions to word ids, in a tf.data graph: no punctuation, lower case, split at spaces.
+    """Converts captions to word ids in a graph: no punctuation, lower case, split at spaces.
 
     Args:
         words: by id; must hold `<unk>`.
-        length: word ids a caption; longer ones are cut, shorter ones padded with 0.
+        length: word ids per caption; longer ones are cut, shorter ones padded with 0.
     """
 
     def __init__(self, words: list[str], length: int):
@@ -104,7 +104,7 @@ class Tokenizer:
     def __call__(self, captions: tf.Tensor) -> tf.Tensor:
         """[K] string -> [K, length] int32."""
         clean = tf.strings.regex_replace(captions, "[[:punct:]]", "")
-        # What Python's str.split takes for spaces; tf.strings.split knows those of ASCII alone.
+        # The white space of Python's str.split; tf.strings.split knows only ASCII's.
         clean = tf.strings.regex_replace(clean, r"[\t-\r\x1c-\x20\x{85}\pZ]", " ")
         pieces = tf.strings.split(tf.strings.lower(clean, encoding="utf-8"))
         ids = pieces.with_flat_values(self._table.lookup(pieces.flat_values))

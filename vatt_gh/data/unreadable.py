@@ -1,4 +1,4 @@
-"""What turns out to be damaged while it is read: told once, counted, listed; the rest is read."""
+"""Collects unreadable records and files: reports each once, counts and lists it, reads on."""
 
 import json
 import sys
@@ -7,20 +7,20 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError, printable
 
-_SEVERAL = 8  # records that tell a fault of all from one of a few
-_ENOUGH = 1000  # records after which a share is one; neighbours are often of one file
+_SEVERAL = 8  # damaged records from which on a share is meaningful
+_ENOUGH = 1000  # records from which on a share is reliable; neighbours often come from one file
 
 
 class Unreadable:
-    """Files and records that could not be read; threads share it.
+    """Files and records that could not be read; shared by threads.
 
     Args:
-        count: records that there are.
-        share: of what is read that may fail before the run ends.
+        count: number of records.
+        share: share of the read records that may fail before the run ends.
 
     Attributes:
-        log: takes a row {"path", "reason"} for each, where it is set.
-        error: what ended the run, or None.
+        log: file that gets a row {"path", "reason"} for each, if set.
+        error: the error that ended the run, or None.
     """
 
     def __init__(self, count: int = 0, share: float = 1.0):
@@ -36,20 +36,20 @@ class Unreadable:
         return len(self._seen)
 
     def read(self) -> None:
-        """Counts a record that is read, whatever comes of it."""
+        """Counts a record that is read, successfully or not."""
         with self._lock:
             self._reads += 1
 
     def add(self, path: str | Path, reason: str, record: object) -> None:
-        """Notes what could not be read, unless it is noted already.
+        """Notes an unreadable record or file, unless it is already noted.
 
         Args:
             path: the file.
             reason: one sentence.
-            record: what tells the record from others.
+            record: identifies the record.
 
         Raises:
-            UserError: it was too much.
+            UserError: too much has failed.
         """
         with self._lock:
             self._records.add(record)

@@ -1,7 +1,7 @@
-"""From frames to a window of pixels: crop, resize, flip; and how its colours are to change.
+"""Turns frames into a window of pixels: crop, resize, flip; and chooses its colour changes.
 
-All frames of a window are treated alike. What is chosen are tf.data graph functions; frames are cut
-and resized as bytes by OpenCV; colours are changed where the training step runs.
+All frames of a window are treated alike. Choices are made by tf.data graph functions; OpenCV crops
+and resizes frames as bytes; the training step changes colours.
 """
 
 from typing import NamedTuple
@@ -14,17 +14,17 @@ from ml_collections import ConfigDict
 from vatt_gh.batch import NEUTRAL_COLOUR
 from vatt_gh.data.sampling import COLOUR, CROP, FLIP, stream
 
-# tf.data reads many windows at once; more threads for one frame take time from the others.
+# tf.data reads many windows at once; more threads per frame would slow the others down.
 cv2.setNumThreads(1)
 
 
 class View(NamedTuple):
-    """What is seen of a window's frames; tensors in a graph, NumPy's numbers outside.
+    """The visible part of a window's frames; tensors in a graph, NumPy values outside.
 
     Attributes:
-        crop: [4] int32: top, left, height and width of the part that is kept; of N windows [N, 4].
-        mirrored: [] bool, whether left and right change places; of N windows [N].
-        size: [2] int32, height and width that the part is resized to.
+        crop: [4] int32: top, left, height and width of the kept part; for N windows [N, 4].
+        mirrored: [] bool, whether left and right are swapped; for N windows [N].
+        size: [2] int32, height and width after resizing.
     """
 
     crop: tf.Tensor | np.ndarray
@@ -33,16 +33,16 @@ class View(NamedTuple):
 
 
 def choose_view(shape: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: bool) -> View:
-    """Chooses what is seen of a window.
+    """Chooses the view of a window.
 
     Args:
         shape: [2] int32, height and width of the frames.
         data: config.data.
         seed: [2], of the sample.
-        train: as data.augmentation and data.flip say; otherwise the central square.
+        train: apply data.augmentation and data.flip; otherwise the central square.
 
     Returns:
-        The view, of tensors.
+        The view, as tensors.
     """
     style = data.augmentation if train else "none"
     mirrored = tf.constant(False)
@@ -53,12 +53,12 @@ def choose_view(shape: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: b
 
 
 def put(frame: np.ndarray, view: View, out: np.ndarray) -> None:
-    """Cuts, resizes and mirrors a frame.
+    """Crops, resizes and mirrors a frame.
 
     Args:
         frame: [h, w, 3] uint8.
-        view: what is seen of it.
-        out: [*view.size, 3] uint8, takes it.
+        view: the view of it.
+        out: [*view.size, 3] uint8, receives the result.
     """
     top, left, height, width = view.crop
     resize(frame[top : top + height, left : left + width], out)
@@ -67,21 +67,21 @@ def put(frame: np.ndarray, view: View, out: np.ndarray) -> None:
 
 
 def resize(frame: np.ndarray, out: np.ndarray) -> None:
-    """Resizes a frame bilinearly, without smoothing before it.
+    """Resizes a frame bilinearly, without antialiasing.
 
     Args:
         frame: [h, w, 3] uint8 or float32.
-        out: [H, W, 3] of the same dtype, takes it; bytes are less than a level off.
+        out: [H, W, 3] of the same dtype, receives the result; bytes are off by less than one level.
     """
     cv2.resize(frame, out.shape[1::-1], dst=out, interpolation=cv2.INTER_LINEAR)
 
 
 def draw_colour(data: ConfigDict, seed: tf.Tensor) -> tf.Tensor:
-    """Draws how a window's colours are changed, all frames alike.
+    """Draws a window's colour change, the same for all frames.
 
     Args:
-        data: config.data: colour_jitter (probability), brightness (added, at most, as a share of
-            white), saturation and contrast (factor 1 +- this), hue (turns, at most).
+        data: config.data: colour_jitter (probability); brightness (largest shift, as a share of
+            white); saturation and contrast (factor 1 +- this); hue (largest shift, in turns).
         seed: [2], of the sample.
 
     Returns:
@@ -94,13 +94,13 @@ def draw_colour(data: ConfigDict, seed: tf.Tensor) -> tf.Tensor:
 
 
 def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> tf.Tensor:
-    """The part of the frames that is kept.
+    """Chooses the part of the frames to keep.
 
     Args:
         shape: [2] int32, height and width.
-        style: 'none': central square; 'crop': a random square as large as the short side;
+        style: 'none': central square; 'crop': a random square with the short side's length;
             'inception': a random box of random area and shape, aspect ratio 0.5 to 2.
-        min_area: inception: smallest share of the frame.
+        min_area: for 'inception': smallest share of the frame.
         seed: [2].
 
     Returns:

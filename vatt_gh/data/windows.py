@@ -17,7 +17,7 @@ from vatt_gh.data.sampling import (
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import View, choose_view
 
-FULL_SCALE = 32768  # of sound as it is stored, in 16 bits
+FULL_SCALE = 32768  # of stored 16-bit sound
 
 
 def training_windows(
@@ -30,14 +30,14 @@ def training_windows(
     """Random windows of a record, augmented; its frames are decoded once for all of them.
 
     Args:
-        example: a record, nothing of it decoded.
-        source: where the record is from.
-        tokenizer: of the captions.
+        example: an undecoded record.
+        source: the record's source.
+        tokenizer: for the captions.
         data: config.data.
-        seeds: [N, 2] int64, each decides place and augmentation of a window.
+        seeds: [N, 2] int64; each decides a window's position and augmentation.
 
     Returns:
-        See `window`, of N windows: [N, ...].
+        As `window` returns, for N windows: [N, ...].
     """
     span = stored_span(data.frames, source.fps / data.fps)
 
@@ -45,7 +45,7 @@ def training_windows(
         first = random_window(example["frame_count"], span, seed)
         return _choose(example, first, source, tokenizer, data, seed, train=True)
 
-    if seeds.shape[0] == 1:  # what a loop costs would be most of it
+    if seeds.shape[0] == 1:  # a loop would cost more than the work
         chosen = _batched(choose(seeds[0]))
     else:
         kinds = _Chosen(
@@ -66,13 +66,13 @@ def window(
     tokenizer: Tokenizer,
     data: ConfigDict,
 ) -> dict[str, tf.Tensor]:
-    """One window of a segment, as it is: picture, sound and captions of the same time.
+    """One window of a segment, not augmented: picture, sound and captions of the same time.
 
     Args:
-        example: a record, nothing of it decoded.
+        example: an undecoded record.
         first: [] int32, the window's first frame.
-        source: where the record is from.
-        tokenizer: of the captions.
+        source: the record's source.
+        tokenizer: for the captions.
         data: config.data.
 
     Returns:
@@ -84,7 +84,7 @@ def window(
 
 
 class _Chosen(NamedTuple):
-    """What a window is to be: its first frame, what is seen of it, and its captions' words."""
+    """The choices for a window: its first frame, its view, and its captions' words."""
 
     first: tf.Tensor  # [] int32
     crop: tf.Tensor  # [4] int32, see View
@@ -130,7 +130,7 @@ def _times(
 def _read(
     example: dict[str, Any], chosen: _Chosen, source: Source, data: ConfigDict
 ) -> dict[str, tf.Tensor]:
-    """What was chosen of N windows, read."""
+    """Reads N windows as chosen."""
     count, first = example["frame_count"], chosen.first[:, None]
     pictures, sound, there = source.windows(
         example,
