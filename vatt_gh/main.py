@@ -185,7 +185,7 @@ def _help_where_asked(argv: list[str]) -> None:
     if not asked:
         return
     section = next(iter(asked.values()))
-    names = [*filter(None, sections()), "all"]
+    names = [*sections(), "all"]
     if section in names:
         print(to_help(section))
     elif section:

@@ -10,7 +10,7 @@ from vatt_gh.config import SCHEMA
 from vatt_gh.config.schema import Key, keys_of
 
 _TITLES = {
-    "": "The run",
+    "run": "The run",
     "model": "The model",
     "loss": "Losses",
     "harmonize": "Harmonization",
@@ -30,10 +30,10 @@ keys. Keys with a star may differ between a run and its continuation. This page 
 
 
 def sections() -> dict[str, list[tuple[str, Key]]]:
-    """{name: its keys by dotted name}; the keys that stand alone are under ''."""
+    """{name: its keys by dotted name}; keys without a section stand under "run"."""
     found: dict[str, list[tuple[str, Key]]] = {name: [] for name in _TITLES}
     for name, key in keys_of(SCHEMA):
-        section = name.partition(".")[0] if "." in name else ""
+        section = name.partition(".")[0] if "." in name else "run"
         found[section].append((name, key))
     return found
 
