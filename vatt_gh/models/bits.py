@@ -1,9 +1,9 @@
-"""Random bits for dropout at a tenth of the operations that JAX's own generator takes.
+"""Random bits for dropout at a tenth of the operations of JAX's own generator.
 
-A step draws some ten million values a sample and layer, most of them for attention weights, of
-which there are as many as pairs of tokens. On a GPU JAX's counter-based generator, threefry, takes
-longer for these than the matrix products take. Keys are still derived by threefry; only the bits of
-one key are hashed from their places, which suits dropout and nothing that needs better.
+A step draws some ten million values per sample and layer, mostly for attention weights, one per
+pair of tokens. On a GPU JAX's counter-based generator, threefry, takes longer for them than the
+matrix products. Keys are still derived by threefry; only the bits of one key are hashed from their
+positions. This is good enough for dropout, but not for more demanding uses.
 """
 
 import math
@@ -18,24 +18,24 @@ Array = jax.Array
 
 
 def line_bits(key: Array, rows: int, columns: int) -> tuple[Array, Array]:
-    """A well mixed odd number for each row and each column of a matrix of bits.
+    """A well-mixed odd number for each row and each column of a matrix of bits.
 
     Args:
         key: [2] uint32.
-        rows, columns: of the matrix.
+        rows, columns: size of the matrix.
 
     Returns:
-        [rows] and [columns] uint32. The bits where a row and a column meet are the product of the
-        two, of which the upper bits are the better ones.
+        [rows] and [columns] uint32. The bits at a row and a column are the product of the two; its
+        upper bits are the better ones.
     """
     counts = (jax.lax.iota(jnp.uint32, rows), jax.lax.iota(jnp.uint32, columns))
     return tuple(_mixed(word, number) | 1 for word, number in zip(key, counts, strict=True))
 
 
 def _mixed(word: Array, number: Array) -> Array:
-    """Exclusive ors of shifts and products with odd constants, as at the end of MurmurHash3.
+    """Mixes by xor-shifts and products with odd constants, like the finalizer of MurmurHash3.
 
-    The constants are of those with little bias (C. Wellons, Prospecting for hash functions, 2018).
+    The constants have little bias (C. Wellons, Prospecting for hash functions, 2018).
     """
     x = (number + np.uint32(1)) * np.uint32(0x9E3779B9) + word
     x = (x ^ (x >> 16)) * np.uint32(0x21F0AAAD)
@@ -46,7 +46,7 @@ def _mixed(word: Array, number: Array) -> Array:
 
 
 def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
-    """The last axis are the columns, all others the rows."""
+    """Draws bits: the last axis gives the columns, all others the rows."""
     if bit_width != 32:
         raise NotImplementedError(
             f"{bit_width} random bits: expected 32, as dropout draws; turn jax_enable_x64 off"
@@ -69,11 +69,11 @@ HASHED: Hashable = define_prng_impl(
 
 
 def dropout_key(key: Array, number: int) -> Array:
-    """A key for dropout; keys of its own are derived as from any other.
+    """Makes a key for dropout; further keys can be derived from it as usual.
 
     Args:
         key: random key of JAX's default kind.
-        number: of the use.
+        number: distinguishes the uses.
 
     Returns:
         A key whose bits are hashed.
@@ -83,5 +83,5 @@ def dropout_key(key: Array, number: int) -> Array:
 
 
 def is_hashed(key: Array) -> bool:
-    """Whether a key is one of `dropout_key` or derived from one."""
+    """Whether a key is from `dropout_key` or derived from one."""
     return jax.random.key_impl(key) == HASHED

@@ -19,11 +19,11 @@ class Classifier(nn.Module):
     Attributes:
         backbone: the tower, unbound.
         classes: number of classes K.
-        dropout_rate: on the pooled feature; the original has 0.5 for video and 0 for audio.
-        multi_label: whether a sample may have several classes (sigmoid, as the original's audio
-            classifier) or has one (softmax, as its video classifier).
-        spectrogram: turns sound to an image for an audio tower that wants one, or None.
-        freeze_backbone: whether the tower is left as it is.
+        dropout_rate: on the pooled feature; the original uses 0.5 for video and 0 for audio.
+        multi_label: whether a sample may have several classes (sigmoid, like the original's audio
+            classifier) or has one (softmax, like its video classifier).
+        spectrogram: turns sound into an image for an audio tower that needs one, or None.
+        freeze_backbone: whether the tower stays unchanged.
     """
 
     backbone: GridTower
@@ -53,7 +53,7 @@ class Classifier(nn.Module):
         pooled = nn.Dropout(self.dropout_rate, deterministic=not train)(pooled)
         if self.multi_label:
             kernel_init = nn.initializers.glorot_uniform()
-            # Every class starts at a probability of one in K.
+            # Every class starts at probability 1 / K.
             bias_init = nn.initializers.constant(-math.log(max(self.classes - 1, 1)))
         else:
             kernel_init, bias_init = nn.initializers.glorot_normal(), nn.initializers.zeros
@@ -75,8 +75,8 @@ def build_classifier(
 ) -> Classifier:
     """Builds the classifier on the video or audio tower of a configuration.
 
-    The tower of a shared encoder has its projections before and after the encoder, so that it can
-    start from that encoder's weights.
+    The tower of a shared encoder includes its projections before and after the encoder, so that
+    it can start from that encoder's weights.
 
     Args:
         config: the whole configuration.
@@ -101,5 +101,5 @@ def build_classifier(
 
 
 def average_views(logits: Array, views: int) -> Array:
-    """Mean of the LOGITS over the views of a video: [N * views, K], views together -> [N, K]."""
+    """Mean of the LOGITS over the views of a video: [N * views, K], views adjacent -> [N, K]."""
     return logits.reshape(-1, views, logits.shape[-1]).mean(axis=1)

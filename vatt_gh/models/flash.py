@@ -1,9 +1,9 @@
-"""Self-attention with dropout on its weights, in which no weight leaves the chip.
+"""Self-attention with dropout on its weights; no weight leaves the chip.
 
-With s = scale x q k^T, p = softmax(s) and m the kept weights' mask, y = (p m / kept share) v. The
-forward kernel goes through the keys block by block with a running maximum; the backward kernels
-make p anew from q, k and the rows' log-sums, and m anew from its random key. Memory and traffic are
-those of q, k, v and y, not of the T x T weights.
+With s = scale x q k^T, p = softmax(s) and m the mask of kept weights, y = (p m / kept share) v. The
+forward kernel loops over blocks of keys with a running maximum. The backward kernels recompute p
+from q, k and the rows' log-sums, and m from its random key. Memory and traffic are those of q, k, v
+and y, not of the T x T weights.
 
 Source: Dao et al., FlashAttention (NeurIPS 2022), and Dao, FlashAttention-2 (2023).
 """
@@ -25,18 +25,18 @@ Array = jax.Array
 Ref = Any
 
 LOG2_E = math.log2(math.e)
-# Of rows and columns of weights that a kernel has at hand at a time; warps and stages of each.
+# Rows and columns of weights that a kernel processes at a time; warps and stages of each.
 FORWARD = {"rows": 64, "columns": 64, "warps": 4, "stages": 3}
 BACKWARD_QUERY = {"rows": 64, "columns": 64, "warps": 4, "stages": 3}
 BACKWARD_KEY = {"rows": 64, "columns": 64, "warps": 4, "stages": 2}
 
 
 class _Settings(NamedTuple):
-    """What a kernel is compiled for.
+    """Compile-time settings of a kernel.
 
     Attributes:
         scale, rate, length: as for `flash_attention`.
-        interpret: run by the interpreter, on a machine without a GPU.
+        interpret: run in the interpreter, on a machine without a GPU.
     """
 
     scale: float
@@ -55,15 +55,15 @@ def flash_attention(
     rate: float,
     length: int | None = None,
 ) -> Array:
-    """Attention of the tokens of one sequence to each other.
+    """Attention among the tokens of one sequence.
 
     Args:
         query, key, value: [T, heads, d] bfloat16 or float32; d a power of two, 16 or more.
-        random: [2] uint32, data of a key of `bits.dropout_key`. The mask is what
-            jax.random.bernoulli draws with that key, of shape [heads, length, length].
-        scale: on the scores.
-        rate: of the dropout on the weights; 0: none.
-        length: tokens from here on are padding, which gives and gets nothing; None: all count.
+        random: [2] uint32, data of a key from `bits.dropout_key`. The mask equals
+            jax.random.bernoulli with that key, of shape [heads, length, length].
+        scale: factor on the scores.
+        rate: dropout rate on the weights; 0: none.
+        length: tokens from here on are padding and take no part; None: there is none.
 
     Returns:
         [T, heads, d] of the same dtype, zeros for padding; softmax and sums are float32.
@@ -78,12 +78,12 @@ def _attention(query: Array, key: Array, value: Array, random: Array, settings: 
     return _forward(query, key, value, random, settings)[0]
 
 
-# Compiled functions of their own, so that a model of many layers is traced and lowered once.
+# Separate compiled functions: a model of many layers traces and lowers them once.
 @functools.partial(jax.jit, static_argnums=4)
 def _forward(
     query: Array, key: Array, value: Array, random: Array, settings: _Settings
 ) -> tuple[Array, Array]:
-    """The attention, and the binary logarithms of the rows' sums [heads, T] float32."""
+    """The attention, and the base-2 logarithms of the rows' sums [heads, T] float32."""
     places, heads, _ = query.shape
     sums = jax.ShapeDtypeStruct((heads, places), jnp.float32)
     inputs = (query, key, value, *_lines(random, heads, settings.length))
@@ -103,8 +103,8 @@ def _backward_rule(settings: _Settings, kept: tuple[Array, ...], cotangent: Arra
 
 @functools.partial(jax.jit, static_argnums=7)
 def _backward(query, key, value, random, y, log_sums, cotangent, settings):
-    # The softmax's derivative needs the sum of p dp over a row's weights, which is that of y dy.
-    # As the kernels leave out the factor 1 / kept share, it has to be smaller by that share.
+    # The softmax's derivative needs the sum of p dp over a row's weights, equal to that of y dy.
+    # The kernels omit the factor 1 / kept share, so it must be smaller by that share.
     row = jnp.sum(y.astype(jnp.float32) * cotangent.astype(jnp.float32), axis=-1).T
     row *= 1.0 - settings.rate
     lines = _lines(random, query.shape[1], settings.length)
@@ -127,7 +127,7 @@ def _call(
 ) -> tuple[Array, ...]:
     """Runs a kernel for each head and block of rows or columns.
 
-    [T, heads, d] arrays come without their heads, [heads, T or length] ones without them too.
+    Kernels get [T, heads, d] and [heads, T or length] arrays without the heads axis.
     """
     places, heads, width = inputs[0].shape
     length = settings.length
@@ -139,8 +139,8 @@ def _call(
             return pl.BlockSpec((None, x.shape[1]), lambda block, head: (head, 0))
         return pl.BlockSpec(x.shape, lambda block, head: (0,))
 
-    # Forward: two products of T x T x d; backward: four, two to a kernel. What a kernel computes
-    # anew does not count.
+    # Forward: two products of T x T x d; backward: four, two per kernel. Recomputation does not
+    # count.
     cost = pl.CostEstimate(
         flops=4 * heads * length**2 * width,
         transcendentals=heads * length**2,
@@ -161,13 +161,13 @@ def _call(
 
 
 class _Block:
-    """A range of one axis of the weights.
+    """A range along one axis of the weights.
 
     Args:
-        start: its first place.
-        size: how many places.
-        length: of the axis; what follows is padding.
-        whole: no place lies beyond this length.
+        start: its first position.
+        size: number of positions.
+        length: of the axis; padding follows.
+        whole: no position is beyond this length.
     """
 
     def __init__(self, start: Array | int, size: int, length: int, whole: bool = False):
@@ -176,12 +176,12 @@ class _Block:
         self.inside = None if whole else self._places < length
 
     def load(self, ref: Ref, other: float = 0) -> Array:
-        """[size, ...] of [T, ...]; what lies beyond the end is `other`."""
+        """Loads [size, ...] of [T, ...]; positions beyond the end get `other`."""
         mask = None if self.inside is None else _for_each_row(self.inside, ref)
         return plgpu.load(self._at(ref), mask=mask, other=None if mask is None else other)
 
     def store(self, ref: Ref, x: Array) -> None:
-        """Writes [size, ...] to [T, ...]: zeros beyond the end, where there is padding."""
+        """Writes [size, ...] to [T, ...]: zeros in the padding beyond the end."""
         x = jnp.where(_for_each_row(self.inside, ref), x, 0.0).astype(ref.dtype)
         plgpu.store(self._at(ref), x, mask=_for_each_row(self._places < ref.shape[0], ref))
 
@@ -206,7 +206,7 @@ def _each_block(length: int, size: int, body: Callable[[Array | int, Any, bool],
 
 
 def _lines(random: Array, heads: int, length: int) -> tuple[Array, Array]:
-    """What the mask is made of: [heads, length] and [length] uint32."""
+    """Row and column numbers of the mask: [heads, length] and [length] uint32."""
     rows, columns = line_bits(random, heads * length, length)
     return rows.reshape(heads, length), columns
 
@@ -214,11 +214,11 @@ def _lines(random: Array, heads: int, length: int) -> tuple[Array, Array]:
 def _kept(
     down_ref: Ref, across_ref: Ref, down: _Block, across: _Block, rate: float
 ) -> Array | None:
-    """The mask of this block of weights, whichever of its sides is down; None: all are kept."""
+    """The mask of this block of weights, in either orientation; None: all are kept."""
     if not rate:
         return None
     row, column = down.load(down_ref, 0), across.load(across_ref, 0)
-    # bernoulli compares a float made of the upper 23 bits.
+    # bernoulli compares a float made from the upper 23 bits.
     threshold = math.ceil(np.float32(1.0 - rate) * 2**23) << 9
     return row[:, None] * column[None, :] < np.uint32(threshold)
 
@@ -230,7 +230,7 @@ def _forward_kernel(
     queries = _Block(pl.program_id(0) * rows, rows, length)
     q = queries.load(q_ref)
 
-    # The running maximum is of the products as they are; weights are powers of two.
+    # The running maximum is of the unscaled products; weights are powers of two.
     factor = settings.scale * LOG2_E
 
     def body(start, carry, whole):
@@ -260,7 +260,7 @@ def _forward_kernel(
 
 
 def _weights_and_derivative(scores, d_weights, log_sums, row, mask):
-    """The kept weights, and the derivative by the scores; both without their constant factors."""
+    """The kept weights, and the derivative by the scores; both without constant factors."""
     weights = jnp.exp2(scores - log_sums)
     kept = weights if mask is None else jnp.where(mask, weights, 0.0)
     return kept, kept * d_weights - weights * row
@@ -302,9 +302,9 @@ def _key_kernel(
         dk, dv = carry
         queries = _Block(start, rows, length, whole)
         q, dy = queries.load(q_ref), queries.load(dy_ref)
-        # Beyond the end the log-sums are infinite, and the weights zero.
+        # Beyond the end the log-sums are infinite, and so the weights zero.
         log_sums, row = queries.load(sums_ref, jnp.inf), queries.load(row_ref, 0.0)
-        # Keys down, queries across: what is summed over the queries needs no turning round.
+        # Keys as rows, queries as columns: sums over the queries need no transposition.
         mask = _kept(columns_ref, rows_ref, keys, queries, settings.rate)
         scores = _times(k, q, (1, 1)) * (settings.scale * LOG2_E)
         d_weights = _times(v, dy, (1, 1))

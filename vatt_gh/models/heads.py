@@ -32,7 +32,7 @@ class BatchNorm(nn.Module):
 
 
 class Projection(nn.Module):
-    """ReLU, Dense without bias, batch norm; with `pre_norm` a batch norm comes before.
+    """ReLU, Dense without bias, batch norm; with `pre_norm` also a batch norm first.
 
     Attributes:
         width: number of output features.
@@ -76,11 +76,11 @@ class FacHead(nn.Module):
         Args:
             features: 'video' [B, d_v], 'audio' [B, d_a], 'text' [B, K, d_t]; a modality may be
                 absent.
-            train: whether batch norm takes the batch's statistics.
+            train: whether batch norm uses the batch's statistics.
 
         Returns:
             'video_to_audio' [B, d_va], 'video_to_text' [B, d_vt], 'audio_to_video' [B, d_va],
-            'text_to_video' [B, K, d_vt], float32; those whose modality is there.
+            'text_to_video' [B, K, d_vt], float32; only for the modalities present.
         """
         out = {}
         if "video" in features:
@@ -115,11 +115,11 @@ class JointHead(nn.Module):
         """Projects pooled features.
 
         Args:
-            features, train: as FacHead's.
+            features, train: see FacHead.
 
         Returns:
-            Of each modality M that is there, 'M_to_N' for every other N, all the same: [B, width],
-            of text [B, K, width], float32.
+            For each modality M present, 'M_to_N' for every other N, all equal: [B, width], for text
+            [B, K, width], float32.
         """
         out = {}
         for modality, x in features.items():

@@ -1,8 +1,8 @@
-"""Position tables of another length: the original's polyharmonic spline, solved in float64.
+"""Resizes position tables: the original's polyharmonic spline, solved in float64.
 
 The original solves the spline's linear system in float32, which is ill-conditioned (errors of
 0.5 and more on long tables). The interpolation is linear in the table, so it is one matrix that
-depends on the two lengths alone; it is computed on the host in float64.
+depends only on the two lengths; it is computed on the host in float64.
 """
 
 import functools
@@ -19,13 +19,13 @@ def spline_matrix(rows: int, length: int) -> np.ndarray:
 
     Args:
         rows: number of rows of the table, at least 2.
-        length: number of rows wanted.
+        length: number of output rows.
 
     Returns:
-        [length, rows] float64; matrix @ table is the stretched table.
+        [length, rows] float64; matrix @ table is the resized table.
 
     Raises:
-        ValueError: a table of fewer than two rows cannot be stretched.
+        ValueError: a table of fewer than two rows cannot be resized.
     """
     if rows < 2:
         raise ValueError(f"a position table of {rows} row(s) cannot be stretched to {length} rows")
@@ -49,10 +49,10 @@ def linear_matrix(rows: int, length: int) -> np.ndarray:
 
     Args:
         rows: number of rows of the table.
-        length: number of rows wanted.
+        length: number of output rows.
 
     Returns:
-        [length, rows] float64; matrix @ table is the stretched table.
+        [length, rows] float64; matrix @ table is the resized table.
     """
     queries = np.arange(length, dtype=np.float64) * rows / length
     hats = 1.0 - np.abs(np.minimum(queries, rows - 1)[:, None] - np.arange(rows)[None, :])

@@ -20,10 +20,10 @@ Dense = functools.partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform()
 
 @jax.custom_vjp
 def gelu(x: Array) -> Array:
-    """x times the standard normal distribution function of x, the exact GELU as the original's.
+    """x times the standard normal distribution function of x: the exact GELU, as in the original.
 
-    Computed in float32, of any shape and dtype. The pullback keeps the slope alone, in x's dtype:
-    as much as x takes, which nothing else needs, and it serves the cotangents of all losses.
+    Computes in float32, for any shape and dtype. The pullback keeps only the slope, in x's dtype;
+    it is as large as x, which nothing else needs, and serves the cotangents of all losses.
 
     Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
     """
@@ -51,7 +51,7 @@ class SelfAttention(nn.Module):
         heads: number of heads.
         d_kv: width of one head; heads * d_kv need not be the model's width.
         use_bias: whether the four projections have biases.
-        scale: factor on the scores; None is 1/sqrt(d_kv), T5 has 1.
+        scale: factor on the scores; None: 1/sqrt(d_kv); T5 uses 1.
         dropout_rate: on the attention weights.
         dtype: of the computation; the softmax is float32.
     """
@@ -79,7 +79,7 @@ class SelfAttention(nn.Module):
             x: [N, d] or [K, N, d].
             mask: [length] or [K, length] bool, True = may be attended to; None: all may.
             bias: [heads, length, length] float32 added to the scores, or None.
-            length: tokens from here on are padding, which gives and gets nothing; None: N.
+            length: tokens from here on are padding and take no part; None: N.
             train: whether dropout is on (needs the 'dropout' random stream).
 
         Returns:
@@ -111,7 +111,7 @@ class SelfAttention(nn.Module):
         return self.d_kv**-0.5 if self.scale is None else self.scale
 
     def _fused(self, query: Array, random: Array | None) -> bool:
-        """Whether a kernel that keeps the weights on the chip can take this call."""
+        """Whether a kernel that keeps the weights on the chip supports this call."""
         return (
             jax.default_backend() == "gpu"
             and query.ndim == 3
@@ -129,14 +129,14 @@ class SelfAttention(nn.Module):
         bias: Array | None,
         random: Array | None,
     ) -> Array:
-        """JAX's own attention, which has no dropout on the weights, or the formula with it."""
+        """JAX's own attention if there is no dropout on the weights; otherwise the formula."""
         if random is None:
             batched = None if bias is None else bias[None]
             mask4 = mask if mask is None or mask.ndim == 4 else mask[None]
             return jax.nn.dot_product_attention(
                 query, key, value, batched, mask4, scale=self._scale()
             )
-        # float32 from the product on: scores rounded to bfloat16 would move the softmax.
+        # float32 from here on: scores rounded to bfloat16 would shift the softmax.
         scores = jnp.einsum("...qhd,...khd->...hqk", query, key, preferred_element_type=jnp.float32)
         scores = scores * self._scale()
         if bias is not None:
@@ -149,7 +149,7 @@ class SelfAttention(nn.Module):
 
 
 def padded(x: Array, count: int, axis: int) -> Array:
-    """Zeros after the end of an axis, up to so many places."""
+    """Pads an axis with zeros at its end, to `count` positions."""
     after = count - x.shape[axis]
     if not after:
         return x

@@ -1,8 +1,8 @@
-"""Layer normalisation of a residual stream, with a backward pass that goes over it once.
+"""Layer normalisation of a residual stream, with a single-pass backward kernel.
 
 With n = (x - mean) / sqrt(variance + epsilon) and g = scale dy, the derivative by x is
 (g - mean(g) - n mean(g n)) / sqrt(variance + epsilon), that by the scale the sum of n dy over the
-rows, that by the bias the sum of dy. XLA makes four passes of it on a GPU, with an array of float32
+rows, that by the bias the sum of dy. On a GPU XLA makes four passes of it, with a float32 array
 between two of them; one kernel does it all, and adds the stream's own derivative.
 
 Source: Ba et al., Layer normalization (2016).
@@ -20,13 +20,13 @@ from jax.experimental.pallas import triton as plgpu
 Array = jax.Array
 Ref = Any
 
-EPSILON = 1e-6  # the original's, everywhere
-# Rows at a time, how often a program takes so many, and what a warp holds of a row at most.
+EPSILON = 1e-6  # the original's, in all norms
+# Rows at a time, iterations per program, and elements of a row per warp at most.
 ROWS, TURNS, HELD = 4, 16, 768
 
 
 class StreamNorm(nn.Module):
-    """Scale and bias as nn.LayerNorm.
+    """Layer norm with scale and bias like nn.LayerNorm.
 
     Attributes:
         dtype: of the normalised tokens; the sums are float32.
@@ -36,13 +36,13 @@ class StreamNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, Array]:
-        """The stream, whose derivative belongs to this layer's, and its normal form.
+        """Returns the stream (its derivative passes through this layer) and its normalised form.
 
         Args:
             x: [..., N, d].
 
         Returns:
-            x as it is, and [..., N, d] of `dtype`.
+            x unchanged, and [..., N, d] of `dtype`.
         """
         width = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, width)
@@ -52,7 +52,7 @@ class StreamNorm(nn.Module):
         return x, normalised(x, scale, bias, self.dtype)
 
     def _fused(self, x: Array) -> bool:
-        """Whether the kernel can take this call."""
+        """Whether the kernel supports this call."""
         return (
             jax.default_backend() == "gpu"
             and x.ndim == 2
@@ -80,7 +80,7 @@ def normalised(x: Array, scale: Array, bias: Array, dtype: jnp.dtype) -> Array:
 
 
 def stream_norm(x: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
-    """x as it is, and `normalised` of its dtype; the pullback of both is one kernel.
+    """x unchanged, and `normalised` in its dtype; the pullback of both is one kernel.
 
     Args:
         x: [N, d] bfloat16 or float32.
@@ -115,7 +115,7 @@ def _backward_rule(
     return _backward(*kept, *cotangents, interpret)
 
 
-# A compiled function of its own, so that a model of many layers is traced and lowered once.
+# A separate compiled function: a model of many layers traces and lowers it once.
 @functools.partial(jax.jit, static_argnums=4)
 def _backward(
     x: Array, scale: Array, passed: Array, cotangent: Array, interpret: bool
@@ -135,7 +135,7 @@ def _backward(
         out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype, manual_axis_type=axes), partial, partial],
         compiler_params=plgpu.CompilerParams(num_warps=warps, num_stages=2),
         cost_estimate=pl.CostEstimate(
-            flops=0,  # this counts products of matrices, see vatt_gh.flops
+            flops=0,  # this counts matrix products, see vatt_gh.flops
             transcendentals=length,
             bytes_accessed=4 * x.size * x.dtype.itemsize,
         ),
@@ -149,7 +149,7 @@ _stream_norm.defvjp(_forward_rule, _backward_rule)
 
 def _backward_kernel(x_ref, scale_ref, passed_ref, dy_ref, dx_ref, d_scale_ref, d_bias_ref):
     length, width = x_ref.shape
-    # A kernel's arrays have powers of two: rows come as several of them, as 768 = 3 x 256.
+    # A kernel's array sizes are powers of two: rows come in several parts, as 768 = 3 x 256.
     size = _power_of_two(width)
     columns = [pl.ds(start, size) for start in range(0, width, size)]
     first = pl.program_id(0) * ROWS * TURNS
@@ -168,7 +168,7 @@ def _backward_kernel(x_ref, scale_ref, passed_ref, dy_ref, dx_ref, d_scale_ref, 
         along = _row_mean([d * n for d, n in zip(g, normal, strict=True)], width)
         level = _row_mean(g, width)
         for d, n, c in zip(dy, normal, columns, strict=True):
-            # What is loaded here leaves registers free above, and the chip room for more programs.
+            # Loading here leaves registers free above, and room on the chip for more programs.
             dx = steep * (d * scale(c) - level - n * along) + load(passed_ref, c)
             plgpu.store(dx_ref.at[rows, c], dx.astype(dx_ref.dtype), mask=inside)
         # Rows beyond the end have dy = 0.
@@ -191,10 +191,10 @@ def _normal_form(x: list[Array], width: int) -> tuple[list[Array], Array]:
 
 
 def _power_of_two(width: int) -> int:
-    """The largest that divides it."""
+    """The largest power of two that divides `width`."""
     return width & -width
 
 
 def _row_mean(parts: list[Array], width: int) -> Array:
-    """[rows, 1] of [rows, columns] each."""
+    """The rows' means [rows, 1] over all parts [rows, columns]."""
     return sum(jnp.sum(part, axis=1, keepdims=True) for part in parts) / width

@@ -12,7 +12,7 @@ Overrides = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """Sizes of a transformer; the names are those of the configuration's towers."""
+    """Sizes of a transformer; the names are the keys of the configuration's towers."""
 
     layers: int
     d_model: int
@@ -21,7 +21,7 @@ class Size:
     d_kv: int = 64
 
     def overrides(self) -> Overrides:
-        """The sizes as a configuration's keys."""
+        """The sizes as configuration keys."""
         return dataclasses.asdict(self)
 
 

@@ -19,14 +19,13 @@ def log_mel(
     low_hz: float,
     high_hz: float,
 ) -> Array:
-    """log(1 + 10000 mel), scaled to [0, 1] by the clip's own smallest and largest value.
+    """log(1 + 10000 mel), scaled to [0, 1] by the clip's own minimum and maximum.
 
     Args:
         audio: [S] float32 in [-1, 1].
         rate: samples a second.
-        frame: samples of an STFT frame (Hann window); the FFT has the next power of two.
-        hop: samples between frames; the end is padded with zeros, so that ceil(S / hop) frames
-            result.
+        frame: samples of an STFT frame (Hann window); the FFT size is the next power of two.
+        hop: samples between frames; the end is padded with zeros to give ceil(S / hop) frames.
         mel_bins: number of HTK mel bins from low_hz to high_hz.
         low_hz: lower edge of the first bin.
         high_hz: upper edge of the last bin.
@@ -50,12 +49,12 @@ def mel_magnitude(
     low_hz: float,
     high_hz: float,
 ) -> Array:
-    """Magnitude spectrogram in mel bins: arguments of `log_mel`, returns [frames, mel_bins]."""
+    """Magnitude spectrogram in mel bins; arguments as in `log_mel`, returns [frames, mel_bins]."""
     count = -(-audio.shape[0] // hop)
     length = (count - 1) * hop + frame
     audio = jnp.pad(audio, (0, max(0, length - audio.shape[0])))
     starts = np.arange(count)[:, None] * hop + np.arange(frame)[None, :]
-    # TensorFlow's Hann window is periodic where its length is even, symmetric where it is odd.
+    # TensorFlow's Hann window is periodic for even lengths, symmetric for odd ones.
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / (frame - frame % 2))
     framed = audio[jnp.asarray(starts, jnp.int32)] * jnp.asarray(window, jnp.float32)
     bins = 1 << (frame - 1).bit_length()

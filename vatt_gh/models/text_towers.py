@@ -1,4 +1,4 @@
-"""The text towers by name: captions of one sample to pooled features and features of words."""
+"""Text towers by name: turn one sample's captions into pooled features and word features."""
 
 from collections.abc import Callable
 
@@ -16,13 +16,13 @@ Array = jax.Array
 
 
 class T5Text(nn.Module):
-    """T5 text tower: the aggregation token is a word vector and takes part in all of it.
+    """T5 text tower: the aggregation token is a word vector and passes through all layers.
 
     Attributes:
         words, d_embedding: size of the word table.
         learn: whether word vectors are trained.
         width: number of features d.
-        encoder: an Encoder of T5's form, unbound.
+        encoder: an Encoder in T5's form, unbound.
         dtype: of the computation.
     """
 
@@ -63,7 +63,7 @@ class BertText(nn.Module):
 
 
 class LinearText(nn.Module):
-    """Dense and ReLU on every word, maximum over all positions, padding included.
+    """Dense and ReLU on every word, then the maximum over all positions, padding included.
 
     Attributes:
         words, d_embedding: size of the word table.
@@ -80,7 +80,7 @@ class LinearText(nn.Module):
 
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
-        """[K, W] int32 -> pooled [K, width], words [K, W, width]; has nothing random to train."""
+        """[K, W] int32 -> pooled [K, width], words [K, W, width]; no dropout."""
         del train
         sizes = (self.words, self.d_embedding)
         y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
@@ -89,7 +89,7 @@ class LinearText(nn.Module):
 
 
 def encoder(model: ConfigDict, size: ConfigDict, *, use_bias: bool) -> Encoder:
-    """A transformer.
+    """Builds a transformer.
 
     Args:
         model: the configuration's `model`.
@@ -113,12 +113,12 @@ def encoder(model: ConfigDict, size: ConfigDict, *, use_bias: bool) -> Encoder:
 
 
 def word_tokens(model: ConfigDict, words: int, width: int, *, use_bias: bool) -> WordTokens:
-    """Tokens of captions with learnt positions.
+    """Builds the tokens of captions, with learnt positions.
 
     Args:
         model: the configuration's `model`.
         words: rows of the word table.
-        width: of the tokens.
+        width: width of the tokens.
         use_bias: see WordTokens.
 
     Returns:
@@ -157,8 +157,8 @@ def _linear(model: ConfigDict, words: int) -> LinearText:
     return LinearText(words, text.d_embedding, text.train_embeddings, text.d_model, dtype)
 
 
-# From the configuration's `model` and the number of words to a module that maps ([K, W] int32 ids,
-# whether dropout is on) to pooled [K, d] and words [K, W, d]. A new tower needs one line here.
+# (configuration's `model`, number of words) -> a module that maps ([K, W] int32 ids, whether
+# dropout is on) to pooled [K, d] and words [K, W, d]. A new tower needs one line here.
 TEXT_TOWERS: dict[str, Callable[[ConfigDict, int], nn.Module]] = {
     "t5": _t5,
     "bert": _bert,

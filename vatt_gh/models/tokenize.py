@@ -1,8 +1,8 @@
-"""From raw video, sound and word ids to tokens: patches, position tables, the aggregation token.
+"""Turns raw video, sound and word ids into tokens: patches, positions, the aggregation token.
 
-Every module takes ONE sample (leading axes are batched by vmap), so that a sample's pass is the
-same alone or in a batch. DropToken comes as `keep`, the indices of the tokens that stay; tokens
-that are dropped are never embedded, which gives the same numbers as dropping them afterwards.
+Every module takes ONE sample (vmap batches leading axes), so that a sample's pass is the same
+alone or in a batch. DropToken is passed as `keep`, the indices of the kept tokens; dropped tokens
+are never embedded, which gives the same numbers as dropping them afterwards.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ glorot_uniform = nn.initializers.glorot_uniform()
 
 
 def _conv_kernel_init(key: Array, shape: Sequence[int], dtype: jnp.dtype) -> Array:
-    """Glorot uniform with the receptive field in the fans, as Keras initialises a convolution."""
+    """Glorot uniform with the receptive field in the fans, as in Keras convolutions."""
     return glorot_uniform(key, shape, dtype)
 
 
@@ -29,7 +29,7 @@ def _embedding_init(width: int):
 
 
 def patches(x: Array, window: Sequence[int]) -> Array:
-    """Cuts a grid into non-overlapping patches; what does not fill a patch at the end is left out.
+    """Cuts a grid into non-overlapping patches; drops an incomplete patch at the end.
 
     Args:
         x: [*grid, channels], any number of grid axes.
@@ -49,7 +49,7 @@ def patches(x: Array, window: Sequence[int]) -> Array:
 
 
 class PatchEmbed(nn.Module):
-    """A convolution whose stride is its kernel, as one matrix product over patches.
+    """A convolution whose stride equals its kernel size, as one matrix product over patches.
 
     Attributes:
         width: number of output features d.
@@ -73,7 +73,7 @@ class PatchEmbed(nn.Module):
 
 
 class PositionTable(nn.Module):
-    """A learnt table of positions, interpolated where the grid has another length than the table.
+    """A learnt position table, interpolated if the grid's length differs from the table's.
 
     Attributes:
         rows: number of positions in the table.
@@ -85,12 +85,12 @@ class PositionTable(nn.Module):
 
     @nn.compact
     def __call__(self, index: Array, length: int) -> Array:
-        """Looks positions up.
+        """Looks up positions.
 
         Args:
             index: [N] int32 positions on the grid axis.
-            length: number of positions on the grid axis; where it is not `rows`, the table is
-                stretched to it by a cubic polyharmonic spline.
+            length: number of positions on the grid axis; if it is not `rows`, a cubic polyharmonic
+                spline resizes the table.
 
         Returns:
             [N, width] float32.
@@ -103,15 +103,15 @@ class PositionTable(nn.Module):
 
 
 class Positions(nn.Module):
-    """Sum of the position tables of a grid, normalised: LayerNorm sees positions alone.
+    """Sum of a grid's position tables, normalised: LayerNorm sees only positions.
 
     Attributes:
-        names: name of the table of each grid axis.
+        names: name of each grid axis' table.
         rows: number of rows of each table.
         width: number of features d.
         axis_major: the order in which tokens are numbered along the axes: a permutation of the
             axes, outermost first. The original numbers a spectrogram's positions by mel bin first
-            although its tokens are laid out by time first, so (1, 0) there.
+            although its tokens are laid out by time first, hence (1, 0) there.
     """
 
     names: tuple[str, ...]
@@ -133,7 +133,7 @@ class Positions(nn.Module):
 
 
 class AggregationToken(nn.Module):
-    """Prepends one learnt token, whose output is the pooled feature.
+    """Prepends one learnt token; its output is the pooled feature.
 
     Attributes:
         width: number of features d.
@@ -154,12 +154,12 @@ class AggregationToken(nn.Module):
 def word_vectors(
     ids: Array, words: int, width: int, *, learn: bool, dtype: jnp.dtype = jnp.float32
 ) -> Array:
-    """Word vectors, from the table `embed` of the module that calls this.
+    """Word vectors, from the table `embed` of the calling module.
 
     Args:
         ids: [..., W] int32 word ids.
         words: number of rows of the table.
-        width: number of features of a word.
+        width: number of features per word.
         learn: whether the vectors are trained; the original freezes word2vec.
         dtype: of the result.
 

@@ -1,4 +1,4 @@
-"""The towers: one sample's video, sound or captions to pooled features and token features."""
+"""The towers: turn a sample's video, sound or captions into pooled and token features."""
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +24,8 @@ class GridTokens(nn.Module):
         axes: name of each grid axis' position table.
         rows: rows of each position table.
         axis_major: see Positions.
-        pre_projection: a Dense with GELU between patches and positions.
-        dropout_rate: on tokens with their positions.
+        pre_projection: whether a Dense with GELU precedes the positions.
+        dropout_rate: on tokens with positions added.
         dtype: of the computation.
     """
 
@@ -62,7 +62,7 @@ class WordTokens(nn.Module):
         width: number of features d.
         rows: rows of the position table.
         use_bias: whether the projection from word vectors has a bias.
-        dropout_rate: on tokens with their positions.
+        dropout_rate: on tokens with positions added.
         dtype: of the computation.
     """
 
@@ -88,13 +88,13 @@ class WordTokens(nn.Module):
 
 
 def word_mask(ids: Array) -> Array:
-    """[..., W] int32 -> [..., 1 + W] bool: the aggregation token, then every word not padding."""
+    """[..., W] int32 -> [..., 1 + W] bool: the aggregation token, then non-padding words."""
     first = jnp.ones((*ids.shape[:-1], 1), bool)
     return jnp.concatenate([first, ids != 0], axis=-1)
 
 
 class GridTower(nn.Module):
-    """Video or audio tower: tokens, encoder, and a projection where fine-tuning needs one.
+    """Video or audio tower: tokens, encoder, and a projection if fine-tuning needs one.
 
     Attributes:
         tokens: a GridTokens, unbound.
@@ -116,7 +116,7 @@ class GridTower(nn.Module):
 
 
 class Spectrogram(nn.Module):
-    """Sound as a log-mel image; has no parameters.
+    """Turns sound into a log-mel image; has no parameters.
 
     Attributes:
         rate: samples a second.
@@ -151,7 +151,7 @@ class ThreeTowers(nn.Module):
         video: GridTower on frames.
         audio: GridTower on the waveform or the spectrogram.
         text: a tower of models.text_towers.
-        spectrogram: turns sound to an image for an audio tower that wants one, or None.
+        spectrogram: turns sound into an image for an audio tower that needs one, or None.
     """
 
     video: GridTower
@@ -162,9 +162,9 @@ class ThreeTowers(nn.Module):
     def features(
         self, sample: dict[str, Array], keep: dict[str, Array], train: bool
     ) -> dict[str, tuple[Array, Array]]:
-        """Pooled features and features of every token of ONE sample.
+        """Pooled features and token features of ONE sample.
 
-        Args, and the sample's modalities, as in `__call__`.
+        Arguments and modalities as in `__call__`.
 
         Returns:
             'video' ([d_v], [n_v, d_v]), 'audio' ([d_a], [n_a, d_a]), 'text' ([K, d_t],
@@ -187,7 +187,7 @@ class ThreeTowers(nn.Module):
 
         Args:
             sample: any of 'video' [T, H, W, 3], 'audio' [S] float32, 'text' [K, W] int32.
-            keep: token indices [n] int32 by modality; a modality without keeps all its tokens.
+            keep: token indices [n] int32 by modality; a missing modality keeps all its tokens.
             train: whether dropout is on (needs the 'dropout' random stream).
 
         Returns:
@@ -197,7 +197,7 @@ class ThreeTowers(nn.Module):
 
 
 class SharedEncoder(nn.Module):
-    """One encoder for all modalities behind a tokenizer for each (UT_FAC).
+    """One encoder for all modalities, after a tokenizer for each (UT_FAC).
 
     Attributes:
         video, audio: GridTokens with pre-projection.
@@ -245,7 +245,7 @@ class SharedEncoder(nn.Module):
 
 
 def as_grid(audio: Array, spectrogram: Spectrogram | None) -> Array:
-    """[S] -> [S, 1], or the spectrogram [frames, mel_bins, 1] where one is wanted."""
+    """[S] -> [S, 1], or the spectrogram [frames, mel_bins, 1] if there is one."""
     return audio[:, None] if spectrogram is None else spectrogram(audio)
 
 

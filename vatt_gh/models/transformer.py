@@ -1,4 +1,4 @@
-"""The pre-norm transformer encoder of the original, and its T5 encoder with mixed norms."""
+"""The original's pre-norm transformer encoder, and its T5 encoder with mixed norms."""
 
 import math
 
@@ -19,7 +19,7 @@ class Block(nn.Module):
     Attributes:
         heads, d_kv, d_ff: sizes.
         use_bias: whether Dense layers have biases.
-        t5: T5's form: RMS norm before attention, scores not scaled. The norm before the MLP is an
+        t5: T5's form: RMS norm before attention, unscaled scores. The norm before the MLP is an
             ordinary layer norm in both forms, as in the original.
         dropout_rate: on the sub-layers' outputs and in the MLP.
         attention_dropout_rate: on the attention weights.
@@ -70,8 +70,8 @@ class Encoder(nn.Module):
         relative_buckets, relative_max_distance: of T5's relative position bias.
         dropout_rate, attention_dropout_rate: see Block.
         remat: recompute each block in the backward pass instead of keeping its activations.
-        pad_tokens_to: where there is no mask, tokens are padded to a multiple of this inside; of
-            [N, d] with a `dropout_key` the result is the same but for rounding.
+        pad_tokens_to: without a mask, tokens are padded inside to a multiple of this; for [N, d]
+            with a `dropout_key` this changes the result only by rounding.
         dtype: of the computation.
     """
 
@@ -129,12 +129,12 @@ class Encoder(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """T5's learnt bias by bucketed distance, one for each head.
+    """T5's learnt bias by bucketed distance, one per head.
 
     Attributes:
         heads: number of heads.
         buckets: number of buckets, half of them for keys after the query.
-        max_distance: distance from which on all share the last bucket.
+        max_distance: from this distance on all share the last bucket.
     """
 
     heads: int
@@ -156,7 +156,7 @@ def relative_buckets(length: int, buckets: int, max_distance: int) -> np.ndarray
     Args:
         length: number of tokens.
         buckets: number of buckets.
-        max_distance: distance from which on all share the last bucket of their direction.
+        max_distance: from this distance on all share the last bucket of their direction.
 
     Returns:
         [length, length] int32, row = query, column = key.

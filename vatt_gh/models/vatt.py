@@ -1,4 +1,4 @@
-"""The whole model, built from a configuration: towers, heads, and which parameters are shared."""
+"""The whole model, built from a configuration: towers, heads, and its shared parameters."""
 
 import dataclasses
 from collections.abc import Collection
@@ -37,9 +37,9 @@ class Vatt:
     Attributes:
         towers: ThreeTowers or SharedEncoder.
         heads: FacHead or JointHead.
-        tokens: number of tokens of the modalities that DropToken thins out.
-        kept: number of those that stay in training.
-        layers: blocks of each modality's transformer; of the one encoder, under 'video'.
+        tokens: number of tokens of the modalities that use DropToken.
+        kept: number of tokens kept in training.
+        layers: blocks of each modality's transformer; of a shared encoder, under 'video'.
     """
 
     towers: nn.Module
@@ -67,13 +67,13 @@ class Vatt:
         return {"towers": towers, "heads": heads["params"]}, heads.get("batch_stats", {})
 
     def draw_keep(self, key: Array) -> dict[str, Array]:
-        """Draws the tokens that DropToken keeps, the same for every sample of a step.
+        """Draws the tokens that DropToken keeps; they are the same for all samples of a step.
 
         Args:
             key: random key of the step.
 
         Returns:
-            {modality: [n] int32}, in random order as in the original; empty where all are kept.
+            {modality: [n] int32}, in random order as in the original; empty if all are kept.
         """
         keep = {}
         for number, (modality, count) in enumerate(self.tokens.items()):
@@ -92,8 +92,8 @@ class Vatt:
     ) -> dict[str, Array]:
         """Pooled features of one sample; see ThreeTowers for shapes.
 
-        Every modality passes alone, its dropout driven by `key` and its own number, so that its
-        features do not depend on which others pass with it.
+        Every modality passes alone, with dropout from `key` and its own number, so that its
+        features do not depend on the other modalities.
         """
         out = {}
         for number, modality in enumerate(MODALITIES):
@@ -115,7 +115,7 @@ class Vatt:
         Args:
             towers: parameters of the towers.
             inputs: any of 'video' [B, T, H, W, 3], 'audio' [B, S], 'text' [B, K, W].
-            keys: [B] random keys, one a sample.
+            keys: [B] random keys, one per sample.
             keep: token indices by modality.
 
         Returns:
@@ -145,7 +145,7 @@ class Vatt:
     def project(
         self, heads: Params, statistics: Params, features: dict[str, Array]
     ) -> tuple[dict[str, Array], Params]:
-        """Embeddings of a batch in training, and the batch statistics after it."""
+        """Embeddings of a batch in training, and the updated batch statistics."""
         variables = {"params": heads, "batch_stats": statistics}
         out, changed = self.heads.apply(variables, features, True, mutable=["batch_stats"])
         return out, changed.get("batch_stats", statistics)
@@ -156,19 +156,19 @@ class Vatt:
         return isinstance(self.towers, SharedEncoder)
 
     def is_shared(self, path: tuple[str, ...], modalities: Collection[str]) -> bool:
-        """Whether a parameter is among S, which several losses reach.
+        """Whether a parameter is in S, the set that several losses reach.
 
         Args:
-            path: names of a towers' parameter.
-            modalities: whose features several losses depend on.
+            path: names of a tower parameter.
+            modalities: those whose features several losses depend on.
 
         Returns:
-            True in the one encoder, or in the towers of these modalities.
+            True in the shared encoder, or in the towers of these modalities.
         """
         return path[0] == "encoder" if self.one_encoder else path[0] in modalities
 
     def is_last_block(self, path: tuple[str, ...], modalities: Collection[str]) -> bool:
-        """Whether a parameter of S is of a transformer's last block; arguments as `is_shared`."""
+        """Whether a parameter of S is in a transformer's last block; arguments as `is_shared`."""
         if not self.is_shared(path, modalities):
             return False
         layers = self.layers["video" if self.one_encoder else path[0]]
@@ -176,13 +176,13 @@ class Vatt:
 
 
 def scaled(inputs: dict[str, Array]) -> dict[str, Array]:
-    """The inputs of towers from those of a batch.
+    """Converts a batch's inputs to the towers' inputs.
 
     Args:
         inputs: any of the modalities; 'video' [..., 3] uint8, or float32 in [-1, 1].
 
     Returns:
-        The same, video as float32 in [-1, 1].
+        The same, with video as float32 in [-1, 1].
     """
     video = inputs.get("video")
     if video is None or video.dtype != jnp.uint8:
@@ -205,8 +205,8 @@ def build(
         words: number of rows of the word table.
         audio_rate: of the sound, in Hz.
         axis_name: named axis of the devices that share the heads' batch statistics.
-        pad_tokens_to: the encoder of video, or the one encoder, pads its tokens to a multiple of
-            this; no number depends on it.
+        pad_tokens_to: the encoder of video, or the shared encoder, pads its tokens to a multiple
+            of this; results do not depend on it.
 
     Returns:
         The model; it holds no parameters.
@@ -237,7 +237,7 @@ def build(
 
 
 def grid_tower(model: ConfigDict, modality: str) -> GridTower:
-    """The tower of one modality; of a shared encoder, that part of it which the modality passes.
+    """The tower of one modality; for a shared encoder, the part that the modality passes.
 
     Args:
         model: the configuration's `model`.
@@ -260,7 +260,7 @@ def grid_tower(model: ConfigDict, modality: str) -> GridTower:
 
 
 def spectrogram(model: ConfigDict, rate: int) -> Spectrogram | None:
-    """What turns sound at `rate` Hz to the image that the audio tower wants; None: it wants sound.
+    """Makes the module from sound at `rate` Hz to the audio tower's image; None: it takes sound.
 
     Args:
         model: the configuration's `model`.
@@ -278,7 +278,7 @@ def spectrogram(model: ConfigDict, rate: int) -> Spectrogram | None:
 def _token_counts(config: ConfigDict) -> dict[str, int]:
     data, model = config.data, config.model
     counts = {"video": token_count((data.frames, data.size, data.size), tuple(model.video.patch))}
-    if model.audio.input == "waveform":  # the original never thins out spectrograms
+    if model.audio.input == "waveform":  # the original never drops spectrogram tokens
         counts["audio"] = token_count((data.audio_samples,), (model.audio.patch,))
     return counts
 
