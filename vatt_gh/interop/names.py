@@ -1,9 +1,9 @@
-"""The original's variable names of our parameters, made from the tree that is to be named.
+"""The original's variable names for our parameters, derived from the parameter tree.
 
-In a TensorFlow object-graph checkpoint a variable is called by the attributes that lead to it, e.g.
-`model/layer_with_weights-0/_base_layer/vid_backbone/_base/tx/layers/3/mha/q/kernel`. No size
-stands here: depths, sizes and optional parts are those of the tree. Kernels of Dense and
-convolutions have the same axes on both sides, but for one (`is_pointwise_kernel`).
+A TensorFlow object-graph checkpoint names a variable by the attributes that lead to it, e.g.
+`model/layer_with_weights-0/_base_layer/vid_backbone/_base/tx/layers/3/mha/q/kernel`. This module
+has no sizes: depths, sizes and optional parts come from the tree. Kernels of Dense and convolutions
+have the same axes on both sides, with one exception (`is_pointwise_kernel`).
 """
 
 from collections.abc import Callable, Mapping
@@ -34,10 +34,10 @@ _FAC = {
 
 
 def model_names(variables: Tree, root: str = ROOT) -> Names:
-    """Names of a pre-training model's variables (TX_FAC or UT_FAC, by its structure).
+    """Names of a pre-training model's variables (TX_FAC or UT_FAC, depending on its structure).
 
     Args:
-        variables: {'params': {'towers', 'heads'}, 'batch_stats': of the heads}; arrays or their
+        variables: {'params': {'towers', 'heads'}, 'batch_stats': for the heads}; arrays or their
             shapes.
         root: the model's name in the checkpoint.
 
@@ -65,7 +65,7 @@ def model_names(variables: Tree, root: str = ROOT) -> Names:
 
 
 def classifier_names(variables: Tree, root: str = ROOT) -> Names:
-    """Names of a fine-tuned classifier's variables; arguments and result as `model_names`'.
+    """Names of a fine-tuned classifier's variables; arguments and result as in `model_names`.
 
     Args:
         variables: {'params': {'backbone', 'classifier'}}.
@@ -78,10 +78,10 @@ def classifier_names(variables: Tree, root: str = ROOT) -> Names:
 
 
 def backbone_names(variables: Tree, modality: str, shared: bool, root: str = ROOT) -> Names:
-    """Names under which a pre-training checkpoint holds what a classifier starts from.
+    """Names in a pre-training checkpoint of the variables that a classifier starts from.
 
     Args:
-        variables: {'params': {'backbone', 'classifier'}}; the classifier's own head has no name.
+        variables: {'params': {'backbone', 'classifier'}}; the classifier's own head gets no name.
         modality: 'video' or 'audio'.
         shared: whether the checkpoint holds a shared encoder (UT_FAC).
         root: the model's name in the checkpoint.
@@ -97,7 +97,7 @@ def backbone_names(variables: Tree, modality: str, shared: bool, root: str = ROO
         paths = _leaves(backbone)
         names = {
             path: f"{base}/unified_backbone/unified_transformer/"
-            # A shared encoder has its parts one level higher than a tower.
+            # In a shared encoder the parts are one level higher than in a tower.
             + _shared_name((modality, *path[1:]) if path[0] == "tokens" else path, modality)
             for path in paths
         }
@@ -176,17 +176,17 @@ def head_names(tree: Tree) -> Names:
 
 
 def is_word_table(name: str) -> bool:
-    """Whether a name is that of the word vectors, which the original does not train."""
+    """Whether a name means the word vectors, which the original does not train."""
     return name.endswith(("txt_backbone/embedding/embeddings", "raw_to_embeddings/text/embeddings"))
 
 
 def is_pointwise_kernel(name: str) -> bool:
-    """Whether a name is that of a convolution over single words [1, in, out], a Dense to us."""
+    """Whether a name means a convolution over single words [1, in, out], which is a Dense here."""
     return name.endswith("base_lm/conv1d/kernel")
 
 
 def is_position_table(name: str) -> bool:
-    """Whether a name is that of a table of positions, which may be stretched."""
+    """Whether a name means a position table, which may be stretched."""
     return name.endswith("_position_embeddings/embeddings")
 
 
@@ -246,7 +246,7 @@ def _t5_name(path: list[str]) -> str:
             return f"{_layer(layer)}/self_attention/layer_norm/weight"
         case [layer, "attention", projection, leaf]:
             return f"{_layer(layer)}/self_attention/attention/{_PROJECTIONS[projection]}/{leaf}"
-    return _encoder_name(path)  # the MLP and its norm are the ordinary ones
+    return _encoder_name(path)  # the MLP and its norm are as usual
 
 
 def _layer(name: str) -> str:

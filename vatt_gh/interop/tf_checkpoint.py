@@ -1,6 +1,6 @@
-"""The original's checkpoint files: TensorFlow 2 object graphs, read into our trees and written.
+"""Reads and writes the original's checkpoint files, which are TensorFlow 2 object graphs.
 
-TensorFlow is imported when a file is opened, and not before.
+TensorFlow is imported only when a file is opened.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ _SLOT = "/.OPTIMIZER_SLOT/optimizer/"
 
 
 class Loaded(NamedTuple):
-    """What a checkpoint gave: params and batch_stats as they were asked for, and the report."""
+    """Contents of a checkpoint: params and batch_stats as requested, and the report."""
 
     params: Tree
     batch_stats: Tree
@@ -36,12 +36,12 @@ class Loaded(NamedTuple):
 
 
 class AdamSlots(NamedTuple):
-    """State of Adam, as of `vatt_gh.training.optimizer.keras_adam`.
+    """State of Adam, as in `vatt_gh.training.optimizer.keras_adam`.
 
     Attributes:
         count: [] int32, updates so far.
-        first: moments, a tree like the parameters.
-        second: the same of squares.
+        first: first moments, a tree like the parameters.
+        second: second moments, a tree like the parameters.
     """
 
     count: jax.Array
@@ -58,28 +58,28 @@ def load_tf_checkpoint(
     stretch: Stretch = "spline",
     partial: bool = False,
 ) -> Loaded:
-    """Reads a checkpoint of the original, pre-training or fine-tuning.
+    """Reads a pre-training or fine-tuning checkpoint of the original.
 
-    A classifier ({'backbone', 'classifier'}) takes either all of a fine-tuned classifier or its
-    backbone from a pre-training checkpoint, of three towers or of a shared encoder; its own head
-    is then as before.
+    A classifier ({'backbone', 'classifier'}) takes either a complete fine-tuned classifier or its
+    backbone from a pre-training checkpoint, with three towers or a shared encoder; its own head
+    then stays unchanged.
 
     Args:
-        path: prefix of the checkpoint ("…/ckpt-500000") or a directory, whose latest is taken.
+        path: prefix of the checkpoint ("…/ckpt-500000") or a directory, whose latest is read.
         params: template: {'towers', 'heads'} or {'backbone', 'classifier'}; arrays, or shapes
-            where the checkpoint has everything.
+            if the checkpoint is complete.
         batch_stats: template of the batch statistics; {} for a classifier.
-        modality: 'video' or 'audio', which tower a classifier starts from.
+        modality: 'video' or 'audio': the tower that a classifier starts from.
         stretch: see `transfer.fill`.
-        partial: whether the checkpoint may lack parameters, which then stay as they are, or have
+        partial: whether the checkpoint may lack parameters, which then stay unchanged, or have
             more layers than the model.
 
     Returns:
         Trees like the templates, and the report.
 
     Raises:
-        UserError: there is no such checkpoint, a shape does not fit, or checkpoint and model do
-            not have the same layers and parts.
+        UserError: there is no such checkpoint, a shape does not fit, or checkpoint and model
+            differ in layers or parts.
     """
     prefix = _prefix(path)
     source = _read(prefix, lambda key: key.startswith("model/") and _SLOT not in key)
@@ -93,14 +93,14 @@ def load_tf_checkpoint(
 
 
 def load_adam_slots(path: str | Path, params: Tree) -> AdamSlots:
-    """Reads the state of Adam from a pre-training checkpoint of the original.
+    """Reads Adam's state from a pre-training checkpoint of the original.
 
     Args:
         path: as for `load_tf_checkpoint`.
         params: template of the parameters {'towers', 'heads'}, arrays or shapes.
 
     Returns:
-        The state; zeros where the checkpoint has none (word vectors that were not trained).
+        The state; zeros if the checkpoint has none (untrained word vectors).
 
     Raises:
         UserError: there is no such checkpoint, or a shape does not fit.
@@ -131,12 +131,12 @@ def save_tf_checkpoint(
     """Writes a checkpoint that the original's `Checkpoint(model=..., optimizer=...)` reads.
 
     Args:
-        directory: created where it does not exist; other checkpoints in it stay.
+        directory: created if missing; other checkpoints in it stay.
         params: {'towers', 'heads'} or {'backbone', 'classifier'}.
         batch_stats: of the heads; {} for a classifier.
         step: number of the checkpoint.
-        adam: state of Adam like params, or None.
-        train_embeddings: whether word vectors are trained, that is have a state of Adam.
+        adam: Adam's state for params, or None.
+        train_embeddings: whether word vectors are trained, so that they have Adam state.
 
     Returns:
         The prefix of the checkpoint.
@@ -161,7 +161,7 @@ def save_tf_checkpoint(
 
 
 def _names(variables: Tree, source: Mapping[str, np.ndarray], modality: str) -> Names:
-    """Names in this checkpoint: of the whole model, or of what a classifier takes from it."""
+    """Names in this checkpoint: of the whole model, or of a classifier's backbone."""
     if "backbone" not in variables["params"]:
         return model_names(variables)
     if any(key.startswith(f"{ROOT}/_base_layer/") for key in source):
@@ -178,7 +178,7 @@ def _names(variables: Tree, source: Mapping[str, np.ndarray], modality: str) -> 
 
 
 def _check_parts(names: Names, source: Mapping[str, np.ndarray], prefix: str) -> None:
-    """Refuses a model that would be filled in part, or with some layers of a deeper one."""
+    """Refuses a model that would be filled partly, or with some layers of a deeper one."""
     wanted = set(names.values())
     mark = "/layers/"
     stacks = {name.split(mark)[0] + mark for name in wanted if mark in name}
@@ -212,7 +212,7 @@ def _prefix(path: str | Path) -> str:
 
 
 def _read(prefix: str, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
-    """Arrays of the variables that are wanted, by their names without TensorFlow's suffix."""
+    """Reads the wanted variables' arrays, by their names without TensorFlow's suffix."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(prefix)
@@ -221,7 +221,7 @@ def _read(prefix: str, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
 
 
 def _place(root: Any, name: str, value: np.ndarray) -> Any:
-    """Hangs a variable into the object graph at its name and returns it."""
+    """Adds a variable to the object graph at its name and returns it."""
     import tensorflow as tf
 
     *path, leaf = name.split("/")
@@ -242,7 +242,7 @@ def _optimizer(slots: dict[str, dict[str, np.ndarray]], variables: dict[str, Any
     scalars = (("beta_1", 0.9), ("beta_2", 0.999), ("decay", 0.0), ("learning_rate", 1e-4))
 
     class Adam(tf.Module):
-        """Has what the saver asks of an optimizer, and the original's scalars."""
+        """Has what the saver needs of an optimizer, and the original's scalars."""
 
         def __init__(self):
             super().__init__()

@@ -19,18 +19,18 @@ from vatt_gh.models.interpolate import linear_matrix, spline_matrix
 Tree = Any
 Stretch = Literal["auto", "spline", "linear"]
 _MATRICES = {"spline": spline_matrix, "linear": linear_matrix}
-_LONG = 256  # rows; of the original's tables only those of waveforms have more
+_LONG = 256  # rows; in the original only waveform tables have more
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of the variables of a checkpoint.
+    """How the variables of a checkpoint were used.
 
     Attributes:
         used: names that were read.
-        stretched: those among them that are position tables of another length.
-        unused: names of the checkpoint that the model has no place for.
-        missing: names that the model has and the checkpoint lacks; these parameters are as before.
+        stretched: those of `used` that are position tables of another length.
+        unused: names in the checkpoint without a place in the model.
+        missing: names in the model but not in the checkpoint; these parameters are unchanged.
     """
 
     used: tuple[str, ...]
@@ -47,22 +47,22 @@ def fill(
     stretch: Stretch = "spline",
     stretches: Callable[[str], bool] = is_position_table,
 ) -> tuple[Tree, Report]:
-    """Takes the values of a tree from named arrays.
+    """Fills a tree with values from named arrays.
 
     Args:
-        template: nested dict of arrays; its shapes, dtypes and, for what is missing, values count.
+        template: nested dict of arrays: gives shapes, dtypes and the values of what is missing.
         names: {path in the template: name}; paths without a name keep their values.
         source: arrays by name.
-        stretch: how position tables [rows, d] of another length are fitted: 'spline' as the
-            original does (solved in float64); 'linear', which stays within the table's values
-            beyond its last row; or 'auto': linear for the long tables of waveforms, else spline.
-        stretches: whether a name is that of a table that may be stretched.
+        stretch: how position tables [rows, d] of another length are fitted: 'spline' as in the
+            original (solved in float64); 'linear', which beyond the last row stays within the
+            table's values; or 'auto': linear for the long waveform tables, else spline.
+        stretches: whether a name means a table that may be stretched.
 
     Returns:
         A tree like the template with numpy arrays, and the report.
 
     Raises:
-        UserError: names the first variable whose shape does not fit.
+        UserError: a shape does not fit; names the first such variable.
     """
     values = flatten_dict(template)
     used, stretched, missing = [], [], []
@@ -87,7 +87,7 @@ def fill(
 
 
 def extract(tree: Tree, names: Names) -> dict[str, np.ndarray]:
-    """The arrays of a tree by the original's names.
+    """Returns the arrays of a tree by the original's names.
 
     Args:
         tree: nested dict of arrays.
@@ -102,7 +102,7 @@ def extract(tree: Tree, names: Names) -> dict[str, np.ndarray]:
 
 
 def _stretched(table: np.ndarray, rows: int, stretch: Stretch) -> np.ndarray:
-    """[n, d] -> [rows, d] float64."""
+    """Resamples a table [n, d] -> [rows, d] float64."""
     if stretch == "auto":
         stretch = "linear" if max(len(table), rows) > _LONG else "spline"
     return _MATRICES[stretch](len(table), rows) @ table.astype(np.float64)
@@ -111,7 +111,7 @@ def _stretched(table: np.ndarray, rows: int, stretch: Stretch) -> np.ndarray:
 def _misfit(name: str, theirs: tuple, path: tuple[str, ...], ours: tuple) -> UserError:
     todo = "set the model's sizes to those that the checkpoint was made with"
     if is_word_table(name):
-        # Another row than in the checkpoint would be another word.
+        # A row other than the checkpoint's would be another word.
         todo = "use the vocabulary that the checkpoint was made with, "
         todo += f"a file of {theirs[0]} words: --config.data.vocabulary=FILE"
     return UserError(
