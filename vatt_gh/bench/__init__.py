@@ -1,1 +1,1 @@
-"""Measurements to repeat: python -m vatt_gh.bench NAME [--json=FILE]; --help lists them."""
+"""Repeatable measurements: python -m vatt_gh.bench NAME [--json=FILE]; --help lists them."""

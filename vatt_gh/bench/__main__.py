@@ -1,4 +1,4 @@
-"""Runs one measurement, prints what it found and, with --json=FILE, writes it.
+"""Runs one measurement, prints the result and, with --json=FILE, writes it.
 
 A measurement is a module with `add_arguments(parser)`, `run(arguments) -> numbers` and
 `show(numbers) -> text`.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 
-# Name: its module, and one line for --help.
+# Name: module, and one line for --help.
 MEASUREMENTS = {
     "attention": ("vatt_gh.bench.attention", "a GPU's fused attention beside the formula"),
     "bfloat16": ("vatt_gh.bench.bfloat16", "retrieval in bfloat16 beside float32"),
@@ -25,7 +25,7 @@ MEASUREMENTS = {
 
 
 def main(argv: list[str]) -> None:
-    """Runs the measurement that the command line names.
+    """Runs the measurement named on the command line.
 
     Args:
         argv: the command line without the program's name.
@@ -41,11 +41,11 @@ def main(argv: list[str]) -> None:
     path, line = MEASUREMENTS[name]
     measurement = importlib.import_module(path)
     own = argparse.ArgumentParser(prog=f"python -m vatt_gh.bench {name}", description=line)
-    own.add_argument("--json", type=Path, metavar="FILE", help="where the numbers go")
+    own.add_argument("--json", type=Path, metavar="FILE", help="file for the numbers")
     measurement.add_arguments(own)
     arguments = own.parse_args(argv[1:])
     file = arguments.json
-    del arguments.json  # not the measurement's, which may return its arguments
+    del arguments.json  # not for the measurement, which may return its arguments
     try:
         numbers = measurement.run(arguments)
     except UserError as error:

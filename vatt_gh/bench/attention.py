@@ -1,6 +1,6 @@
-"""The fused attention of a GPU beside the formula: microseconds a sample and layer, and errors.
+"""A GPU's fused attention against the formula: microseconds per sample and layer, and errors.
 
-What runs is one layer's attention of a batch, without its projections, in bfloat16.
+Measures one layer's attention over a batch, without its projections, in bfloat16.
 """
 
 import argparse
@@ -19,13 +19,13 @@ from vatt_gh.models.flash import flash_attention
 
 Array = jax.Array
 Attend = Callable[..., Array]  # (query, key, value, random key) -> attention of one sample
-_CALLS = 5  # that follow one another in a timing
+_CALLS = 5  # consecutive calls per timing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this measurement's arguments to the command line's."""
+    """Adds this measurement's arguments to the command line."""
     parser.add_argument("--batch", type=int, default=64, help="samples")
-    parser.add_argument("--tokens", type=int, default=785, help="a sample: as the video tower's")
+    parser.add_argument("--tokens", type=int, default=785, help="per sample; as in the video tower")
     parser.add_argument("--heads", type=int, default=12)
     parser.add_argument("--width", type=int, default=64, help="of a head")
     parser.add_argument("--dropout", type=float, default=0.1)
@@ -36,12 +36,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: of `add_arguments`.
+        arguments: from `add_arguments`.
 
     Returns:
-        {"rows": [{"way", "forward" and "both" in microseconds a sample, "both" with the backward
-        pass, "both_ratio" to the fused one, "errors" of the value and of the derivatives by
-        queries, keys and values, relative to float32}], "device", and the arguments}.
+        {"rows": [{"way"; "forward" and "both" (with the backward pass) in microseconds per sample;
+        "both_ratio" to the fused one; "errors" of the value and of the derivatives by queries,
+        keys and values, relative to float32}], "device", and the arguments}.
 
     Raises:
         UserError: there is no GPU.
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """As `run`, on any device: without a GPU the fused kernels pass through an interpreter."""
+    """Like `run`, on any device: without a GPU the fused kernels run in an interpreter."""
     shape = (arguments.batch, arguments.tokens, arguments.heads, arguments.width)
     inputs = tuple(jax.random.normal(jax.random.key(0), (4, *shape), jnp.bfloat16))
     plain = jax.random.split(jax.random.key(1), arguments.batch)
@@ -79,7 +79,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             "forward": _microseconds(jax.jit(_forward(attend)), inputs, keys, arguments.rounds),
             "both": _microseconds(both, inputs, keys, arguments.rounds),
         }
-        if keys is hashed:  # other bits are another mask
+        if keys is hashed:  # other bits give another mask
             found = [x[:few] for x in both(*inputs, keys)]
             row["errors"] = [_error(x, y) for x, y in zip(found, exact, strict=True)]
         rows.append({**row, "both_ratio": row["both"] / (rows or [row])[0]["both"]})
@@ -89,7 +89,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def by_formula(
     query: Array, key: Array, value: Array, random: Array, *, scale: float, rate: float
 ) -> Array:
-    """softmax(scale q k^T) with dropout, times v: [T, heads, d] each, as `flash_attention`."""
+    """softmax(scale q k^T) with dropout, times v: [T, heads, d] each, like `flash_attention`."""
     scores = jnp.einsum("qhd,khd->hqk", query, key, preferred_element_type=jnp.float32)
     weights = jax.nn.softmax(scores * scale)
     if rate:
@@ -99,7 +99,7 @@ def by_formula(
 
 
 def fused(query: Array, key: Array, value: Array, random: Array, **options: Any) -> Array:
-    """`flash_attention` with a random key of `dropout_key`."""
+    """`flash_attention` with a random key from `dropout_key`."""
     return flash_attention(query, key, value, jax.random.key_data(random), **options)
 
 
@@ -119,7 +119,7 @@ def _both(attend: Attend) -> Callable[..., tuple[Array, ...]]:
 def _microseconds(
     program: Callable[..., Any], inputs: tuple[Array, ...], keys: Array, rounds: int
 ) -> float:
-    """A sample's share, median."""
+    """Median time per sample."""
     jax.block_until_ready(program(*inputs, keys))
     found = []
     for _ in range(rounds):

@@ -1,7 +1,7 @@
-"""How far bfloat16 activations move retrieval: the same parameters, the same random clips.
+"""How much bfloat16 activations change retrieval, for the same parameters and random clips.
 
-The parameters are as drawn at the start of training. Random clips are then far more alike to the
-model than real ones are to a trained model, so that their ranks hang on small differences.
+The parameters are those at the start of training. To such a model random clips are far more alike
+than real ones are to a trained model, so that their ranks depend on small differences.
 """
 
 import argparse
@@ -28,7 +28,7 @@ DIRECTIONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this measurement's arguments to the command line's."""
+    """Adds this measurement's arguments to the command line."""
     parser.add_argument("--model", choices=sorted(MODELS), default="tx_fac_bbs")
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--frames", type=int, default=8, help="of a clip")
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     data, model = config.data, config.model
     data.frames, data.size = arguments.frames, arguments.size
     data.audio_samples, data.candidates = arguments.audio_samples, 1
-    # Tables as long as the clips, as in training: none is stretched.
+    # Tables as long as the clips, as in training: no interpolation.
     lengths = (data.frames, data.size, data.size)
     model.video.buckets = tuple(n // p for n, p in zip(lengths, model.video.patch, strict=True))
     model.audio.buckets = data.audio_samples // model.audio.patch
@@ -56,18 +56,18 @@ def compare(config: ConfigDict, *, words: int, clips: int, seed: int) -> dict[st
     """Embeds random clips in both number formats, and compares.
 
     Args:
-        config: the whole configuration; its dtype does not count.
+        config: the whole configuration; its dtype is ignored.
         words: rows of the word table.
-        clips: how many, at least 2.
-        seed: of parameters and clips.
+        clips: number of clips, at least 2.
+        seed: for parameters and clips.
 
     Returns:
-        'clips'. 'retrieval', by direction: 'same_rank', share of queries whose own clip has the
-        same rank; 'mean_rank_difference' in places; 'rank_correlation', Spearman's of a query's
-        similarities, mean over queries. 'embeddings', by name: 'largest_difference' of a clip's
-        two embeddings, and for comparison 'clip_distance', the mean distance of two clips in
-        float32, both as shares of an embedding's length; 'own_first', share of clips of which the
-        bfloat16 embedding is nearest to the clip's own float32 embedding.
+        'clips'. 'retrieval', by direction: 'same_rank', share of queries whose own clip keeps its
+        rank; 'mean_rank_difference' in places; 'rank_correlation', Spearman's, of a query's
+        similarities, mean over queries. 'embeddings', by name: 'largest_difference' between a
+        clip's two embeddings and, for comparison, 'clip_distance', the mean distance of two clips
+        in float32, both relative to an embedding's length; 'own_first', share of clips whose
+        bfloat16 embedding is nearest to their own float32 embedding.
     """
     inputs = random_clips(config, words, clips, seed)
     found = {}
@@ -82,24 +82,24 @@ def compare(config: ConfigDict, *, words: int, clips: int, seed: int) -> dict[st
         encode = jax.jit(
             lambda p, sample, m=model: m.towers.apply({"params": p}, sample, {}, False)
         )
-        # One clip at a time: what a clip needs of memory is all that is needed.
+        # One clip at a time, to need only one clip's memory.
         features = [
             encode(params["towers"], {m: inputs[m][i] for m in inputs}) for i in range(clips)
         ]
         batch = jax.tree.map(lambda *x: jnp.stack(x), *features)
-        # Batch norm by these clips' own statistics, as in training: the drawn ones fit no clip.
+        # Batch norm with these clips' statistics, as in training: the initial ones fit no clip.
         embeddings, _ = model.project(params["heads"], statistics, batch)
         found[dtype] = {name: np.asarray(x).reshape(clips, -1) for name, x in embeddings.items()}
     return {"clips": clips, **_compared(found["float32"], found["bfloat16"])}
 
 
 def random_clips(config: ConfigDict, words: int, clips: int, seed: int) -> dict[str, np.ndarray]:
-    """Clips that differ: coloured blocks that change, chords, random words.
+    """Draws clips that differ: changing coloured blocks, chords, random words.
 
     Args:
         config: the whole configuration.
         words: rows of the word table.
-        clips: how many.
+        clips: number of clips.
         seed: of the draws.
 
     Returns:
@@ -135,7 +135,7 @@ def _compared(exact: dict[str, np.ndarray], near: dict[str, np.ndarray]) -> dict
 
 
 def _distances(exact: np.ndarray, near: np.ndarray) -> dict[str, float]:
-    """Of [clips, D] embeddings in both formats."""
+    """Compares [clips, D] embeddings in both formats."""
     length = np.linalg.norm(exact, axis=1)
     apart = np.linalg.norm(near[:, None] - exact[None], axis=-1)  # [clip, clip]
     others = np.linalg.norm(exact[:, None] - exact[None], axis=-1)[~np.eye(len(exact), dtype=bool)]

@@ -1,4 +1,4 @@
-"""What building records costs beside decoding alone, and what a second process brings."""
+"""The cost of building records against decoding alone, and the gain from a second process."""
 
 import argparse
 import dataclasses
@@ -19,21 +19,21 @@ _UNIT = "clip-seconds per CPU-second"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this measurement's arguments to the command line's."""
+    """Adds this measurement's arguments to the command line."""
     parser.add_argument("--seconds", type=float, default=30.0, help="length of a clip")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--clips", type=int, default=16, help="of a whole build")
+    parser.add_argument("--clips", type=int, default=16, help="number of clips of a whole build")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: of `add_arguments`.
+        arguments: from `add_arguments`.
 
     Returns:
-        {"rows": [{"case", "rate", "unit", "share_of_bare_decode"}], "two_processes": how many
-        times as fast as one}. All are medians; the cases take turns.
+        {"rows": [{"case", "rate", "unit", "share_of_bare_decode"}], "two_processes": speed-up over
+        one process}. All are medians; the cases alternate.
     """
     with tempfile.TemporaryDirectory(prefix="vatt_gh-bench-") as folder:
         clip = Path(folder) / "videos" / "clip.mp4"
@@ -73,9 +73,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _whole_build(folder: Path, workers: int, arguments: argparse.Namespace) -> float:
-    """Clips a second of a build into JPEG records, beyond the first one of each process.
+    """Clips a second when building JPEG records, without the first clip of each process.
 
-    What it takes to start TensorFlow and the processes is no part of a build of hours.
+    A build takes hours, so that starting TensorFlow and the processes does not count.
     """
     parts, build = (importlib.import_module(f"tfds_builders.{n}") for n in ("parts", "build"))
     seconds = []

@@ -1,4 +1,4 @@
-"""What the harmonization is measured on: sizes, synthetic batches, and a step for each engine."""
+"""The cases of the harmonization measurements: sizes, synthetic batches, a step per engine."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from vatt_gh.training.step import create_state, train_step
 
 Array = jax.Array
 Tree = Any
-Step = Callable[..., Tree]  # (state, batch) -> (gradients or what is proportional, ...)
+Step = Callable[..., Tree]  # (state, batch) -> (gradients or something proportional, ...)
 
-WORDS = 2_000  # rows of the word table, where the size is not a real one
+WORDS = 2_000  # rows of the word table, unless the size is a real one
 CASES = ("video_tower", "three_tower", "shared_encoder")
-# Keys of config.harmonize by the name of a row: plain VATT, and each engine.
+# Keys of config.harmonize by row name: plain VATT, and each engine.
 STEPS: dict[str, dict[str, Any]] = {
     "plain": {"realign": False, "curriculum": False},
     **{engine: {"engine": engine} for engine in ENGINES},
@@ -40,8 +40,8 @@ class Size:
     Attributes:
         model: overrides of the configuration's model, {"a.b": value}.
         data: overrides of its data.
-        keep_tokens: DropToken's share.
-        batch: samples of a step.
+        keep_tokens: share of tokens that DropToken keeps.
+        batch: samples per step.
         words: rows of the word table.
     """
 
@@ -58,7 +58,7 @@ def _transformer(tower: str, layers: int, width: int) -> dict[str, int]:
 
 
 def third(width: int = 256, layers: int = 4, batch: int = 8) -> Size:
-    """tx_fac_bbs with a third of its widths, depths and tokens: as many tokens for its width."""
+    """tx_fac_bbs with a third of its widths, depths and tokens, and so as many tokens per width."""
     towers = [("video", layers, width), ("audio", layers, width), ("text", layers // 2, 192)]
     model = {key: value for tower in towers for key, value in _transformer(*tower).items()}
     data = {"frames": 32, "size": 128, "audio_samples": 200 * width}
@@ -66,13 +66,13 @@ def third(width: int = 256, layers: int = 4, batch: int = 8) -> Size:
 
 
 def short() -> Size:
-    """Short sequences for their width: 128 tokens, width 256."""
+    """Short sequences relative to the width: 128 tokens, width 256."""
     size = third(batch=16)
     return dataclasses.replace(size, data={**size.data, "size": 64}, keep_tokens=1.0)
 
 
 def tiny() -> Size:
-    """As small as it runs, to try the measurement itself."""
+    """The smallest size that runs, to try the measurement itself."""
     size = third(width=64, layers=2, batch=4)
     return dataclasses.replace(size, data={**size.data, "frames": 8, "size": 32})
 
@@ -95,9 +95,9 @@ def configure(size: Size, case: str, step: str) -> ConfigDict:
     """The whole configuration of one measurement.
 
     Args:
-        size: of SIZES.
-        case: of CASES.
-        step: of STEPS.
+        size: a value of SIZES.
+        case: one of CASES.
+        step: a key of STEPS.
 
     Returns:
         The configuration.
@@ -109,7 +109,7 @@ def configure(size: Size, case: str, step: str) -> ConfigDict:
     config.model.kind = "shared" if case == "shared_encoder" else "three_tower"
     config.model.keep_tokens = size.keep_tokens
     config.data.update(size.data)
-    # No part of what harmonization costs.
+    # Not part of harmonization's cost.
     config.data.colour_jitter = config.data.audio_noise = 0.0
     config.train.batch_size = size.batch
     config.harmonize.update({**configuration.PAPER, **STEPS[step]})
@@ -117,15 +117,15 @@ def configure(size: Size, case: str, step: str) -> ConfigDict:
 
 
 def make(config: ConfigDict, case: str, size: Size) -> Step:
-    """A step.
+    """Makes a step.
 
     Args:
-        config: of `configure`.
-        case: "video_tower" alone under two contrastive losses, or a whole training step.
-        size: of the same measurement.
+        config: from `configure`.
+        case: the "video_tower" alone under two contrastive losses, or a whole training step.
+        size: the size of this measurement.
 
     Returns:
-        (state, batch) -> a tree that is proportional to the gradients, and more.
+        (state, batch) -> a tree proportional to the gradients, and more.
     """
     model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     if case == "video_tower":
@@ -142,7 +142,7 @@ def make(config: ConfigDict, case: str, size: Size) -> Step:
 
 
 def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Array]]:
-    """What the steps of a case are given, whatever their engine.
+    """Draws the inputs of a case's steps, the same for all engines.
 
     Args:
         config, case, size: as for `make`.
@@ -152,7 +152,7 @@ def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Arr
     """
     model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     batch = random_batch(config, size)
-    # Drawn on the host: a GPU's compiler takes a minute for what runs once.
+    # Drawn on the host: a GPU's compiler would take a minute for code that runs once.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         sample = {m: np.asarray(batch[m][0]) for m in MODALITIES}
         state = create_state(model, optimizer_of(config), sample, seed=0)
@@ -163,11 +163,11 @@ def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Arr
 
 
 def tower_step(config: ConfigDict, model: Vatt) -> Step:
-    """The video tower under two losses that couple the samples, each against vectors of its own.
+    """Makes a step of the video tower under two losses that couple samples, with fixed targets.
 
     Args:
-        config: of `configure`.
-        model: of that configuration.
+        config: from `configure`.
+        model: the model of that configuration.
 
     Returns:
         ({"video": parameters of the tower}, {"video": [B, T, H, W, 3]}) -> (gradients, ...).
@@ -214,7 +214,7 @@ def tower_step(config: ConfigDict, model: Vatt) -> Step:
 
 
 def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
-    """A batch of noise with all modalities, as the training step takes it."""
+    """A batch of noise with all modalities, in the training step's form."""
     rng = np.random.default_rng(0)
     data, count = config.data, config.train.batch_size
     shape = (count, data.frames, data.size, data.size, 3)

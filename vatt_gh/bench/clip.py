@@ -1,4 +1,4 @@
-"""A clip such as HowTo100M has: 640 x 360, 30 frames a second, H.264 and AAC, made here."""
+"""A synthetic clip like HowTo100M's: 640 x 360, 30 frames a second, H.264 and AAC."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +10,12 @@ _WIDTH, _HEIGHT, _FPS, _RATE = 640, 360, 30, 44_100
 
 
 def write_clip(path: Path, seconds: float, seed: int = 0) -> None:
-    """Writes a clip of moving textures of all sizes with a little grain, and a tone with noise.
+    """Writes a clip of moving textures at all scales with a little grain, and a noisy tone.
 
     Args:
-        path: an mp4 file.
+        path: the mp4 file to write.
         seconds: its length.
-        seed: of the textures.
+        seed: for the textures.
     """
     rng = np.random.default_rng(seed)
     scene = _texture(rng)
@@ -44,7 +44,7 @@ def write_clip(path: Path, seconds: float, seed: int = 0) -> None:
 
 
 def _texture(rng: np.random.Generator) -> np.ndarray:
-    """[720, 1280, 3] float in 0 .. 255, rougher the larger: natural pictures are like that."""
+    """[720, 1280, 3] float in 0 .. 255, rougher at larger scales, like natural pictures."""
     total = np.zeros((2 * _HEIGHT, 2 * _WIDTH, 3))
     for size in (4, 8, 16, 32, 64, 128):
         small = rng.normal(size=(2 * _HEIGHT // size + 2, 2 * _WIDTH // size + 2, 3))
@@ -54,7 +54,7 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
 
 
 def decode_bare(path: Path) -> int:
-    """Decodes all pictures and all sound of a file and does nothing with them; counts them."""
+    """Decodes all pictures and sound of a file, discards them, and returns their number."""
     with av.open(str(path)) as container:
         streams = [container.streams.video[0], container.streams.audio[0]]
         for stream in streams:

@@ -1,7 +1,7 @@
-"""What harmonization costs beside the plain step, in time, operations and memory.
+"""The cost of harmonization relative to the plain step, in time, operations and memory.
 
-All engines of a case run in turn in one process, so that a ratio compares what ran under the same
-load; the ratio is the median over the rounds of (an engine's time / the plain step's).
+All engines of a case alternate in one process, so that a ratio compares runs under the same load;
+it is the median over the rounds of (an engine's time / the plain step's).
 """
 
 import argparse
@@ -29,14 +29,14 @@ _GIB = 2**30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this measurement's arguments to the command line's."""
+    """Adds this measurement's arguments to the command line."""
     parser.add_argument("--size", choices=SIZES, default="third")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--engines", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=0, help="samples; 0: the size's own")
-    parser.add_argument("--microbatch", type=int, default=0, help="as train.microbatch")
+    parser.add_argument("--microbatch", type=int, default=0, help="see train.microbatch")
     parser.add_argument(
         "--vmap-microbatch", type=int, default=0, help="for vmap, which holds samples' gradients"
     )
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: of `add_arguments`.
+        arguments: from `add_arguments`.
 
     Returns:
         {"rows": [{"case", "engine", ...}], "machine": {...}}.
@@ -86,7 +86,7 @@ def _measure_case(
         programs = dict(zip(engines, compiled, strict=True))
     rows, outputs = {}, {}
     for engine, program in programs.items():
-        # Also the first run, which is not timed.
+        # This is also the untimed first run.
         outputs[engine] = jax.device_get(program(state, batch)[0])
         rows[engine] = {
             "case": case,
@@ -114,7 +114,7 @@ def _measure_case(
         for name in ("flops", "xla_flops", "temp_bytes"):
             row[f"{name}_ratio"] = row[name] / max(rows["plain"][name], 1)
         row["samples_per_second"] = made.batch / row["seconds"]
-        # Of the plain step's operations, as is usual: what an engine does besides counts nothing.
+        # As usual, of the plain step's operations: an engine's extra work does not count.
         row["utilisation"] = rows["plain"]["flops"] / row["seconds"] / peak
         row["relative_difference"] = (
             relative_difference(outputs[engine], reference)
@@ -139,7 +139,7 @@ def _compiled_numbers(trace: ClosedJaxpr, compiled: Any) -> dict[str, float]:
     memory = compiled.memory_analysis()
     return {
         "flops": count_traced(trace),
-        # XLA counts what stands in a loop once, however often it runs.
+        # XLA counts the body of a loop once, regardless of its iterations.
         "xla_flops": float(analysis.get("flops", float("nan"))),
         "temp_bytes": int(memory.temp_size_in_bytes),
     }
@@ -152,17 +152,17 @@ def _timed(program: Any, state: Tree, batch: Tree) -> float:
 
 
 def relative_difference(actual: Tree, expected: Tree) -> float:
-    """|actual - expected| / |expected|, global norms."""
+    """|actual - expected| / |expected|, in global norms."""
     difference = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), actual, expected)
     return float(optax.global_norm(difference) / optax.global_norm(expected))
 
 
 @functools.cache
 def matrix_peak(dtype: str) -> float:
-    """Operations a second of the fastest large matrix product found on this device.
+    """Highest rate found on this device for large matrix products.
 
     Args:
-        dtype: of the factors.
+        dtype: dtype of the factors.
 
     Returns:
         Operations a second; a multiplication and an addition are two.
@@ -170,7 +170,7 @@ def matrix_peak(dtype: str) -> float:
     best = 0.0
     sizes = (1024, 2048) if jax.default_backend() == "cpu" else (4096, 8192)
     for n in sizes:
-        # Random: a GPU multiplies equal numbers faster, because it draws less power for them.
+        # Random: a GPU multiplies equal numbers faster, because that draws less power.
         x, y = jax.random.normal(jax.random.key(0), (2, n, n), dtype)
         product = jax.jit(jnp.matmul).lower(x, y).compile()
         for _ in range(5):

@@ -1,8 +1,8 @@
-"""What the engines hold at a time, over batch and width: XLA's compile-time temporary memory.
+"""Memory of the engines over batch and width: XLA's compile-time temporary memory.
 
 A video tower of the size `third` with fewer tokens and layers, so that one sample's gradients take
-more than its activations: there an engine that holds gradients of samples shows. Programs are
-compiled for shapes alone; nothing is drawn and nothing runs.
+more than its activations: this shows which engines hold samples' gradients. Programs are only
+compiled for shapes; no values are drawn and nothing runs.
 """
 
 import argparse
@@ -15,15 +15,15 @@ import jax.numpy as jnp
 from vatt_gh.bench.cases import configure, third, tower_step
 from vatt_gh.training.construct import model_of
 
-STEPS = ("plain", "ghost", "vmap")  # rows, of bench.cases.STEPS
+STEPS = ("plain", "ghost", "vmap")  # rows; keys of bench.cases.STEPS
 _MIB = 2**20
 _DATA = {"frames": 16, "size": 64, "audio_samples": 1_280}  # 64 tokens of video
-# Code that never runs need not be fast; memory is assigned before it is made.
+# Code that never runs need not be fast; memory is assigned before code is generated.
 _NEVER_RUNS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this measurement's arguments to the command line's."""
+    """Adds this measurement's arguments to the command line."""
     parser.add_argument("--batches", nargs="+", type=int, default=[4, 16])
     parser.add_argument("--widths", nargs="+", type=int, default=[128, 256, 512], help="k x 64")
     parser.add_argument("--layers", type=int, default=2)
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: of `add_arguments`.
+        arguments: from `add_arguments`.
 
     Returns:
         {"rows": [{"width", "batch", "engine", "parameter_bytes" of the tower, "temp_bytes",
@@ -76,15 +76,15 @@ def _measured(width: int, batch: int, engine: str, layers: int) -> dict[str, Any
 
 
 def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a sample more takes, from the smallest to the largest batch.
+    """Memory per additional sample, from the smallest to the largest batch.
 
     Args:
-        rows: of `run`.
+        rows: from `run`.
 
     Returns:
-        Of each width and engine {"width", "engine", "bytes_a_sample", "parameter_bytes",
+        For each width and engine {"width", "engine", "bytes_a_sample", "parameter_bytes",
         "gradients_a_sample"}: the last is what an engine takes beyond plain, in gradients of the
-        whole tower. Nothing where there is one batch only.
+        whole tower. Empty if there is only one batch size.
     """
     found = []
     for width in dict.fromkeys(row["width"] for row in rows):

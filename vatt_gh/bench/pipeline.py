@@ -1,4 +1,4 @@
-"""Windows a second that the input pipeline gives, beside decoding the same bytes alone."""
+"""Windows a second from the input pipeline, against decoding the same bytes alone."""
 
 import argparse
 import importlib
@@ -25,16 +25,16 @@ from vatt_gh.data.text import Tokenizer, build_vocabulary
 from vatt_gh.data.video import View
 from vatt_gh.media.form import STORAGES, Form
 
-# Of every clip: more records than are kept in memory, so that each window reads its own.
+# Copies of every clip: more records than memory keeps, so that each window reads its own.
 _COPIES = 6
 _UNIT = "windows a second"
 _WAIT = "of it waits for data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this measurement's arguments to the command line's."""
-    parser.add_argument("--clips", type=int, default=4, help="of 30 s, that records are built of")
-    parser.add_argument("--windows", type=int, default=96, help="a round")
+    """Adds this measurement's arguments to the command line."""
+    parser.add_argument("--clips", type=int, default=4, help="clips of 30 s to build records of")
+    parser.add_argument("--windows", type=int, default=96, help="per round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--augmentations", nargs="+", default=["none", "inception"])
     parser.add_argument("--parallel_reads", type=int, default=4)
@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: of `add_arguments`.
+        arguments: from `add_arguments`.
 
     Returns:
-        {"rows": [{"case", "rate", "unit", "share_of_bare_decode"}], ...}: of each storage bare
-        decoding, and the pipeline with each augmentation, windows of 32 x 224 x 224 with sound
-        and text. Rates are medians, the cases take turns. Last comes the share of a step of
+        {"rows": [{"case", "rate", "unit", "share_of_bare_decode"}], ...}: for each storage bare
+        decoding, and the pipeline with each augmentation, for windows of 32 x 224 x 224 with sound
+        and text. Rates are medians; the cases alternate. The last row is the share of a step of
         `bench harmonize`'s size "third" that waits for its data.
     """
     build = importlib.import_module("tfds_builders.build").build
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 form=form,
             )
             source = open_source(parts)
-            # Of the originals fewer, which take long.
+            # Fewer windows from the originals, which are slow.
             windows = arguments.windows if storage != "index" else max(8, arguments.windows // 8)
             cases[f"{storage}, bare decode"] = _bare(source, windows, arguments.parallel_reads)
             for augmentation in arguments.augmentations:
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 cases[f"{storage}, {augmentation}"] = _piped(source, config, windows)
         rates: dict[str, list[float]] = {name: [] for name in cases}
         for case in cases.values():
-            case()  # traces graphs, and brings files into memory
+            case()  # traces graphs, and reads files into memory
         for _ in range(arguments.rounds):
             for name, case in cases.items():
                 rates[name].append(case())
@@ -112,11 +112,11 @@ def _piped(source: Source, config: ConfigDict, windows: int) -> Callable[[], flo
     batches = windows // config.train.batch_size
 
     def case() -> float:
-        # Closed at the end of each turn: what is read ahead takes the others' time and memory.
+        # Closed after each turn: reading ahead would take the other cases' time and memory.
         with closing(
             training_batches([source], tokenizer, config, position=0, host=0, hosts=1)
         ) as given:
-            for _ in range(2):  # the first batches wait for the graph and for the first reads
+            for _ in range(2):  # the first batches wait for the graph and the first reads
                 next(given)
             begin = time.perf_counter()
             for _ in range(batches):
@@ -127,7 +127,7 @@ def _piped(source: Source, config: ConfigDict, windows: int) -> Callable[[], flo
 
 
 def _bare(source: Source, windows: int, parallel: int) -> Callable[[], float]:
-    """Reads records and decodes whole frames and the sound of windows; nothing else is done."""
+    """Reads records and only decodes whole frames and the sound of windows."""
     data = configuration.default().data
 
     @tf.function
@@ -141,10 +141,10 @@ def _bare(source: Source, windows: int, parallel: int) -> Callable[[], float]:
         return source.windows(example, frames[None], samples[None], nothing_kept)
 
     numbers = [tf.constant(number, tf.int64) for number in range(windows)]
-    decode(numbers[0])  # traced here, not by every thread at once
+    decode(numbers[0])  # trace here, not in every thread at once
 
     def case() -> float:
-        # Not by tf.data, which may take a second to end what has an end.
+        # Without tf.data, which may take a second to end a finite data set.
         with ThreadPoolExecutor(parallel) as threads:
             begin = time.perf_counter()
             for _ in threads.map(decode, numbers):

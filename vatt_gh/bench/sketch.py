@@ -1,7 +1,7 @@
-"""How far a sketch moves the cosines of samples, and what that changes for them.
+"""How much a sketch changes the cosines of samples, and what follows for the samples.
 
-A video tower of the size `third` with its depth given, parameters as drawn, random clips, under two
-contrastive losses; one draw of the signs.
+A video tower of the size `third` with the given depth, initial parameters and random clips, under
+two contrastive losses; one draw of the signs.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from vatt_gh.bench.cases import configure, draw, make, third
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this measurement's arguments to the command line's."""
+    """Adds this measurement's arguments to the command line."""
     parser.add_argument("--sizes", nargs="+", type=int, default=[64], help="of the sketch")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--width", type=int, default=256)
@@ -28,13 +28,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: of `add_arguments`.
+        arguments: from `add_arguments`.
 
     Returns:
-        {"rows": [of each size of the sketch: errors and flips], "layers", "samples", ...}.
+        {"rows": [errors and flips for each sketch size], "layers", "samples", ...}.
     """
     size = third(arguments.width, arguments.layers, arguments.samples)
-    # Only the video tower runs: the others' sizes cost memory and nothing else.
+    # Only the video tower runs: the others' sizes would only cost memory.
     model = {**size.model, "audio.layers": 1, "text.layers": 1}
     size = dataclasses.replace(size, model=model)
     config = configure(size, "video_tower", "ghost")
@@ -53,17 +53,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def compared(exact: np.ndarray, near: np.ndarray, size: int, gammas: list[float]) -> dict[str, Any]:
-    """Errors of cosines, and the samples that they change something for.
+    """Errors of the cosines, and the samples for which they matter.
 
     Args:
         exact: [N] cosines.
-        near: [N], of the sketch.
-        size: of the sketch.
+        near: [N] cosines from the sketch.
+        size: size of the sketch.
         gammas: thresholds of the curriculum to try.
 
     Returns:
-        Largest and root mean square error, the share of samples whose cosine has another sign,
-        and by threshold the share that is kept in place of dropped or dropped in place of kept.
+        Largest and root mean square error, the share of samples whose cosine changes its sign, and
+        by threshold the share that is wrongly kept or wrongly dropped.
     """
     error = np.abs(near - exact)
     return {

@@ -12,17 +12,17 @@ from vatt_gh.bench.cases import SIZES, configure
 from vatt_gh.training.loop import pretrain
 
 STEPS = 12
-_WARM = 4  # steps at the beginning that wait for compilation and for the first reads
+_WARM = 4  # first steps, which wait for compilation and the first reads
 
 
 def waiting(data_dir: Path) -> dict[str, float]:
-    """Trains for some steps as `pretrain` does, on records.
+    """Trains for some steps like `pretrain`, on records.
 
     Args:
-        data_dir: of records of HowTo100M's builder.
+        data_dir: directory of the records from HowTo100M's builder.
 
     Returns:
-        'share': of a step, 'step_seconds': of one; medians.
+        'share' of a step and 'step_seconds'; both are medians.
     """
     config = configure(SIZES["third"](), "three_tower", "ghost")
     for key in ("colour_jitter", "audio_noise"):
