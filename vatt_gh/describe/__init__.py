@@ -1,5 +1,5 @@
-"""What a configuration's model and training step are and cost, without data: mode=describe.
+"""Describes a configuration's model and training step and their costs, without data: mode=describe.
 
-`numbers` finds sizes, FLOPs and memory from shapes: no parameter is drawn, nothing is compiled.
+`numbers` finds sizes, FLOPs and memory from shapes: draws no parameters, compiles nothing.
 `text` prints them.
 """

@@ -35,9 +35,9 @@ class Parameters:
     """Numbers of parameters.
 
     Attributes:
-        parts: of each tower (of a shared encoder: the encoder and what each modality has of its
-            own) and of the heads.
-        word_table: of the word vectors, which are in `parts` too.
+        parts: of each tower (for a shared encoder: of the encoder and of each modality's own
+            parts) and of the heads.
+        word_table: of the word vectors, which `parts` includes.
         shared: of those that both losses reach (S).
     """
 
@@ -48,10 +48,10 @@ class Parameters:
 
 @dataclasses.dataclass(frozen=True)
 class Flops:
-    """Operations of matrix products of ONE sample.
+    """Operations in matrix products for ONE sample.
 
     Attributes:
-        evaluation: forward pass of each tower and of the heads, all tokens.
+        evaluation: forward pass of each tower and of the heads, with all tokens.
         training: the same with the tokens that DropToken keeps.
         step: forward and backward passes, losses and harmonization of a training step.
     """
@@ -67,9 +67,9 @@ class Memory:
 
     Attributes:
         parameters, gradients, optimizer: of the whole model.
-        harmonization: what its engine holds at a time: gradients of single samples (vmap), or
+        harmonization: what its engine holds at once: gradients of single samples (vmap), or
             layers' inputs and output cotangents (ghost, an estimate).
-        activations: what backward passes keep, an estimate: see `activation_bytes`.
+        activations: kept for the backward passes, an estimate: see `activation_bytes`.
     """
 
     parameters: int
@@ -89,12 +89,12 @@ class Description:
 
     Attributes:
         inputs: shapes of ONE sample.
-        features: shapes of its pooled features and of its tokens' features, by modality.
+        features: shapes of its pooled and token features, by modality.
         embeddings: shapes of a sample's embeddings.
-        kept: tokens kept in training, by modality; those that are not there keep all.
+        kept: tokens kept in training, by modality; missing modalities keep all.
         parameters: see Parameters.
-        shapes: parameters' shapes by name, and how many layers have one of it.
-        flops, memory: see there.
+        shapes: parameters' shapes by name, and the number of layers with each.
+        flops, memory: see Flops and Memory.
         devices: devices that share a batch.
     """
 
@@ -120,7 +120,7 @@ def inspect(config: ConfigDict, *, devices: int) -> Description:
         The description.
 
     Raises:
-        UserError: the vocabulary that is given cannot be read.
+        UserError: the given vocabulary cannot be read.
     """
     model = model_of(config, words=_words(config), audio_rate=config.data.build_audio_rate)
     optimizer = optimizer_of(config)
@@ -151,7 +151,7 @@ def parameter_numbers(model: Vatt, params: Shapes, common: Sequence[str]) -> Par
     """Counts parameters.
 
     Args:
-        model: of any axis name.
+        model: with any axis name.
         params: {'towers', 'heads'}, arrays or their shapes.
         common: modalities whose features several losses depend on.
 
@@ -170,13 +170,13 @@ def parameter_numbers(model: Vatt, params: Shapes, common: Sequence[str]) -> Par
 
 
 def shape_table(params: Shapes) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Shapes of parameters by name; layers of a stack that are alike share a row.
+    """Shapes of parameters by name; equal layers of a stack share a row.
 
     Args:
         params: tree of arrays or their shapes.
 
     Returns:
-        {name, with layer_* for any layer's number: (shape, how many)}.
+        {name, with layer_* for any layer's number: (shape, number of layers)}.
     """
     table: dict[str, tuple[tuple[int, ...], int]] = {}
     for path, x in _flat(params):
@@ -186,10 +186,10 @@ def shape_table(params: Shapes) -> dict[str, tuple[tuple[int, ...], int]]:
 
 
 def activation_bytes(model: Vatt, towers: Shapes, sample: Shapes, keep: Shapes) -> dict[str, int]:
-    """Bytes that the backward pass through each modality's tower keeps of ONE sample.
+    """Bytes that each modality's tower keeps of ONE sample for the backward pass.
 
-    An estimate: the residuals of JAX's derivative. What XLA fuses away is less, its temporary
-    buffers are more.
+    An estimate: the residuals of JAX's derivative. XLA's fusion reduces it; its temporary buffers
+    add to it.
 
     Args:
         model: built without an axis name.
@@ -210,7 +210,7 @@ def activation_bytes(model: Vatt, towers: Shapes, sample: Shapes, keep: Shapes) 
 
 
 def _dependent_bytes(function: Callable[..., Shapes], params: Shapes, *args: Shapes) -> int:
-    """Bytes of those results that depend on more than `params`, each counted once."""
+    """Bytes of the results that depend on more than `params`, each counted once."""
     jaxpr = jax.make_jaxpr(function)(params, *args).jaxpr
     dependent = set(jaxpr.invars[len(jax.tree.leaves(params)) :])
     for equation in jaxpr.eqns:
@@ -273,7 +273,7 @@ def _memory(
 
 
 def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: ConfigDict) -> int:
-    """Bytes that the engine needs for ONE sample, apart from activations."""
+    """Bytes that the engine needs for ONE sample, without activations."""
     terms = active_terms(config.loss)
     common = common_modalities(model, terms)
     if config.harmonize.engine == "vmap":
@@ -287,7 +287,7 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
 
         trace = Trace(encode, towers, ({modality: sample[modality]}, key))
         for site in trace.sites(known_rules([trace])):
-            # A layer's input, and the cotangent of its output for each loss.
+            # A layer's input, and its output's cotangent for each loss.
             total += _bytes(site.x) + len(places_of(modality, terms)) * _bytes(site.y)
     return total
 

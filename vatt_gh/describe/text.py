@@ -20,7 +20,7 @@ def describe(config: ConfigDict, *, devices: int) -> str:
         Lines: towers, parameters, FLOPs, memory, shapes.
 
     Raises:
-        UserError: the vocabulary that is given cannot be read.
+        UserError: the given vocabulary cannot be read.
     """
     found = inspect(config, devices=devices)
     sections = (
