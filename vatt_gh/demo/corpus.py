@@ -23,25 +23,25 @@ from vatt_gh.errors import UserError
 from vatt_gh.files import replacing, system_problems_named, write_whole
 
 _MARKER = "corpus.json"  # written last: the specification of a finished corpus
-_STARTED = "corpus.started.json"  # the same of one that is being rendered
-# For the check of free space; two to six times what is measured.
+_STARTED = "corpus.started.json"  # the specification of a corpus that is being rendered
+# For the check of free space; two to six times the measured values.
 _BYTES_A_PIXEL, _OTHER_BYTES_A_SECOND = 0.05, 20_000
 
 
 @dataclasses.dataclass(frozen=True)
 class CorpusSpec:
-    """All that a corpus depends on.
+    """Everything that a corpus depends on.
 
     Attributes:
-        seed: the same gives the same corpus.
-        videos: how many.
+        seed: equal seeds give equal corpora.
+        videos: number of videos.
         caption_noise: probability that a caption describes something else.
-        sound_noise: probability that a scene has the sound of another.
+        sound_noise: probability that a scene has the sound of another scene.
         width, height: of the frames, in pixels, even.
         fps: frames a second.
         audio_rate: samples a second.
         min_seconds, max_seconds: of a video.
-        min_scene_seconds, max_scene_seconds: of a scene; only a shorter video has a shorter one.
+        min_scene_seconds, max_scene_seconds: of a scene; shorter only in a shorter video.
     """
 
     seed: int
@@ -59,15 +59,15 @@ class CorpusSpec:
 
 
 def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
-    """Renders a corpus; what an interrupted call has finished is left as it is.
+    """Renders a corpus; keeps what an interrupted call has finished.
 
     Args:
         out_dir: gets videos/, HowTo100M_v1.csv, caption.json and alignment.jsonl.
         spec: what to render.
-        workers: processes; the corpus does not depend on their number.
+        workers: number of processes; the corpus does not depend on it.
 
     Raises:
-        UserError: something else is there already, or the disk has no room.
+        UserError: the directory holds something else, or the disk is full.
     """
     out_dir = Path(out_dir)
     marker, started = out_dir / _MARKER, out_dir / _STARTED
@@ -92,10 +92,10 @@ def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
 
 
 def bytes_needed(spec: CorpusSpec) -> int:
-    """Estimates the room that a corpus takes on the disk.
+    """Estimates the disk space of a corpus.
 
     Args:
-        spec: of the corpus.
+        spec: the corpus.
 
     Returns:
         Bytes, rather too many.
@@ -106,7 +106,7 @@ def bytes_needed(spec: CorpusSpec) -> int:
 
 
 def _check_empty(out_dir: Path) -> None:
-    # Names with a dot are hidden, or a specification of which an interrupted call wrote half.
+    # Names with a dot are hidden, or a specification that an interrupted call left half-written.
     others = sorted(path.name for path in out_dir.iterdir() if not path.name.startswith("."))
     if others:
         raise UserError(
@@ -183,8 +183,8 @@ def _write_video(
     path: Path, spec: CorpusSpec, scenes: list[Scene], rng: np.random.Generator, seconds: float
 ) -> None:
     with av.open(str(path), "w", format="mp4") as container:
-        # x264's macroblock tree reads memory that it never wrote: the same frames would give
-        # other files from run to run.
+        # x264's macroblock tree reads uninitialised memory: equal frames would give different
+        # files from run to run.
         options = {"preset": "veryfast", "crf": "23", "threads": "1", "mbtree": "0"}
         video = container.add_stream("libx264", rate=spec.fps, options=options)
         video.width, video.height, video.pix_fmt = spec.width, spec.height, "yuv420p"

@@ -1,4 +1,4 @@
-"""What is said about a scene: varied English, timed as speech recognition times it."""
+"""Narrates scenes in varied English, with the timing of speech recognition."""
 
 import dataclasses
 import functools
@@ -9,7 +9,7 @@ import numpy as np
 
 from vatt_gh.demo.scenes import Scene, draw_attributes
 
-# Every way to say an attribute; none is a way to say another.
+# All words for each attribute; none means another attribute.
 WORDS = {
     "circle": ("circle", "disc", "dot"),
     "square": ("square", "box", "block"),
@@ -45,10 +45,10 @@ _FILLERS = ("um", "so", "you know", "okay", "alright", "and then", "like", "uh")
 
 @functools.cache
 def attributes_said(text: str) -> frozenset[str]:
-    """Names the attributes of a scene that a caption speaks of.
+    """Names the attributes of a scene that a caption mentions.
 
     Args:
-        text: a caption that `phrase` made.
+        text: a caption from `phrase`.
 
     Returns:
         Shapes, colours and motions.
@@ -66,7 +66,7 @@ class Line:
         text: what is said.
         start, end: seconds in the video.
         scene: number of the scene on screen.
-        shape, colour, motion: of what the line was made from.
+        shape, colour, motion: of the scene that the line describes.
         aligned: whether that is the scene on screen.
     """
 
@@ -84,9 +84,9 @@ def narrate(rng: np.random.Generator, scenes: list[Scene], caption_noise: float)
     """Narrates all scenes of a video, one to three lines each.
 
     Args:
-        rng: of the video.
+        rng: the video's random generator.
         scenes: in order.
-        caption_noise: probability that a line speaks of something else.
+        caption_noise: probability that a line describes something else.
 
     Returns:
         Lines in order of their start; neighbours may overlap or leave gaps.
@@ -110,8 +110,8 @@ def narrate(rng: np.random.Generator, scenes: list[Scene], caption_noise: float)
 def phrase(rng: np.random.Generator, shape: str, colour: str, motion: str) -> str:
     """Makes a sentence.
 
-    Args:
-        rng: of the video.
+    rng: the video's random generator.
+    shape, colour, motion: what it describes.
         shape, colour, motion: what it is about.
 
     Returns:

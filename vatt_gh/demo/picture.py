@@ -21,7 +21,7 @@ def draw_scene(
 
     Args:
         scene: what to draw.
-        rng: of the video.
+        rng: the video's random generator.
         frames: number of frames.
         width, height: in pixels.
         fps: frames a second.
@@ -30,7 +30,7 @@ def draw_scene(
         [frames, height, width, 3] uint8 RGB.
 
     Raises:
-        ValueError: there is no such shape or motion.
+        ValueError: the shape or motion is unknown.
     """
     time = np.arange(frames) / fps
     radius = np.float32(height * rng.uniform(0.22, 0.32))
@@ -41,7 +41,7 @@ def draw_scene(
     v = (rows[None] - y[:, None, None]) / (radius * scale)[:, None, None]
     cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
     u, v = u * cos + v * sin, v * cos - u * sin
-    # Distance to the outline in pixels, turned to a soft edge one pixel wide.
+    # Distance to the outline in pixels, turned into a soft edge one pixel wide.
     cover = np.clip(0.5 - outline(scene.shape, u, v) * radius, 0.0, 1.0)[..., None]
     colour = np.array(RGB[scene.colour], np.float32) * np.float32(rng.uniform(0.85, 1.0))
     background = _background(rng, width, height).astype(np.float32)
@@ -50,17 +50,17 @@ def draw_scene(
 
 
 def outline(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Says how far a point is from a shape's outline.
+    """Measures the distance of a point from a shape's outline.
 
     Args:
         shape: one of SHAPES.
-        u, v: [...] float, a point right of and below the shape's centre, in its radius.
+        u, v: [...] float, a point right of and below the shape's centre, in units of its radius.
 
     Returns:
-        [...] float, roughly the signed distance in the shape's radius; negative inside.
+        [...] float, approximate signed distance in units of the radius; negative inside.
 
     Raises:
-        ValueError: there is no such shape.
+        ValueError: the shape is unknown.
     """
     r = np.hypot(u, v)
     if shape == "circle":

@@ -1,4 +1,4 @@
-"""What evaluation is told of a rendered corpus; training never sees it."""
+"""The truth about a rendered corpus, for evaluation; training never sees it."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from vatt_gh.evaluation.features import Clips
 
 
 class Planted:
-    """What was planted in a corpus, see `evaluation.held_out.Known`."""
+    """The truth planted in a corpus, see `evaluation.held_out.Known`."""
 
     def __init__(self, truth: Truth):
         self._truth = truth
 
     def classes(self, video: str, start: float, end: float) -> tuple[str, str]:
-        """By what can be seen (shape and colour) and by what can be heard (shape, motion)."""
+        """Classes by what is seen (shape and colour) and by what is heard (shape and motion)."""
         window = self._truth.window(video, float(start), float(end))
         return f"{window.colour} {window.shape}", f"{window.shape} {window.motion}"
 
     def similarity(self, clips: Clips) -> np.ndarray:
-        """How many of the attributes that a caption names a clip shows."""
+        """Number of attributes named by each caption that each clip shows."""
         where = zip(clips.video_ids, clips.start, clips.end, strict=True)
         windows = [self._truth.window(video, float(a), float(b)) for video, a, b in where]
         shown = [{w.shape, w.colour, w.motion} for w in windows]
@@ -31,13 +31,13 @@ class Planted:
 
 
 def planted_of(config: ConfigDict) -> Planted | None:
-    """What `eval.truth` says of the held-out clips.
+    """Reads the truth about the held-out clips from `eval.truth`.
 
     Args:
         config: the whole configuration.
 
     Returns:
-        The truth, or None where none is given.
+        The truth, or None if none is given.
 
     Raises:
         UserError: it cannot be read.

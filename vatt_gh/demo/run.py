@@ -1,7 +1,7 @@
 """The demo, station by station: corpus, records, pre-training, evaluation, report.
 
-Plain VATT is trained first, in WORKDIR/plain, and stands beside what harmonization makes of the
-same start and batches.
+Plain VATT is trained first, in WORKDIR/plain, to compare it with harmonized training from the same
+start on the same batches.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from vatt_gh.report.run import Aligned
 from vatt_gh.training.loop import pretrain
 
 _HELDOUT = "heldout"
-_HELDOUT_SEED = 1_000_003  # far from the seeds that people choose
+_HELDOUT_SEED = 1_000_003  # far from the seeds that users choose
 
 
 def run_demo(config: ConfigDict, workdir: Path, build: Build) -> None:
-    """Runs every station; what an interrupted demo has finished is not done again.
+    """Runs every station; does not repeat what an interrupted demo has finished.
 
     Args:
         config: the whole configuration; its data directories are set here.
-        workdir: takes everything.
+        workdir: directory for everything.
         build: builds records, see `find_or_build`.
 
     Raises:
@@ -68,7 +68,7 @@ def _train_and_score(
 
 
 def _without_harmonization(config: ConfigDict) -> ConfigDict:
-    """Plain VATT, from the same drawn parameters and on the same batches."""
+    """Configures plain VATT, with the same initial parameters and batches."""
     config = config.copy_and_resolve_references()
     config.harmonize.realign = config.harmonize.curriculum = False
     return config
@@ -85,17 +85,17 @@ def prepare(
     caption_noise: float,
     sound_noise: float,
 ) -> None:
-    """Renders a corpus and builds its records, as far as they are not there.
+    """Renders a corpus and builds its records, unless they exist.
 
     Args:
         config: the whole configuration.
         workdir: gets corpus/NAME and records/NAME.
-        name: of the corpus.
+        name: name of the corpus.
         build: builds records, see `find_or_build`.
         videos, seed, caption_noise, sound_noise: see CorpusSpec.
 
     Raises:
-        UserError: another corpus is there, the disk is full, or the build fails.
+        UserError: another corpus exists there, the disk is full, or the build fails.
     """
     demo, corpus = config.demo, workdir / "corpus" / name
     with station(f"rendering {videos} videos ({name})"):
@@ -122,7 +122,7 @@ def prepare(
 
 
 def prepare_heldout(config: ConfigDict, workdir: Path, seed: int, build: Build) -> None:
-    """The same of the corpus that is evaluated on: of another seed, with nothing planted wrong."""
+    """Prepares the corpus for evaluation: another seed, with nothing planted wrong."""
     seed += _HELDOUT_SEED
     noise = {"caption_noise": 0.0, "sound_noise": 0.0}
     videos = config.demo.heldout_videos
@@ -130,7 +130,7 @@ def prepare_heldout(config: ConfigDict, workdir: Path, seed: int, build: Build) 
 
 
 def use_corpus(config: ConfigDict, workdir: Path, name: str) -> None:
-    """Sets the data directories: a prepared corpus is trained on, the held-out one scored."""
+    """Sets the data directories: trains on a prepared corpus, evaluates on the held-out one."""
     config.data.data_dir = str(workdir / "records" / name)
     config.data.manual_dir = str(workdir / "corpus" / name)
     config.eval.data_dir = str(workdir / "records" / _HELDOUT)
@@ -139,7 +139,7 @@ def use_corpus(config: ConfigDict, workdir: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def station(what: str) -> Iterator[None]:
-    """Says what is being done and, where it ends well, how long it took."""
+    """Prints what is being done and, if it succeeds, how long it took."""
     print(f"== {what}", flush=True)
     start = time.perf_counter()
     yield

@@ -1,4 +1,4 @@
-"""What happens in a rendered video: scenes, their sounds, and what is planted wrong."""
+"""The content of a rendered video: scenes, their sounds, and what is planted wrong."""
 
 import dataclasses
 import itertools
@@ -34,16 +34,16 @@ class Scene:
 
     @property
     def sound_aligned(self) -> bool:
-        """Whether what is heard belongs to what is seen."""
+        """Whether the sound belongs to the picture."""
         return (self.shape, self.motion) == (self.sound_shape, self.sound_motion)
 
 
 def video_generator(seed: int, index: int) -> np.random.Generator:
-    """The random generator of one video: the same whoever renders it.
+    """Makes the random generator of one video, the same in every process.
 
     Args:
-        seed: of the corpus.
-        index: of the video in the corpus.
+        seed: seed of the corpus.
+        index: index of the video in the corpus.
 
     Returns:
         The generator.
@@ -55,10 +55,10 @@ def draw_id(rng: np.random.Generator) -> str:
     """Draws the id of a video.
 
     Args:
-        rng: of the video.
+        rng: the video's random generator.
 
     Returns:
-        11 characters, as YouTube's.
+        11 characters, like YouTube's ids.
     """
     return "".join(rng.choice(list(_ID_LETTERS), 11))
 
@@ -67,8 +67,8 @@ def draw_attributes(rng: np.random.Generator, not_shape: str = "") -> tuple[str,
     """Draws what a scene shows.
 
     Args:
-        rng: of the video.
-        not_shape: the shape that is not to be drawn; empty allows all.
+        rng: the video's random generator.
+        not_shape: a shape to exclude; "" allows all.
 
     Returns:
         Shape, colour and motion.
@@ -80,13 +80,13 @@ def draw_attributes(rng: np.random.Generator, not_shape: str = "") -> tuple[str,
 def draw_scenes(
     rng: np.random.Generator, seconds: float, sound_noise: float, shortest: float, longest: float
 ) -> list[Scene]:
-    """Scenes that fill a video, no two neighbours with the same shape.
+    """Draws scenes that fill a video; neighbours have different shapes.
 
     Args:
-        rng: of the video.
+        rng: the video's random generator.
         seconds: length of the video; up to `longest` it is one scene.
-        sound_noise: probability that a scene has the sound of another.
-        shortest, longest: seconds of a scene.
+        sound_noise: probability that a scene has the sound of another scene.
+        shortest, longest: limits on a scene, in seconds.
 
     Returns:
         The scenes in order.
@@ -107,13 +107,13 @@ def draw_scenes(
 def _draw_cuts(
     rng: np.random.Generator, seconds: float, shortest: float, longest: float
 ) -> np.ndarray:
-    """Where scenes begin and end: [scenes + 1] float64 seconds."""
+    """Scene boundaries: [scenes + 1] float64 seconds."""
     mean = (shortest + longest) / 2
     count = max(1, round(seconds / mean), math.ceil(round(seconds / longest, 6)))
     while True:
         cuts = np.cumsum(rng.uniform(0.8, 1.2, count))
         cuts = np.round(np.concatenate([[0.0], cuts / cuts[-1] * seconds]), 2)
-        # Nearly every draw fits; which is why drawing again costs nothing.
+        # Nearly every draw fits, so that redrawing costs nothing.
         lengths = np.diff(cuts).round(2)
         if count == 1 or (lengths.min() >= shortest and lengths.max() <= longest):
             return cuts

@@ -1,4 +1,4 @@
-"""The sound of a scene: timbre by shape; pitch and rhythm by motion."""
+"""Synthesises the sound of a scene: timbre by shape; pitch and rhythm by motion."""
 
 import numpy as np
 
@@ -13,27 +13,27 @@ _HARMONICS = {
     "diamond": (0.1, 0.0, 1.0, 0.0, 0.0, 0.8),
     "bars": (0.5,),
 }
-_NOISE = {"bars": 0.8, "star": 0.15}  # breath in the voice
+_NOISE = {"bars": 0.8, "star": 0.15}  # breath noise in the voice
 _PITCH = {"slides": 240.0, "bounces": 330.0, "orbits": 450.0, "pulses": 600.0}  # Hz
 
 
 def synthesise(
     shape: str, motion: str, rng: np.random.Generator, samples: int, rate: int
 ) -> np.ndarray:
-    """Sounds a scene.
+    """Synthesises the sound of a scene.
 
     Args:
         shape: gives the timbre.
         motion: gives pitch and rhythm.
-        rng: of the video.
-        samples: how many.
+        rng: the video's random generator.
+        samples: number of samples.
         rate: samples a second.
 
     Returns:
         [samples] float64 in [-1, 1].
 
     Raises:
-        KeyError: there is no such shape or motion.
+        KeyError: the shape or motion is unknown.
     """
     time = np.arange(samples) / rate
     pitch = _PITCH[motion] * rng.uniform(0.95, 1.05) * _bend(motion, time)

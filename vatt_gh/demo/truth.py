@@ -13,12 +13,12 @@ _KEYS = {
 
 
 class WindowTruth(NamedTuple):
-    """What is true of a window.
+    """The truth about a window.
 
     Attributes:
         shape, colour, motion: of the scene at the window's centre.
         sound_aligned: whether the sound belongs to that scene.
-        caption_aligned: whether the caption nearest in time speaks of its scene.
+        caption_aligned: whether the caption nearest in time describes its scene.
     """
 
     shape: str
@@ -29,7 +29,7 @@ class WindowTruth(NamedTuple):
 
 
 class Truth:
-    """The truth of a corpus.
+    """The planted truth of a corpus.
 
     Args:
         path: alignment.jsonl, named in errors.
@@ -83,7 +83,7 @@ class Truth:
         return list(self._videos)
 
     def window(self, video_id: str, start: float, end: float) -> WindowTruth:
-        """Says what is true of a window.
+        """Finds the truth about a window.
 
         Args:
             video_id: the video.
@@ -119,7 +119,7 @@ class Truth:
             video_id: the video.
 
         Returns:
-            Its scenes in order, with the keys that alignment.jsonl has.
+            Its scenes in order, with the keys of alignment.jsonl.
 
         Raises:
             KeyError: the corpus has no such video.
@@ -133,7 +133,7 @@ class Truth:
             video_id: the video.
 
         Returns:
-            Its captions in order of their start, with the keys that alignment.jsonl has.
+            Its captions in order of their start, with the keys of alignment.jsonl.
 
         Raises:
             KeyError: the corpus has no such video.
@@ -147,7 +147,7 @@ class Truth:
 
 
 def _check_row(row: dict[str, Any]) -> None:
-    """Raises KeyError or TypeError where a row lacks something that is asked for later."""
+    """Raises KeyError or TypeError if a row lacks something needed later."""
     for part, keys in _KEYS.items():
         if not row[part]:
             raise KeyError(f"{part} is empty")
