@@ -1,4 +1,4 @@
-"""Pictures and pages about a run; knows row files and arrays, and nothing of training."""
+"""Pictures and pages about a run; uses only row files and arrays, not the training code."""
 
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
 from vatt_gh.report.page import REFERENCES, Score, flatten_scores, write_index

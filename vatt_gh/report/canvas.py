@@ -1,7 +1,7 @@
-"""What all pictures share: their size, colours and text, and the way they reach the disk.
+"""Common parts of all pictures: size, colours, text, and writing to disk.
 
-Figures are made through matplotlib's object interface and never registered with pyplot, so that a
-training loop can draw in any thread and nothing is left open.
+Figures use matplotlib's object interface and are never registered with pyplot, so that a training
+loop can draw in any thread and nothing stays open.
 """
 
 import os
@@ -22,7 +22,7 @@ DPI = 100  # 1000 pixels wide
 BLUE, ORANGE, GREEN, RED, GREY = "#1f5fa8", "#d9730d", "#2a8c4a", "#b3261e", "#6b6b6b"
 PALETTE = (BLUE, ORANGE, GREEN, RED, "#7a4fa3", "#2f8f9d")
 
-# Below this many points a line is drawn with its points, so that a lone row is seen.
+# Up to this many points a line also shows its points, so that a single row is visible.
 _FEW_POINTS = 30
 
 
@@ -36,14 +36,14 @@ def new_figure(title: str, height_inches: float) -> Figure:
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes the figure as a PNG; makes the folder where it is missing."""
+    """Writes the figure as a PNG; creates the folder if it is missing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=DPI)
 
 
 def tidy(axes: Axes, grid: bool = True) -> None:
-    """Sets the common text sizes and, with `grid`, a light grid in place of the full frame."""
+    """Sets the common text sizes and, with `grid`, a light grid instead of the full frame."""
     axes.tick_params(labelsize=11)
     axes.xaxis.label.set_size(12)
     axes.yaxis.label.set_size(12)
@@ -54,7 +54,7 @@ def tidy(axes: Axes, grid: bool = True) -> None:
 
 
 def say(axes: Axes, text: str) -> None:
-    """Writes a sentence in the middle of axes that have nothing to show."""
+    """Writes a sentence in the middle of axes without data."""
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=14, color=GREY
     )
@@ -78,30 +78,30 @@ def legend_above(
 
 
 def marker(points: int) -> str | None:
-    """Returns the marker for a line of so many points: a dot where they are few."""
+    """Returns the marker for a line of so many points: a dot if they are few."""
     return "o" if points <= _FEW_POINTS else None
 
 
 def printable(text: str) -> str:
-    """Returns text on one line, with a white square for what the font has no glyph for.
+    """Returns text on one line, with a white square for characters without a glyph.
 
-    matplotlib would warn about every such character, and captions hold any script.
+    matplotlib would warn about each of them, and captions may be in any script.
     """
     charmap = font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap()
     return "".join(c if ord(c) in charmap else "\N{WHITE SQUARE}" for c in " ".join(text.split()))
 
 
 def by_step(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Returns the rows in the order of their step, one a step.
+    """Returns the rows sorted by step, one per step.
 
-    A resumed run repeats the steps after its last checkpoint; the later row is the one whose
-    parameters lived on.
+    A resumed run repeats the steps after its last checkpoint; the later row is kept, because
+    training continued from its parameters.
     """
     last = {row["step"]: row for row in rows if row.get("step") is not None}
     return [last[step] for step in sorted(last)]
 
 
 def column(rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
-    """Returns one number a row, float64 [N], NaN where it is missing or null."""
+    """Returns one number per row, float64 [N], NaN if it is missing or null."""
     values = (row.get(key) for row in rows)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A picture of what text-to-video retrieval finds for some queries."""
+"""Draws the clips that text-to-video retrieval finds for some queries."""
 
 import os
 import textwrap
@@ -18,11 +18,11 @@ _LINE_CHARACTERS = 100
 
 @dataclass(frozen=True)
 class RetrievalExample:
-    """One text query and the clips that came first for it.
+    """One text query and its first-ranked clips.
 
     Attributes:
         query: the text.
-        rank: where the query's true clip stands among all clips, 1 is best.
+        rank: rank of the query's true clip among all clips, 1 is best.
         clips: the first clips in rank order, each uint8 [T, H, W, 3] RGB; sizes may differ.
         correct: for each of `clips`, whether it is the true clip.
     """
@@ -34,7 +34,7 @@ class RetrievalExample:
 
 
 def retrieval_examples(examples: Sequence[RetrievalExample], path: str | os.PathLike[str]) -> None:
-    """Draws one row a query: its text, and its first clips as strips of three frames.
+    """Draws one row per query: its text, and its first clips as strips of three frames.
 
     Args:
         examples: the queries, drawn in their order. The true clip is framed green.
@@ -66,7 +66,7 @@ def retrieval_examples(examples: Sequence[RetrievalExample], path: str | os.Path
 
 
 def _heading(example: RetrievalExample) -> str:
-    """Returns the query, cut to about two lines, and where its true clip stands."""
+    """Returns the query, cut to about two lines, and its true clip's rank."""
     shown = "" if any(example.correct) else ", not shown"
     rank = f"  (true clip: rank {example.rank}{shown})"
     query = textwrap.shorten(
@@ -77,7 +77,7 @@ def _heading(example: RetrievalExample) -> str:
 
 
 def _strip_inches(example: RetrievalExample, columns: int) -> float:
-    """Returns the height that the row's tallest strip takes at its column's width."""
+    """Returns the height of the row's tallest strip at its column's width."""
     width = canvas.WIDTH_INCHES / columns
     tallest = max(
         (clip.shape[1] / (clip.shape[2] * len(_chosen(clip))) for clip in example.clips),

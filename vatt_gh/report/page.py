@@ -1,7 +1,7 @@
-"""The page of a run: index.html with its scores and pictures, to be opened from disk.
+"""The page of a run: index.html with its scores and pictures, to open from disk.
 
-One file of HTML and CSS, without scripts or outside links: it can be sent with its pictures as a
-folder, and shows the same years later.
+One file of HTML and CSS, without scripts or external links: it can be sent with its pictures as a
+folder, and will look the same years later.
 """
 
 import html
@@ -36,9 +36,9 @@ figcaption p { margin: 0; color: #444; }
 img { width: 100%; height: auto; border: 1px solid #e0e0e0; box-sizing: border-box; }
 """.strip()
 
-# What a score is read beside, in the order of the columns.
+# References for a score, in the order of the columns.
 REFERENCES = ("chance", "untrained", "plain", "ceiling")
-# Measures of which less is better; of all others more is.
+# Words in measures for which less is better; for all others more is.
 _LESS_IS_BETTER = ("rank", "loss", "error")
 
 
@@ -47,13 +47,13 @@ class Score:
     """One number of results.json.
 
     Attributes:
-        group: where it stands, such as "retrieval"; empty at the top level.
+        group: its group, such as "retrieval"; empty at the top level.
         measure: its name, such as "r1".
-        value: what was measured; None where it is null, not a number or infinite.
-        chance: what guessing would give; None where it is unknown.
-        untrained: what the model had before training; None where it is unknown.
-        ceiling: what an oracle would have; None where it is unknown.
-        plain: what plain VATT has after the same training; None where it is unknown.
+        value: the measured value; None if it is null, not a number or infinite.
+        chance: the value of guessing; None if unknown.
+        untrained: the model's value before training; None if unknown.
+        ceiling: an oracle's value; None if unknown.
+        plain: the value of plain VATT after the same training; None if unknown.
     """
 
     group: str
@@ -66,7 +66,7 @@ class Score:
 
     @property
     def better(self) -> str:
-        """Which way is better: "less" or "more"."""
+        """Which direction is better: "less" or "more"."""
         return "less" if any(word in self.measure for word in _LESS_IS_BETTER) else "more"
 
 
@@ -75,11 +75,11 @@ def flatten_scores(results: Mapping[str, Any]) -> list[Score]:
 
     Args:
         results: nested groups; a leaf is {"value": number}, with "chance", "untrained",
-            "plain" and "ceiling" where they are known, or a bare number.
-            What is neither a group nor a number (text, lists) is left out.
+            "plain" and "ceiling" if known, or a bare number. Anything else (text, lists) is
+            left out.
 
     Returns:
-        One score a leaf; the names of nested groups are joined by " / ".
+        One score per leaf; the names of nested groups are joined by " / ".
     """
     return _flatten(results, "")
 
@@ -157,7 +157,7 @@ def _number(value: float | None) -> float | None:
 
 
 def _check_picture(workdir: Path, file: str) -> None:
-    """Refuses what would be a broken link, here or where the folder is copied to."""
+    """Refuses a picture whose link would be broken, here or where the folder is copied to."""
     relative = PurePosixPath(file)
     if relative.is_absolute() or ".." in relative.parts:
         raise UserError(
@@ -185,7 +185,7 @@ def _summary(summary: Sequence[tuple[str, str]]) -> str:
 
 
 def _scores(scores: Sequence[Score]) -> str:
-    """Returns the table of scores, or a sentence where there are none."""
+    """Returns the table of scores, or a sentence if there are none."""
     if not scores:
         return '<p class="note">This run measured no scores.</p>'
     names = [n for n in REFERENCES if n != "plain" or any(s.plain is not None for s in scores)]

@@ -1,6 +1,6 @@
 """Pictures of a training run: losses, the conflict of the two gradients, and the curriculum.
 
-Every function takes rows of metrics.jsonl, or plain arrays, and writes one PNG 1000 pixels wide.
+Every function takes rows of metrics.jsonl, or plain arrays, and writes one PNG, 1000 pixels wide.
 """
 
 import itertools
@@ -33,9 +33,9 @@ Rows = Sequence[Mapping[str, Any]]
 _MODALITIES = {"v": "video", "a": "audio", "t": "text"}  # letters in names of losses
 EVAL = "eval."  # begins the names of scores
 _COSINE_LABEL = "cosine of the two loss gradients"
-# With more columns than this each holds few samples, and noise hides the trend.
+# With more columns than this each would hold few samples, and noise would hide the trend.
 _MOST_COLUMNS = 120
-# Few samples over many bins are all spikes.
+# Few samples in many bins give only spikes.
 _FINE_BINS, _COARSE_BINS, _FINE_FROM = 40, 20, 200
 
 
@@ -46,7 +46,7 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
         rows: rows of metrics.jsonl with "step", "loss", "loss_va", "loss_vt", ... (nats); a missing
             or null value is a gap.
         path: the PNG to write.
-        plain: the same of plain VATT, drawn as dotted lines.
+        plain: the rows of plain VATT, drawn as dotted lines.
     """
     rows = canvas.by_step(rows)
     width = _smoothing(rows)
@@ -93,7 +93,7 @@ def scores_over_time(rows: Rows, path: str | os.PathLike[str]) -> None:
 
 
 def curriculum(rows: Rows, path: str | os.PathLike[str]) -> None:
-    """Draws what the curriculum keeps, how much conflicts, and what the curriculum goes by.
+    """Draws what the curriculum keeps, how much conflicts, and the curriculum's schedule.
 
     Args:
         rows: rows of metrics.jsonl with "step", "kept_share" and "conflict_rate" (shares in 0..1)
@@ -152,11 +152,11 @@ def cost_in_signal(rows: Rows, path: str | os.PathLike[str]) -> None:
 
 
 def cosine_over_time(rows: Rows, path: str | os.PathLike[str]) -> None:
-    """Draws how the per-sample gradient cosine is distributed as training goes on.
+    """Draws the distribution of the per-sample gradient cosine over training.
 
-    A heatmap: time runs to the right, a column is one histogram and sums to 1. Over it the border
-    of conflict at 0, the curriculum's threshold gamma, and the mean cosine. Where logged steps are
-    many, neighbours are summed into one column.
+    A heatmap: time runs to the right, a column is one histogram and sums to 1. On top are the
+    border of conflict at 0, the curriculum's threshold gamma, and the mean cosine. If there are
+    many logged steps, neighbours are summed into one column.
 
     Args:
         rows: rows of metrics.jsonl with "step", "cosine_histogram" (counts, equal bins over
@@ -190,10 +190,10 @@ def cosine_over_time(rows: Rows, path: str | os.PathLike[str]) -> None:
 
 
 def cosine_by_truth(groups: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:
-    """Draws the per-sample cosine of groups of samples whose truth is known, one over another.
+    """Draws the per-sample cosines of groups of samples with known truth, one over another.
 
     Args:
-        groups: group name -> cosines, float [N], NaN where a sample has no cosine (it lacks a
+        groups: group name -> cosines, float [N], NaN for a sample without a cosine (it lacks a
             modality); a group may be empty. The order is kept.
         path: the PNG to write.
     """
@@ -230,10 +230,10 @@ def cosine_by_truth(groups: Mapping[str, np.ndarray], path: str | os.PathLike[st
 
 
 def _step_axis(axes: Axes, rows: Rows) -> None:
-    """Labels the time axis and keeps its ticks at whole steps."""
+    """Labels the time axis and keeps its ticks at integer steps."""
     axes.set(xlabel="training step")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    if len(rows) == 1:  # a lone point would get an axis of fractions of a step
+    if len(rows) == 1:  # a single point would get an axis of fractional steps
         axes.set_xlim(rows[0]["step"] - 1, rows[0]["step"] + 1)
 
 
@@ -243,7 +243,7 @@ def _smoothing(rows: Rows) -> int:
 
 
 def _smoothing_note(width: int) -> str:
-    """Returns what the title says of the smoothing."""
+    """Returns the title's note on the smoothing."""
     return f" (bold: mean over {width} logged steps)" if width > 1 else ""
 
 
@@ -269,7 +269,7 @@ def _dotted(axes: Axes, rows: Rows, key: str, colour: str, width: int) -> None:
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Means of `width` neighbours, [N] float64, of those that are finite; NaN stays NaN."""
+    """Means of `width` neighbours, [N] float64, over the finite ones; NaN stays NaN."""
     valid = np.isfinite(values)
     kernel = np.ones(width)
     total = np.convolve(np.where(valid, values, 0.0), kernel, mode="same")
@@ -278,7 +278,7 @@ def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _legend_or_say(axes: Axes, columns: int, empty: str) -> None:
-    """Adds the legend, or says that there is nothing."""
+    """Adds the legend, or a note that there is nothing."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         canvas.legend_above(axes, columns, handles, labels)
@@ -287,7 +287,7 @@ def _legend_or_say(axes: Axes, columns: int, empty: str) -> None:
 
 
 def _histograms(rows: Rows) -> np.ndarray:
-    """Returns the counts, float64 [N, bins], zeros where a row has no histogram."""
+    """Returns the counts, float64 [N, bins], zeros for a row without a histogram."""
     histograms = [row.get("cosine_histogram") or [] for row in rows]
     bins = max((len(histogram) for histogram in histograms), default=0)
     for row, histogram in zip(rows, histograms, strict=True):

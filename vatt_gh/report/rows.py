@@ -1,4 +1,4 @@
-"""Reading of the row files that a run writes: one JSON object a line."""
+"""Reads the row files that a run writes: one JSON object per line."""
 
 import json
 import logging
@@ -14,11 +14,11 @@ _log = logging.getLogger(__name__)
 def read_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Reads a JSONL file such as metrics.jsonl.
 
-    A run that is killed while it writes leaves half a row at the end of the file. That row is left
-    out and a warning is logged; a broken row anywhere else means that the file was damaged.
+    A run that is killed while writing leaves half a row at the end of the file. That row is left
+    out with a logged warning; a broken row anywhere else means that the file is damaged.
 
     Args:
-        path: the file; UTF-8, one JSON object a line, blank lines are skipped.
+        path: the file; UTF-8, one JSON object per line; blank lines are skipped.
 
     Returns:
         The rows in file order.
@@ -36,7 +36,7 @@ def read_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         )
     rows = []
     lines = path.read_bytes().split(b"\n")
-    # What follows the last newline is empty for a finished file, and half a row otherwise.
+    # After the last newline there is nothing in a finished file, otherwise half a row.
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -56,7 +56,7 @@ def read_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Returns the row, or None where the line is not one whole JSON object."""
+    """Returns the row, or None if the line is not one whole JSON object."""
     try:
         row = json.loads(line)
     except ValueError:  # both broken JSON and broken UTF-8

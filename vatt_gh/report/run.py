@@ -38,13 +38,13 @@ def write_report(
     examples: Sequence[RetrievalExample] = (),
     plain: Path | None = None,
 ) -> Path:
-    """Draws what a run has written so far.
+    """Draws everything that a run has written so far.
 
     Args:
-        workdir: has metrics.jsonl, and samples.jsonl and results.json where there are any.
-        aligned: the truth about a window of a corpus, where it is known.
-        examples: retrieval examples, the first ones are drawn.
-        plain: work directory of plain VATT, below this one, to stand beside.
+        workdir: has metrics.jsonl, and perhaps samples.jsonl and results.json.
+        aligned: the truth about a window of a corpus, if known.
+        examples: retrieval examples; the first ones are drawn.
+        plain: work directory of plain VATT, below this one, for comparison.
 
     Returns:
         Path of index.html.
@@ -135,11 +135,11 @@ def cosines_by_truth(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[s
     """Splits the cosines of the second half of training by the truth.
 
     Args:
-        rows: of samples.jsonl.
+        rows: rows of samples.jsonl.
         aligned: the truth about a window.
 
     Returns:
-        {group: [N] float64 cosines, NaN where a sample has none}.
+        {group: [N] float64 cosines, NaN for a sample without one}.
     """
     values: dict[str, list[float]] = {name: [] for name in GROUPS.values()}
     for row in rows[len(rows) // 2 :]:

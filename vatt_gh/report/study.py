@@ -9,7 +9,7 @@ import numpy as np
 from vatt_gh.report import canvas
 from vatt_gh.report.page import write_index
 
-# Corpora of one kind of noise, and what the axis says.
+# Kinds of noise in the corpora, and their labels on the axis.
 _NOISES = {"caption_noise": "wrong captions", "sound_noise": "wrong sounds"}
 _SCORES = {
     "retrieval.r5": "R@5",
@@ -23,9 +23,9 @@ def write_study_page(workdir: Path, rows: Rows, signals: Rows = ()) -> Path:
     """Writes WORKDIR/index.html with pictures for each model.
 
     Args:
-        workdir: of the study.
-        rows: of study.csv, see `vatt_gh.study.table`.
-        signals: of signals.csv.
+        workdir: the study's directory.
+        rows: rows of study.csv, see `vatt_gh.study.table`.
+        signals: rows of signals.csv.
 
     Returns:
         Path of the page.
@@ -52,10 +52,10 @@ def write_study_page(workdir: Path, rows: Rows, signals: Rows = ()) -> Path:
 
 
 def scores_by_noise(rows: Rows, path: Path) -> None:
-    """Draws each score against the share that was planted wrong, a line a method.
+    """Draws each score against the share that was planted wrong, one line per method.
 
     Args:
-        rows: of one model.
+        rows: rows of one model.
         path: the PNG to write.
     """
     figure = canvas.new_figure("Scores by share of planted noise", 9.0)
@@ -77,7 +77,7 @@ def _draw(axes: Any, rows: Rows, noise: str, score: str) -> None:
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for number, method in enumerate(methods):
         own = [row for row in rows if row["method"] == method]
-        # Side by side: dots of equal noise would hide one another.
+        # Side by side: dots at equal noise would hide one another.
         aside = 0.008 * (number - (len(methods) - 1) / 2)
         shares = sorted({row[noise] for row in own})
         means = [np.mean([row[score] for row in own if row[noise] == share]) for share in shares]
@@ -92,8 +92,8 @@ def areas_over_time(rows: Rows, path: Path) -> None:
     """Draws the area under the ROC curve of each signal over training time.
 
     Args:
-        rows: of one model, see `vatt_gh.study.signals.areas`; of several numbers of visits the
-            largest is drawn.
+        rows: rows of one model, see `vatt_gh.study.signals.areas`; only those with the largest
+            number of visits are drawn.
         path: the PNG to write.
     """
     visits = max(row["visits"] for row in rows)
