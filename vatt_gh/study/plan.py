@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from vatt_gh.config import PAPER
 from vatt_gh.errors import UserError
 
-# What each method sets of config.harmonize; the first four are the paper's, the rest are ours.
+# Settings of config.harmonize by method; the first four are the paper's, the rest are ours.
 _REALIGNED = {"realign": True, "curriculum": False}
 _BY_LOSS = {"realign": False, "curriculum": True, "signal": "loss", "select": "share"}
 METHODS: dict[str, dict[str, object]] = {
@@ -37,7 +37,7 @@ class Corpus:
 
     Attributes:
         caption_noise: share of captions that describe another scene.
-        sound_noise: share of scenes with the sound of another.
+        sound_noise: share of scenes with the sound of another scene.
     """
 
     caption_noise: float
@@ -45,7 +45,7 @@ class Corpus:
 
     @property
     def name(self) -> str:
-        """Such as captions25, sounds50, or clean."""
+        """A name such as captions25, sounds50, or clean."""
         shares = {"captions": self.caption_noise, "sounds": self.sound_noise}
         return "-".join(f"{kind}{share:.0%}"[:-1] for kind, share in shares.items() if share) or (
             "clean"
@@ -54,13 +54,13 @@ class Corpus:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training of a study.
+    """One training run of a study.
 
     Attributes:
         model: three_tower or shared.
-        corpus: that it is trained on.
-        method: a name of METHODS.
-        seed: of parameters, batches and dropout; not of the corpus.
+        corpus: its training corpus.
+        method: a key of METHODS.
+        seed: for parameters, batches and dropout, but not for the corpus.
     """
 
     model: str
@@ -70,12 +70,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Names its work directory, such as shared-captions25-both-seed3."""
+        """Name of its work directory, such as shared-captions25-both-seed3."""
         return f"{self.model}-{self.corpus.name}-{self.method}-seed{self.seed}"
 
     @property
     def changes(self) -> dict[str, object]:
-        """What it changes in the study's configuration, as {"a.b": value}."""
+        """Its changes to the study's configuration, as {"a.b": value}."""
         return {
             "seed": self.seed,
             "model.kind": self.model,
@@ -86,11 +86,11 @@ class Run:
 
 
 def run_of(name: str, stored: Mapping[str, Any]) -> Run:
-    """The run of a work directory.
+    """Finds the run of a work directory.
 
     Args:
-        name: of the directory, see `Run.name`.
-        stored: {"a.b": value}, its config.json.
+        name: name of the directory, see `Run.name`.
+        stored: its config.json, {"a.b": value}.
 
     Returns:
         The run.
@@ -100,22 +100,22 @@ def run_of(name: str, stored: Mapping[str, Any]) -> Run:
 
 
 def in_order(run: Run) -> tuple[Any, ...]:
-    """A key to sort runs by: all seeds of a method together, the methods of a corpus together."""
+    """Sort key for runs: keeps a method's seeds together, and a corpus's methods together."""
     noise = (run.corpus.sound_noise, run.corpus.caption_noise)
     return (run.model != "three_tower", noise, list(METHODS).index(run.method), run.seed)
 
 
 def runs_of(config: ConfigDict) -> list[Run]:
-    """All runs that a configuration asks for.
+    """Lists all runs that a configuration asks for.
 
     Args:
-        config: the whole configuration; `study` says what.
+        config: the whole configuration; `study` defines the runs.
 
     Returns:
-        The runs, seed by seed, so that a study that is cut short has all methods of some seeds.
+        The runs, seed by seed, so that an interrupted study has all methods for some seeds.
 
     Raises:
-        UserError: a method is unknown, there is none, or no run fits `study.only`.
+        UserError: a method is unknown, there is none, or no run matches `study.only`.
     """
     study = config.study
     unknown = [method for method in study.methods if method not in METHODS]
@@ -145,6 +145,6 @@ def runs_of(config: ConfigDict) -> list[Run]:
 
 
 def _corpora(noise: Sequence[float]) -> list[Corpus]:
-    """Wrong captions and, apart from them, wrong sounds, of every share."""
+    """Corpora with wrong captions, and others with wrong sounds, for every share."""
     found = [Corpus(share, 0.0) for share in noise] + [Corpus(0.0, share) for share in noise]
     return list(dict.fromkeys(found))

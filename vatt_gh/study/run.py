@@ -1,4 +1,4 @@
-"""Runs a study: each run has a work directory of its own, and all share corpora and records."""
+"""Runs a study: each run has its own work directory; all share corpora and records."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from vatt_gh.study.table import Row, row_of, signals_to_markdown, to_csv, to_mar
 from vatt_gh.training.checkpoints import claim_workdir
 from vatt_gh.training.loop import pretrain
 
-# Keys that say where this machine has something, and which other runs there are.
+# Keys for locations on this machine, and for the selection of other runs.
 _NO_SETTINGS = (
     *("data.data_dir", "data.manual_dir", "eval.data_dir", "eval.truth"),
     *(f"study.{key}" for key in ("seeds", "models", "methods", "noise", "only")),
@@ -30,10 +30,10 @@ _NO_SETTINGS = (
 
 
 def run_study(config: ConfigDict, workdir: Path, build: Build) -> None:
-    """Does the runs that are not done; any number of processes may share a work directory.
+    """Does the unfinished runs; any number of processes may share a work directory.
 
-    A run that another process works on is left to it; a run that was interrupted continues from its
-    newest checkpoint.
+    A run that another process works on is left to it; an interrupted run continues from its newest
+    checkpoint.
 
     Args:
         config: the whole configuration.
@@ -45,7 +45,7 @@ def run_study(config: ConfigDict, workdir: Path, build: Build) -> None:
     """
     workdir.mkdir(parents=True, exist_ok=True)
     if not jax.config.jax_compilation_cache_dir:
-        # Runs of one kind are one program, which takes longer to compile than to fetch.
+        # Runs of one kind share one program, which takes longer to compile than to load.
         jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))
     runs = runs_of(config)
     for number, run in enumerate(runs, start=1):
@@ -58,7 +58,7 @@ def run_study(config: ConfigDict, workdir: Path, build: Build) -> None:
 
 
 def _write_tables(workdir: Path) -> None:
-    """Of all runs that are done, whatever this process was asked for."""
+    """Writes the tables of all finished runs, not only of those requested from this process."""
     found = []
     for path in (workdir / "runs").glob("*/results.json"):
         stored = json.loads((path.parent / "config.json").read_text())
@@ -81,7 +81,7 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
     own.mode = "pretrain"
     folder = workdir / "runs" / run.name
     if (folder / "results.json").exists():
-        claim_workdir(folder, own)  # refuses a run of other settings, which would not compare
+        claim_workdir(folder, own)  # refuses a run with other settings, which is not comparable
         return
     _corpora(own, workdir, run.corpus, build)
     with station("pre-training"):
@@ -91,7 +91,7 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
         with station("measuring signals"):
             rows = [{"run": run.name, **row} for row in measure(own, folder)]
             write_whole(folder / "signals.json", json.dumps(rows))
-    with station("evaluating"):  # last: its results mean that the run is done
+    with station("evaluating"):  # last: results.json marks the run as done
         evaluate_workdir(own, folder, known=known)
 
 
@@ -102,7 +102,7 @@ def _config_of(config: ConfigDict, run: Run) -> ConfigDict:
 
 
 def _corpora(config: ConfigDict, workdir: Path, corpus: Corpus, build: Build) -> None:
-    """Renders and builds what is missing, one process at a time, and points the run at it."""
+    """Renders and builds what is missing, one process at a time, and points the run to it."""
     noise = {"caption_noise": corpus.caption_noise, "sound_noise": corpus.sound_noise}
     videos, seed = config.demo.videos, config.study.corpus_seed
     with locked(workdir / "corpora.lock"):
@@ -112,7 +112,7 @@ def _corpora(config: ConfigDict, workdir: Path, corpus: Corpus, build: Build) ->
 
 
 def _signals(workdir: Path, done: Sequence[Run]) -> list[Row]:
-    """The rows of all runs whose signals were measured, with what each run is."""
+    """The rows of all runs with measured signals, with the description of each run."""
     rows = []
     for run in done:
         path = workdir / "runs" / run.name / "signals.json"
@@ -123,7 +123,7 @@ def _signals(workdir: Path, done: Sequence[Run]) -> list[Row]:
 
 
 def _settings(stored: dict[str, Any]) -> dict[str, Any]:
-    """Every key that differs from the default and that a run depends on."""
+    """All keys that differ from the default and affect a run."""
     before = flatten(default())
     return {
         key: value

@@ -1,9 +1,9 @@
-"""How well each signal knows which samples are wrong: areas under the ROC curve, over training.
+"""How well each signal detects wrong samples: areas under the ROC curve, over training.
 
-A signal is a number a sample that is meant to be higher where picture, sound and words of it mean
-the same. The same windows are looked at after every checkpoint, several times in other batches,
-because a contrastive loss depends on what else is in the batch: a signal is read from one visit,
-and as the mean over all visits.
+A signal is a number per sample that should be higher if its picture, sound and words mean the same.
+The same windows are visited after every checkpoint, several times in different batches, because a
+contrastive loss depends on the rest of the batch. A signal is evaluated for single visits, and as
+the mean over all visits.
 """
 
 from collections.abc import Iterator
@@ -37,13 +37,13 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Measures all signals of a run at each of its checkpoints.
 
     Args:
-        config: of the run, its data directories set; study.signal_windows windows are looked at,
+        config: of the run, with data directories set; study.signal_windows windows are visited,
             study.signal_visits times each.
         workdir: of the run.
 
     Returns:
-        Rows {'step', 'planted': 'captions' or 'sounds', 'signal', 'visits', 'windows', 'auc'}; none
-        of what is not planted at all.
+        Rows {'step', 'planted': 'captions' or 'sounds', 'signal', 'visits', 'windows', 'auc'};
+        none for kinds of noise that are not planted.
 
     Raises:
         UserError: there are too few kept windows, or see `load_for_evaluation`.
@@ -56,7 +56,7 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     find = jax.jit(lambda state, batch: signals_of(model, state, batch, config))
     rows = []
     with Checkpoints(workdir, config) as checkpoints:
-        # One where a run was interrupted is there by chance, and others do not have it.
+        # A checkpoint of an interruption exists by chance, and other runs lack it.
         every, last = config.train.checkpoint_every, config.train.steps
         for step in (s for s in checkpoints.steps() if s % every == 0 or s == last):
             state, _ = checkpoints.restore(drawn, step)
@@ -68,16 +68,16 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
 def signals_of(
     model: Vatt, state: TrainState, batch: dict[str, Array], config: ConfigDict
 ) -> dict[str, Array]:
-    """All signals of a batch; nothing is trained.
+    """Computes all signals of a batch, without training.
 
     Args:
         model: built without an axis name.
-        state: of a checkpoint.
+        state: from a checkpoint.
         batch: arrays of `vatt_gh.batch.DEVICE_KEYS`.
         config: the whole configuration.
 
     Returns:
-        {name: [b] float32}: 'cosine PLACE ATTRIBUTION', 'loss audio' and 'loss text' (negative, so
+        {name: [b] float32}: 'cosine PLACE ATTRIBUTION', 'loss audio' and 'loss text' (negated, so
         that more is better), 'similarity audio' and 'similarity text'.
     """
     randomness = draw_randomness(state, batch["index"], model)
@@ -111,15 +111,15 @@ def signals_of(
 
 
 def areas(found: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Areas under the ROC curve of every signal for everything that is planted.
+    """Areas under the ROC curve of every signal for every kind of planted noise.
 
     Args:
         found: {signal: [visits, windows]}.
         right: {'captions' or 'sounds': [windows] bool, whether they belong to the picture}.
 
     Returns:
-        Rows {'planted', 'signal', 'visits', 'windows', 'auc'}: of one visit (the mean over visits
-        of their areas) and of the mean of all visits. 0.5 is what knows nothing.
+        Rows {'planted', 'signal', 'visits', 'windows', 'auc'}: for one visit (mean of the visits'
+        areas) and for the mean of all visits. 0.5 is chance.
     """
     rows = []
     for planted, aligned in right.items():
@@ -138,7 +138,7 @@ def areas(found: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> list[di
 def _visited(
     find: Any, state: TrainState, store: KeptWindows, truth: Truth, config: ConfigDict
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The signals of all visits, and the truth, of the same windows whatever the run."""
+    """The signals of all visits, and the truth, for the same windows in every run."""
     size = config.train.batch_size
     if store.count < config.study.signal_windows:
         raise UserError(

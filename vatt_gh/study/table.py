@@ -1,4 +1,4 @@
-"""From the runs' results to a table: means, 95 % intervals, differences to plain VATT by seed."""
+"""Turns results into tables: means, 95 % intervals, differences to plain VATT by seed."""
 
 import csv
 import io
@@ -25,15 +25,15 @@ Row = dict[str, Any]
 
 
 def row_of(run: Run, results: dict[str, Any], settings: dict[str, Any]) -> Row:
-    """A row of study.csv.
+    """Makes a row of study.csv.
 
     Args:
-        run: what was trained.
+        run: the training run.
         results: its results.json.
-        settings: {"a.b": value}, every key that differs from the default.
+        settings: {"a.b": value}, all keys that differ from the default.
 
     Returns:
-        What the run is, all its scores and their references, and its settings as JSON.
+        The run's description, all its scores and their references, and its settings as JSON.
     """
     row: Row = {
         "run": run.name,
@@ -55,7 +55,7 @@ def row_of(run: Run, results: dict[str, Any], settings: dict[str, Any]) -> Row:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """The rows as comma-separated values, with a heading."""
+    """The rows as comma-separated values, with a header."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -65,13 +65,13 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % confidence interval by Student's t.
+    """Mean and half width of its 95 % confidence interval by Student's t.
 
     Args:
-        values: of independent runs.
+        values: from independent runs.
 
     Returns:
-        Mean and half width; NaN for the width of fewer than two values.
+        Mean and half width; the half width of fewer than two values is NaN.
     """
     mean = float(np.mean(values))
     if len(values) < 2:
@@ -81,14 +81,14 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def differences(rows: Sequence[Row], column: str) -> dict[tuple[str, str, str], list[float]]:
-    """What each method has more than plain VATT of the same model, corpus and seed.
+    """Differences of each method to plain VATT with the same model, corpus and seed.
 
     Args:
-        rows: of the study.
-        column: such as "retrieval.r5.value".
+        rows: rows of the study.
+        column: for example "retrieval.r5.value".
 
     Returns:
-        {(model, corpus, method): differences, one a seed that both have}.
+        {(model, corpus, method): differences, one per seed that both have}.
     """
     value = {(r["model"], r["corpus"], r["method"], r["seed"]): r[column] for r in rows}
     found: dict[tuple[str, str, str], list[float]] = {}
@@ -100,10 +100,10 @@ def differences(rows: Sequence[Row], column: str) -> dict[tuple[str, str, str], 
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """Two tables a model: scores, and differences to plain VATT; each a mean +- its interval.
+    """Makes two tables per model: scores, and differences to plain VATT, as mean +- interval.
 
     Args:
-        rows: of the study.
+        rows: rows of the study.
 
     Returns:
         Markdown.
@@ -118,7 +118,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
 def _scores(rows: Sequence[Row]) -> list[str]:
     lines = _head("Scores: mean, 95 % interval over seeds")
     for reference in REFERENCES[1:]:
-        # Every seed has a start of its own, which all its runs share.
+        # Every seed has its own initial parameters, which all its runs share.
         by_seed = {row["seed"]: row for row in rows}.values()
         columns = [[r.get(f"{'.'.join(key)}.{reference}", "") for r in by_seed] for key in SHOWN]
         shown = ["" if "" in column else f"{np.mean(column):.3f}" for column in columns]
@@ -153,13 +153,13 @@ def _line(corpus: str, method: str, columns: Sequence[Sequence[float]]) -> str:
 
 
 def signals_to_markdown(rows: Sequence[Row]) -> str:
-    """A table a model and kind of plant: the mean area under the ROC curve at three times.
+    """Makes a table per model and kind of noise: mean area under the ROC curve at three times.
 
     Args:
-        rows: of signals.csv; () gives "".
+        rows: rows of signals.csv; () gives "".
 
     Returns:
-        Markdown; 0.5 is what knows nothing. Of plain VATT alone where it is there.
+        Markdown; 0.5 is chance. Shows only plain VATT if it is there.
     """
     parts = []
     rows = [r for r in rows if r["method"] == "plain"] or rows
