@@ -39,7 +39,7 @@ class Trial:
     Attributes:
         seconds: of video.
         stored: bytes of frames and sound.
-        cpu_seconds: CPU time, without opening the file.
+        cpu_seconds: CPU time; of a file that is stored whole, with opening it.
     """
 
     seconds: float

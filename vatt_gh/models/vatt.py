@@ -206,7 +206,7 @@ def build(
         audio_rate: of the sound, in Hz.
         axis_name: named axis of the devices that share the heads' batch statistics.
         pad_tokens_to: the encoder of video, or the shared encoder, pads its tokens to a multiple
-            of this; results do not depend on it.
+            of this; results change by rounding alone.
 
     Returns:
         The model; it holds no parameters.
