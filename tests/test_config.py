@@ -2,9 +2,11 @@
 
 import ast
 import inspect
+import math
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
 from small import small_config
 from tiny_run import load_experiment
 
@@ -50,6 +52,8 @@ ODD = [
     ("study.noise", (0.25, 25.0)),
     ("study.seeds", (0.5,)),
     ("seed", -1),
+    ("study.seeds", (4294967296,)),
+    ("study.models", (["shared"],)),
 ]
 
 
@@ -77,8 +81,10 @@ def outside(key: Key) -> list:
     if key.choices:
         return ["neither"]
     first, last = (float(end) for end in key.within[1:-1].split(","))
+    if first == -math.inf:
+        return [last + 1]
     values = [first - 1] + ([first] if key.within[0] == "(" else [])
-    if last != float("inf"):
+    if last != math.inf:
         values += [last + 1] + ([last] if key.within[-1] == ")" else [])
     whole = not isinstance(key.default, float)
     if not isinstance(key.default, tuple):
@@ -104,6 +110,17 @@ def test_every_number_has_an_interval_and_every_default_fits():
         some = key.default[0] if isinstance(key.default, tuple) and key.default else key.default
         if isinstance(some, int | float) and not isinstance(some, bool):
             assert key.within, f"{name} has no interval"
+
+
+def test_no_key_has_the_name_of_a_method():
+    """As an attribute it would be that method, whatever its value."""
+    named = {part for name in KEYS for part in name.split(".")}
+    assert not named & set(dir(ConfigDict()))
+
+
+def test_what_a_table_that_is_not_installed_allows():
+    key = Key("one", "", choices="no_such_package.tables:TABLE")
+    assert key.allowed() == () and key.takes("any")
 
 
 def test_whole_numbers_do_for_numbers_and_not_the_other_way_round():

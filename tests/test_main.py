@@ -97,6 +97,20 @@ def test_help_tells_a_newcomer_what_to_do():
     assert answer.stdout.index("configs/demo.py") < 400  # first things first
 
 
+def test_the_console_command_shows_the_same_help(tmp_path):
+    script = tmp_path / "vatt_gh"
+    script.write_text("import sys\nfrom vatt_gh.main import command\nsys.exit(command())\n")
+    shown = subprocess.run(
+        [sys.executable, str(script), "--helpshort"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    ).stdout
+    for words in ("VATT pre-training on noisy video", "--config:", "--workdir:", "--[no]distrib"):
+        assert words in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -56,7 +56,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     """Does what `config.mode` says.
 
     Args:
-        config: the whole configuration, its short form already applied.
+        config: the whole configuration.
         workdir: of the run.
 
     Raises:
@@ -94,8 +94,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         from vatt_gh.report.run import write_report
         from vatt_gh.training.loop import pretrain
 
-        score = scorer(config, workdir, build=build_for, known=planted_of(config))
-        pretrain(config, workdir, build=build_for, score=score)
+        scoring = scorer(config, workdir, planted_of)
+        pretrain(config, workdir, build=build_for, scoring=scoring)
         if jax.process_index() == 0:
             print(f"Report: {write_report(workdir)}")
 
@@ -179,9 +179,12 @@ def _parse_flags(argv: list[str]) -> list[str]:
     raise AssertionError("unreachable")
 
 
+_HELP = ("help", "helpshort", "h", "helpfull")
+
+
 def _help_where_asked(argv: list[str]) -> None:
     asked = [a.lstrip("-").partition("=") for a in argv[1:]]
-    asked = {name: section for name, _, section in asked if name in ("help", "h", "helpfull")}
+    asked = {name: section for name, _, section in asked if name in _HELP}
     if not asked:
         return
     section = next(iter(asked.values()))
@@ -219,11 +222,12 @@ def _check_keys(argv: list[str]) -> None:
     for argument in arguments:
         match = re.match(r"--?(?:no)?config\.([^=[]+)(\[)?", argument)
         key = match and match.group(1)
-        if key and key.partition(".")[0] in RENAMED:
+        gone = [old for old in RENAMED if key and f"{key}.".startswith(f"{old}.")]
+        if gone and key not in keys:
             raise UserError(
                 f"The key {key!r} is gone.",
                 where=argument,
-                expected=RENAMED[key.partition(".")[0]],
+                expected=RENAMED[gone[0]],
                 todo="give that instead",
             )
         if key in keys and match.group(2):
@@ -268,7 +272,10 @@ def _load_experiment(path: str) -> ConfigDict:
 
 def command() -> None:
     """The console command `vatt_gh`, which is the same as `python -m vatt_gh.main`."""
-    sys.modules["__main__"].__doc__ = __doc__  # --help prints it
+    if __name__ != "__main__":  # --help prints the text and the flags of the script that is run
+        sys.modules["__main__"].__doc__ = __doc__
+        for name in ("config", "workdir", "distributed"):
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
     with contextlib.suppress(BrokenPipeError):
         app.run(main, flags_parser=_parse_flags)
 

@@ -9,7 +9,8 @@ from flax import linen as nn
 from flax import nnx, struct
 from flax.core import freeze
 
-from vatt_gh.harmonize import Ghost, Method, harmonized_gradients, known
+from vatt_gh.harmonize import Ghost, Method, Vmap, harmonized_gradients, known
+from vatt_gh.harmonize.groups import InGroups
 
 BATCH = 4
 X = jax.random.normal(jax.random.key(0), (BATCH, 7))
@@ -196,6 +197,19 @@ REFUSED = {
         DENSE,
         {"engine": Ghost(sketch=8)},
         r"sketch=8 draws signs: expected a key, such as jax.random.key\(step\)",
+    ),
+    "groups as an engine": (
+        nn.Dense(3),
+        DENSE,
+        {"engine": InGroups(Vmap(), 2)},
+        "give its engine, and group= beside it",
+    ),
+    "group": (nn.Dense(3), DENSE, {"group": 0}, "group is 0: expected a whole number, 1 or larger"),
+    "group and microbatch": (
+        nn.Dense(3),
+        DENSE,
+        {"group": 4, "microbatch": 2},
+        "group=4 does not divide microbatch=2",
     ),
     "engine's class": (nn.Dense(3), DENSE, {"engine": Ghost}, r"such as Ghost\(sketch=64\)"),
     "inputs": (nn.Dense(3), DENSE, {"inputs": (X, X[:2])}, r"inputs have shapes .*\(4, 7\)"),

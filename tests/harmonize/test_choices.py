@@ -174,6 +174,13 @@ def test_a_group_is_decided_upon_by_the_sum_of_its_gradients(engine, group):
     np.testing.assert_allclose(flat(update), total, rtol=2e-4, atol=1e-5)
 
 
+def test_the_library_takes_groups():
+    update, decided = run(Ghost, REALIGN, group=2)
+    found = harmonized_gradients(encode, PARAMS, X, values_of, method=REALIGN, group=2)
+    np.testing.assert_allclose(found.coefficients.cosine, decided.cosine, atol=1e-6)
+    np.testing.assert_allclose(flat(found.gradients), flat(update), rtol=1e-5, atol=1e-6)
+
+
 def test_a_group_is_dropped_as_a_whole_and_not_for_an_incomplete_member():
     method = Method(realign=False, curriculum=True, select="share")
     _, decided = run(Ghost, method, group=2, gamma=jnp.float32(0.5))

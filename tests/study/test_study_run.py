@@ -79,12 +79,22 @@ def test_it_has_a_row_for_every_run_and_the_rest_of_the_tables(config, whole):
     assert len(list((whole / "records" / "captions25").glob("*/*/*/windows-*"))) == 1
 
 
+def test_a_run_that_would_silently_be_another_is_refused(config, tmp_path):
+    """With one loss nothing can be realigned: `both` would be plain VATT."""
+    one = config.copy_and_resolve_references()
+    one.loss.video_text_weight = 0.0
+    with pytest.raises(UserError) as error:
+        study_run.run_study(one, tmp_path, build_for)
+    assert error.value.where == "config.harmonize.realign"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_interrupted_and_resumed_it_has_the_same_rows(config, whole, tmp_path, monkeypatch):
     for name in ("corpus", "records"):
         shutil.copytree(whole / name, tmp_path / name)
     pretrain = study_run.pretrain
 
-    def interrupted(config, folder, score):
+    def interrupted(config, folder, scoring):
         pretrain(config, folder, stop_after=8)
         raise KeyboardInterrupt
 

@@ -105,8 +105,8 @@ def test_the_first_batch_is_held_against_its_form(tiny, tmp_path, monkeypatch):
 
 def test_scores_stand_in_the_rows_of_their_steps_and_change_nothing(tiny, whole, tmp_path):
     config = tiny.config(**{"eval.every": 4, "eval.max_clips": 6})
-    score = scorer(config, tmp_path)
-    state = pretrain(config, tmp_path, score=score, stop_after=STOP)
+    scoring = scorer(config, tmp_path, lambda config: None)
+    state = pretrain(config, tmp_path, scoring=scoring, stop_after=STOP)
     assert_same_state(state, whole[1])
     rows = rows_of(tmp_path / "metrics.jsonl")
     names = {f"eval.retrieval.{name}" for name in ("r1", "r5", "r10", "median_rank")}
@@ -114,7 +114,15 @@ def test_scores_stand_in_the_rows_of_their_steps_and_change_nothing(tiny, whole,
     assert 1 <= rows[1]["eval.retrieval.median_rank"] <= 6
     bare = [{key: x for key, x in row.items() if key not in names} for row in rows]
     assert bare == rows_of(whole[0] / "metrics.jsonl")
-    assert scorer(tiny.config(), tmp_path) is None
+    assert scorer(tiny.config(), tmp_path, lambda config: 1 / 0) is None
+
+
+def test_a_step_that_diverged_is_not_scored(tiny, tmp_path):
+    config = tiny.config(**{"eval.every": 2, "loss.temperature": 1e-50})
+    asked = []
+    with pytest.raises(FloatingPointError, match="step 1: loss"):
+        pretrain(config, tmp_path, scoring=lambda: asked.append)
+    assert asked == []
 
 
 def test_message_names_the_metrics_and_samples_at_fault():

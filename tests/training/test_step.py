@@ -214,6 +214,17 @@ def test_groups_at_the_features_with_nothing_to_change_are_plain(kind):
     assert_close(gradients, plain_gradient(kind), 2e-6)
 
 
+def test_anchors_may_decide_and_the_update_be_vatt_s():
+    """By the key of the configuration: everything is kept, so that the update is plain VATT's."""
+    options = {"gamma": -2.0, "realign": False, "attribution": "anchor"}
+    plain = plain_gradient("shared")
+    found = gradients_of("shared", update_by="embedding", **options).gradients
+    assert_close(found, plain, 2e-6)
+    same = gradients_of("shared", update_by="same", **options).gradients
+    difference = optax.global_norm(jax.tree.map(jnp.subtract, same, plain))
+    assert difference > 1e-2 * optax.global_norm(plain)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_realigned_gradients_oppose_neither_loss(kind):
     pairs = slow_per_sample(kind)

@@ -36,6 +36,7 @@ SCHEMA: Section = {
 RENAMED = {
     "short": "--config=FILE:short, such as --config=configs/demo.py:short",
     "short_overrides": "a form of the experiment file, see configs/demo.py",
+    "harmonize.update": "--config.harmonize.update_by=same or embedding",
 }
 # May differ between a run and its continuation.
 FREE_KEYS = frozenset(name for name, key in keys_of(SCHEMA) if key.free)

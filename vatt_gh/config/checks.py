@@ -24,7 +24,12 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
     check_keys(SCHEMA, config)
     _start_fits(config)
     _data_sets_fit(config)
-    _divides(config, "train.batch_size", devices, f"the {devices} devices of {hosts} host(s)")
+    _divides(
+        config,
+        "train.batch_size",
+        devices,
+        f"the {devices} devices of {hosts} host(s) take equal parts",
+    )
     local = config.train.batch_size // devices
     _check(
         not config.train.microbatch or local % config.train.microbatch == 0,
@@ -144,7 +149,7 @@ def _sketch_fits(config: ConfigDict) -> None:
 def _study_fits(config: ConfigDict) -> None:
     study = config.study
     _check(
-        bool(study.models) and {*study.models} <= {"three_tower", "shared"},
+        bool(study.models) and all(m in ("three_tower", "shared") for m in study.models),
         "study.models",
         study.models,
         "a tuple of three_tower, shared",
@@ -160,7 +165,7 @@ def _study_fits(config: ConfigDict) -> None:
     )
     for name in ("noise", "seeds"):
         _check(
-            bool(study[name]) and not any(isinstance(x, str) for x in study[name]),
+            bool(study[name]),
             f"study.{name}",
             study[name],
             "a tuple of one number at least",
@@ -177,7 +182,12 @@ def _schedule_fits(config: ConfigDict) -> None:
         f"a number of steps between 0 and train.steps = {train.steps}",
         "set --config.train.warmup_steps to at most train.steps",
     )
-    _divides(config, "eval.every", train.log_every, "scores stand in rows of metrics.jsonl, which")
+    _divides(
+        config,
+        "eval.every",
+        train.log_every,
+        "scores stand in rows of metrics.jsonl, one every train.log_every steps",
+    )
 
 
 def _patches_fit(config: ConfigDict) -> None:
@@ -213,7 +223,7 @@ def _divides(config: ConfigDict, name: str, parts: int, why: str) -> None:
         value % parts == 0,
         name,
         value,
-        f"a multiple of {parts}: {why} take equal parts",
+        f"a multiple of {parts}: {why}",
         f"set --config.{name}={nearest}",
     )
 

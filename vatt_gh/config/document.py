@@ -74,7 +74,7 @@ def _shown(value: object) -> str:
 
 def _meaning(key: Key) -> str:
     parts = [f"{key.meaning}, in {key.unit}" if key.unit else key.meaning]
-    if key.choices:
+    if key.allowed():
         parts.append(f"one of {', '.join(key.allowed())}")
     elif key.within:
         parts.append(key.expected())

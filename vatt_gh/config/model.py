@@ -125,9 +125,9 @@ HARMONIZE: Section = {
         choices=("share", "threshold"),
     ),
     "gamma_start": Key(
-        -0.3, "first threshold on the cosine; the schedule is our reading", within="[-1, 1]"
+        -0.3, "first threshold on the cosine; the schedule is our reading", within="(-inf, 1]"
     ),
-    "gamma_end": Key(0.0, "last threshold on the cosine", within="[-1, 1]"),
+    "gamma_end": Key(0.0, "last threshold on the cosine", within="(-inf, 1]"),
     "share_start": Key(0.0, "first share of the batch that is dropped", within=SHARE),
     "share_end": Key(0.25, "last share of the batch that is dropped", within=SHARE),
     "curriculum_begin": Key(
@@ -180,7 +180,7 @@ HARMONIZE: Section = {
         "times the work in the heads",
         choices=("embedding", "anchor"),
     ),
-    "update": Key(
+    "update_by": Key(
         "same",
         "what is added up in the end: the same gradients; or, with decisions from anchors, VATT's "
         "with their factors (embedding)",

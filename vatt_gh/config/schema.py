@@ -13,7 +13,7 @@ from vatt_gh.errors import UserError
 POSITIVE = "(0, inf)"
 NOT_NEGATIVE = "[0, inf)"
 SHARE = "[0, 1]"
-_IN_WORDS = {POSITIVE: "a positive number", NOT_NEGATIVE: "0 or more", "[1, inf)": "1 or more"}
+_IN_WORDS = {POSITIVE: "a positive number", NOT_NEGATIVE: "0 or more", "[0, inf]": "0 or more"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,15 +40,21 @@ class Key:
     free: bool = False
 
     def allowed(self) -> tuple[str, ...]:
-        """The choices, looked up where they are a dictionary's names; none: any value."""
+        """The choices, looked up where they are a dictionary's names; none: any value.
+
+        A table whose packages are not installed allows everything: nothing there can be used.
+        """
         if isinstance(self.choices, tuple):
             return self.choices
         module, _, name = self.choices.partition(":")
-        return tuple(getattr(importlib.import_module(module), name))
+        try:
+            return tuple(getattr(importlib.import_module(module), name))
+        except ModuleNotFoundError:
+            return ()
 
     def expected(self) -> str:
         """What a value has to be, in words."""
-        if self.choices:
+        if self.allowed():
             return f"one of {', '.join(self.allowed())}"
         number = _IN_WORDS.get(self.within, f"a number in {self.within}") if self.within else ""
         if not isinstance(self.default, tuple):
@@ -62,7 +68,7 @@ class Key:
     def takes(self, value: Any) -> bool:
         """Whether a value fits, as far as it can be told from the value alone."""
         if self.choices:
-            return value in self.allowed()
+            return not self.allowed() or value in self.allowed()
         if isinstance(self.default, tuple):
             right = isinstance(value, tuple) and (
                 self.any_length or len(value) == len(self.default)

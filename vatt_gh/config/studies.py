@@ -28,7 +28,7 @@ DEMO: Section = free(
 STUDY: Section = free(
     {
         "seeds": Key(
-            (0, 1, 2, 3, 4), "of parameters and batches", within=NOT_NEGATIVE, any_length=True
+            (0, 1, 2, 3, 4), "of parameters and batches", within="[0, 4294967295]", any_length=True
         ),
         "corpus_seed": Key(0, "of the one corpus for all seeds", within=NOT_NEGATIVE),
         "models": Key(("three_tower", "shared"), "values of model.kind", any_length=True),

@@ -117,7 +117,7 @@ DATA: Section = {
     "caption_reach": Key(
         10.0,
         "a window further than this from any caption has no text",
-        within=NOT_NEGATIVE,
+        within="[0, inf]",
         unit="s",
     ),
     "augmentation": Key(
@@ -163,6 +163,12 @@ EVAL: Section = free(
         "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir"),
         "builder": Key("", "their data set; empty: data.builder"),
         "split": Key("", "their split; empty: data.split"),
+        "windows": Key(4, "of a clip of a downstream set, spread evenly", within=POSITIVE),
+        "average": Key(
+            "embeddings",
+            "what retrieval averages over the windows of a clip",
+            choices=("embeddings", "similarities"),
+        ),
         "batch_size": Key(32, "clips embedded at a time", within=POSITIVE),
         "max_clips": Key(
             1_000, "captions taken as queries, the first in the records' order", within=POSITIVE

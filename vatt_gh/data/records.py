@@ -36,6 +36,7 @@ class Source:
         shards: of all records.
         recent: the bytes of a record by its number; caches the last few.
         features: TFDS features, to parse a record.
+        manual_dir: folder of the originals; "": where they were.
         class_names: of the labels, in order of their numbers; empty without labels.
         windows: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
     """
@@ -45,6 +46,7 @@ class Source:
     shards: Shards
     recent: Callable[[int], bytes]
     features: Any
+    manual_dir: str
     class_names: tuple[str, ...]
     windows: Windows
 
@@ -67,6 +69,15 @@ class Source:
     def audio_rate(self) -> int:
         """Sound samples a second, in Hz."""
         return self.form.audio_rate
+
+    def stored_splits(self) -> list[str]:
+        """The splits as they are stored, see vatt_gh.media.splits."""
+        indexes = [load_index(directory) for directory in self.directories]
+        return sorted({_split_of(path) for index in indexes for path in index.files})
+
+    def of_split(self, split: str) -> "Source":
+        """Another split of the same records; see `open_source`."""
+        return open_source(self.directories, self.manual_dir, split, unreadable=self.unreadable)
 
     def read(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
         """Reads and parses a record, in a tf.data graph.
@@ -118,14 +129,16 @@ def open_source(
     manual_dir: str = "",
     split: str = "train",
     unreadable_share: float = 1.0,
+    unreadable: Unreadable | None = None,
 ) -> Source:
     """Opens a built data set.
 
     Args:
         directories: of its parts; each holds dataset_info.json and shards.
         manual_dir: folder of the originals that storage 'index' reads; "": where they were.
-        split: official name of the wanted split.
+        split: official name of the wanted split; "": all of them.
         unreadable_share: share of the read records that may be damaged.
+        unreadable: collects damage in place of an object of its own.
 
     Returns:
         The source.
@@ -160,7 +173,9 @@ def open_source(
         offset=np.concatenate([index.offset for index in indexes]),
         length=np.concatenate([index.length for index in indexes]),
         blank=infos[0].features.serialize_example(_blank(form.storage)),
-        unreadable=Unreadable(sum(map(len, numbers)), unreadable_share),
+        unreadable=unreadable
+        if unreadable is not None
+        else Unreadable(sum(map(len, numbers)), unreadable_share),
     )
     recent = functools.lru_cache(_RECENT)(shards.read)
     originals = Path(manual_dir or metadata["manual_dir"])
@@ -170,6 +185,7 @@ def open_source(
         shards=shards,
         recent=recent,
         features=infos[0].features,
+        manual_dir=manual_dir,
         class_names=tuple(metadata["class_names"]),
         windows=windows_reader(form, recent, originals, shards.unreadable),
     )
@@ -178,7 +194,7 @@ def open_source(
 def _of_split(indexes: list[RecordIndex], split: str) -> list[RecordIndex]:
     """The records of one split, for every part."""
     stored = {_split_of(path) for index in indexes for path in index.files}
-    names = matching(split, sorted(stored))
+    names = matching(split, sorted(stored)) if split else sorted(stored)
     if stored and not names:
         raise UserError(
             f"There is no split {split!r}.",

@@ -61,10 +61,9 @@ def _train_and_score(
     name: str, config: ConfigDict, workdir: Path, aligned: Aligned, plain: Path | None
 ) -> None:
     with station(f"pre-training: {name}"):
-        known = planted_of(config)
-        pretrain(config, workdir, score=scorer(config, workdir, known=known))
+        pretrain(config, workdir, scoring=scorer(config, workdir, planted_of))
     with station(f"evaluating: {name}"):
-        evaluate_workdir(config, workdir, known=known, aligned=aligned, plain=plain)
+        evaluate_workdir(config, workdir, known=planted_of(config), aligned=aligned, plain=plain)
 
 
 def _without_harmonization(config: ConfigDict) -> ConfigDict:

@@ -38,7 +38,7 @@ class Parameters:
         parts: of each tower (for a shared encoder: of the encoder and of each modality's own
             parts) and of the heads.
         word_table: of the word vectors, which `parts` includes.
-        shared: of those that both losses reach (S).
+        shared: of those that several losses reach (S).
     """
 
     parts: dict[str, int]

@@ -2,7 +2,9 @@
 
 from typing import Any, Protocol
 
+from vatt_gh.evaluation.clip_retrieval import ClipRetrieval
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut
+from vatt_gh.evaluation.linear import Linear
 from vatt_gh.evaluation.linear_probe import Probe
 from vatt_gh.evaluation.retrieval import Retrieval
 
@@ -31,7 +33,12 @@ class Evaluator(Protocol):
 
 
 # A new evaluator needs one line here.
-EVALUATORS: dict[str, Evaluator] = {"retrieval": Retrieval(), "probe": Probe()}
+EVALUATORS: dict[str, Evaluator] = {
+    "retrieval": Retrieval(),
+    "probe": Probe(),
+    "clip_retrieval": ClipRetrieval(),
+    "linear": Linear(),
+}
 
 
 def evaluate(held_out: HeldOut) -> dict[str, Any]:

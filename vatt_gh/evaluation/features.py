@@ -66,10 +66,8 @@ def embed_clips(
     """
     parts = []
     for batch in batches:
-        count = len(batch["video_id"])
-        inputs = {m: _pad(batch[m], size) for m in MODALITIES}
-        out = [_embed(model, params, statistics, inputs) for params, statistics in weights]
-        parts.append((jax.tree.map(lambda x, n=count: np.asarray(x)[:n], out), batch))
+        inputs = {m: batch[m] for m in MODALITIES}
+        parts.append(([embed_batch(model, each, inputs, size) for each in weights], batch))
     if not parts:
         raise UserError(
             "There is no clip to evaluate.",
@@ -98,6 +96,26 @@ def embed_clips(
         )
         for features, embeddings in join([seen for seen, _ in parts])
     ]
+
+
+def embed_batch(
+    model: Vatt, weights: Weights, inputs: dict[str, np.ndarray], size: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Features and embeddings of a batch, padded so that one program serves all.
+
+    Args:
+        model: built without an axis name.
+        weights: of the model.
+        inputs: arrays of at most `size` samples, by modality.
+        size: of the padded batch.
+
+    Returns:
+        As `Vatt.embed`, without the padding.
+    """
+    count = len(next(iter(inputs.values())))
+    padded = {m: _pad(x, size) for m, x in inputs.items()}
+    out = _embed(model, *weights, padded)
+    return jax.tree.map(lambda x: np.asarray(x)[:count], out)
 
 
 def _pad(x: np.ndarray, size: int) -> np.ndarray:

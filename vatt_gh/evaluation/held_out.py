@@ -2,17 +2,21 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Protocol
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from vatt_gh.data.clips import clip_windows
 from vatt_gh.data.pipeline import captioned_clips
 from vatt_gh.data.records import Source
 from vatt_gh.data.text import Tokenizer
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.clip_features import EmbeddedClips, embed_clips_whole
 from vatt_gh.evaluation.features import Clips, Weights, embed_clips
+from vatt_gh.media.splits import official
 from vatt_gh.models.vatt import Vatt
 
 TRAINED, UNTRAINED = "trained", "untrained"
@@ -48,6 +52,14 @@ class HeldOut:
     words: list[str]
     config: ConfigDict
     known: Known | None = None
+    _whole: dict[tuple[str, tuple[str, ...]], dict[str, EmbeddedClips]] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @property
+    def builder(self) -> str:
+        """Name of the data set."""
+        return self.config.eval.builder or self.config.data.builder
 
     @functools.cached_property
     def clips(self) -> dict[str, Clips]:
@@ -58,6 +70,71 @@ class HeldOut:
         with closing(captioned_clips(self.source, tokenizer, self.config)) as batches:
             every = embed_clips(self.model, list(self.weights.values()), batches, size)
         return dict(zip(self.weights, every, strict=True))
+
+    def whole_clips(
+        self, weights: str, split: str, modalities: tuple[str, ...] = ("video", "audio")
+    ) -> EmbeddedClips:
+        """All clips of a split as the named weights see them; each split is read once.
+
+        Args:
+            weights: a name of `weights`.
+            split: official, or as it is stored.
+            modalities: the ones that are embedded.
+
+        Returns:
+            The clips.
+
+        Raises:
+            UserError: there is no such split, or no clip in it.
+        """
+        if (split, modalities) not in self._whole:
+            source = self.source.of_split(split)
+            tokenizer, size = (
+                Tokenizer(self.words, self.config.data.words),
+                self.config.eval.batch_size,
+            )
+            with closing(clip_windows(source, tokenizer, self.config)) as batches:
+                every = embed_clips_whole(
+                    self.model, list(self.weights.values()), batches, size, modalities
+                )
+            self._whole[split, modalities] = dict(zip(self.weights, every, strict=True))
+        return self._whole[split, modalities][weights]
+
+    def labelled(
+        self, weights: str, modality: str, splits: Collection[str]
+    ) -> tuple[np.ndarray, np.ndarray, list[set[str]]]:
+        """Features and classes of all clips with the modality, each clip once.
+
+        Args:
+            weights: a name of `weights`.
+            modality: 'video' or 'audio'.
+            splits: the official splits that are wanted.
+
+        Returns:
+            [N, d] float64 means over a clip's windows, [N] names of classes, and of each clip the
+            official splits that it belongs to.
+
+        Raises:
+            UserError: none of the splits is there.
+        """
+        features, labels, where = [], [], []
+        for stored in self.source.stored_splits():
+            mine = official([stored]) & set(splits)
+            if not mine:
+                continue
+            clips = self.whole_clips(weights, stored, (modality,))
+            there = clips.with_modality(modality) & np.array([bool(x) for x in clips.labels])
+            features.append(clips.mean(clips.features[modality], modality)[there])
+            labels += [clips.labels[n][0] for n in np.flatnonzero(there)]
+            where += [mine] * int(there.sum())
+        if not features:
+            raise UserError(
+                f"The records have none of the splits {', '.join(sorted(splits))}.",
+                where=self.source.directories[0],
+                expected=f"records of {self.builder}",
+                todo="build the data set with its own lists",
+            )
+        return np.concatenate(features), np.array(labels), where
 
     def queries(self, weights: str) -> Clips:
         """The clips whose captions are queries, as the named weights see them."""

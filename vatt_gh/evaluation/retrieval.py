@@ -4,6 +4,7 @@ import numpy as np
 
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import HeldOut
+from vatt_gh.evaluation.protocols import PROTOCOLS
 
 Score = dict[str, float]
 
@@ -121,8 +122,8 @@ class Retrieval:
     count_key = "clips"
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Always: clips are those with captions."""
-        return True
+        """Where the data set has no protocol of its own: clips are then cut at their captions."""
+        return held_out.builder not in PROTOCOLS
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
         """See `evaluators.Evaluator`; the ceiling is that of an oracle that knows what is planted.

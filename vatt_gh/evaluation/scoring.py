@@ -1,6 +1,7 @@
 """Scores a work directory: its newest checkpoint to results.json and the report."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from vatt_gh.data.text import read_vocabulary
 from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
+from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
 from vatt_gh.files import write_whole
 from vatt_gh.models.vatt import Vatt
@@ -67,50 +69,47 @@ def evaluate_workdir(
         _beside(results, json.loads((plain / "results.json").read_text()))
     write_whole(workdir / "results.json", json.dumps(results, indent=1) + "\n")
     print_scores(results)
-    examples = retrieval_rows(held_out.queries(TRAINED))
+    examples = retrieval_rows(held_out.queries(TRAINED)) if "retrieval" in results else []
     page = write_report(workdir, aligned=aligned, examples=examples, plain=plain)
     print(f"Report: {page}")
     return results
 
 
 def scorer(
-    config: ConfigDict,
-    workdir: Path,
-    *,
-    build: Build | None = None,
-    known: Known | None = None,
-) -> Score | None:
+    config: ConfigDict, workdir: Path, known_of: Callable[[ConfigDict], Known | None]
+) -> Callable[[], Score] | None:
     """Makes what scores a run on its way, every `eval.every` steps.
 
     Args:
         config: the whole configuration.
         workdir: of the run.
-        build: builds records that are missing, see `find_or_build`.
-        known: of the held-out clips.
+        known_of: tells what is known of the held-out clips.
 
     Returns:
-        A function of the state of a run that gives numbers for a row of metrics.jsonl, such as
-        {'eval.retrieval.r5': 0.12}; None where eval.every is 0.
-
-    Raises:
-        UserError: there are no records to evaluate on.
+        For `pretrain`: opens the held-out records, which raises UserError where there are none, and
+        returns a function of the run's state that gives numbers for a row of metrics.jsonl, such as
+        {'eval.retrieval.r5': 0.12}. None where eval.every is 0.
     """
     if not config.eval.every:
         return None
-    source = held_out_source(config, workdir, build)
 
-    def score(state: TrainState) -> dict[str, float]:
+    def opened() -> Score:
+        source, known = held_out_source(config, workdir), known_of(config)
         words = read_vocabulary(workdir / "vocabulary.txt")
         model = model_of(config, words=len(words), audio_rate=source.audio_rate)
-        weights = {TRAINED: _weights(state)}
-        results = evaluate(HeldOut(model, weights, source, words, config, known))
-        return {
-            f"eval.{group}.{name}": score["value"]
-            for group in EVALUATORS
-            for name, score in results.get(group, {}).items()
-        }
 
-    return score
+        def score(state: TrainState) -> dict[str, float]:
+            weights = {TRAINED: _weights(state)}
+            results = evaluate(HeldOut(model, weights, source, words, config, known))
+            return {
+                f"eval.{group}.{name}": score["value"]
+                for group in EVALUATORS
+                for name, score in results.get(group, {}).items()
+            }
+
+        return score
+
+    return opened
 
 
 def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = None) -> Source:
@@ -131,7 +130,10 @@ def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = Non
     data = held_out.data
     if config.eval.data_dir or config.eval.builder not in ("", data.builder):
         data.data_dir, data.manual_dir = config.eval.data_dir or data.data_dir, ""
-    data.builder, data.split = config.eval.builder or data.builder, config.eval.split or data.split
+    data.builder = config.eval.builder or data.builder
+    # Of a set with a protocol the evaluators choose the splits.
+    stored = "" if data.builder in PROTOCOLS else data.split
+    data.split = config.eval.split or stored
     source = open_source(
         find_or_build(data, build), data.manual_dir, data.split, data.unreadable_share
     )

@@ -106,11 +106,13 @@ def as_arrays(params: Tree, shared: Callable[[Path], bool]) -> Tree:
     return jax.tree.map(jnp.asarray, params)
 
 
-def check_functions(losses: Any, shared: Any, method: Any, gamma: Any, microbatch: Any) -> None:
+def check_functions(
+    losses: Any, shared: Any, method: Any, gamma: Any, microbatch: Any, group: Any
+) -> None:
     """Refuses arguments of another kind than `harmonized_gradients` takes.
 
     Args:
-        losses, shared, method, gamma, microbatch: as there.
+        losses, shared, method, gamma, microbatch, group: as there.
 
     Raises:
         ValueError: names the argument, and what was expected.
@@ -130,9 +132,10 @@ def check_functions(losses: Any, shared: Any, method: Any, gamma: Any, microbatc
         number = False
     if not number:
         raise ValueError(f"gamma is {gamma!r}: expected one number")
-    whole = isinstance(microbatch, int | np.integer) and not isinstance(microbatch, bool)
-    if not whole or microbatch < 0:
-        raise ValueError(f"microbatch is {microbatch!r}: expected a whole number, 0 or larger")
+    for name, value, least in (("microbatch", microbatch, 0), ("group", group, 1)):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or value < least:
+            raise ValueError(f"{name} is {value!r}: expected a whole number, {least} or larger")
 
 
 def check_features(features: Tree) -> None:

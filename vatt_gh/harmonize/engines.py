@@ -2,6 +2,7 @@
 
 from vatt_gh.harmonize.engine import Engine
 from vatt_gh.harmonize.ghost import Ghost
+from vatt_gh.harmonize.groups import InGroups
 from vatt_gh.harmonize.vmap import Vmap
 
 # A new engine needs one line here. Its fields are keys of config.harmonize.
@@ -22,6 +23,8 @@ def engine_of(engine: Engine | str) -> Engine:
     """
     if isinstance(engine, str) and engine in ENGINES:
         return ENGINES[engine]()
+    if isinstance(engine, InGroups):
+        raise ValueError("engine is InGroups: give its engine, and group= beside it")
     if isinstance(engine, str | type) or not hasattr(engine, "run"):
         raise ValueError(
             f"engine={engine!r}: expected one of {', '.join(map(repr, ENGINES))}, or an engine, "

@@ -59,6 +59,7 @@ def harmonized_gradients(
     shared: Shared = lambda path: True,
     complete: Array | Sequence[bool] | None = None,
     microbatch: int = 0,
+    group: int = 1,
     key: Array | None = None,
     axis_name: str | None = None,
 ) -> Harmonized:
@@ -68,13 +69,14 @@ def harmonized_gradients(
     sum to the ordinary gradient of the summed losses, and that is what is returned where nothing
     conflicts and nothing is dropped.
 
-    Both engines give the same numbers, of any encoder, to rounding: in narrower types than float32
-    they round differently. The ghost engine looks at every use of a parameter in the trace of one
-    sample; where each is a product with data, or a lookup of rows in a table larger than what is
-    looked up, it needs no sample's gradients. All other parameters have theirs formed sample by
-    sample, which costs samples x parameters of memory. The log names these once, with the use that
-    is the reason, except vectors and what is added to, multiplied with or joined to data of at
-    least its size. `compare_engines` shows for your model what is formed, and that engines agree.
+    Ghost and Vmap give the same numbers, of any encoder, to rounding: in types narrower than
+    float32 they round differently. The ghost engine looks at every use of a parameter in the trace
+    of one sample; where each is a product with data, or a lookup of rows in a table larger than
+    what is looked up, it needs no sample's gradients. All other parameters have theirs formed
+    sample by sample, which costs samples x parameters of memory. The log names these once, with the
+    use that is the reason, except vectors and what is added to, multiplied with or joined to data
+    of at least its size. `compare_engines` shows for your model what is formed, and that engines
+    agree.
 
     Args:
         encoder: a Flax module that is called with one sample, or any function (params, sample) ->
@@ -95,6 +97,8 @@ def harmonized_gradients(
         complete: [B] of truth values, False for samples that lack one of the losses: they have no
             conflict, and weight 1. None: all are complete.
         microbatch: samples whose encoder runs at a time; divides B; 0: all.
+        group: samples that are decided upon together, neighbours in the batch; divides B and the
+            microbatch; 1: each alone.
         key: random key of the step, for an engine that draws: a sketch does.
         axis_name: named axis of the devices that share the batch, or None.
 
@@ -106,7 +110,7 @@ def harmonized_gradients(
             the module needs more than its parameters.
     """
     engine = engine_of(engine)
-    check_functions(losses, shared, method, gamma, microbatch)
+    check_functions(losses, shared, method, gamma, microbatch, group)
     method = dataclasses.replace(method, axis_name=axis_name)
     encode = as_function(encoder, params)
     params = as_arrays(params, shared)
@@ -126,7 +130,7 @@ def harmonized_gradients(
     number = len(jax.eval_shape(values_of, features))
     passes = [Pass(inputs, tuple(range(number)))]
     request = Request(number, shared, microbatch, key)
-    forward = encoded(engine, encode, params, passes, request)
+    forward = encoded(engine, encode, params, passes, request, group)
     [features] = forward.features
     values, pullback = jax.vjp(values_of, features)
     cotangents = feature_cotangents(

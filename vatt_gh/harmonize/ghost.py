@@ -111,12 +111,7 @@ class Ghost:
                     gram = jnp.zeros((count, losses, losses), jnp.float32)
                     for number, (path, layer) in enumerate(layers.items()):
                         if shared(path):
-                            signs = (
-                                Sketch(size, jax.random.fold_in(request.key, number))
-                                if size
-                                else None
-                            )
-                            gram += layer.inner_products(signs)
+                            gram += layer.inner_products(_signs(size, request.key, number))
                     return gram + rest_gram
 
                 decided, scale = decide(products(self.sketch), samples)

@@ -27,7 +27,7 @@ METHODS: dict[str, dict[str, object]] = {
     "loss_half": {**_BY_LOSS, "share_end": 0.5},
     "loss_realigned": {**_BY_LOSS, "realign": True},
     "group": {**_REALIGNED, "group": 4},
-    "anchor": {**_REALIGNED, "attribution": "anchor", "update": "embedding"},
+    "anchor": {**_REALIGNED, "attribution": "anchor", "update_by": "embedding"},
 }
 
 

@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vatt_gh.config import default, flatten
+from vatt_gh.config.checks import validate
 from vatt_gh.data.sources import Build
 from vatt_gh.demo.planted import planted_of
 from vatt_gh.demo.run import prepare, prepare_heldout, station, use_corpus
@@ -48,6 +49,8 @@ def run_study(config: ConfigDict, workdir: Path, build: Build) -> None:
         # Runs of one kind share one program, which takes longer to compile than to load.
         jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))
     runs = runs_of(config)
+    for run in runs:
+        validate(_config_of(config, run), devices=jax.device_count(), hosts=jax.process_count())
     for number, run in enumerate(runs, start=1):
         with claimed(workdir / "runs" / f"{run.name}.lock") as mine:
             if mine:
@@ -85,14 +88,13 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
         return
     _corpora(own, workdir, run.corpus, build)
     with station("pre-training"):
-        known = planted_of(own)
-        pretrain(own, folder, score=scorer(own, folder, known=known))
+        pretrain(own, folder, scoring=scorer(own, folder, planted_of))
     if config.study.signal_windows:
         with station("measuring signals"):
             rows = [{"run": run.name, **row} for row in measure(own, folder)]
             write_whole(folder / "signals.json", json.dumps(rows))
     with station("evaluating"):  # last: results.json marks the run as done
-        evaluate_workdir(own, folder, known=known)
+        evaluate_workdir(own, folder, known=planted_of(own))
 
 
 def _config_of(config: ConfigDict, run: Run) -> ConfigDict:

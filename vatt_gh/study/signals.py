@@ -23,6 +23,7 @@ from vatt_gh.data.text import Tokenizer, read_vocabulary
 from vatt_gh.demo.truth import Truth
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.scoring import load_for_evaluation
+from vatt_gh.loss_terms import active_terms
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.gradients import step_gradients
@@ -99,8 +100,9 @@ def signals_of(
                 None,
             )
             found[f"cosine {place} {attribution}"] = step.decided.cosine
-    for name in ("audio", "text"):
-        found[f"loss {name}"] = -step.losses[f"video_{name}"]
+    for term in active_terms(config.loss):
+        if term.anchor == "video":
+            found[f"loss {term.other}"] = -step.losses[term.name]
     inputs = {m: batch[m] for m in names.MODALITIES}
     features = model.encode(state.params["towers"], inputs, randomness.keys, randomness.keep)
     embeddings, _ = model.project(state.params["heads"], state.statistics, features)

@@ -1,7 +1,7 @@
 """The gradients of a training step: features, losses, and what harmonization makes of them.
 
 Towers that one loss alone reaches get ordinary gradients, as do the heads, whose batch norm
-couples samples; what both losses reach passes through an engine of vatt_gh.harmonize.
+couples samples; what several losses reach passes through an engine of vatt_gh.harmonize.
 """
 
 from collections.abc import Sequence
@@ -130,7 +130,7 @@ def step_gradients(
     if common:
         attribution, update = config.harmonize.attribution, None
         deciding = whole if attribution == "embedding" else cotangents(attribution)
-        if deciding is not whole and config.harmonize.update == "embedding":
+        if deciding is not whole and config.harmonize.update_by == "embedding":
             update = of_ways(common, whole)
         gradients, decided = forward.harmonized(
             of_ways(common, deciding), method_of(config, axis_name), gamma, _complete(batch), update

@@ -34,7 +34,7 @@ def pretrain(
     workdir: Path,
     *,
     build: Build | None = None,
-    score: Score | None = None,
+    scoring: Callable[[], Score] | None = None,
     stop_after: int | None = None,
 ) -> TrainState:
     """Trains until train.steps; continues from the newest checkpoint of the work directory.
@@ -45,7 +45,8 @@ def pretrain(
         config: the whole configuration, checked.
         workdir: takes checkpoints, metrics.jsonl, samples.jsonl, vocabulary.txt, TensorBoard.
         build: builds records that are missing, see `find_or_build`.
-        score: is asked every eval.every steps; None: never.
+        scoring: makes what is asked every eval.every steps, once the records are there; None:
+            nobody is asked.
         stop_after: end at this step, with a checkpoint, as an interrupted run would.
 
     Returns:
@@ -57,6 +58,7 @@ def pretrain(
     """
     host = jax.process_index()
     sources, words = open_input(config, workdir, build)
+    score = None if scoring is None else scoring()
     audio_rate = sources[0].audio_rate
     model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
     optimizer = optimizer_of(config)
@@ -122,6 +124,8 @@ def _run(
             writer.take(*pending)
         scores = {}
         if score is not None and number % config.eval.every == 0:
+            # Waits for the step: what is not finite has no score, and its time is not the score's.
+            check_finite(number, *jax.device_get(output), host)
             with writer.timer.paused():
                 scores = score(state)
         pending = (number, output, host, scores)

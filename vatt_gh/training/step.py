@@ -1,7 +1,7 @@
 """One training step: features, losses, harmonized gradients, update. A pure function.
 
 Videos get the colours that were drawn for them, sounds their noise. Then the order is that of the
-method: (1) pooled features of all samples, (2) both losses over the global batch and their
+method: (1) pooled features of all samples, (2) all losses over the global batch and their
 derivatives by the features, (3) inner products of each sample's gradients in the shared parameters,
 and with them a factor a loss and sample, (4) the gradients with these factors, summed over all
 devices, (5) the update.

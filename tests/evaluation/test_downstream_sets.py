@@ -1,0 +1,257 @@
+"""Evaluators of downstream sets: against plain code, and on each set's real tiny media."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+import tensorflow as tf
+from dummy_data import make, video
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from small import drawn, small_config
+
+from tfds_builders.build import build_for
+from vatt_gh.data.clips import clip_windows, lines
+from vatt_gh.data.text import Tokenizer
+from vatt_gh.evaluation.bootstrap import interval
+from vatt_gh.evaluation.clip_features import EmbeddedClips, embed_clips_whole
+from vatt_gh.evaluation.clip_retrieval import clip_similarities, rank_scores, ranks_of
+from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
+from vatt_gh.evaluation.held_out import HeldOut
+from vatt_gh.evaluation.linear import COSTS, fit_svm
+from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.retrieval import window_similarities
+from vatt_gh.evaluation.scoring import held_out_source
+from vatt_gh.training.construct import model_of, zero_sample
+
+WORDS = ["<pad>", "<unk>", "a", "man", "cooks", "video", "song"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sets")
+
+
+def held_out_of(name, folder, **changes):
+    """A drawn model and the records of a set's tiny media."""
+    config = small_config(
+        **{
+            "data.builder": name,
+            "data.manual_dir": str(make(name, folder / name)),
+            "data.data_dir": str(folder / f"{name}_records"),
+            "data.build_short_side": 32,
+            "data.build_audio_rate": 16_000,
+            "data.build_workers": 1,
+            "data.caption_reach": 1.0,
+            "eval.batch_size": 5,
+            "eval.windows": 2,
+            **changes,
+        }
+    )
+    source = held_out_source(config, folder, build_for)
+    model = model_of(config, words=len(WORDS), audio_rate=source.audio_rate)
+    weights = {"trained": drawn(model, zero_sample(config))}
+    weights["untrained"] = jax.tree.map(lambda x: x * 0.5, weights["trained"])
+    return HeldOut(model, weights, source, WORDS, config)
+
+
+CLASSIFIED = [name for name, p in PROTOCOLS.items() if p.evaluator == "linear"]
+RETRIEVED = [name for name, p in PROTOCOLS.items() if p.evaluator == "clip_retrieval"]
+
+
+@pytest.mark.parametrize("name", ["ucf101", "hmdb51", "esc50"])
+def test_every_test_clip_is_classified_once_in_its_split(name, folder):
+    held_out = held_out_of(name, folder)
+    results = evaluate(held_out)
+    assert results.keys() == {"linear", "linear_clips"}
+    protocol = PROTOCOLS[name]
+    tested = [test for _, test in protocol.folds]
+    assert set(results["linear"]) == {"accuracy", *(f"accuracy_{test}" for test in tested)}
+    assert results["linear_clips"] == sum(held_out.source.of_split(t).count for t in tested)
+    whole = results["linear"]["accuracy"]
+    parts = [results["linear"][f"accuracy_{test}"]["value"] for test in tested]
+    assert whole["value"] == pytest.approx(np.mean(parts))
+    assert whole["published"] == protocol.published["accuracy"] and "VATT" in whole["source"]
+    assert 0 <= whole["low"] <= whole["value"] <= whole["high"] <= 1
+    assert "untrained" in whole and 0 < whole["chance"] <= 1
+
+
+@pytest.mark.parametrize("name", RETRIEVED)
+def test_every_caption_asks_for_its_clip(name, folder):
+    held_out = held_out_of(name, folder, **{"eval.average": "similarities"})
+    results = evaluate(held_out)
+    assert results.keys() == {"clip_retrieval", "retrieval_clips"}
+    clips = held_out.whole_clips("trained", PROTOCOLS[name].test)
+    assert results["retrieval_clips"] == len(clips.ids)
+    scores = results["clip_retrieval"]
+    text, video = text_ranks(held_out, clips)
+    for k in (1, 5, 10):
+        assert scores[f"text_to_video_r{k}"]["value"] == pytest.approx(np.mean(text <= k))
+        assert scores[f"text_to_video_r{k}"]["chance"] == min(1, k / len(clips.ids))
+    assert scores["text_to_video_median_rank"]["value"] == np.median(text)
+    if video is not None:
+        assert scores["video_to_audio_median_rank"]["value"] == np.median(video)
+
+
+def text_ranks(held_out, clips):
+    """Ranks by loops over queries, clips and windows."""
+
+    def cosine(a, b):
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    model, (params, statistics) = held_out.model, held_out.weights["trained"]
+    windows = [np.flatnonzero(clips.clip == n) for n in range(len(clips.ids))]
+    ranks = []
+    for own, texts in enumerate(clips.said):
+        for text in texts:
+            ids = Tokenizer(WORDS, held_out.config.data.words)(tf.constant([text])).numpy()[None]
+            query = model.embed(params, statistics, {"text": ids})[1]["text_to_video"][0, 0]
+            found = [
+                np.mean([cosine(query, clips.embeddings["video_to_text"][w]) for w in mine])
+                for mine in windows
+            ]
+            ranks.append(sum(x >= found[own] - 1e-6 for x in found))
+    heard = [n for n, mine in enumerate(windows) if clips.masks["audio"][mine].all()]
+    if len(heard) < 2:
+        return np.array(ranks), None
+    videos = []
+    for own in heard:
+        query = np.mean([clips.embeddings["video_to_audio"][w] for w in windows[own]], axis=0)
+        found = {
+            n: np.mean([cosine(query, clips.embeddings["audio_to_video"][w]) for w in windows[n]])
+            for n in heard
+        }
+        videos.append(sum(x >= found[own] - 1e-6 for x in found.values()))
+    return np.array(ranks), np.array(videos)
+
+
+def test_the_batch_size_and_the_order_of_records_change_nothing(folder):
+    first = held_out_of("ucf101", folder)
+    other = held_out_of("ucf101", folder, **{"eval.batch_size": 3})
+    split = first.source.stored_splits()[0]
+    one, two = (h.whole_clips("trained", split, ("video",)) for h in (first, other))
+    np.testing.assert_array_equal(one.ids, two.ids)
+    for name in one.features:
+        np.testing.assert_allclose(one.features[name], two.features[name], rtol=1e-4, atol=1e-5)
+    assert len(one.clip) == 2 * len(one.ids)
+
+
+def test_a_long_clip_is_one_clip_with_the_windows_of_all_its_records(folder):
+    manual = make("msrvtt", folder / "long")
+    [path] = manual.rglob("video3.*")
+    video(path, seconds=3)
+    changes = {"data.build_segment_seconds": 1.0, "data.data_dir": str(folder / "cut")}
+    held_out = held_out_of("msrvtt", folder, **changes, **{"data.manual_dir": str(manual)})
+    clips = held_out.whole_clips("trained", "test")
+    assert held_out.source.of_split("test").count == len(clips.ids) + 2
+    windows = dict(zip(clips.ids.tolist(), np.bincount(clips.clip).tolist(), strict=True))
+    assert windows == {"video3": 6, "video4": 2}
+    assert all(len(set(said)) == len(said) > 0 for said in clips.said)
+
+
+def test_windows_are_spread_over_a_record(folder):
+    held_out = held_out_of("esc50", folder, **{"eval.windows": 3})
+    tokenizer = Tokenizer(WORDS, 4)
+    batches = list(clip_windows(held_out.source, tokenizer, held_out.config))
+    starts = np.concatenate([b["start"] for b in batches])
+    assert len(starts) == 3 * held_out.source.count
+    assert np.all(np.diff(starts.reshape(-1, 3), axis=1) > 0)
+    labels = {line for b in batches for x in b["labels"] for line in lines(x)}
+    assert labels == set(held_out.source.class_names)
+
+
+def test_the_machine_is_scikit_learn_s_called_plainly():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 90)
+    features = rng.normal(size=(90, 5)) * [100, 1, 1, 0.01, 1] + labels[:, None]
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), LinearSVC()),
+        {"linearsvc__C": COSTS},
+        cv=StratifiedKFold(3, shuffle=True, random_state=0),
+    ).fit(features, labels)
+    ours = fit_svm(features, labels)
+    assert search.best_params_["linearsvc__C"] == ours["linearsvc"].C
+    np.testing.assert_array_equal(ours.predict(features), search.predict(features))
+
+
+def test_features_tell_classes_and_shuffled_labels_do_not():
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(4), 40)
+    features = rng.normal(size=(160, 8)) + 3 * np.eye(8)[labels]
+    fit = np.arange(160) % 2 == 0
+    right = fit_svm(features[fit], labels[fit]).predict(features[~fit]) == labels[~fit]
+    assert right.mean() > 0.9
+    mixed = rng.permutation(labels)
+    wrong = fit_svm(features[fit], mixed[fit]).predict(features[~fit]) == mixed[~fit]
+    assert wrong.mean() < 0.45
+
+
+def test_intervals_hold_what_is_repeated():
+    rng = np.random.default_rng(2)
+    inside = 0
+    for _ in range(60):
+        sample = (rng.random(200) < 0.7).astype(float)
+        found = interval([sample])
+        inside += found["low"] <= 0.7 <= found["high"]
+    assert 50 <= inside <= 60
+    assert interval([np.ones(5)]) == {"low": 1.0, "high": 1.0}
+
+
+def test_averages_are_those_of_windows_of_equal_number():
+    """Against `window_similarities`, which golden files hold."""
+    rng = np.random.default_rng(3)
+    text, windows = rng.normal(size=(5, 4)), rng.normal(size=(9, 4))
+    clips = EmbeddedClips(
+        ids=np.array(list("abc")),
+        labels=[[]] * 3,
+        said=[[]] * 3,
+        clip=np.repeat(np.arange(3), 3),
+        features={},
+        embeddings={},
+        masks={"video": np.ones(9, bool)},
+    )
+    for average in ("embeddings", "similarities"):
+        ours = clip_similarities(text, windows, clips, average, "video")
+        np.testing.assert_allclose(ours, window_similarities(text, windows, 3, average=average))
+
+
+def test_equal_similarities_are_worth_nothing():
+    rank = ranks_of(np.zeros((4, 7)), np.arange(4))
+    assert rank.tolist() == [7] * 4
+    scores = rank_scores(rank, 7)
+    assert scores["r1"]["value"] == 0 and scores["median_rank"]["chance"] == 4
+    with pytest.raises(ValueError, match="must be finite"):
+        ranks_of(np.full((1, 2), np.nan), np.zeros(1, int))
+
+
+def test_windows_that_cannot_be_read_count_for_nothing():
+    config = small_config()
+    model = model_of(config, words=len(WORDS), audio_rate=16_000)
+    weights = drawn(model, zero_sample(config))
+    rng = np.random.default_rng(4)
+    shape = (4, config.data.frames, config.data.size, config.data.size, 3)
+    batch = {
+        "video": rng.integers(0, 256, shape, np.uint8),
+        "audio": rng.uniform(-1, 1, (4, config.data.audio_samples)).astype(np.float32),
+        "video_mask": np.array([True, True, False, True]),
+        "audio_mask": np.array([True, False, False, True]),
+        "video_id": np.array([b"b", b"b", b"a", b"a"]),
+        "labels": np.array([b"x", b"x", b"y", b"y"]),
+        "said": np.array([b"one\ntwo", b"two", b"", b""]),
+    }
+    [clips] = embed_clips_whole(model, [weights], [batch], 4, ("video", "audio"))
+    assert clips.ids.tolist() == ["b", "a"] and clips.clip.tolist() == [0, 0, 1]
+    assert clips.labels == [["x"], ["y"]] and clips.said == [["one", "two"], []]
+    sound = clips.mean(clips.features["audio"], "audio")
+    np.testing.assert_allclose(sound, clips.features["audio"][[0, 2]], rtol=1e-6)
+
+
+def test_a_set_is_scored_by_one_evaluator_alone():
+    for name, protocol in PROTOCOLS.items():
+        asked = SimpleNamespace(builder=name, known=None)
+        assert [e for e, x in EVALUATORS.items() if x.wants(asked)] == [protocol.evaluator]
+    other = SimpleNamespace(builder="howto100m", known=None)
+    assert [e for e, x in EVALUATORS.items() if x.wants(other)] == ["retrieval"]

@@ -1,0 +1,100 @@
+"""Linear classification of a downstream set from frozen features, by the set's own splits."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
+
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.bootstrap import interval
+from vatt_gh.evaluation.held_out import HeldOut
+from vatt_gh.evaluation.protocols import PROTOCOLS
+
+COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of errors, C of the support vector machine
+FOLDS = 3  # of the cross-validation that chooses among them
+
+
+def fit_svm(features: np.ndarray, labels: np.ndarray) -> Pipeline:
+    """Fits a linear support vector machine; its C is chosen on the same clips.
+
+    Args:
+        features: [N, d] float, frozen.
+        labels: [N] class of each clip, any type.
+
+    Returns:
+        The classifier, behind a scaling to mean 0 and variance 1. C is the best of COSTS by
+        stratified cross-validation, or 0.1 where a class has one clip alone.
+    """
+    svm = make_pipeline(StandardScaler(), LinearSVC(C=0.1))
+    folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
+    # Threads for such products wait for one another most of the time.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        # The score is of the classifier as it stands after its iterations.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # Labels are names, however many there are.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than")
+        if folds < 2:
+            return svm.fit(features, labels)
+        splits = StratifiedKFold(folds, shuffle=True, random_state=0)
+        search = GridSearchCV(svm, {"linearsvc__C": COSTS}, cv=splits)
+        return search.fit(features, labels).best_estimator_
+
+
+class Linear:
+    """Accuracy of linear classifiers on frozen features; see `evaluators.Evaluator`.
+
+    Features of a clip are the means over its windows. A clip without the modality is neither fitted
+    nor tested.
+    """
+
+    count_key = "linear_clips"
+
+    def wants(self, held_out: HeldOut) -> bool:
+        """Where the data set's protocol is this one."""
+        protocol = PROTOCOLS.get(held_out.builder)
+        return protocol is not None and protocol.evaluator == "linear"
+
+    def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
+        """See `evaluators.Evaluator`; the count is of test clips, over all folds.
+
+        Returns:
+            The count; 'accuracy', the mean over folds, with its interval and what was published,
+            and where there are several folds that of each test split.
+
+        Raises:
+            UserError: a split is not there, or has too few classes.
+        """
+        protocol = PROTOCOLS[held_out.builder]
+        names = {name for fit, test in protocol.folds for name in (*fit, test)}
+        features, labels, splits = held_out.labelled(weights, protocol.modality, names)
+        rights, chances = {}, []
+        for fit, test in protocol.folds:
+            fitted = np.array([bool({*fit} & mine) for mine in splits])
+            tested = np.array([test in mine for mine in splits])
+            if len(np.unique(labels[fitted])) < 2 or not tested.any():
+                raise UserError(
+                    f"There are too few clips to classify: {fitted.sum()} to fit on in "
+                    f"{', '.join(fit)}, {tested.sum()} to test in {test}.",
+                    where=f"the records of {held_out.builder}",
+                    expected="clips of two classes to fit on, and one to test",
+                    todo="build all splits of the data set",
+                )
+            answers = fit_svm(features[fitted], labels[fitted]).predict(features[tested])
+            rights[test] = (answers == labels[tested]).astype(np.float64)
+            chances.append(np.unique(labels[tested], return_counts=True)[1].max() / tested.sum())
+        means = [float(right.mean()) for right in rights.values()]
+        whole = {"value": float(np.mean(means)), "chance": float(np.mean(chances))}
+        whole |= interval(list(rights.values()))
+        if "accuracy" in protocol.published:
+            whole |= {"published": protocol.published["accuracy"], "source": protocol.source}
+        scores = {"accuracy": whole}
+        if len(protocol.folds) > 1:
+            for (test, right), mean, chance in zip(rights.items(), means, chances, strict=True):
+                own = {"value": mean, "chance": float(chance), **interval([right])}
+                scores[f"accuracy_{test}"] = own
+        return sum(map(len, rights.values())), scores

@@ -1,0 +1,57 @@
+"""How each downstream set is scored: its splits, its modality, and what was published of it."""
+
+import dataclasses
+
+VATT_TABLE_4 = "VATT-Medium + SVM, frozen features (Akbari et al. 2021, table 4)"
+VATT_TABLE_8 = "VATT-MBS, zero-shot, 4 windows averaged (Akbari et al. 2021, table 8)"
+Fold = tuple[tuple[str, ...], str]  # splits to fit on, split to test
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a set is scored.
+
+    Attributes:
+        evaluator: name of the evaluator.
+        modality: whose features are classified: 'video' or 'audio'; of retrieval, 'video'.
+        folds: of a classifier; the score is the mean over them.
+        test: the split that retrieval is scored on.
+        published: scores of the original by name, as shares and ranks.
+        source: where these stand.
+    """
+
+    evaluator: str
+    modality: str = "video"
+    folds: tuple[Fold, ...] = ()
+    test: str = ""
+    published: dict[str, float] = dataclasses.field(default_factory=dict)
+    source: str = ""
+
+
+def _three_splits(accuracy: float) -> Protocol:
+    folds = tuple(((f"train{n}",), f"test{n}") for n in (1, 2, 3))
+    return Protocol("linear", folds=folds, published={"accuracy": accuracy}, source=VATT_TABLE_4)
+
+
+def _retrieval(test: str, **published: float) -> Protocol:
+    source = VATT_TABLE_8 if published else ""
+    return Protocol("clip_retrieval", test=test, published=published, source=source)
+
+
+_FOLDS = tuple(f"fold{n}" for n in range(1, 6))
+
+PROTOCOLS = {
+    "ucf101": _three_splits(0.892),
+    "hmdb51": _three_splits(0.633),
+    "kinetics400": Protocol("linear", folds=((("train",), "validate"),)),
+    "esc50": Protocol(
+        "linear",
+        "audio",
+        tuple((tuple(f for f in _FOLDS if f != test), test) for test in _FOLDS),
+        published={"accuracy": 0.825},
+        source=VATT_TABLE_4,
+    ),
+    "msrvtt": _retrieval("test"),
+    "msrvtt_1ka": _retrieval("test", r10=0.297, median_rank=49),
+    "youcook2": _retrieval("validation", r10=0.455, median_rank=13),
+}
