@@ -19,7 +19,7 @@ from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
 from vatt_gh.files import write_whole
 from vatt_gh.models.vatt import Vatt
-from vatt_gh.report import REFERENCES, RetrievalExample
+from vatt_gh.report import RetrievalExample, known_references
 from vatt_gh.report.run import Aligned, write_report
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
@@ -40,7 +40,9 @@ def evaluate_workdir(
     aligned: Aligned | None = None,
     plain: Path | None = None,
 ) -> dict[str, Any]:
-    """Scores the newest checkpoint and writes results.json and the report.
+    """Scores the newest checkpoint and writes the results and the report.
+
+    The file is results.json, or results_NAME.json of a downstream set.
 
     Args:
         config: the whole configuration, as in training.
@@ -67,7 +69,8 @@ def evaluate_workdir(
         return results  # every process scores all clips, one writes
     if plain is not None:
         _beside(results, json.loads((plain / "results.json").read_text()))
-    write_whole(workdir / "results.json", json.dumps(results, indent=1) + "\n")
+    name = f"results_{held_out.builder}" if held_out.builder in PROTOCOLS else "results"
+    write_whole(workdir / f"{name}.json", json.dumps(results, indent=1) + "\n")
     print_scores(results)
     examples = retrieval_rows(held_out.queries(TRAINED)) if "retrieval" in results else []
     page = write_report(workdir, aligned=aligned, examples=examples, plain=plain)
@@ -191,10 +194,11 @@ def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
 
 def print_scores(results: dict[str, Any]) -> None:
     """Prints every score beside what it would be without the model, training or errors."""
-    heads = "".join(f"{name:>11}" for name in REFERENCES)
-    for group, evaluator in EVALUATORS.items():
-        if group in results:
-            print(f"{results[evaluator.count_key]:5} held-out clips {'score':>12}{heads}")
-        for name, score in results.get(group, {}).items():
-            known = [f"{score[r]:11.3f}" if r in score else " " * 11 for r in REFERENCES]
-            print(f"  {f'{group}.{name}':22} {score['value']:8.3f}{''.join(known)}")
+    groups = [group for group in EVALUATORS if group in results]
+    names = known_references([score for group in groups for score in results[group].values()])
+    heads = "".join(f"{name:>11}" for name in names)
+    for group in groups:
+        print(f"{results[EVALUATORS[group].count_key]:5} held-out clips {'score':>21}{heads}")
+        for name, score in results[group].items():
+            known = [f"{score[r]:11.3f}" if r in score else " " * 11 for r in names]
+            print(f"  {f'{group}.{name}':31} {score['value']:8.3f}{''.join(known)}")

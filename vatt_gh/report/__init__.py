@@ -1,7 +1,7 @@
 """Pictures and pages about a run; uses only row files and arrays, not the training code."""
 
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
-from vatt_gh.report.page import REFERENCES, Score, flatten_scores, write_index
+from vatt_gh.report.page import Score, flatten_scores, known_references, write_index
 from vatt_gh.report.plots import (
     cosine_by_truth,
     cosine_over_time,
@@ -13,7 +13,6 @@ from vatt_gh.report.plots import (
 from vatt_gh.report.rows import read_jsonl
 
 __all__ = [
-    "REFERENCES",
     "RetrievalExample",
     "Score",
     "cosine_by_truth",
@@ -21,6 +20,7 @@ __all__ = [
     "cost_in_signal",
     "curriculum",
     "flatten_scores",
+    "known_references",
     "loss_curves",
     "read_jsonl",
     "retrieval_examples",

@@ -37,7 +37,8 @@ img { width: 100%; height: auto; border: 1px solid #e0e0e0; box-sizing: border-b
 """.strip()
 
 # References for a score, in the order of the columns.
-REFERENCES = ("chance", "untrained", "plain", "ceiling")
+REFERENCES = ("chance", "untrained", "plain", "ceiling", "published", "low", "high")
+_OFTEN_UNKNOWN = ("plain", "published", "low", "high")  # no column where no score has them
 # Words in measures for which less is better; for all others more is.
 _LESS_IS_BETTER = ("rank", "loss", "error")
 
@@ -54,6 +55,8 @@ class Score:
         untrained: the model's value before training; None if unknown.
         ceiling: an oracle's value; None if unknown.
         plain: the value of plain VATT after the same training; None if unknown.
+        published: what the original's paper reports for this protocol; None if unknown.
+        low, high: ends of a 95 % interval over clips; None if unknown.
     """
 
     group: str
@@ -63,6 +66,9 @@ class Score:
     untrained: float | None = None
     ceiling: float | None = None
     plain: float | None = None
+    published: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     @property
     def better(self) -> str:
@@ -75,7 +81,7 @@ def flatten_scores(results: Mapping[str, Any]) -> list[Score]:
 
     Args:
         results: nested groups; a leaf is {"value": number}, with "chance", "untrained",
-            "plain" and "ceiling" if known, or a bare number. Anything else (text, lists) is
+            "plain", ... if known, or a bare number. Anything else (text, lists) is
             left out.
 
     Returns:
@@ -151,6 +157,15 @@ def _flatten(node: Mapping[str, Any], group: str) -> list[Score]:
     return scores
 
 
+def known_references(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The references that have a column beside these scores, in the order of REFERENCES."""
+    return [
+        name
+        for name in REFERENCES
+        if name not in _OFTEN_UNKNOWN or any(score.get(name) is not None for score in scores)
+    ]
+
+
 def _number(value: float | None) -> float | None:
     """Returns a finite number, or None."""
     return None if value is None or not math.isfinite(value) else float(value)
@@ -188,7 +203,7 @@ def _scores(scores: Sequence[Score]) -> str:
     """Returns the table of scores, or a sentence if there are none."""
     if not scores:
         return '<p class="note">This run measured no scores.</p>'
-    names = [n for n in REFERENCES if n != "plain" or any(s.plain is not None for s in scores)]
+    names = known_references([vars(score) for score in scores])
     rows = []
     for score in scores:
         known = [_shown(getattr(score, name), "") for name in names]
@@ -206,7 +221,9 @@ def _scores(scores: Sequence[Score]) -> str:
         "model before its training, which a score must beat to mean that anything was learnt; "
         "plain, where it is shown, is VATT without harmonization, trained from the same start on "
         "the same batches; "
-        "the ceiling is what an oracle gives that knows what captions say and clips show.</p>"
+        "the ceiling is what an oracle gives that knows what captions say and clips show; "
+        "published is what VATT's paper reports for the same protocol after its own pre-training; "
+        "low and high end a 95 % interval over clips.</p>"
     )
     return "\n".join(
         ['<table class="scores">', head, "<tbody>", *rows, "</tbody>", "</table>", note]

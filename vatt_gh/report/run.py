@@ -119,6 +119,8 @@ def write_report(
         pictures.append((path, "The same by plain VATT", f"All about it: {plain.name}/index.html"))
     results = workdir / "results.json"
     scores = json.loads(results.read_text()) if results.exists() else {}
+    for path in sorted(workdir.glob("results_*.json")):  # of downstream sets
+        scores[path.stem.removeprefix("results_")] = json.loads(path.read_text())
     last = rows[-1]
     summary = [
         ("steps", str(last["step"])),
