@@ -14,7 +14,7 @@ from vatt_gh.models.sizes import MODELS
 
 
 def get_config() -> ConfigDict:
-    """Returns the configuration; what it does not set has the original's value by default."""
+    """Returns the configuration; keys not set here default to the original's values."""
     config = default()
     config.model.update(MODELS["tx_fac_mbs"]())
     config.model.dtype = "bfloat16"

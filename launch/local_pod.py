@@ -1,9 +1,9 @@
-"""Runs a training as several processes on this machine, the way a pod runs it on several hosts.
+"""Runs a training as several processes on this machine, as a pod does on several hosts.
 
     python launch/local_pod.py --processes=2 --devices=2 -- --config=configs/demo.py [main's flags]
 
-Every process sees its own CPU devices and finds the others through jax.distributed, so that what
-breaks only with many hosts (sharded input, collectives, checkpoints) can be tried on one.
+Every process sees its own CPU devices and finds the others through jax.distributed, so that
+multi-host features (sharded input, collectives, checkpoints) can be tested on one machine.
 """
 
 import argparse
@@ -23,7 +23,7 @@ _DRAIN_SECONDS = 2.0
 
 
 class _Interrupted(Exception):
-    """Somebody asked the launcher itself to stop, by Ctrl-C or SIGTERM."""
+    """Raised when the launcher itself should stop, by Ctrl-C or SIGTERM."""
 
     def __init__(self, signum: int):
         super().__init__(signum)
@@ -37,8 +37,8 @@ def main(argv: Sequence[str]) -> int:
         argv: the launcher's options; after "--", the flags of the started program.
 
     Returns:
-        0 where all processes succeed, the status of the first that fails (128 + the signal's number
-        where one killed it), or 128 + the signal's number where the launcher was told to stop.
+        0 if all processes succeed; the status of the first that fails (128 + the signal's number if
+        a signal killed it); or 128 + the signal's number if the launcher was told to stop.
     """
     options, flags = _parse(argv)
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
             _stop(processes, options.grace)
         return interruption.status
     finally:
-        # Whatever else went wrong, nothing that was started here outlives the launcher.
+        # After any other error too, no process started here outlives the launcher.
         _signal(processes, signal.SIGKILL)
         for printer in printers:
             printer.join(_DRAIN_SECONDS)
@@ -98,23 +98,23 @@ def _positive(text: str) -> int:
 
 
 def _interrupt(signum: int, _frame: object) -> None:
-    """Turns a signal to the launcher into an exception where it waits."""
+    """Turns a signal to the launcher into an exception."""
     raise _Interrupted(signum)
 
 
 def _free_port() -> int:
-    """Returns a port of this machine that nobody listens on now."""
+    """Returns a port of this machine that is free now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def _environment(index: int, processes: int, devices: int, port: int) -> dict[str, str]:
-    """Returns the environment that makes a process one of a pod.
+    """Returns the environment of one process of a pod.
 
     JAX itself reads the platform, the number of devices and the coordinator's address. Outside a
-    cluster that it knows it takes the number of processes and this one's index as arguments only:
-    vatt_gh.main hands them from JAX_NUM_PROCESSES and JAX_PROCESS_ID to jax.distributed.initialize.
+    known cluster it takes the number of processes and this one's index only as arguments:
+    vatt_gh.main passes JAX_NUM_PROCESSES and JAX_PROCESS_ID to jax.distributed.initialize.
     """
     address = f"127.0.0.1:{port}"
     return os.environ | {
@@ -129,7 +129,7 @@ def _environment(index: int, processes: int, devices: int, port: int) -> dict[st
 
 
 def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Starts one process in a group of its own, so that its children can be stopped with it."""
+    """Starts one process in its own group, so that its children can be stopped with it."""
     return subprocess.Popen(
         command,
         env=environment,
@@ -145,12 +145,12 @@ def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Po
 def _watch(
     index: int, process: subprocess.Popen[str], ended: queue.SimpleQueue[tuple[int, int]]
 ) -> threading.Thread:
-    """Prints the process's lines and reports its end; returns the thread that prints."""
+    """Prints the process's lines and reports its end; returns the printing thread."""
 
     def copy() -> None:
         with process.stdout as lines:
             for line in lines:
-                # One write a line: the lines of several processes must not run into one another.
+                # One write per line, so that the lines of several processes do not mix.
                 sys.stdout.write(f"[{index}] {line.rstrip()}\n")
                 sys.stdout.flush()
 
@@ -168,7 +168,7 @@ def _wait(
     ended: queue.SimpleQueue[tuple[int, int]],
     grace: float,
 ) -> int:
-    """Waits for all processes, or for the first failure, which stops the others."""
+    """Waits for all processes; stops the others at the first failure."""
     for _ in processes:
         index, code = ended.get()
         if code != 0:
@@ -180,10 +180,10 @@ def _wait(
 
 
 def _stop(processes: Sequence[subprocess.Popen[str]], grace: float) -> None:
-    """Asks the processes to stop, and kills those that still run after the grace.
+    """Asks the processes to stop, and kills those still running after the grace period.
 
-    jax.distributed takes SIGTERM for a notice of preemption and runs on, and a process whose peer
-    is gone hangs in its next collective: without the kill the others would stay for minutes.
+    jax.distributed takes SIGTERM as a notice of preemption and continues. A process whose peer is
+    gone hangs in its next collective: without the kill, the others would stay for minutes.
     """
     _signal(processes, signal.SIGTERM)
     end = time.monotonic() + grace
@@ -193,10 +193,10 @@ def _stop(processes: Sequence[subprocess.Popen[str]], grace: float) -> None:
 
 
 def _signal(processes: Sequence[subprocess.Popen[str]], signum: int) -> None:
-    """Signals the groups of the processes that still run."""
+    """Signals the groups of the processes still running."""
     for process in processes:
         if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended just now
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.killpg(process.pid, signum)
 
 

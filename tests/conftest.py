@@ -5,7 +5,7 @@ import os
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-# Most of the suite's time is compilation, of programs that run once.
+# Most of the suite's time is compilation of programs that run once.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -17,12 +17,12 @@ import pytest
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.media.form import Form
 
-# A minute or more each: begun last, one of them would keep one worker while the other waits.
+# A minute or more each: started last, one would occupy one worker while the other waits.
 SLOW = ("test_main_killed", "test_pod_training", "test_quickstart", "test_step")
 
 
 def pytest_collection_modifyitems(items):
-    """The slow files come first."""
+    """Runs the slow files first."""
     items.sort(key=lambda item: item.path.stem not in SLOW)
 
 
@@ -53,14 +53,14 @@ def small_corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_form():
-    """How the records of `small_records` are stored."""
+    """The storage form of `small_records`."""
     return SMALL_FORM
 
 
 @pytest.fixture(scope="session")
 def small_records(small_corpus, tmp_path_factory):
     """The only version directory of the records of `small_corpus`; no test changes them."""
-    # Imported here: most tests do without TensorFlow, which takes seconds to import.
+    # Imported here: most tests do not need TensorFlow, which takes seconds to import.
     from tfds_builders.build import build
 
     folder = tmp_path_factory.mktemp("small") / "records"

@@ -1,4 +1,4 @@
-"""A path that kills the process that decodes it; in a module that worker processes can import."""
+"""A path that kills the process that decodes it; worker processes can import this module."""
 
 import multiprocessing
 import os

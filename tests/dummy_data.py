@@ -14,13 +14,13 @@ from media_files import grey, tone, write_media
 
 from vatt_gh.media.tfrecord import masked_crc32c
 
-CODECS = {  # of pictures, of sound, samples a second
+CODECS = {  # for pictures, for sound, samples per second
     ".mp4": ("libx264", "aac", 16_000),
     ".mkv": ("libx264", "aac", 16_000),
     ".avi": ("mpeg4", "pcm_s16le", 16_000),
     ".webm": ("libvpx-vp9", "libopus", 48_000),
 }
-# Ids as YouTube gives them; some begin or end with - or _.
+# Ids in YouTube's format; some begin or end with - or _.
 YOUTUBE = ("-0RWZT-miFs", "_zLzFtLN1gA", "dQw4w9WgXcQ", "Yabcdefghi_", "7lpqOLbz8j-", "0sf943sWZls")
 
 
@@ -29,10 +29,10 @@ def make(name: str, directory: Path) -> Path:
 
     Args:
         name: a key of MAKERS.
-        directory: is made if it is missing.
+        directory: created if missing.
 
     Returns:
-        The directory, to be given as manual_dir.
+        The directory, for use as manual_dir.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def make(name: str, directory: Path) -> Path:
 
 
 def video(path: Path, seconds: int = 1, *, silent: bool = False) -> Path:
-    """A video of 64 x 48 pixels at 10 frames a second that gets brighter, with a tone."""
+    """A video of 64 x 48 pixels at 10 frames per second that gets brighter, with a tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     codec, sound_codec, rate = CODECS[path.suffix]
     images = [grey(40 + 10 * (n % 20)) for n in range(10 * seconds)]
@@ -57,14 +57,14 @@ def video(path: Path, seconds: int = 1, *, silent: bool = False) -> Path:
 
 
 def sound(path: Path, seconds: int = 1, rate: int = 16_000) -> Path:
-    """A file with a tone and no pictures."""
+    """A file with a tone, without pictures."""
     path.parent.mkdir(parents=True, exist_ok=True)
     codec = {".wav": "pcm_s16le", ".flac": "flac", ".m4a": "aac"}[path.suffix]
     return write_media(path, sound=[(0, tone(seconds, rate))], rate=rate, sound_codec=codec)
 
 
 def text(path: Path, *lines: str) -> Path:
-    """A text file of these lines."""
+    """A text file with these lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
@@ -105,7 +105,7 @@ def _ucf101(directory: Path) -> None:
 
 
 def _hmdb51(directory: Path) -> None:
-    # In every split another clip of a class is training, test and unused.
+    # In every split a different clip of a class is training, test and unused.
     names = {
         "brush_hair": (
             "April_09_brush_hair_u_nm_np1_ba_goo_0",
@@ -165,7 +165,7 @@ def _msrvtt(directory: Path) -> None:
     for n in range(len(splits)):
         video(directory / "videos" / f"video{n}.mp4", silent=n == 1)
     videos = [
-        # The times are those of the video on YouTube: the file has a second.
+        # The times are those of the video on YouTube: the file has one second.
         {"id": n, "video_id": f"video{n}", "category": n, "split": split, "start time": 137.72}
         for n, split in enumerate(splits)
     ]
@@ -213,7 +213,7 @@ def _audioset(directory: Path) -> None:
     sound(directory / "audio" / f"{c}_420000_422000.wav", seconds=2)
     sound(directory / "audio" / f"Y{d}.flac", seconds=2)
     sound(directory / "audio" / f"{e}_0.m4a", seconds=2)
-    sound(directory / "audio" / f"{f}.wav", seconds=2)  # the id alone, and yet the piece alone
+    sound(directory / "audio" / f"{f}.wav", seconds=2)  # named by id, but only the piece
     heads = "# Segments csv created Sun Mar  5 10:54:31 2017", "# num_ytids=2, num_segs=2"
     columns = "# YTID, start_seconds, end_seconds, positive_labels"
     speech, dog = "/m/09x0r", "/m/0bt9lr"
@@ -251,7 +251,7 @@ def _youtube8m(directory: Path) -> None:
 
 
 def tfrecord(path: Path, records: Iterable[bytes]) -> Path:
-    """A file of these records."""
+    """A file with these records."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
         for data in records:
@@ -262,7 +262,7 @@ def tfrecord(path: Path, records: Iterable[bytes]) -> Path:
 
 
 def yt8m_record(name: str, labels: Sequence[int], frames: int = 0) -> bytes:
-    """A record of YouTube-8M, with its features: of the video, or of so many frames."""
+    """A record of YouTube-8M with features of the video, or of `frames` frames."""
     features = {"id": _field(1, _field(1, name.encode()))}
     if labels:
         features["labels"] = _field(3, _field(1, b"".join(map(varint, labels))))
@@ -282,12 +282,12 @@ def _map(entries: dict[str, bytes]) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    """A field of protobuf that has a length."""
+    """A length-delimited protobuf field."""
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def varint(value: int) -> bytes:
-    """An integer as protobuf writes it; negative ones as 64 bits."""
+    """An integer in protobuf's encoding; negative ones as 64 bits."""
     value &= (1 << 64) - 1
     pieces = []
     while value > 127:

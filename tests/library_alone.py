@@ -1,8 +1,8 @@
-"""What `pip install .` brings is enough for harmonization, the models and the training step.
+"""`pip install .` is enough for harmonization, the models and the training step.
 
     python tests/library_alone.py
 
-Runs in an environment without TensorFlow, OpenCV and PyAV; `.ci/run` makes one.
+Runs in an environment without TensorFlow, OpenCV and PyAV; `.ci/run` creates one.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ ABSENT = ("tensorflow", "tensorflow_datasets", "cv2", "av", "sklearn", "matplotl
 
 
 def harmonize_something() -> None:
-    """README's library: any encoder, any losses."""
+    """README's library example: any encoder, any losses."""
     encoder, x = nn.Dense(4), jax.random.normal(jax.random.key(0), (6, 5))
     params = encoder.init(jax.random.key(1), x[0])["params"]
 

@@ -1,4 +1,4 @@
-"""Writes small media files, for the tests of everything that reads them."""
+"""Writes small media files, for the tests of all their readers."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -11,12 +11,12 @@ MILLISECONDS = Fraction(1, 1000)
 
 
 def grey(level: int, width: int = 64, height: int = 48) -> np.ndarray:
-    """A picture of one grey level."""
+    """A picture with one grey level."""
     return np.full((height, width, 3), level, np.uint8)
 
 
 def tone(seconds: float, rate: int, hertz: float = 440.0) -> np.ndarray:
-    """[n] float32 sine of amplitude 0.5."""
+    """[n] float32 sine with amplitude 0.5."""
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype("f4")
 
 
@@ -37,22 +37,22 @@ def write_media(
     time_base: Fraction = MILLISECONDS,
     codec_options: dict[str, str] | None = None,
 ) -> Path:
-    """Writes a file; what has no images or no sound gets no such stream.
+    """Writes a file, without a stream for missing images or sound.
 
     Args:
-        path: its suffix tells the container.
+        path: its suffix determines the container.
         images: [H, W, 3] uint8 each.
-        times: when each image begins to be shown, in seconds, exact to the time base.
-        fps: pictures a second, as the file claims; the last one is shown so long.
-        codec, pix_fmt: of the pictures.
+        times: start of each image in seconds, exact to the time base.
+        fps: the file's claimed pictures per second; sets the duration of the last one.
+        codec, pix_fmt: format of the pictures.
         pixel_aspect: width by height of a pixel; None: square.
         sound: pieces (start in seconds, samples float32), in order; gaps stay gaps.
-        rate: samples a second.
-        sound_codec, layout: of the sound; every channel gets the same.
-        options: of the container.
-        time_base: of the pictures' time stamps, in seconds. AVI files have as many pictures a
-            second, of which those that nobody gave are empty.
-        codec_options: of the pictures; None: as fast as they come, none held back.
+        rate: samples per second.
+        sound_codec, layout: format of the sound; all channels are equal.
+        options: options of the container.
+        time_base: unit of the pictures' time stamps, in seconds. AVI files have as many pictures
+                per second; those not given are empty.
+        codec_options: options for the pictures; None: fast encoding, without delayed frames.
 
     Returns:
         The path.
@@ -80,14 +80,14 @@ def write_media(
             for start, samples in sound:
                 packets += _encode_sound(stream, start, samples, rate)
             packets += stream.encode(None)
-        # In the order of time, as cameras write them.
+        # In order of time, like files from cameras.
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             container.mux(packet)
     return path
 
 
 def _picture_stream(container, codec, fps, shape, pix_fmt, pixel_aspect, time_base, options):
-    # One thread, and no frames held back: a file of few frames keeps its time stamps.
+    # One thread and no delayed frames: a file of few frames keeps its time stamps.
     x264 = {"crf": "8", "preset": "veryfast", "threads": "1", "bf": "0"}
     if options is None:
         options = x264 if codec == "libx264" else {}

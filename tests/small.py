@@ -14,13 +14,13 @@ from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.optimizer import keras_adam, stepped_cosine
 
 WORDS = 50
-# The default's losses.
+# The default losses.
 TERMS = [LOSS_TERMS["video_audio"], LOSS_TERMS["video_text"]]
 RATE = 16_000
 
 
 def small_config(kind: str = "three_tower", **overrides: object) -> ConfigDict:
-    """The smallest configuration that has every part; overrides are {"a.b": value}."""
+    """The smallest configuration with every part; overrides are {"a.b": value}."""
     config = configuration.default()
     size = {"layers": 2, "d_model": 24, "d_ff": 32, "heads": 2, "d_kv": 8}
     model = config.model
@@ -35,12 +35,12 @@ def small_config(kind: str = "three_tower", **overrides: object) -> ConfigDict:
     data = config.data
     data.frames, data.size, data.audio_samples = 4, 16, 1024
     data.candidates, data.words = 3, 6
-    data.colour_jitter = data.audio_noise = 0.0  # take time to compile; their tests turn them on
+    data.colour_jitter = data.audio_noise = 0.0  # slow to compile; their tests turn them on
     config.train.batch_size = 8
     config.train.steps = 20
     config.train.warmup_steps = 2
     config.train.learning_rates = (1e-2, 1e-3)
-    # Tests of the default choose it; most are of the paper's method.
+    # Most tests are of the paper's method; tests of the default select it.
     config.harmonize.update(configuration.PAPER, curriculum_steps=20)
     config.update_from_flattened_dict(overrides)
     return config
@@ -68,13 +68,13 @@ def small_batch(config: ConfigDict, size: int = 8, seed: int = 0) -> dict[str, n
 
 
 def drawn(model: Vatt, sample: dict[str, np.ndarray]) -> tuple[Any, Any]:
-    """Parameters and batch statistics, without compiling what draws them; no bias is zero."""
+    """Parameters and batch statistics, drawn without compilation; no bias is zero."""
     rng = np.random.default_rng(0)
     shapes, statistics = jax.eval_shape(lambda: model.init(jax.random.key(0), sample))
 
     def draw(path: tuple[Any, ...], x: jax.ShapeDtypeStruct) -> jax.Array:
-        # Where a norm's scale is near zero samples hardly differ, and the heads' batch norm
-        # enlarges rounding.
+        # With a norm's scale near zero, samples hardly differ, and the heads' batch norm
+        # amplifies rounding.
         mean = 1.0 if path[-1].key == "scale" else 0.0
         return jnp.asarray(rng.normal(mean, 0.3, x.shape), x.dtype)
 
@@ -83,7 +83,7 @@ def drawn(model: Vatt, sample: dict[str, np.ndarray]) -> tuple[Any, Any]:
 
 
 def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
-    """The optimizer of training, with the configuration's rates."""
+    """The optimizer of training, with the configured rates."""
     steps = (config.train.warmup_steps, config.train.steps)
     rate = stepped_cosine(config.train.learning_rates, steps, config.train.steps)
     return keras_adam(rate, **config.train.adam)

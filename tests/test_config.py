@@ -1,4 +1,4 @@
-"""The configuration: what is refused and how, its pages, and every experiment of configs/."""
+"""The configuration: rejected values, its pages, and every experiment of configs/."""
 
 import ast
 import inspect
@@ -21,24 +21,24 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 FORMS = [*EXPERIMENTS, "demo:short", "study:short"]
 KEYS = dict(keys_of(SCHEMA))
 
-# What the checks between keys refuse, by the key that they name.
+# Values rejected by the checks between keys, by the named key.
 REFUSED = {
     "init_from": "somewhere",
-    "train.batch_size": 6,  # on four devices
+    "train.batch_size": 6,  # with four devices
     "loss.audio_text_weight": 1.0,  # without a space for it
     "harmonize.group": 3,  # does not divide the batch
     "study.models": ("four_tower",),
     "study.signal_windows": 100,  # without kept windows
     "harmonize.sketch_check": True,  # without a sketch
-    "train.microbatch": 3,  # of two samples a device
+    "train.microbatch": 3,  # with two samples per device
     "train.warmup_steps": 21,
-    "eval.every": 20,  # not where a row is written
+    "eval.every": 20,  # not at a step with a row
     "data.frames": 5,
     "data.size": 20,
     "data.audio_samples": 1000,
     "data.also": ("records of another",),
 }
-# Values that were taken for granted once, and gave a trace or nonsense.
+# Values that were once accepted, and led to a traceback or nonsense.
 ODD = [
     ("model.video.patch", (4, 10)),
     ("model.video.patch", (4.0, 10, 10)),
@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_refused_by_name(key, value):
 
 
 def outside(key: Key) -> list:
-    """Values of the key's own type, of which it takes none."""
+    """Invalid values of the key's own type."""
     if key.choices:
         return ["neither"]
     first, last = (float(end) for end in key.within[1:-1].split(","))
@@ -130,7 +130,7 @@ def test_whole_numbers_do_for_numbers_and_not_the_other_way_round():
 
 
 def test_every_check_is_tried():
-    """Each key that the source of the checks names is among those refused above."""
+    """Each key named in the source of the checks is among those rejected above."""
     named = {
         node.args[1].value
         for node in ast.walk(ast.parse(inspect.getsource(checks)))
@@ -173,7 +173,7 @@ def test_a_share_wants_the_whole_batch():
     validate(small_config(**share, **{"harmonize.cosine_over": "features"}), devices=1, hosts=1)
     plain = {"harmonize.realign": False, "harmonize.curriculum": False}
     validate(small_config(**share, **plain), devices=1, hosts=1)
-    by_loss = {"harmonize.realign": False, "harmonize.signal": "loss"}  # known of whole batches
+    by_loss = {"harmonize.realign": False, "harmonize.signal": "loss"}  # known for whole batches
     validate(small_config(**share, **by_loss), devices=1, hosts=1)
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what is said of a full or forbidden disk."""
+"""Atomically written files, and messages for a full or forbidden disk."""
 
 import errno
 import os
@@ -55,7 +55,7 @@ def test_full_disk_is_known_through_other_libraries():
     with pytest.raises(tf.errors.ResourceExhaustedError) as error:
         full.close()
     assert "/dev/full" in system_problem(error.value).where
-    wrapped = RuntimeError()  # without any text, as some libraries raise
+    wrapped = RuntimeError()  # without text, like errors of some libraries
     wrapped.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
     assert system_problem(wrapped).where == "some/file"
     assert system_problem(OSError(errno.ENOENT, os.strerror(errno.ENOENT))) is None

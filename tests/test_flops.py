@@ -1,4 +1,4 @@
-"""Counted operations against a formula by hand, and against XLA's own analysis."""
+"""Counted operations against a manual formula, and against XLA's own analysis."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from vatt_gh.models.vatt import MODALITIES, build
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.step import TrainState, train_step
 
-XLA_TOLERANCE = 0.1  # XLA counts what works on single elements too
+XLA_TOLERANCE = 0.1  # XLA also counts elementwise operations
 
 WIDE = {"layers": 1, "d_model": 256, "d_ff": 512, "heads": 4, "d_kv": 64}
 A, B = jnp.ones((3, 5)), jnp.ones((5, 7))
@@ -22,7 +22,7 @@ def test_a_product_counts_two_operations_for_each_of_its_terms():
     assert count_flops(jnp.dot, A, B) == PRODUCT
     batched = jax.vmap(jnp.dot, in_axes=(0, None))
     assert count_flops(batched, jnp.ones((4, 3, 5)), B) == 4 * PRODUCT
-    # The derivative by one factor is one more product, by both two more.
+    # The derivative by one factor adds one product, that by both adds two.
     assert count_flops(jax.grad(lambda a, b: (a @ b).sum() ** 2), A, B) == 2 * PRODUCT
 
 
@@ -84,7 +84,7 @@ def test_a_tower_counts_what_its_sizes_say():
 
 
 def test_a_step_counts_what_xla_counts():
-    """Without harmonization: XLA counts the inside of a loop once, however often it runs."""
+    """Without harmonization, because XLA counts a loop's body once, however often it runs."""
     wide = {f"model.{m}.{k}": n for m in MODALITIES for k, n in WIDE.items()}
     off = {"harmonize.realign": False, "harmonize.curriculum": False}
     config = small_config(**wide, **off)

@@ -1,4 +1,4 @@
-"""What may import what: the floors of the design, and what does without TensorFlow."""
+"""Allowed imports: the layers of the design, and modules that do not need TensorFlow."""
 
 import ast
 import os
@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vatt_gh"
 
-# What stands on the ground floor knows nothing of one another.
+# Parts of the lowest layer do not import each other.
 GROUND = {"models", "losses", "harmonize", "media", "report", "config"}
-# Small parts that every floor may use: the one error type, names of arrays and of losses.
+# Small parts that every layer may use: the error type, names of arrays and of losses.
 EVERYWHERE = {"errors", "locks", "files", "batch", "loss_terms"}
 ALLOWED = {
     **{part: set() for part in GROUND},
@@ -56,7 +56,7 @@ def part_of(path: Path) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Dotted names of all modules that a file imports, wherever in it."""
+    """Dotted names of all modules that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

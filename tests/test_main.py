@@ -1,4 +1,4 @@
-"""The command: what it tells a newcomer, and one clear message for whatever goes wrong."""
+"""The command: its help for newcomers, and one clear message for every problem."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def whole(tmp_path_factory) -> Path:
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own; none of these goes on to import TensorFlow."""
+    """Runs the command in a separate process; none of these calls imports TensorFlow."""
     return subprocess.run(
         [sys.executable, "-m", "vatt_gh.main", *arguments],
         cwd=ROOT,
@@ -45,10 +45,10 @@ def start(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def run_main(monkeypatch):
-    """Runs the command in this process, as often as wanted."""
+    """Runs the command in this process, repeatedly if needed."""
 
     def run(*arguments: str) -> None:
-        for name in list(flags.FLAGS):  # the overrides of the run before are flags by now
+        for name in list(flags.FLAGS):  # the overrides of the previous run have become flags
             if name.startswith("config."):
                 delattr(flags.FLAGS, name)
         argv = ["main.py", *arguments]
@@ -61,7 +61,7 @@ def run_main(monkeypatch):
 
 @pytest.fixture
 def failure(run_main, capsys):
-    """Runs the command in this process; gives its status and its messages."""
+    """Runs the command in this process; returns its status and its messages."""
 
     def run(*arguments: str) -> tuple[int, str]:
         with pytest.raises(SystemExit) as end:
@@ -72,7 +72,7 @@ def failure(run_main, capsys):
 
 
 def assert_one_message(text: str, *expected: str) -> None:
-    """One error, with what, where, what was expected and what to do, and no trace."""
+    """Asserts one error with problem, place, expectation and advice, and no traceback."""
     assert text.count("error: ") == 1 and text.startswith("error: ")
     assert "Traceback" not in text
     for part in PARTS:
@@ -94,7 +94,7 @@ def test_help_tells_a_newcomer_what_to_do():
         "--[no]distributed:",
     ):
         assert words in answer.stdout
-    assert answer.stdout.index("configs/demo.py") < 400  # first things first
+    assert answer.stdout.index("configs/demo.py") < 400  # first steps come first
 
 
 def test_the_console_command_shows_the_same_help(tmp_path):
@@ -191,21 +191,21 @@ def test_run_that_cannot_start_gets_one_message(tiny, tmp_path, failure, changes
 
 
 def default_flags(tiny, workdir: Path, **changes) -> list[str]:
-    """Flags that give the configuration of `tiny.config()`, whose program is compiled already."""
+    """Flags for the configuration of `tiny.config()`, whose program is already compiled."""
     paths = {"data.manual_dir": tiny.corpus, "data.data_dir": tiny.records}
     values = {**OVERRIDES, **paths, **DEFAULTS, **changes}
     return ["--config=configs/howto100m.py", f"--workdir={workdir}", *flags_of(values)]
 
 
 def test_full_disk_gets_one_message(tiny, tmp_path, failure):
-    (tmp_path / ".config.json.partial").symlink_to("/dev/full")  # every write there finds no room
+    (tmp_path / ".config.json.partial").symlink_to("/dev/full")  # every write there fails: no space
     status, text = failure(*default_flags(tiny, tmp_path))
     assert status == 2
     assert_one_message(text, "The disk is full", "No space left on device", "free some space")
 
 
 def test_error_of_ours_keeps_its_trace(tiny, tmp_path, run_main):
-    """What no user can mend is not hidden: here a directory in the place of a file."""
+    """Errors that users cannot fix are not hidden: here a directory in place of a file."""
     (tmp_path / ".vocabulary.txt.partial").mkdir()
     with pytest.raises(IsADirectoryError):
         run_main(*default_flags(tiny, tmp_path))
@@ -214,8 +214,8 @@ def test_error_of_ours_keeps_its_trace(tiny, tmp_path, run_main):
 def test_diverged_training_ends_with_3_and_is_not_saved(tiny, whole, tmp_path, failure):
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "checkpoints" / "6")
-    # A temperature that is 0 in float32. The run's configuration would refuse it, so it is taken
-    # away: the run was fine until step 4.
+    # A temperature that is 0 in float32. The run's configuration would reject it, so that file is
+    # removed: the run was fine until step 4.
     (tmp_path / "config.json").unlink()
     changes = {"loss.temperature": "1e-50", "train.checkpoint_every": 1}
     status, text = failure(*default_flags(tiny, tmp_path, **changes))
@@ -242,7 +242,7 @@ def test_interrupt_ends_with_130_and_keeps_what_was_done(tiny, tmp_path, failure
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
-    # A shell script starts what stands before "&" with this signal ignored, and Python keeps that.
+    # A shell script starts commands before "&" with this signal ignored, and Python keeps that.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher = threading.Thread(target=interrupt)
     watcher.start()

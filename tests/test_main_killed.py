@@ -13,7 +13,7 @@ from tiny_run import OVERRIDES, ROOT, STEPS, assert_same_state, checkpoints_of, 
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.loop import pretrain
 
-KILLED_AT = 6  # rows of samples.jsonl, one a step
+KILLED_AT = 6  # rows of samples.jsonl, one per step
 CHECKPOINTS = {"train.checkpoint_every": 4}
 
 
@@ -32,7 +32,7 @@ def command(tiny, folder: Path) -> list[str]:
 
 
 def kill_in_the_middle(arguments: list[str], samples: Path, environment, log: Path) -> None:
-    """Starts the command and kills it, as the system does, while it trains."""
+    """Starts the command, and kills it during training, like the system."""
     with log.open("w") as output:
         process = subprocess.Popen(
             arguments, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
@@ -62,7 +62,7 @@ def test_killed_command_continues_bit_for_bit(tiny, tmp_path):
         arguments, cwd=ROOT, env=tiny.environment, capture_output=True, text=True, timeout=180
     )
     assert answer.returncode == 0, answer.stderr[-3000:]
-    assert "checkpoint.py" not in answer.stderr  # no chatter of libraries
+    assert "checkpoint.py" not in answer.stderr  # no messages of libraries
     assert f"Report: {workdir / 'index.html'}" in answer.stdout
     assert (workdir / "index.html").is_file()
     assert checkpoints_of(workdir) == [8, 12, 13]
@@ -70,7 +70,7 @@ def test_killed_command_continues_bit_for_bit(tiny, tmp_path):
     config = tiny.config("howto100m", **CHECKPOINTS)
     assert config.model.dtype == "bfloat16" and config.model.remat
     expected = pretrain(config, tmp_path / "undisturbed")
-    # The killed run's records were built anew: the same ones, or the rows would differ.
+    # The killed run's records were rebuilt identically, or the rows would differ.
     for name in ("metrics.jsonl", "samples.jsonl"):
         assert rows_of(workdir / name) == rows_of(tmp_path / "undisturbed" / name)
     assert [row["step"] for row in rows_of(workdir / "samples.jsonl")] == [*range(1, STEPS + 1)]

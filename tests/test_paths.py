@@ -1,4 +1,4 @@
-"""Paths that users give."""
+"""Paths from users."""
 
 import pytest
 

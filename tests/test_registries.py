@@ -1,4 +1,4 @@
-"""One of each, made up: a line in its table is all that a run needs to use it."""
+"""A made-up entry for each table: one line is all that a run needs to use it."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# In a process of its own: tables are read when the package is imported.
+# In a separate process: tables are read when the package is imported.
 PROGRAM = """
 import dataclasses, os, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run so small that tests can make several: its settings, its corpus, what it must arrive at."""
+"""A run so small that tests can make several: settings, corpus, and expected results."""
 
 import contextlib
 import dataclasses
@@ -21,9 +21,9 @@ from vatt_gh import config as configuration
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 
 ROOT = Path(__file__).parents[1]
-# Enough of them to be killed in the middle, and no multiple of what is written every other step.
+# Enough to be killed in the middle, and odd, unlike steps with output every other step.
 STEPS = 13
-STOP = 6  # where the runs end that are only to be compared
+STOP = 6  # end of runs that are only compared
 SIZE = {"layers": 1, "d_model": 16, "d_ff": 32, "heads": 2, "d_kv": 8}
 OVERRIDES = {
     **{f"model.{t}.{k}": v for t in ("video", "audio", "text") for k, v in SIZE.items()},
@@ -53,12 +53,12 @@ OVERRIDES = {
     "train.log_every": 2,
     "train.log_samples_every": 1,
     "train.checkpoint_every": 2,
-    "harmonize.realign": True,  # else nobody would need the gradients of single samples
+    "harmonize.realign": True,  # else no per-sample gradients would be needed
     "harmonize.curriculum_steps": STEPS,
 }
-# Of default() again, where configs/howto100m.py has other values: one program for all.
+# default() values in place of those of configs/howto100m.py: one program for all.
 DEFAULTS = {"model.dtype": "float32", "model.remat": False}
-MEASURED = ("step_seconds", "samples_per_second", "data_wait_share")  # never the same twice
+MEASURED = ("step_seconds", "samples_per_second", "data_wait_share")  # vary between runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Tiny:
     programs: Path
 
     def config(self, experiment: str | None = None, **changes: Any) -> ConfigDict:
-        """The defaults, or an experiment of configs/, made tiny; changes are {"a.b": value}."""
+        """The defaults, or an experiment of configs/, at tiny size; changes are {"a.b": value}."""
         config = load_experiment(experiment) if experiment else configuration.default()
         paths = {"data.manual_dir": str(self.corpus), "data.data_dir": str(self.records)}
         config.update_from_flattened_dict({**OVERRIDES, **paths, **changes})
@@ -78,7 +78,7 @@ class Tiny:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For subprocesses: they find the package, and what this process has compiled."""
+        """For subprocesses, to find the package and this process's compiled programs."""
         return os.environ | {
             "PYTHONPATH": str(ROOT),
             "JAX_COMPILATION_CACHE_DIR": str(self.programs),
@@ -86,14 +86,14 @@ class Tiny:
 
 
 def session_folder(factory: pytest.TempPathFactory) -> Path:
-    """The folder that all processes of a session share."""
+    """The folder shared by all processes of a session."""
     own = factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """One process of the session at a time; the second one finds what the first one made."""
+    """One process of the session at a time; the second one finds the first one's results."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -101,10 +101,10 @@ def _alone(path: Path) -> Iterator[None]:
 
 @functools.cache
 def prepared(session: Path) -> Tiny:
-    """Renders and builds once a session; `session` is by `session_folder`."""
+    """Renders and builds once per session; `session` comes from `session_folder`."""
     folder = session / "tiny"
-    # Compiling the step takes twenty times as long as running it: every run after the first one
-    # of the session, in this process or in another, takes the program from here.
+    # Compiling the step takes twenty times as long as running it: all later runs of the session,
+    # in this process or in another, load the program from here.
     jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
     compilation_cache.reset_cache()
     tiny = Tiny(folder / "corpus", folder / "records", folder / "programs")
@@ -137,12 +137,12 @@ def _prepare(tiny: Tiny) -> None:
 
 @functools.cache
 def uninterrupted(session: Path) -> tuple[Path, Any]:
-    """Work directory and state of a run that nothing disturbed until STOP; not to be changed."""
+    """Work directory and state of an undisturbed run until STOP; not to be changed."""
     from vatt_gh.training.loop import pretrain
 
     workdir, config = session / "uninterrupted", prepared(session).config()
     with _alone(session / "uninterrupted.lock"):
-        # A second process restores what the first one arrived at.
+        # A second process restores the first one's final state.
         return workdir, jax.device_get(pretrain(config, workdir, stop_after=STOP))
 
 
@@ -156,24 +156,24 @@ def load_experiment(name: str) -> ConfigDict:
 
 
 def flags_of(values: dict[str, Any]) -> list[str]:
-    """{"a.b": value} as flags of the command line."""
+    """Converts {"a.b": value} to command-line flags."""
     return [f"--config.{key}={value}" for key, value in values.items()]
 
 
 def rows_of(path: Path, *, without: tuple[str, ...] = MEASURED) -> list[dict[str, Any]]:
-    """The rows of a JSONL file, without what is measured by the clock."""
+    """The rows of a JSONL file, without measured times."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return [{key: value for key, value in row.items() if key not in without} for row in rows]
 
 
 def checkpoints_of(workdir: Path) -> list[int]:
-    """The steps of the finished checkpoints of a work directory."""
+    """The steps of a work directory's finished checkpoints."""
     names = (path.name for path in (workdir / "checkpoints").iterdir())
     return sorted(int(name) for name in names if name.isdigit())
 
 
 def assert_same_state(actual: Any, expected: Any) -> None:
-    """Bit for bit: parameters, statistics, optimizer, step, random key."""
+    """Asserts bitwise equality: parameters, statistics, optimizer, step, random key."""
     pairs = zip(
         jax.tree_util.tree_leaves_with_path(jax.device_get(actual)),
         jax.tree_util.tree_leaves_with_path(jax.device_get(expected)),

@@ -1,18 +1,18 @@
-"""The arrays of a batch: names, shapes, dtypes and units. Nothing else defines them."""
+"""The arrays of a batch: names, shapes, dtypes and units. Defined only here."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 # B samples, T frames, H x W pixels, S sound samples, K caption candidates, W words.
-VIDEO = "video"  # [B, T, H, W, 3] uint8 levels, RGB; of one colour where it is missing
-AUDIO = "audio"  # [B, S] float32 in [-1, 1], mono at the records' rate; zeros where it is missing
+VIDEO = "video"  # [B, T, H, W, 3] uint8 levels, RGB; a single colour if missing
+AUDIO = "audio"  # [B, S] float32 in [-1, 1], mono at the records' rate; zeros if missing
 TEXT = "text"  # [B, K, W] int32 word ids, 0 = padding
-VIDEO_MASK = "video_mask"  # [B] bool, False where a sample is sound alone, or cannot be read
+VIDEO_MASK = "video_mask"  # [B] bool, False where a sample has only sound, or is unreadable
 AUDIO_MASK = "audio_mask"  # [B] bool, False where a sample has no sound
 TEXT_MASK = "text_mask"  # [B] bool, False where a sample has no caption
-# [B, 4] float32: brightness added as a share of white, factors of saturation and contrast, turns of
-# the hue. The training step changes the colours.
+# [B, 4] float32: added brightness as a share of white, factors of saturation and contrast, turns of
+# the hue. Applied by the training step.
 COLOUR = "colour"
 INDEX = "index"  # [B] int32, place of the sample in the global batch
 
@@ -22,7 +22,7 @@ MODALITIES = (VIDEO, AUDIO, TEXT)
 MASKS = (VIDEO_MASK, AUDIO_MASK, TEXT_MASK)
 DEVICE_KEYS = (*MODALITIES, *MASKS, COLOUR, INDEX)  # what the training step takes
 
-# Known to the host alone: they name a sample in messages and reports.
+# Only on the host: they identify a sample in messages and reports.
 VIDEO_ID = "video_id"  # [B] bytes
 START = "start"  # [B] float32, seconds in the source video
 END = "end"  # [B] float32, seconds in the source video
@@ -53,10 +53,10 @@ def check(batch: Mapping[str, np.ndarray]) -> None:
     """Checks that a batch has the arrays above.
 
     Args:
-        batch: arrays by name; the arrays of DEVICE_KEYS are looked at.
+        batch: arrays by name; only those of DEVICE_KEYS are checked.
 
     Raises:
-        ValueError: names the array that is missing or of another rank, dtype or length.
+        ValueError: names the array that is missing or has the wrong rank, dtype or length.
     """
     for name in DEVICE_KEYS:
         if name not in batch:

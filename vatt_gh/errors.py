@@ -1,13 +1,13 @@
-"""The one error type for what a user can mend, and how names are shown."""
+"""The error type for problems that a user can fix, and the display of names."""
 
 
 class UserError(Exception):
-    """A problem that the user can mend; the command line prints it and exits with status 2.
+    """A problem that the user can fix; the command line prints it and exits with status 2.
 
     Args:
-        what: what went wrong, one sentence.
+        what: the problem, in one sentence.
         where: the file, config key or id in question.
-        expected: what should have been there.
+        expected: the expected state.
         todo: what the user can do about it.
     """
 
@@ -18,12 +18,12 @@ class UserError(Exception):
 
 
 def printable(text: str) -> str:
-    """A text that a terminal shows as it is.
+    """Makes a text safe for a terminal.
 
     Args:
-        text: with names of files, which may hold anything.
+        text: text with file names, which may contain any characters.
 
     Returns:
-        The text with escapes in place of control characters but line ends.
+        The text with control characters escaped, except line ends.
     """
     return "".join(c if c == "\n" or c.isprintable() else ascii(c)[1:-1] for c in text)

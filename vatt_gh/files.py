@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, and what the system says where none can be."""
+"""Atomic writing of files, and messages for system errors while writing."""
 
 import contextlib
 import errno
@@ -15,15 +15,15 @@ _FORBIDDEN_NUMBERS = (errno.EACCES, errno.EROFS, errno.EPERM)
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a place to write to, which takes the place of `path` where all went well.
+    """Yields a temporary path that replaces `path` on success.
 
-    One process at a time: several that may write the same file need a lock.
+    For one process at a time: several that may write the same file need a lock.
 
     Args:
-        path: of the file; one that is there stays until the new one is whole.
+        path: path of the file; an existing file stays until the new one is complete.
 
     Yields:
-        The place, in the same directory; a process that was killed may have left a file there.
+        The temporary path, in the same directory; a killed process may have left a file there.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
@@ -36,11 +36,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text file as a whole or not at all.
+    """Writes a text file atomically.
 
     Args:
-        path: of the file; one that is there is replaced.
-        text: all of it, written as UTF-8.
+        path: path of the file; an existing file is replaced.
+        text: the whole text, written as UTF-8.
     """
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -48,10 +48,10 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def system_problems_named(where: Path) -> Iterator[None]:
-    """Turns a full disk, and what the system forbids, into a message.
+    """Turns errors of a full disk, or of missing permission, into a message.
 
     Args:
-        where: something is written, for errors that name no file.
+        where: the written path, for errors that name no file.
 
     Raises:
         UserError: see `system_problem`.
@@ -68,17 +68,17 @@ def system_problems_named(where: Path) -> Iterator[None]:
 
 
 def system_problem(error: BaseException | None, where: Path | None = None) -> UserError | None:
-    """The message for an error that came, at first or at last, from the system.
+    """Makes the message for an error that was raised or caused by the system.
 
-    TensorFlow and TensorStore have errors of their own, which carry the system's text.
+    TensorFlow and TensorStore have their own errors, which contain the system's text.
 
     Args:
-        error: of any kind.
-        where: something is written, for errors that name no file.
+        error: any error.
+        where: the written path, for errors that name no file.
 
     Returns:
-        What to tell the user where the disk is full or nothing may be written there, or None where
-        neither it nor what led to it says so.
+        The message, if the error or one of its causes says that the disk is full or that writing is
+        not allowed; otherwise None.
     """
     while error is not None:
         text = str(error)

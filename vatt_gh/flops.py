@@ -1,4 +1,4 @@
-"""Counts the operations of a function's matrix products, from its trace: nothing is computed."""
+"""Counts the operations of a function's matrix products from its trace, without running it."""
 
 import math
 from collections.abc import Callable
@@ -12,28 +12,28 @@ Tree = Any
 
 
 def count_flops(function: Callable[..., Tree], *args: Tree) -> int:
-    """Operations of all matrix products of a function; a multiplication and an addition are two.
+    """Counts operations of a function's matrix products; a multiply-add counts as two.
 
-    Only what reaches the results is counted, loops as often as they run, recomputation (remat) as
-    often as it happens. Of two branches the dearer one counts. What works on single elements
-    (norms, GELU, softmax, the optimizer) is left out: in these models less than a hundredth.
+    Counts only operations that reach the results, for each turn of a loop and each recomputation
+    (remat). Of several branches, the most expensive counts. Elementwise operations (norms, GELU,
+    softmax, the optimizer) are left out: in these models less than a hundredth.
 
     Args:
-        function: of arrays; traced once.
+        function: function of arrays; traced once.
         *args: trees of arrays or of their shapes (jax.ShapeDtypeStruct).
 
     Returns:
-        The count, for all samples that the arguments hold.
+        The count, for all samples in the arguments.
 
     Raises:
-        ValueError: matrix products stand in a loop whose number of turns is not known, or there
-            is a convolution, which is not counted.
+        ValueError: a loop with an unknown number of turns holds matrix products, or there is a
+                convolution, which is not counted.
     """
     return count_traced(jax.make_jaxpr(function)(*args))
 
 
 def count_traced(traced: ClosedJaxpr) -> int:
-    """As `count_flops`, of a trace that is there already, such as jax.jit(f).trace(x).jaxpr."""
+    """Like `count_flops`, for an existing trace, such as jax.jit(f).trace(x).jaxpr."""
     used, _ = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
     return _count(used)
 
@@ -51,7 +51,7 @@ def _count(jaxpr: Jaxpr) -> int:
         elif name == "conv_general_dilated":
             raise ValueError("convolutions are not counted")
         elif name == "pallas_call":
-            # Written by hand: its author says what its products take.
+            # A handwritten kernel: its author gives the cost of its products.
             total += equation.params["cost_estimate"].flops
         elif name == "scan":
             total += equation.params["length"] * sum(inner)

@@ -1,4 +1,4 @@
-"""Locks between processes: files that their owner's end frees, in whatever way it ends."""
+"""Locks between processes: files that are released when their owner ends in any way."""
 
 import errno
 import fcntl
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Of file systems without locks, such as mounted buckets: there nobody else is noticed.
+# Errors of file systems without locks, such as mounted buckets: others go unnoticed there.
 _WITHOUT = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -15,7 +15,7 @@ def locked(path: Path) -> Iterator[None]:
     """Waits for a lock and holds it.
 
     Args:
-        path: of the lock's file, whose directory is made.
+        path: path of the lock file; its directory is created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
@@ -28,10 +28,10 @@ def claimed(path: Path) -> Iterator[bool]:
     """Takes a lock unless another process has it.
 
     Args:
-        path: of the lock's file, whose directory is made.
+        path: path of the lock file; its directory is created.
 
     Yields:
-        Whether it was free; then it is held.
+        Whether it was free, and is now held.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:

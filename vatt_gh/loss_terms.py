@@ -1,4 +1,4 @@
-"""The alignment losses that a run can have: which two modalities each of them compares."""
+"""The alignment losses that a run can have, and the two modalities each compares."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ class LossTerm:
     """An alignment loss of two modalities.
 
     A head that compares the two gives embeddings ANCHOR_to_OTHER [B, D] and OTHER_to_ANCHOR
-    ([B, D], or [B, K, D] of K candidates).
+    ([B, D], or [B, K, D] for K candidates).
 
     Attributes:
-        anchor: the modality with one embedding a sample.
-        other: the modality that it is aligned with.
-        label: short form, in names of metrics: 'va' gives loss_va.
+        anchor: the modality with one embedding per sample.
+        other: the modality aligned with it.
+        label: short form for names of metrics: 'va' gives loss_va.
         weight: default of config.loss.ANCHOR_OTHER_weight; 0 switches the term off.
     """
 
@@ -25,21 +25,21 @@ class LossTerm:
 
     @property
     def name(self) -> str:
-        """Such as 'video_audio'."""
+        """Name, such as 'video_audio'."""
         return f"{self.anchor}_{self.other}"
 
     @property
     def weight_key(self) -> str:
-        """The key of config.loss that weighs the term."""
+        """The key of config.loss with the term's weight."""
         return f"{self.name}_weight"
 
     @property
     def modalities(self) -> tuple[str, str]:
-        """The two that it compares."""
+        """The two modalities that it compares."""
         return self.anchor, self.other
 
 
-# A new term needs one line here, and a head that has its embeddings.
+# A new term needs one line here, and a head with its embeddings.
 LOSS_TERMS: dict[str, LossTerm] = {
     term.name: term
     for term in (
@@ -51,7 +51,7 @@ LOSS_TERMS: dict[str, LossTerm] = {
 
 
 def active_terms(weights: Mapping[str, float]) -> list[LossTerm]:
-    """The terms with a weight.
+    """Lists the terms with a nonzero weight.
 
     Args:
         weights: config.loss, or any mapping with the terms' weight keys.
@@ -63,5 +63,5 @@ def active_terms(weights: Mapping[str, float]) -> list[LossTerm]:
 
 
 def places_of(modality: str, terms: Sequence[LossTerm]) -> tuple[int, ...]:
-    """The places in `terms` of those that depend on the features of a modality."""
+    """The indices of the `terms` that depend on a modality's features."""
     return tuple(n for n, term in enumerate(terms) if modality in term.modalities)

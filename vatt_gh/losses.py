@@ -1,7 +1,7 @@
-"""Losses, one value a sample: contrastive ones with negatives from all devices, and classifiers'.
+"""Losses, one value per sample: contrastive, with negatives from all devices, and classifiers'.
 
 Reference: Akbari et al., VATT (2021), section 3.4; the exact form is the released objective's.
-A valid sample's loss is its own; reduction over samples happens once, in the training step.
+Losses are reduced over valid samples once, in the training step.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from vatt_gh.loss_terms import LossTerm
 
 Array = jax.Array
 
-# Stands for the scores of invalid samples; the original adds it to them.
+# Replaces the scores of invalid samples; the original adds it to them.
 _MASKED = -1e9
 
 
 def gather(x: Array, axis_name: str | None) -> Array:
-    """Rows of all devices: [b, ...] -> [devices * b, ...]; without an axis, x itself."""
+    """Gathers rows of all devices: [b, ...] -> [devices * b, ...]; without an axis, x itself."""
     if axis_name is None:
         return x
     return jax.lax.all_gather(x, axis_name, axis=0, tiled=True)
@@ -33,26 +33,26 @@ def asymmetric_nce(
     axis_name: str | None,
     anchor_mask: Array | None = None,
 ) -> Array:
-    """One log ratio a sample, with a joint row and column denominator.
+    """One log ratio per sample, with a joint row and column denominator.
 
         s(i, j, c) = <anchor_i, other_jc> / temperature     (unit vectors)
         l_i = log(sum_jc exp s(i,j,c) + sum_jc exp s(j,i,c)) - log sum_c exp s(i,i,c)
 
-    The positives stand twice in the denominator, so l_i >= log 2. All C candidates of a sample
+    The positives occur twice in the denominator, so l_i >= log 2. All C candidates of a sample
     are positives (the MIL form).
 
     Args:
-        anchor: [b, D] float32, the video (or the sound, where it is compared with text).
+        anchor: [b, D] float32, the video (or the sound, if it is compared with text).
         other: [b, C, D] float32 candidates of the other modality.
-        mask: [b] bool, True where the sample has the other modality; invalid candidates are
-            nobody's negatives.
-        temperature: of the scores.
+        mask: [b] bool, True where the sample has the other modality; invalid candidates are never
+                negatives.
+        temperature: temperature of the scores.
         axis_name: named axis of the devices, or None.
         anchor_mask: [b] bool, True where the sample has the anchor's modality, or None for all;
-            the original knows it in the symmetric form alone.
+                in the original, only the symmetric form has it.
 
     Returns:
-        [b] float32; what stands at an invalid sample has no meaning.
+        [b] float32; values of invalid samples are meaningless.
     """
     anchor, other = _unit(anchor), _unit(other)
     rows, columns = _negatives(anchor, other, mask, anchor_mask, temperature, axis_name)
@@ -95,9 +95,9 @@ def _negatives(
 ) -> tuple[Array, Array]:
     """Scores of this device's samples against all samples: s(i,j,c) and s(j,i,c), [b, B * C] each.
 
-    What is invalid on the other side is taken out by a constant, not by adding one: in a batch
-    without any text nothing else would be left of the scores than rounding, and their gradients
-    would not be finite.
+    A constant replaces scores with invalid samples of the other side. If it were added, then in a
+    batch without any text only rounding would be left of the scores, and their gradients would not
+    be finite.
     """
     scores = jnp.einsum("id,jcd->ijc", anchor, gather(other, axis_name)) / temperature
     rows = jnp.where(gather(mask, axis_name)[None, :, None], scores, _MASKED)
@@ -119,20 +119,20 @@ def alignment_losses(
     temperature: float,
     axis_name: str | None,
 ) -> dict[str, Array]:
-    """The cross-modality alignment losses of every sample.
+    """Computes the cross-modality alignment losses of every sample.
 
     Args:
-        embeddings: of the heads, two for each term: 'video_to_audio' [b, D], 'audio_to_video'
+        embeddings: from the heads, two per term: 'video_to_audio' [b, D], 'audio_to_video'
             [b, D], 'video_to_text' [b, E], 'text_to_video' [b, K, E], ...
-        masks: by modality [b] bool, True where the sample has it; a modality without a mask is
-            there in every sample.
-        terms: the losses to find.
+        masks: by modality [b] bool, True where the sample has it; every sample has a modality
+                without a mask.
+        terms: the losses to compute.
         kind: a name of NCE_KINDS.
-        temperature: of the scores.
+        temperature: temperature of the scores.
         axis_name: named axis of the devices, or None.
 
     Returns:
-        [b] float32 by the terms' names, zero where the sample lacks one of the two modalities.
+        [b] float32 by loss term, zero where the sample lacks one of the two modalities.
     """
     losses = {}
     for term in terms:
@@ -153,7 +153,7 @@ def alignment_losses(
 
 
 def softmax_loss(logits: Array, labels: Array) -> Array:
-    """Cross-entropy of one class a sample.
+    """Cross-entropy with one class per sample.
 
     Args:
         logits: [b, K] float32.
@@ -166,12 +166,12 @@ def softmax_loss(logits: Array, labels: Array) -> Array:
 
 
 def weighted_sigmoid_loss(logits: Array, labels: Array, *, axis_name: str | None) -> Array:
-    """Sigmoid cross-entropy, the samples weighted by how rare their classes are in the batch.
+    """Sigmoid cross-entropy, with samples weighted by the rarity of their classes in the batch.
 
         weight_i = sum_c (y_ic / n_c) / sum_c y_ic,   n_c = sum_i y_ic over the global batch
         l_i = weight_i sum_c CE(y_ic, logit_ic)
 
-    The original counts n_c on each replica alone.
+    The original counts n_c on each replica separately.
 
     Args:
         logits: [b, K] float32.

@@ -28,7 +28,7 @@ import sys
 import traceback
 from pathlib import Path
 
-# TensorFlow reads this when it is imported; its start-up notes are of no use to the reader.
+# TensorFlow reads this on import; its start-up notes are of no use to the reader.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
@@ -53,14 +53,14 @@ _DISTRIBUTED = flags.DEFINE_bool(
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
-    """Does what `config.mode` says.
+    """Runs the mode `config.mode`.
 
     Args:
         config: the whole configuration.
         workdir: of the run.
 
     Raises:
-        UserError: the user can mend it.
+        UserError: a problem that the user can fix.
     """
     import jax
     import tensorflow as tf
@@ -68,7 +68,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     from tfds_builders.build import build_for
 
     config, workdir = with_local_paths(config), Path(local_path(str(workdir), "--workdir"))
-    # TensorFlow feeds the input only; it must not take the accelerator's memory.
+    # TensorFlow only feeds the input; it must not take the accelerator's memory.
     tf.config.set_visible_devices([], "GPU")
     validate(config, devices=jax.device_count(), hosts=jax.process_count())
     if config.mode == "demo":
@@ -101,7 +101,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, runs, and turns what a user can mend into a message and exit status 2."""
+    """Reads the flags, runs, and turns fixable errors into a message and exit status 2."""
     try:
         if len(argv) > 1:
             raise UserError(
@@ -139,8 +139,8 @@ def _start_processes() -> None:
         return
     import jax
 
-    # JAX finds these by itself on TPU pods, Slurm and Kubernetes, but takes no numbers from the
-    # environment elsewhere.
+    # JAX finds these by itself on TPU pods, Slurm and Kubernetes, but elsewhere it takes no
+    # numbers from the environment.
     jax.distributed.initialize(
         num_processes=_number("JAX_NUM_PROCESSES"), process_id=_number("JAX_PROCESS_ID")
     )
@@ -156,13 +156,13 @@ def _config_name() -> str:
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-    """Parses the command line; what does not fit in it gets one message, not a trace."""
+    """Parses the command line; an invalid one gives a single message, not a traceback."""
     try:
         _help_where_asked(argv)
         _check_keys(argv)
         rest = flags.FLAGS(argv)
         if flags.FLAGS["verbosity"].using_default_value:
-            # absl would choose INFO, at which Orbax tells twenty lines about each checkpoint.
+            # absl defaults to INFO, at which Orbax logs twenty lines per checkpoint.
             logging.set_verbosity(logging.WARNING)
         return rest
     except UserError as error:
@@ -201,11 +201,11 @@ def _help_where_asked(argv: list[str]) -> None:
     else:
         app.usage(shorthelp="helpfull" not in asked, writeto_stdout=True)
         print(f"\nSections of the configuration: {', '.join(names)}")
-    sys.exit(0)  # absl itself would end with a failure
+    sys.exit(0)  # absl itself would exit with a failure
 
 
 def _check_keys(argv: list[str]) -> None:
-    """Loads the experiment once before the flags do, which say neither file nor key."""
+    """Loads the experiment before the flags do: their errors name neither file nor key."""
     early = flags.FlagValues()
     experiment = flags.DEFINE_string("config", None, "", flag_values=early)
     arguments = early(argv, known_only=True)
@@ -249,7 +249,7 @@ def _check_keys(argv: list[str]) -> None:
 
 
 def _load_experiment(path: str) -> ConfigDict:
-    """Runs an experiment file; `path` may end in ":" and an argument of its get_config."""
+    """Runs an experiment file; `path` may end in ":" and an argument for its get_config."""
     file, *arguments = path.split(":", 1)
     try:
         config = runpy.run_path(file)["get_config"](*arguments)

@@ -1,4 +1,4 @@
-"""The paths that users give: of this machine, "~" being their home directory."""
+"""Local paths from users, with "~" as their home directory."""
 
 import os
 import re
@@ -12,17 +12,17 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def local_path(given: str, where: str) -> str:
-    """A path as it is meant.
+    """Resolves a local path.
 
     Args:
-        given: by the user; "" stays.
-        where: the flag or key that has it.
+        given: the user's path; "" is kept.
+        where: its flag or key.
 
     Returns:
-        The path, with the home directory in the place of "~".
+        The path, with the home directory in place of "~".
 
     Raises:
-        UserError: it is the address of a bucket or the like, or of nobody's home.
+        UserError: it is the address of a bucket or similar, or the home of an unknown user.
     """
     path = os.path.expanduser(given)
     scheme = _SCHEME.match(given)
@@ -40,7 +40,7 @@ def local_path(given: str, where: str) -> str:
 
 
 def with_local_paths(config: ConfigDict) -> ConfigDict:
-    """A copy of a configuration with every path as it is meant.
+    """Copies a configuration with all paths resolved.
 
     Args:
         config: the whole configuration.

@@ -1,4 +1,4 @@
-"""The measurement of the fused attention, in Pallas' interpreter: its times mean nothing here."""
+"""The measurement of the fused attention, in Pallas' interpreter: times are meaningless here."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""The measurements of harmonization: their numbers are of what they say, in the promised form."""
+"""The measurements of harmonization: correct numbers, in the documented form."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Records in which every frame, sound sample and caption tells its time."""
+"""Records in which every frame, sound sample and caption encodes its time."""
 
 import dataclasses
 import json
@@ -20,27 +20,27 @@ CAPTIONS = [(word, k + 0.22, k + 0.75) for k, word in enumerate(WORDS)]
 
 
 def dial(number):
-    """A picture that shows a number from 0 to 255 as four by two black or white fields."""
+    """A picture that shows a number from 0 to 255 as 4 x 2 black or white fields."""
     bits = np.array([number >> k & 1 for k in range(8)]).reshape(2, 4)
     grey = np.kron(bits, np.ones((SIDE // 2, SIDE // 4))) * 200 + 25
     return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
 
 
 def numbers_of(video):
-    """[..., H, W, 3] pictures of dials, brighter than grey where white, to their numbers [...]."""
+    """Converts dials [..., H, W, 3], white where brighter than grey, to their numbers [...]."""
     *lead, height, width, _ = video.shape
     fields = video.mean(-1).reshape(*lead, 2, height // 2, 4, width // 4).mean((-3, -1)) > 127.5
     return (fields.reshape(*lead, 8) << np.arange(8)).sum(-1)
 
 
 def sound_at(time):
-    """The sound at moments in seconds: it rises, so that no stretch is like another."""
+    """The sound at times in seconds: it rises, so that no two stretches are alike."""
     return 0.5 * np.sin(2 * np.pi * (200 * time + 40 * time**2))
 
 
 @pytest.fixture(scope="session")
 def clock(tmp_path_factory):
-    """Three such videos, one without sound and one without captions: nine records."""
+    """Nine records of three such videos, one without sound and one without captions."""
     from tfds_builders.build import build
     from vatt_gh.data.records import open_source
     from vatt_gh.data.text import Tokenizer, build_vocabulary
@@ -88,7 +88,7 @@ def clock(tmp_path_factory):
 
 @pytest.fixture
 def clock_config():
-    """Windows of 0.4 s; plain pictures and sound, which tell their time."""
+    """Windows of 0.4 s; unchanged pictures and sound, which encode their time."""
     config = small_config()
     data = config.data
     data.frames, data.size, data.audio_samples = 4, 16, RATE * 4 // FPS

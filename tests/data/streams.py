@@ -1,4 +1,4 @@
-"""Batches of a stream, and how streams are compared."""
+"""Batches of a stream, and comparison of streams."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from vatt_gh.data.pipeline import training_batches
 
 
 def batches(sources, clock, config, count, *, position=0, host=0, hosts=1):
-    """The first batches from a position on."""
+    """The first batches from a position."""
     stream = training_batches(
         sources, clock.tokenizer, config, position=position, host=host, hosts=hosts
     )

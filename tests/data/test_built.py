@@ -1,4 +1,4 @@
-"""What a data set says of itself: damage is named, and nothing of others is run."""
+"""A data set's own description: damage is reported, and no foreign code is run."""
 
 import json
 import shutil

@@ -7,7 +7,7 @@ from vatt_gh.data.pipeline import captioned_clips
 
 
 def all_clips(clock, config):
-    """Every clip's arrays, one dictionary each; and the sizes of the batches."""
+    """Every clip's arrays as a dictionary, and the sizes of the batches."""
     batches = list(captioned_clips(clock.source, clock.tokenizer, config))
     sizes = [len(batch["start"]) for batch in batches]
     clips = [{name: x[k] for name, x in b.items()} for b in batches for k in range(len(b["start"]))]
@@ -31,7 +31,7 @@ def test_every_clip_shows_its_caption_s_time(clock, clock_config):
         start = clock.numbers_of(clip["video"])[0] / clock.fps
         assert clip["start"] == pytest.approx(start, abs=1e-5)
         middle = (clip["start"] + clip["end"]) / 2
-        # Moved inside its segment, at most half a window; else within half a frame.
+        # Moved by at most half a window at a segment's border, else half a frame.
         border = any(abs(clip[k] - t) < 1e-4 for k in ("start", "end") for t in (0, 4, 8, 12.5))
         assert abs(middle - middles[word]) <= (0.2 if border else 0.05) + 1e-5
         assert clip["audio_mask"] == (clip["video_id"] == b"whole")
@@ -52,7 +52,7 @@ def test_windows_do_not_overlap_and_the_first_caption_wins(clock, clock_config):
         ends = [float(clip["end"]) for clip in inside]
         starts = [float(clip["start"]) for clip in inside]
         assert all(end <= start + 1e-5 for end, start in zip(ends, starts[1:], strict=False))
-        # The first caption of a segment, and then the first whose window is free.
+        # The first caption of a segment, and then the first one with a free window.
         first = 4 * number
         assert [clip["caption"] for clip in inside][:2] == [
             f"second{first}".encode(),
@@ -78,4 +78,4 @@ def test_clips_are_the_same_whatever_the_augmentation_of_training(clock, clock_c
     for clip, expected in zip(again, plain, strict=True):
         for name in clip:
             np.testing.assert_array_equal(clip[name], expected[name])
-    assert clock_config.data.candidates == 2  # the caller's configuration is left alone
+    assert clock_config.data.candidates == 2  # the caller's configuration is unchanged

@@ -1,4 +1,4 @@
-"""Kept windows: the same as if each were drawn when it is wanted, whole or not there."""
+"""Kept windows: equal to windows drawn on demand, and stored completely or not at all."""
 
 import dataclasses
 import shutil
@@ -22,7 +22,7 @@ from vatt_gh.errors import UserError
 
 @pytest.fixture
 def source(clock, tmp_path):
-    """Records of its own, beside which windows may be written."""
+    """Separate records, next to which windows may be written."""
     folder = tmp_path / "records" / "version"
     shutil.copytree(clock.source.directories[0], folder)
     return open_source([folder])
@@ -30,7 +30,7 @@ def source(clock, tmp_path):
 
 @pytest.fixture
 def config(clock_config):
-    """Every random choice is made, and windows are kept."""
+    """A configuration with every random choice, and kept windows."""
     clock_config.data.keep_windows = True
     clock_config.data.augmentation = "inception"
     clock_config.data.colour_jitter, clock_config.data.flip = 0.8, True
@@ -54,7 +54,7 @@ def test_each_is_what_drawing_it_alone_gives(clock, source, config):
             np.testing.assert_array_equal(rows[name][row], value[0].numpy(), name)
             if name in names.DTYPES:
                 assert rows[name].dtype == names.DTYPES[name]
-    # Both windows of a record differ, or there would be no need of two.
+    # Both windows of a record differ, or one would be enough.
     assert any(not np.array_equal(*rows[names.VIDEO][2 * k : 2 * k + 2]) for k in range(9))
 
 

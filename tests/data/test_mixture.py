@@ -1,4 +1,4 @@
-"""Several data sets in turns, and windows at another rate than records are stored at."""
+"""Several data sets in turn, and windows with a frame rate other than the records'."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Training batches: what they hold, and that a position decides all of it."""
+"""Training batches: their contents, which depend only on the position."""
 
 import dataclasses
 import time
@@ -53,7 +53,7 @@ def test_picture_sound_and_captions_are_of_one_window(clock, clock_config):
 
 
 def expected_words(clock, start, end):
-    """The two captions of the window's segment that are nearest to the window."""
+    """The two captions of the window's segment nearest to the window."""
     begin = min(4.0 * int(start / 4.0 + 1e-6), 8.0)
     finish = begin + 4.0 if begin < 8.0 else 12.5
     centre = (start + end) / 2

@@ -18,7 +18,7 @@ SIZES = ([5, 0, 300], [], [70_000, 1])
 
 @pytest.fixture
 def shards(tmp_path):
-    """Three shards, one of them empty, as TensorFlow writes them."""
+    """Three shards written by TensorFlow, one of them empty."""
     rng = np.random.default_rng(0)
     for number, sizes in enumerate(SIZES):
         path = tmp_path / f"x-train.tfrecord-0000{number}-of-00003"
@@ -29,13 +29,13 @@ def shards(tmp_path):
 
 
 def bytes_of(index):
-    """All records by their places in the index."""
+    """All records, by place in the index."""
     rows = zip(index.shard, index.offset, index.length, strict=True)
     return [index.files[s].read_bytes()[o : o + n] for s, o, n in rows]
 
 
 def test_every_record_lies_where_the_index_says(shards):
-    index = load_index(shards)  # there is none yet: it is made
+    index = load_index(shards)  # none yet: it is made
     files = sorted(shards.glob("*.tfrecord-*"))
     expected = list(tf.data.TFRecordDataset([str(f) for f in files]).as_numpy_iterator())
     assert bytes_of(index) == expected

@@ -46,7 +46,7 @@ def test_any_position_can_be_resumed_at():
     arguments = {"records": 7, "windows": 2, "seed": 5}
     whole = records_at(range(60), **arguments)
     assert records_at(range(33, 60), **arguments) == whole[33:]
-    # Far on, where 32 bits would not do.
+    # A far position, beyond 32 bits.
     far = 14 * 10**9
     assert sorted(records_at(range(far, far + 14), **arguments)) == sorted([*range(7)] * 2)
 
@@ -88,7 +88,7 @@ def test_frames_of_a_window(count, first, length):
         (10.0, 16_000, 7, 1600),
         (10.0, 48_000, 29, 9),
         (12.5, 16_000, 3, 100),
-        (29.97, 44_100, 11, 100),  # no whole number of samples a frame
+        (29.97, 44_100, 11, 100),  # no whole number of samples per frame
         (10.0, 16_000, 29, 3200),  # beyond the end: starts again
     ],
 )
@@ -102,7 +102,7 @@ def test_sound_of_a_window_begins_with_its_first_frame(fps, rate, first, length)
 
 
 def obvious_captions(rows, start, end, candidates, reach):
-    """Candidates by plain comparison: (text, start, end) in, texts out."""
+    """Candidates by plain comparison: (text, start, end) -> texts."""
     centre = (start + end) / 2
 
     def gap(row):

@@ -1,4 +1,4 @@
-"""Windows of records of every storage: the same pictures, sound and captions at every position."""
+"""Windows for every storage form: the same pictures, sound and captions at every position."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ def batches(source, clock, config, count):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("frames", [4, 60])  # 60: more than a segment has, which starts again
+@pytest.mark.parametrize("frames", [4, 60])  # 60: more than a segment has, so it starts again
 def test_training_windows_are_those_of_jpeg(clock, clock_config, storage, frames):
     data = clock_config.data
     data.augmentation, data.frames = "inception", frames
@@ -35,12 +35,12 @@ def test_training_windows_are_those_of_jpeg(clock, clock_config, storage, frames
             np.testing.assert_array_equal(host[name], other_host[name], name)
         for name in device.keys() - {names.VIDEO, names.AUDIO}:
             np.testing.assert_array_equal(device[name], other[name], name)
-        # Both lose a little: JPEG at quality 95, H.264 at crf 23.
+        # Both are lossy: JPEG at quality 95, H.264 at crf 23.
         error = np.abs(device[names.VIDEO].astype(int) - other[names.VIDEO])
         assert error.mean() < 4
         assert np.quantile(error, 0.99) < 32
         heard = np.abs(device[names.AUDIO] - other[names.AUDIO])
-        assert heard.max() <= (0 if storage == "mp4" else 1e-3)  # FLAC loses nothing
+        assert heard.max() <= (0 if storage == "mp4" else 1e-3)  # FLAC is lossless
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -74,7 +74,7 @@ def test_originals_may_have_moved(clock, clock_config, tmp_path):
     (after,) = batches(source, clock, clock_config, 1)
     np.testing.assert_array_equal(after[0][names.VIDEO], before[0][names.VIDEO])
     shutil.rmtree(moved)
-    # One missing file is left out, see test_unreadable.py; that all are missing is another thing.
+    # One missing file is left out, see test_unreadable.py, but it is an error if all are missing.
     with pytest.raises(Exception, match=r"elsewhere/videos/.*mkv: cannot be decoded"):
         batches(source, clock, clock_config, 1)
 

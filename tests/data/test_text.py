@@ -84,7 +84,7 @@ def test_vocabulary_is_the_most_frequent_words_ties_by_alphabet():
     assert build_vocabulary(counts, 6) == [*SPECIAL, "z", "a"]
     assert build_vocabulary(dict(reversed(counts.items())), 6) == [*SPECIAL, "z", "a"]
     assert build_vocabulary(counts, 4) == [*SPECIAL]
-    assert build_vocabulary(counts, 2) == [*SPECIAL]  # the special ones are always there
+    assert build_vocabulary(counts, 2) == [*SPECIAL]  # the special ones always exist
 
 
 def test_a_run_keeps_its_vocabulary(tmp_path):

@@ -1,4 +1,4 @@
-"""What is damaged while it is read: named, counted, listed; everything else is read as before."""
+"""Damage found while reading: named, counted, listed; everything else is read as before."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ def batches(source, clock, config, count):
 
 
 def assert_left_out(found, expected, lost):
-    """Samples of lost videos count for nothing, all others are the same."""
+    """Samples of lost videos are masked, all others are the same."""
     for (left, left_host), (right, right_host) in zip(found, expected, strict=True):
         for k, video in enumerate(right_host[names.VIDEO_ID]):
             if lost(video, right_host[names.START][k]):
@@ -88,7 +88,7 @@ def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, dam
 
 
 def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path):
-    (tmp_path / "videos").mkdir()  # as where a disk is not mounted
+    (tmp_path / "videos").mkdir()  # as if a disk were not mounted
     source = open_source(clock.others["index"].directories, str(tmp_path), unreadable_share=0.5)
     with pytest.raises(UserError, match="records that were read are damaged or gone"):
         batches(source, clock, clock_config, 3)

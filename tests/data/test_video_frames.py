@@ -1,4 +1,4 @@
-"""From JPEG frames to a window: crop, resize and flip against whole frames step by step."""
+"""From JPEG frames to a window: crop, resize and flip, compared with whole frames."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ from vatt_gh.data.video import View, choose_view, crop_box, draw_colour
 from vatt_gh.media.form import Form
 
 T, SIZE = 3, 16
-LEVEL = 0.8  # what whole levels and OpenCV's fixed-point numbers take away
+LEVEL = 0.8  # error of whole levels and OpenCV's fixed-point numbers
 
 
 def seed_of(k):
@@ -33,13 +33,13 @@ def data():
 
 @pytest.fixture(scope="module")
 def frames():
-    """JPEG frames of 37 by 50 pixels, each of its own content."""
+    """JPEG frames of 37 by 50 pixels, each with its own content."""
     rng = np.random.default_rng(0)
     frames = []
     for _ in range(T):
         small = Image.fromarray(rng.integers(0, 256, (5, 6, 3), np.uint8))
         file = io.BytesIO()
-        # Whole colours: of halved ones a box lacks the neighbours beyond its border.
+        # Full-resolution colours: halved ones lack the neighbours beyond a box's border.
         large = small.resize((50, 37), Image.Resampling.BICUBIC)
         large.save(file, "JPEG", quality=95, subsampling=0)
         frames.append(file.getvalue())
@@ -47,7 +47,7 @@ def frames():
 
 
 def obvious_window(frames, box):
-    """Decodes whole frames, cuts the box out and resizes each alone; levels with fractions."""
+    """Decodes whole frames, crops the box and resizes each separately; unrounded levels."""
     top, left, height, width = (int(x) for x in box)
     whole = [tf.io.decode_jpeg(frame, 3, dct_method="INTEGER_ACCURATE") for frame in frames]
     cut = [tf.cast(x[top : top + height, left : left + width], tf.float32) for x in whole]
@@ -126,7 +126,7 @@ def test_half_of_the_windows_are_mirrored_as_a_whole(frames, data):
 
 
 def colours_of(data, count=200):
-    """[count, 4] that so many samples draw."""
+    """Draws of `count` samples, [count, 4]."""
     return np.stack([draw_colour(data, seed_of(k)).numpy() for k in range(count)])
 
 

@@ -1,4 +1,4 @@
-"""One small rendered corpus that the demo's tests share, and what reads it."""
+"""One small rendered corpus, shared by the demo's tests, and its readers."""
 
 import dataclasses
 import hashlib
@@ -62,7 +62,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tools():
-    # For subprocesses, which find the package where this process has found it.
+    # For subprocesses, to find the same package as this process.
     environment = os.environ | {"PYTHONPATH": str(Path(vatt_gh.__file__).parents[1])}
     return SimpleNamespace(
         spec=SPEC, changed=changed, decoded=decoded, tables=tables, environment=environment

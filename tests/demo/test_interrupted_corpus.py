@@ -1,4 +1,4 @@
-"""A corpus that is there already, half there, another one, or that has no room."""
+"""A corpus that exists, exists in part, differs, or does not fit on the disk."""
 
 import contextlib
 import os
@@ -87,7 +87,7 @@ def test_a_full_disk_says_so_and_is_continued(tools, tmp_path, full):
     spec = tools.changed(videos=1, min_seconds=4.0, max_seconds=5.0)
     render_corpus(tmp_path / "good", spec, workers=1)
     (video,) = (tmp_path / "good" / "videos").iterdir()
-    # What an interrupted call has left, and the next file lies on a full disk.
+    # Leftovers of an interrupted call, with the next file on a full disk.
     folder = tmp_path / "full"
     (folder / "videos").mkdir(parents=True)
     started = (tmp_path / "good" / "corpus.json").read_bytes()

@@ -1,4 +1,4 @@
-"""Captions: what they claim is in their words, and they are timed as speech recognition does."""
+"""Captions: words express their claims, and times are like those of speech recognition."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""Drawn scenes: shapes, colours and motions look different, the background gives nothing away."""
+"""Drawn scenes: shapes, colours and motions differ visibly; the background reveals nothing."""
 
 import itertools
 
@@ -15,7 +15,7 @@ def _draw(shape="circle", colour="white", motion="slides", seed=0, frames=32, si
 
 
 def _mask(frames):
-    """Where the white shape is: [T, H, W] bool."""
+    """Pixels of the white shape: [T, H, W] bool."""
     return frames.min(axis=3) > 130
 
 
@@ -81,7 +81,7 @@ def test_colours_are_the_shape_s_and_the_background_is_dim_and_no_cue():
             assert near == colour
         corners[colour] = np.stack([frame[:4, :4].mean(axis=(0, 1)) for frame in frames])
         assert corners[colour].max() < 90
-    # The same seeds give the same backgrounds whatever the colour of the shape.
+    # The same seeds give the same backgrounds for any colour of the shape.
     assert all(np.array_equal(corners["red"], other) for other in corners.values())
 
 

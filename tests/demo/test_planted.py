@@ -1,4 +1,4 @@
-"""What an oracle knows of a rendered corpus."""
+"""An oracle's knowledge of a rendered corpus."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The rendered corpus: what is in the files, that nothing but its arguments decides it."""
+"""The rendered corpus: the contents of its files, which depend only on its arguments."""
 
 import csv
 import json
@@ -34,8 +34,8 @@ def test_another_seed_gives_another_corpus(corpus, tools, tmp_path):
 
 
 def test_contents_of_fresh_memory_do_not_change_the_video(tools, tmp_path, monkeypatch):
-    # With glibc the workers find every fresh piece of memory filled with this byte. This video
-    # is one that came out differently while the encoder read what it had not written.
+    # With glibc, all fresh memory of the workers is filled with this byte. This video came out
+    # differently while the encoder read uninitialised memory.
     spec = tools.changed(seed=2, videos=1, min_seconds=12.0, max_seconds=16.0)
     for byte in ("1", "255"):
         monkeypatch.setenv("MALLOC_PERTURB_", byte)
@@ -89,7 +89,7 @@ def test_tables_agree_and_the_reader_of_user_directories_takes_them(corpus):
 
 
 def test_picture_and_sound_of_a_scene_are_at_its_time(corpus):
-    # Ten of each class, as every voice has its own pitch within a few per cent.
+    # Ten of each class, because every voice has its own pitch within a few per cent.
     centroids = {
         (shape, motion): np.mean([_spectrum(_voice(shape, motion, k)) for k in range(10)], axis=0)
         for shape in SHAPES
@@ -172,7 +172,7 @@ def _spectrum(sound):
 
 
 def _colour(frame):
-    """The colour whose RGB direction most of the bright pixels have."""
+    """The colour with the RGB direction of most bright pixels."""
     pixels = frame.reshape(-1, 3).astype(float)
     bright = pixels[pixels.max(axis=1) > 0.8 * pixels.max()].mean(axis=0)
     distance = {

@@ -1,4 +1,4 @@
-"""Sounds: shapes and motions are told apart from a log spectrum; loudness tells nothing."""
+"""Sounds: a log spectrum distinguishes shapes and motions; loudness reveals nothing."""
 
 import numpy as np
 import pytest

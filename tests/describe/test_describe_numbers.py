@@ -1,4 +1,4 @@
-"""Sizes and costs of models, and their text."""
+"""Sizes and costs of models, and their report."""
 
 import dataclasses
 import functools
@@ -71,7 +71,7 @@ def test_numbers_of_a_small_model():
     assert memory.total() == sum(dataclasses.astuple(memory))
     flops = found.flops
     assert flops.training["video"] < flops.evaluation["video"]
-    assert flops.training["text"] == flops.evaluation["text"]  # DropToken leaves words alone
+    assert flops.training["text"] == flops.evaluation["text"]  # DropToken does not drop words
 
 
 def test_harmonization_costs_what_its_engine_needs():
@@ -80,7 +80,7 @@ def test_harmonization_costs_what_its_engine_needs():
     _, plain = numbers_of(**off)
     _, single = numbers_of(**{"harmonize.engine": "vmap"})
     forward = sum(plain.flops.training.values())
-    # A backward pass is two forward passes, less the derivatives by what the towers are given.
+    # A backward pass costs two forward passes, minus the derivatives by the towers' inputs.
     assert 2.5 * forward < plain.flops.step < 3 * forward
     assert plain.flops.step < exact.flops.step
     assert plain.memory.harmonization == 0 < exact.memory.harmonization
@@ -92,7 +92,7 @@ def test_harmonization_costs_what_its_engine_needs():
 def test_recomputation_and_bfloat16_keep_less():
     kept = {}
     for key, value in (("remat", False), ("remat", True), ("dtype", "bfloat16")):
-        # The other engine would pad so few tokens to nearly twice as many in bfloat16.
+        # In bfloat16, the other engine would pad so few tokens to nearly twice as many.
         config = small_config(**{f"model.{key}": value, "harmonize.engine": "vmap"})
         model = build(config, words=9, audio_rate=RATE)
         sample = {

@@ -121,17 +121,17 @@ def test_a_model_is_scored_on_real_records(
     results, clips = evaluate(scored), scored.queries("trained")
     count, probed = results["clips"], results["probe_clips"]
     assert count == len(clips.captions) == min(queries, probed)
-    assert 8 < probed < 100  # all that there are
+    assert 8 < probed < 100  # all that exist
     said = {line["text"] for name in truth.video_ids for line in truth.captions(name)}
     assert set(clips.captions) <= said
-    # Once for each of the two models; those of the queries first.
+    # Once for each of the two models; the queries' clips first.
     assert asked[:probed] == asked[probed:]
     assert asked[:count] == list(zip(clips.video_ids, clips.start, clips.end, strict=True))
     text = clips.embeddings["text_to_video"][:, 0]
     video = clips.embeddings["video_to_text"]
     cosines = [[x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in video] for x in text]
     np.testing.assert_allclose(similarity_of(clips), cosines, atol=1e-5)
-    # With the weights exchanged, what was untrained is scored.
+    # With exchanged weights, the untrained model is scored.
     other = evaluate(held_out(setup.others, setup.weights, Planted()))
     rank = [sum(row >= row[k]) for k, row in enumerate(similarity_of(clips))]
     assert results["retrieval"]["r5"] == {

@@ -1,4 +1,4 @@
-"""Real steps on right and on wrong captions, and what retrieval has of them."""
+"""Real steps on right and on wrong captions, and their effect on retrieval."""
 
 import functools
 
@@ -39,7 +39,7 @@ def setup():
 
 
 def scenes(config, rng, size):
-    """A square of one of eight colours in one of four places; its text names both."""
+    """Squares in one of eight colours and four places; texts name both."""
     batch = small_batch(config, size, seed=int(rng.integers(1 << 30)))
     colour, place = rng.integers(0, 8, size), rng.integers(0, 4, size)
     batch["video"][:] = 110 + rng.integers(0, 20, batch["video"].shape)

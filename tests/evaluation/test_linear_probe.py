@@ -1,4 +1,4 @@
-"""Linear probes: what is there is found, what is not there is not, and videos are kept apart."""
+"""Linear probes: find existing structure, no other, and keep videos apart."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_separable_classes_are_told_apart():
     centres = {"circle": [3, 0, 0, 9], "ring": [0, 3, 0, 9], "star": [0, 0, 3, 9]}
     features = np.array([centres[label] for label in labels], np.float32)
     features += rng.normal(size=features.shape) * 0.3
-    # A scale of its own for every feature, and one that never changes.
+    # A different scale for every feature, and one constant feature.
     features = np.float32(features * [1e-3, 1.0, 1e3, 0.0])
     score = probe_accuracy(features, labels, groups)
     assert score["value"] == 1.0
@@ -34,7 +34,7 @@ def test_features_without_meaning_score_chance():
 
 
 def test_a_video_is_never_on_both_sides():
-    # Features that name the video alone: a leak would make every class known.
+    # Features that identify only the video: a leak would reveal every class.
     rng, groups, _ = clips(videos=40, each=5)
     names, number = np.unique(groups, return_inverse=True)
     labels = rng.integers(0, 2, len(names))[number]

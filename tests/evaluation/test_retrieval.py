@@ -1,4 +1,4 @@
-"""Retrieval scores by hand, against counting, and of models that know nothing."""
+"""Retrieval scores by hand, against counting, and for models that know nothing."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_ranks_by_hand():
         [
             [0.9, 0.1, 0.2, 0.3],  # first
             [0.5, 0.4, 0.3, 0.2],  # one before it
-            [0.7, 0.7, 0.7, 0.1],  # two as similar: they count as before it
+            [0.7, 0.7, 0.7, 0.1],  # two ties: they rank before it
             [0.3, 0.2, 0.1, 0.0],  # last
         ]
     )

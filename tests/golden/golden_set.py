@@ -1,7 +1,7 @@
-"""One set of golden files: where it is, what is in it, and modules of ours with its sizes.
+"""One set of golden files: its location, its contents, and our modules with its sizes.
 
-The files hold inputs, weights and outputs of the original TensorFlow model at tiny sizes. Every
-size comes from the manifests and arrays: VATT_GH_GOLDEN names another folder, VATT_GH_GOLDEN_SET
+The files hold inputs, weights and outputs of the original TensorFlow model at tiny sizes. All
+sizes come from the manifests and arrays: VATT_GH_GOLDEN names another folder, VATT_GH_GOLDEN_SET
 another set in it.
 """
 
@@ -37,7 +37,7 @@ SET = os.environ.get("VATT_GH_GOLDEN_SET", "golden_a")
 
 
 def path_of(name: str) -> Path:
-    """The path of a file or folder; a chosen set may lack it, the repository's own may not."""
+    """The path of a file or folder; a chosen set may lack it, but not the repository's own."""
     path = FOLDER / name
     if not path.exists() and "VATT_GH_GOLDEN" in os.environ:
         pytest.skip(f"{path} is not in the chosen set")
@@ -48,8 +48,8 @@ class Golden:
     """One golden file.
 
     Attributes:
-        config: the original's configuration of what ran.
-        manifest: all that the manifest says of the file.
+        config: the original's configuration of the run.
+        manifest: the file's entry in the manifest.
         arrays: {key: array}; keys are "kind|rest" (w, in, mid, out, g, after_train).
     """
 
@@ -63,12 +63,12 @@ class Golden:
         return self.arrays[key]
 
     def part(self, prefix: str) -> dict[str, np.ndarray]:
-        """Arrays whose key starts with "prefix|", without it."""
+        """Arrays with keys that start with "prefix|", by the rest of the key."""
         start = f"{prefix}|"
         return {k.removeprefix(start): v for k, v in self.arrays.items() if k.startswith(start)}
 
     def part_named(self, pattern: str) -> list[tuple]:
-        """Of every key that a pattern matches whole: what its groups hold, and the array."""
+        """The pattern's groups and the array, for every key that matches as a whole."""
         found = ((re.fullmatch(pattern, key), array) for key, array in self.arrays.items())
         return [
             (match.groups() if match.re.groups > 1 else match.group(1), array)
@@ -85,19 +85,19 @@ def _manifests() -> dict:
 
 @functools.cache
 def golden(name: str) -> Golden:
-    """The golden file of a name without the set's, e.g. "video"."""
+    """The golden file of a name without the set's name, e.g. "video"."""
     return Golden(name)
 
 
 def weights(template, names, source: dict[str, np.ndarray]):
-    """A tree with the golden weights; every weight of the file must have its place in it."""
+    """A tree with the golden weights; every weight of the file must have a place in it."""
     tree, report = fill(template, names, source)
     assert not report.missing and not report.unused, report
     return jax.tree.map(jnp.asarray, tree)
 
 
 def init_shapes(module, *args):
-    """Shapes of a module's variables, without drawing any."""
+    """Shapes of a module's variables, without drawing them."""
     return jax.eval_shape(lambda: module.init(jax.random.key(0), *args))
 
 
@@ -278,7 +278,7 @@ def whole_weights(model: Vatt, batch: dict[str, np.ndarray], source: dict[str, n
 
 @functools.cache
 def setup(name: str):
-    """Model, batch, and shapes, names and golden weights of a whole model's file."""
+    """Model, batch, shapes, names and golden weights of a whole model's file."""
     model, batch = whole_model(name)
     return model, batch, *whole_weights(model, batch, golden(name).part("w"))
 
@@ -312,9 +312,9 @@ def close(actual, expected, tolerance: float, what: str = "") -> None:
 
 
 def local_means(losses, *masks):
-    """The original's mean of a loss [b] over ITS replica's samples: every mask has its own sum.
+    """The original's mean of a loss [b] over ITS replica's samples: each mask has its own sum.
 
-    With two masks this is not the mean over the samples that are valid in both.
+    With two masks, this differs from the mean over samples that are valid in both.
     """
     weight = jnp.ones(losses.shape)
     for mask in masks:

@@ -9,7 +9,7 @@ from interop.test_tf_checkpoint import KINDS
 
 
 def named_tests():
-    """What golden tests are named after: "x" of `test_golden_x`, and each of their parameters."""
+    """The files that golden tests name: "x" of `test_golden_x`, and each of their parameters."""
     names = set()
     for path in Path(__file__).parent.glob("test_golden_*.py"):
         module = importlib.import_module(f"golden.{path.stem}")
@@ -23,7 +23,7 @@ def named_tests():
 
 
 def files():
-    """Names of the set's files, without the set's own."""
+    """Names of the set's files, without the set's name."""
     start = f"{SET}_"
     return {path.stem.removeprefix(start) for path in FOLDER.glob(f"{start}*.*")}
 

@@ -1,4 +1,4 @@
-"""Fine-tuning classifiers: averaged logits, losses and gradients, as the original's."""
+"""Fine-tuning classifiers: averaged logits, losses and gradients equal the original's."""
 
 import jax
 import jax.numpy as jnp

@@ -1,8 +1,8 @@
-"""Operations of the original's input pipeline, each against what ours has in its place.
+"""Operations of the original's input pipeline, each compared with ours.
 
-Where ours differs on purpose, the test says so: what is resized is rounded to whole levels (the
-original cuts), recoloured frames are rounded too, frames are cropped before they are resized,
-and a crop is never larger than the frame.
+Tests state where ours differs on purpose: resized and recoloured frames are rounded to whole
+levels (the original truncates), frames are cropped before they are resized, and a crop is never
+larger than the frame.
 """
 
 import numpy as np
@@ -19,11 +19,11 @@ from vatt_gh.training.colour import WHITE, adjust_colour
 
 TOLERANCE = 1e-5
 HUE_TOLERANCE = 1e-4
-LEVEL = 1.0  # of 255: what cutting to whole levels takes away
+LEVEL = 1.0  # of 255: the error of truncating to whole levels
 
 
 def test_golden_data():
-    """Which frames: the indices are those of the frames that ours takes."""
+    """Frame selection: the indices equal those of our frames."""
     file = golden("data")
     for label, expected in (file.part("out|linspace") | file.part("out|middle")).items():
         count, *windows, length, stride = map(int, label.split("_"))
@@ -49,7 +49,7 @@ def resized():
 
 
 def test_golden_data_resized_frames():
-    """The original cuts to whole levels; the fractions of ours are less than a level apart."""
+    """The original truncates to whole levels; our unrounded levels differ by less than one."""
     images = golden("data")["in|frames_u8"]
     assert resized()
     for size, expected in resized().items():
@@ -67,11 +67,11 @@ def test_golden_data_crops():
     top, left, height, width = crop_box(tf.shape(frames)[1:3], "none", 1.0, [0, 0]).numpy()
     crop = frames[:, top : top + height, left : left + width]
     np.testing.assert_array_equal(crop, expected)
-    # Three crops of every frame; the original puts them one after another in time.
+    # Three crops of every frame; the original concatenates them in time.
     wide = file[f"out|multi_crop_{size}_of_resized{size}"]
     np.testing.assert_array_equal(three_crops(frames, size).numpy().reshape(wide.shape), wide)
-    # The original pads a frame that is smaller than the crop with zeros around it. Ours is then
-    # resized up, so that no part of a picture is black: only what is not padding can be compared.
+    # The original zero-pads a frame that is smaller than the crop. Ours is enlarged instead, so
+    # that no part of a picture is black: only the part without padding can be compared.
     [(larger, padded)] = file.part_named(r"out\|central_crop_pad_(\d+)")
     images = file["in|frames_u8"]
     room = [(int(larger) - n) // 2 for n in images.shape[1:3]]
@@ -88,7 +88,7 @@ def test_golden_data_crops_of_tall_frames():
 
 
 def test_golden_data_normalised_frames():
-    """The original's pipeline scales levels, our model does when it gets them."""
+    """The original's pipeline scales levels; in ours, the model does."""
     file = golden("data")
     images = file["in|frames_u8"]
     close(images / WHITE, file["out|normalize_01"], TOLERANCE)
@@ -109,7 +109,7 @@ def test_golden_data_resized_box():
 
 
 def test_golden_data_colours():
-    """Each station with the factors of those before it; ours is cut at the end."""
+    """Each stage with the factors of the previous ones; ours is clipped at the end."""
     file = golden("data")
     brightness, saturation, contrast, hue = file["in|color_factors"]
     video = file["out|normalize_01"] * WHITE
@@ -129,7 +129,7 @@ def test_golden_data_colours():
 
 
 def test_golden_data_space_to_depth():
-    """A layout for the original's way to its devices. Ours has no use for it: cutting patches
+    """A layout for the original's transfer to devices. Ours does not need it: cutting patches
     gives the same blocks, in the same order."""
     file = golden("data")
     [(block, expected)] = file.part_named(r"out\|space_to_depth_(\d+)x(\d+)")
@@ -142,7 +142,7 @@ def test_golden_data_space_to_depth():
 
 
 def test_golden_vocab():
-    """Words to ids with the set's vocabulary file."""
+    """Word ids by the set's vocabulary file."""
     file = golden("data")
     words = read_vocabulary(FOLDER / f"{SET}_vocab.txt")
     assert words == file.config["vocab"]

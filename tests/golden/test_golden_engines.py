@@ -1,4 +1,4 @@
-"""Both engines on whole models of the original's sizes and weights: one decision, one update."""
+"""Both engines on whole models of the original's sizes and weights: equal decisions and updates."""
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,13 @@ from vatt_gh.training.gradients import Randomness, step_gradients
 
 TOLERANCE = 1e-5
 GAMMA = 0.0
-# Batch norm over the file's own three samples enlarges one rounding of the weights to 8e-5 of a
-# cosine, over nine to 3e-6.
+# Batch norm over the file's own three samples amplifies one rounding of the weights to 8e-5 of a
+# cosine; over nine samples, to 3e-6.
 COPIES = 3
 
 
 def more_samples(batch):
-    """Each sample of the file several times, with noise on it and other words of the file."""
+    """Each sample of the file several times, with noise and other words of the file."""
     rng = np.random.default_rng(0)
     more = {m: np.repeat(batch[m], COPIES, axis=0) for m in MODALITIES}
     for m in ("video", "audio"):

@@ -1,4 +1,4 @@
-"""Stretched position tables and spectrograms, as the original's."""
+"""Stretched position tables and spectrograms equal the original's."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Projection heads at evaluation and in training, number for number with the original's."""
+"""Projection heads at evaluation and in training: the same numbers as the original."""
 
 import jax
 import pytest

@@ -1,8 +1,8 @@
-"""Contrastive losses of both kinds, all variants and masks, on one and on two replicas.
+"""Contrastive losses of both kinds, with all variants and masks, on one and two replicas.
 
-The original means each replica's losses over its own valid samples (`local_means`): so the golden
-numbers are computed from our values a sample. Our training step means over the valid samples of
-the global batch instead; the last test holds that against the golden numbers of ONE replica,
+The original averages each replica's losses over its own valid samples (`local_means`), so the
+golden numbers are computed from our per-sample values. Our training step averages over the valid
+samples of the global batch instead; a test compares this with the golden numbers of ONE replica,
 which it must give on any number of devices.
 """
 
@@ -48,7 +48,7 @@ def embeddings():
 
 
 def masks_of(name):
-    """{'video', 'audio', 'text': [B] bool} and which of them the original was given."""
+    """{'video', 'audio', 'text': [B] bool}, and those of them passed to the original."""
     file = golden("losses")
     given = {k.removesuffix("_mask"): v > 0 for k, v in file.part(f"in|mask_{name}").items()}
     everyone = jnp.ones(len(file["in|v_totxt"]), bool)
@@ -69,8 +69,8 @@ def variant_of(name):
 def replica_means(arrays, masks, kind, temperature, axis_name):
     """The original's mean of each pair on this replica.
 
-    Its asymmetric form knows no mask of the anchor: of samples without sound, in the audio-text
-    pair, it takes the losses all the same.
+    Its asymmetric form has no mask of the anchor: in the audio-text pair it includes the losses
+    of samples without sound.
     """
     means = {}
     for name, (_, first, second) in PAIRS.items():
@@ -159,7 +159,7 @@ def test_golden_losses_gradients(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_means_over_the_global_batch_do_not_depend_on_the_devices(kind):
-    """OUR normalisation: on two devices the golden loss of one replica, whatever is masked."""
+    """OUR normalisation: on two devices the golden loss of one replica, for any mask."""
     file = golden("losses")
 
     def share(arrays, masks, config, axis_name):
@@ -194,7 +194,7 @@ def test_means_over_the_global_batch_do_not_depend_on_the_devices(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_third_pair_counts_samples_that_have_both_modalities(kind):
-    """Sound with text: a sample that lacks one of them has no loss and is nobody's negative."""
+    """Sound with text: a sample that lacks one of them has no loss and is never a negative."""
     masks, _ = masks_of("partial")
     del masks["video"]
     arrays = embeddings()

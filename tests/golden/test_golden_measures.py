@@ -1,4 +1,4 @@
-"""Retrieval over windows, top-k accuracy and multi-label scores, as the original's."""
+"""Retrieval over windows, top-k accuracy and multi-label scores equal the original's."""
 
 import numpy as np
 from golden.golden_set import close, golden
@@ -13,9 +13,9 @@ MEASURES = {"R1": "r1", "R5": "r5", "R10": "r10", "MedianRank": "median_rank"}
 def test_golden_measures():
     """Retrieval.
 
-    Of ONE window the original leaves embeddings as they are, against its own rule for several:
-    our cosines are the same with or without windows. Scaled by the vectors' lengths they are its
-    numbers, and its ranks are those of the scaled ones.
+    For ONE window the original does not normalise embeddings, unlike for several. Our cosines are
+    the same with or without windows. Scaled by the vectors' lengths they equal its numbers, and
+    its ranks are those of the scaled ones.
     """
     file = golden("measures")
     text, video = file["in|embd"], file["in|video_embd"]

@@ -29,7 +29,7 @@ TOLERANCE = 5e-5
 TRAIN_TOLERANCE = 2e-4  # batch norm over few samples amplifies rounding
 LOSS_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3  # of the tensor's largest value
-ROUNDINGS = 1.0  # of E[x^2] in a variance of the original: squares, sum and quotient
+ROUNDINGS = 1.0  # of E[x^2] in the original's variances: squares, sum and quotient
 
 
 def match(features, name, prefix):
@@ -48,11 +48,11 @@ def test_golden_models_at_evaluation(name):
 
 
 def rounded_variances(key, size):
-    """Lets batch norm in training see variances that are off by float32's rounding.
+    """Perturbs the variances of batch norm in training by float32's rounding.
 
-    The original takes the variance as E[x^2] - E[x]^2, ours is the mean of (x - E[x])^2. Where
-    the mean is large beside the deviation, the original's form loses digits: by `size` roundings
-    of E[x^2]. What that does to the golden numbers is their own uncertainty.
+    The original's variance is E[x^2] - E[x]^2, ours the mean of (x - E[x])^2. If the mean is
+    large compared with the deviation, the original's form is off by `size` roundings of E[x^2].
+    The effect on the golden numbers is their own uncertainty.
     """
 
     def intercept(call, args, options, context):
@@ -73,11 +73,11 @@ def rounded_variances(key, size):
 
 @functools.cache
 def trained(name):
-    """The original's loss, its gradients and what came with them; and their uncertainty.
+    """The original's loss, gradients and other outputs, and their uncertainty.
 
     Returns:
-        ((loss, (means, features, embeddings, statistics)), gradients, their norm), and a tree
-        like it: for each array, by how much rounding of the original's variances moves it.
+        ((loss, (means, features, embeddings, statistics)), gradients, their norm), and a similar
+        tree: for each array, its change under rounding of the original's variances.
     """
     model, batch, _, _, variables = setup(name)
     config = golden(name).config["loss"]
@@ -152,7 +152,7 @@ def test_golden_models_gradients(name):
     for label in frozen:
         assert is_word_table(label)
         np.testing.assert_array_equal(found[label], 0)
-    # Of some tensors the exact gradient is zero (keys' biases, a shift before batch norm).
+    # Some tensors have an exact gradient of zero (keys' biases, a shift before batch norm).
     nothing = 1e-6 * max(np.abs(value).max() for value in expected.values())
     for label, value in expected.items():
         bound = max(GRADIENT_TOLERANCE * np.abs(value).max(), bounds[label], nothing)
@@ -163,7 +163,7 @@ def test_golden_models_gradients(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_models_losses_of_the_golden_embeddings(name):
-    """Nothing is widened here: batch norm, the uncertain part, lies before the embeddings."""
+    """Tolerances are not widened: batch norm, the uncertain part, precedes the embeddings."""
     batch = setup(name)[1]
     file = golden(name)
     config = file.config["loss"]

@@ -1,4 +1,4 @@
-"""Learning rates and parameter updates, number for number with Keras."""
+"""Learning rates and parameter updates: the same numbers as Keras."""
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +30,8 @@ def test_golden_schedules():
     file = golden("schedules")
     for name, config in file.config.items():
         rates = jax.vmap(schedule(config))(jnp.asarray(file[f"{name}|steps"]))
-        # Near the end cos + 1 cancels: in float32 the golden rates themselves are off by one
-        # rounding of the largest rate there, which is more than 1e-5 of a rate close to zero.
+        # Near the end cos + 1 cancels: the golden float32 rates themselves are off by one rounding
+        # of the largest rate, which is more than 1e-5 of a rate close to zero.
         rounding = 1e-7 * float(np.nanmax(file[f"{name}|lr"]))
         np.testing.assert_allclose(rates, file[f"{name}|lr"], rtol=1e-5, atol=rounding)
 

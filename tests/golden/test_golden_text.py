@@ -1,4 +1,4 @@
-"""Text towers, number for number with the original's."""
+"""Text towers: the same numbers as the original."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Video and audio towers, number for number with the original's."""
+"""Video and audio towers: the same numbers as the original."""
 
 import functools
 
@@ -21,7 +21,7 @@ def tower_of(file, name):
 
 
 def check(name, tolerance):
-    """Outputs and intermediates at evaluation; with DropToken's indices also those in training."""
+    """Outputs and intermediates at evaluation, and in training if DropToken's indices are given."""
     file = golden(name)
     module, params = tower_of(file, name)
     run = functools.partial(module.apply, {"params": params}, capture_intermediates=True)
@@ -41,7 +41,7 @@ def check(name, tolerance):
 
 
 def attention_weights(seen, config):
-    """[B, heads, N, N] of the first layer, from its captured queries and keys."""
+    """[B, heads, N, N] weights of the first layer, from its captured queries and keys."""
     layer = seen["encoder"]["layer_0"]["attention"]
     query, key = (
         np.asarray(layer[name]["__call__"][0]).reshape(

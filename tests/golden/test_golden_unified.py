@@ -1,4 +1,4 @@
-"""The shared encoder behind three tokenizers, number for number with the original's."""
+"""The shared encoder after three tokenizers: the same numbers as the original."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ TOLERANCE = 2e-5
 
 
 def check(name):
-    """Features of all modalities, also those in training where DropToken's indices are given."""
+    """Features of all modalities, also in training if DropToken's indices are given."""
     file = golden(name)
     module = shared_encoder(file.config)
     count = len(file["in|video"])

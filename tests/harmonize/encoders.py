@@ -1,7 +1,7 @@
-"""Encoders as people write them: one sample in, its features [FEATURES] out.
+"""Typical encoders of users: one sample in, its features [FEATURES] out.
 
-Each maker returns (encode, params, inputs of BATCH samples); `FORMED` names those of which some
-parameter has to be formed sample by sample, and what the log must say of it.
+Each maker returns (encode, params, inputs of BATCH samples). `FORMED` names the encoders with
+parameters that must be formed sample by sample, and the required log text.
 """
 
 import functools
@@ -54,11 +54,11 @@ def head(x):
     return nn.Dense(FEATURES, name="head")(nn.gelu(x)).reshape(-1, FEATURES).mean(axis=0)
 
 
-# Layers that see the same for every sample
+# Layers with the same input for every sample
 
 
 def position_embedding(x):
-    # Longer than the clip, or its gradients would be as small as the data and be formed.
+    # Longer than the clip: otherwise its gradients would be as small as the data, and formed.
     return head(x + nn.Embed(WORDS, WIDTH)(jnp.arange(TOKENS)))
 
 
@@ -166,7 +166,7 @@ def doubled():
 
 
 def two_networks(combine):
-    """Networks with the same names in them; `combine(net, p, x)` applies net(p, x) as it likes."""
+    """Networks with equal inner names; `combine(net, p, x)` decides how to apply net(p, x)."""
 
     def make():
         net = Block()
@@ -252,7 +252,7 @@ def of_captions(ids):
 
 
 def lookup(take):
-    """Ids from -3 on, and beyond the table's end."""
+    """Ids from -3 to beyond the table's end."""
 
     def make():
         params = {"table": jax.random.normal(jax.random.key(8), (WORDS, FEATURES))}
@@ -262,7 +262,7 @@ def lookup(take):
     return make
 
 
-# What has always worked
+# Encoders that always worked
 
 
 def perceiver(x):

@@ -1,5 +1,5 @@
-"""Encoders of all kinds: the ghost engine gives what vmap and jax.grad give, and says what it
-forms sample by sample."""
+"""Encoders of all kinds: the ghost engine equals vmap and jax.grad, and reports the parameters
+it forms sample by sample."""
 
 import logging
 
@@ -17,7 +17,7 @@ OFF = Method(realign=False, curriculum=False)
 
 
 def compared(encode, params, inputs):
-    """(ghost, vmap) harmonized, and (ghost with all off, jax.grad), by one program."""
+    """(ghost, vmap) harmonized, and (ghost with all off, jax.grad), in one program."""
     targets = jax.random.normal(jax.random.key(3), (2, BATCH, FEATURES))
 
     def losses(features):
@@ -52,7 +52,7 @@ def assert_near(actual, expected, tolerance=1e-5):
 
 
 def assert_exact(encode, params, inputs):
-    """Holds ghost against vmap and jax.grad; returns what vmap decides."""
+    """Compares ghost with vmap and jax.grad; returns vmap's decisions."""
     (ghost, vmap), (off, plain) = compared(encode, params, inputs)
     assert_near(off, plain)
     assert_near(ghost[0], vmap[0])

@@ -1,4 +1,4 @@
-"""Arguments in every form that people give: taken as meant, or refused in words."""
+"""Arguments in every form that users pass: understood, or rejected with a message."""
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def boxed():
     return module, {"kernel": kernel, "bias": BIAS}
 
 
-# In the order of jax's leaves: the bias first, but in a list or tuple.
+# In the order of jax's leaves: the bias first, except in a list or tuple.
 FORMS = {
     "FrozenDict": lambda: (nn.Dense(3), freeze({"kernel": KERNEL, "bias": BIAS})),
     "tuple": lambda: (lambda p, x: x @ p[1] + p[0], (BIAS, KERNEL)),

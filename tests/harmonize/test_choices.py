@@ -1,4 +1,4 @@
-"""What the paper leaves open: each choice against the slow, obvious way, and at its ends."""
+"""Choices that the paper leaves open: each against a slow reference, and at its limits."""
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def forward_of(engine, group=1, losses=(0, 1)):
 
 
 def run(engine, method, *, attribution="embedding", update=False, group=1, gamma=0.0):
-    """The update and the coefficients, as the training step makes them."""
+    """The update and the coefficients, as in the training step."""
     forward = forward_of(engine, group)
     [features] = forward.features
     values, pullback = jax.vjp(values_of, features)
@@ -153,9 +153,9 @@ def test_equal_lengths_at_the_ends():
     gram = jnp.array([[[4.0, -2.0], [-2.0, 1.0]], [[4.0, 0.0], [0.0, 0.0]]])
     factors = equal_lengths(gram, jnp.ones((2, 2)))
     np.testing.assert_allclose(factors, [[0.75, 1.5], [1.0, 1.0]])
-    # The size that gradients were divided by belongs to their length.
+    # The divisor of the gradients is part of their length.
     np.testing.assert_allclose(equal_lengths(gram, jnp.array([[1.0, 2.0], [1.0, 1.0]]))[0], 1.0)
-    # Opposite gradients, brought to one length, leave nothing, projected or not.
+    # Opposite gradients of equal length cancel, projected or not.
     for realign in (True, False):
         method = Method(realign=realign, curriculum=False, equal_lengths=True)
         decided = method(gram, jnp.ones(2, bool), jnp.float32(0))
@@ -164,7 +164,7 @@ def test_equal_lengths_at_the_ends():
 
 
 @pytest.mark.parametrize("engine", [Ghost, Vmap])
-@pytest.mark.parametrize("group", [1, 2, 4])  # a group of one is the sample
+@pytest.mark.parametrize("group", [1, 2, 4])  # a group of one is a sample
 def test_a_group_is_decided_upon_by_the_sum_of_its_gradients(engine, group):
     update, decided = run(engine, REALIGN, group=group)
     first, second = single_gradients().reshape(2, BATCH // group, group, -1).sum(axis=2)

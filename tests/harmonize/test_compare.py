@@ -28,7 +28,7 @@ def test_engines_agree_and_what_is_formed_is_named():
 
 
 def test_an_error_of_a_recording_is_seen(monkeypatch):
-    """The data of every product are recorded wrongly: kernels are wrong, and the worst is named."""
+    """With wrong recorded data of every product, kernels are wrong, and the worst is named."""
     original = recording.record
     monkeypatch.setattr(recording, "record", lambda y, x, slot: original(y, 2 * x, slot))
     found = compare_engines(*made("siamese"), losses)

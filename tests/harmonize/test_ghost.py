@@ -1,4 +1,4 @@
-"""The ghost engine against gradients of single samples, on encoders that are not VATT."""
+"""The ghost engine against per-sample gradients, on encoders that are not VATT."""
 
 import functools
 import logging
@@ -28,7 +28,7 @@ BATCH, TOKENS, WORDS = 6, 5, 11
 
 
 class Gate(nn.Module):
-    """A matrix that no rule knows, dropout, and a Dense inside."""
+    """A matrix that no rule covers, dropout, and an inner Dense."""
 
     @nn.compact
     def __call__(self, x):
@@ -38,7 +38,7 @@ class Gate(nn.Module):
 
 
 class Stack(nn.Module):
-    """Embeddings, a Dense that is called twice, norms, and what `extra` adds."""
+    """Embeddings, a Dense that is called twice, norms, and the layers of `extra`."""
 
     extra: str = ""
     use_bias: bool = True
@@ -107,7 +107,7 @@ def test_equals_the_gradients_of_single_samples(extra, microbatch):
 
 
 def test_what_is_recomputed_serves_all_losses():
-    """The gate's two products once more, not once for each loss."""
+    """The gate's two products are recomputed once, not once for each loss."""
     kept, again = (count_flops(lambda e=e: harmonized(Ghost(), e)) for e in ("gate", "remat gate"))
     assert again - kept == 2 * (2 * BATCH * TOKENS * 8 * 8)
 
@@ -135,7 +135,7 @@ def test_a_parameter_without_a_rule_is_named_once(monkeypatch, caplog):
 
 
 def test_passes_with_fewer_losses_add_up():
-    """Two passes of a sample through one encoder: products between passes are counted."""
+    """Two passes of a sample through one encoder: products between passes are included."""
     encode, params, (ids, keys), cotangents = setup()
     other = (ids[:, ::-1], keys)
     method = Method(realign=True, curriculum=False)
@@ -150,7 +150,7 @@ def test_passes_with_fewer_losses_add_up():
 
 
 def test_sketched_inner_products_are_unbiased():
-    """Their mean over many draws of the signs comes near the exact ones; a single draw does not."""
+    """Their mean over many draws of signs is near the exact values; a single draw is not."""
     encode, params, inputs, cotangents = setup()
     complete = jnp.ones(BATCH, bool)
 
@@ -191,7 +191,7 @@ def test_the_check_of_a_sketch_finds_the_exact_cosines_and_changes_nothing(micro
 
 
 def test_words_stay_apart_where_cotangents_are_bfloat16():
-    """Ids are recorded as float32; bfloat16 would make one of 256 and 257."""
+    """Ids are recorded as float32; bfloat16 could not tell 256 from 257."""
     ids = jnp.array([[256.0, 257.0]])
     first = jnp.array([[[1.0], [0.0]]], jnp.bfloat16)
     second = jnp.array([[[0.0], [1.0]]], jnp.bfloat16)
@@ -204,7 +204,7 @@ def test_words_stay_apart_where_cotangents_are_bfloat16():
 @pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8])
 @pytest.mark.parametrize("mode", ["fill", "clip"])
 def test_ids_of_a_type_that_cannot_hold_the_number_of_rows(dtype, mode):
-    """The same as wider ids. (A plain gradient is no reference: XLA's own depends on its flags.)"""
+    """They act like wider ids. (XLA's plain gradient is no reference: it depends on flags.)"""
     table = jax.random.normal(jax.random.key(0), (300, 4))
     ids = jnp.array([[3, 4, 120], [9, 0, 1], [1, 127, 47]])
     targets = jax.random.normal(jax.random.key(1), (2, 3, 4))
@@ -224,7 +224,7 @@ def test_ids_of_a_type_that_cannot_hold_the_number_of_rows(dtype, mode):
 
 
 class TwoTowers(nn.Module):
-    """Samples that have `left` alone pass through one of two Dense layers."""
+    """Samples with only `left` pass through one of two Dense layers."""
 
     @nn.compact
     def __call__(self, sample):
@@ -235,7 +235,7 @@ class TwoTowers(nn.Module):
 
 
 def test_parameters_that_no_pass_reaches_cost_nothing():
-    """Not a copy for each sample: of a table of words that would be more than all the rest."""
+    """No copies per sample: for a word table these would exceed all other memory."""
     x = jax.random.normal(jax.random.key(0), (BATCH, TOKENS, 40))
     params = TwoTowers().init(jax.random.key(1), {"left": x[0], "right": x[0]})["params"]
     cotangents = jax.random.normal(jax.random.key(2), (2, BATCH, 7))

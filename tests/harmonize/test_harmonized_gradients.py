@@ -1,4 +1,4 @@
-"""The front door: any encoder, any losses, both attributions, one device and several."""
+"""The main entry point: any encoder, any losses, both attributions, one device and several."""
 
 import re
 from pathlib import Path
@@ -28,8 +28,8 @@ def data():
 
 
 def contrastive(features, others, axis_name=None):
-    """Every loss compares all samples' features with a sample's own vector, and scales by a mean
-    over the batch: each value depends on all samples."""
+    """Losses that compare all samples' features with a sample's vector, and scale by a batch mean:
+    each value depends on all samples."""
     everyone = (
         features if axis_name is None else jax.lax.all_gather(features, axis_name, tiled=True)
     )
@@ -46,7 +46,7 @@ def run(method=OFF, **options):
     )
 
 
-def assert_close(actual, expected, tolerance=3e-5):  # float32 sums in other orders
+def assert_close(actual, expected, tolerance=3e-5):  # float32 sums in a different order
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 

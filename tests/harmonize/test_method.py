@@ -1,4 +1,4 @@
-"""Conflict, realignment and curriculum on gradients written out by hand or drawn at random."""
+"""Conflict, realignment and curriculum on handwritten or random gradients."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -45,7 +45,7 @@ def test_a_gradient_that_is_not_finite_shows():
 
 
 def project_by_hand(first, second):
-    """PCGrad for two gradients, both projections from the originals."""
+    """PCGrad for two gradients, both projected from the originals."""
     inner = first @ second
     if inner >= 0:
         return first, second
@@ -65,7 +65,7 @@ def test_realignment_is_the_sum_of_the_projected_gradients(pair, scale):
     realigned = factors[0] * first + factors[1] * second
     expected = sum(project_by_hand(first, second))
     error = np.linalg.norm(realigned - expected)
-    # Factors may be large and cancel: the error is measured against the terms of the sum.
+    # Factors may be large and cancel: the error is relative to the terms of the sum.
     terms = np.linalg.norm(factors[0] * first) + np.linalg.norm(factors[1] * second)
     assert error <= 1e-5 * terms
     for own in (first, second):
@@ -94,7 +94,7 @@ def test_hard_and_soft_weights():
 
 
 def test_curriculum_weights_at_the_ends_of_the_schedule():
-    """At -1 and below everything is kept, at 1 nothing, as the schedule's ends say."""
+    """At -1 and below everything is kept, at 1 nothing."""
     method = Method(realign=False, curriculum=True)
     gram = jnp.concatenate([gram_of([1, 0], [-0.9, 0.1]), gram_of([1, 0], [0.9, 0.1])])
     complete = jnp.array([True, True])

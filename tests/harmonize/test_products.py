@@ -1,4 +1,4 @@
-"""A matrix's inner products and weighted sums, in each form, against single samples' gradients."""
+"""A matrix's inner products and weighted sums, in each form, against per-sample gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from vatt_gh.harmonize.products import MatrixGradients, Use
 
 BATCH, LOSSES = 3, 3
 ALL = {0, 1, 2}
-# tokens of each call and the losses that reach it -> the form that costs least of a 64 x 64 matrix
+# tokens of each call and the losses that reach it -> the cheapest form for a 64 x 64 matrix
 FORMS = [
     ("gram", [(8, ALL)]),
     ("gram", [(8, {0, 1}), (3, {1})]),  # no call for loss 2
@@ -62,7 +62,7 @@ def test_every_form_gives_the_numbers_of_single_gradients(form, calls, monkeypat
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_gradients_are_kept_only_where_they_take_no_more_than_what_they_are_made_of(dtype):
-    """They have the dtype of the calls: 60 tokens' worth of 64 x 64 gradients, not 40."""
+    """They have the dtype of the calls: 64 x 64 gradients are kept for 60 tokens, not for 40."""
 
     def kept(tokens):
         uses = jax.tree.map(lambda x: x.astype(dtype), drawn([(tokens, {0, 1})]))
@@ -93,7 +93,7 @@ def test_matrices_of_any_shape_in_bfloat16(shape, tokens):
     x, a, b = (np.asarray(array, np.float64) for array in (x, a, b))
     gradients = np.stack([np.swapaxes(x, 1, 2) @ d for d in (a, b)], axis=1)
     expected = np.einsum("blio,bmio->blm", gradients, gradients)
-    # A formed gradient's values are rounded to 8 bits each; the Gram form rounds nothing.
+    # Values of formed gradients are rounded to 8 bits; the Gram form does not round.
     sizes = np.einsum("blio,bmio->blm", np.abs(gradients), np.abs(gradients))
     allowed = 1e-5 * np.abs(expected).max() if tokens == 9 else 2**-8 * sizes
     assert (np.abs(products - expected) <= allowed).all()
@@ -108,7 +108,7 @@ def test_gradients_of_several_calls_are_rounded_as_often_as_they_are_added():
     matrix.inner_products(None)
     parts = np.stack([one_by_one([use]) for use in uses])
     sums = np.cumsum(parts, axis=0)
-    # Each call's gradient and each sum after the first is rounded to 8 bits, to the nearest.
+    # Each call's gradient and each sum after the first is rounded to nearest with 8 bits.
     bound = 2**-8 * (np.abs(parts).sum(axis=0) + np.abs(sums[1:]).sum(axis=0))
     for loss, kept in enumerate(matrix._kept):
         assert kept.dtype == jnp.bfloat16

@@ -1,7 +1,7 @@
-"""Whole models of random shape: both engines agree, and without a conflict they are plain VATT.
+"""Whole models of random shape: both engines agree, and equal plain VATT without a conflict.
 
-Compiling takes the time: a program takes masks and threshold as inputs, and serves all that is
-asked of one configuration.
+Most time is compilation: a program takes masks and threshold as inputs, and serves all checks of
+one configuration.
 """
 
 import dataclasses
@@ -39,15 +39,15 @@ SMALL = {
 ON_AND_OFF = [(True, True), (True, True), (True, False), (False, True), (False, False)]
 GAMMA = -0.1
 BELOW_ALL = -2.0  # no cosine is smaller
-# From the plain step. Without microbatches the vmap engine's features come from a forward pass
-# that is compiled apart: they differ by a rounding, which the heads' batch norm enlarges, and the
-# heads' own gradients with them.
+# From the plain step. Without microbatches, the vmap engine's features come from a separately
+# compiled forward pass. They differ by a rounding, which the heads' batch norm amplifies, and so
+# do the heads' own gradients.
 APART = {"ghost": 1e-6, "vmap": 3e-6}
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A configuration by its overrides, and what is not part of one."""
+    """A configuration by its overrides, and settings outside the configuration."""
 
     kind: str
     overrides: dict[str, object]
@@ -62,7 +62,7 @@ class Case:
 
 @st.composite
 def cases(draw, kind, devices, deepest):
-    # With so few examples hypothesis would try neighbours of the simplest one; chance covers more.
+    # With few examples hypothesis would try neighbours of the simplest; random draws cover more.
     rng = random.Random(f"{kind} {devices} {draw(st.integers(0, 2**32 - 1))}")
     batch = rng.choice([4, 8] if devices == 4 else [4, 6, 8])
     local = batch // devices
@@ -143,7 +143,7 @@ def program(made, **harmonize):
 
 
 def loss_program(made):
-    """params -> gradient of VATT's loss, on one device and without any of the machinery."""
+    """params -> gradient of VATT's loss, on one device and without the engines."""
     config, model = made.config, made.model()
     inputs = {m: made.batch[m] for m in MODALITIES}
     masks = {term.other: made.batch[f"{term.other}_mask"] for term in TERMS}
@@ -170,20 +170,20 @@ def distance(actual, expected):
 
 
 def engines_compared(case):
-    """{what is compared: (how far it is apart, how far it may be)}."""
+    """{compared quantity: (difference, tolerance)}."""
     made, found = Drawn(case), {}
     engines = {name: program(made, engine=name) for name in ("ghost", "vmap")}
     (update, own), (expected, decided) = (run(made.batch, GAMMA) for run in engines.values())
     np.testing.assert_array_equal(own.defined, decided.defined)
     found["cosines"] = (float(np.abs(own.cosine - decided.cosine).max()), 1e-5)
-    # A sample whose cosine is the threshold may fall on either side of it.
+    # A sample with its cosine at the threshold may fall on either side.
     if np.abs(decided.cosine - GAMMA).min() > 1e-5:
         found["update"] = (distance(update, expected), 1e-5)
     harmonize = made.config.harmonize
     if harmonize.attribution == "anchor":
         return found  # these gradients do not sum to VATT's
     plain = program(made, realign=False, curriculum=False)
-    # Every sample lacks one modality: none is in conflict, whatever is on.
+    # Every sample lacks one modality: none has a conflict, for any method.
     odd = np.arange(len(made.batch["index"])) % 2 == 1
     batches = {"no conflict": (made.batch | {"audio_mask": odd, "text_mask": ~odd}, GAMMA)}
     if not harmonize.realign and harmonize.soft_temperature == 0:
@@ -200,8 +200,8 @@ def plain_compared(case):
     made = Drawn(case)
     gradient = loss_program(made)
     expected = gradient(made.params)
-    # Microbatches and devices round features in their own way. Attention that is nearly hard and
-    # batch norm over a few samples enlarge this as they do a rounding of the parameters.
+    # Microbatches and devices change the rounding of features. Nearly hard attention and batch norm
+    # over a few samples amplify this like a rounding of the parameters.
     rounded = jax.tree.map(lambda x: x * np.float32(1 - 2**-23), made.params)
     rounding = distance(gradient(rounded), expected)
     found = distance(program(made)(made.batch, GAMMA)[0], expected)
@@ -212,7 +212,7 @@ def compared(case):
     return engines_compared(case) if case.harmonizes else plain_compared(case)
 
 
-# A minute each, nearly all of it compilation. A change of an engine deserves more than one.
+# A minute each, mostly compilation. A change of an engine deserves more than one.
 EXAMPLES = int(os.environ.get("VATT_GH_EXAMPLES", 1))
 
 

@@ -24,7 +24,7 @@ def parameters():
     }
 
 
-# What makes a kernel [WIDTH, WIDTH] of the parameters.
+# Ways to make a kernel [WIDTH, WIDTH] from the parameters.
 SOURCES = {
     "itself": lambda p, name: p[name],
     "turned": lambda p, name: p[name].T,
@@ -36,7 +36,7 @@ SOURCES = {
     "generated": lambda p, name: (jnp.ones(3) @ p["hyper"]).reshape(WIDTH, WIDTH),
     "of rows": lambda p, name: p["table"][:WIDTH],
 }
-# How f(x, w) is applied to frames x [T, WIDTH] with a kernel w.
+# Ways to apply f(x, w) to frames x [T, WIDTH] with a kernel w.
 WAYS = {
     "at once": lambda f, x, w: f(x, w),
     "vmap": lambda f, x, w: jax.vmap(lambda frame: f(frame, w))(x),
@@ -58,7 +58,7 @@ WAYS = {
         jax.checkpoint(lambda frame: f(frame, w)), x
     ),
 }
-# What else a layer may do, from (p, x) to [T, WIDTH].
+# Other operations of a layer, from (p, x) to [T, WIDTH].
 OTHERS = {
     "bias": lambda p, x: x + p["bias"],
     "positions": lambda p, x: x + p["table"][jnp.arange(TOKENS)],
@@ -93,7 +93,7 @@ def encoder(drawn):
     return encode
 
 
-# Two seconds each, nearly all of it compilation. A change of the engine deserves hundreds.
+# Two seconds each, mostly compilation. A change of the engine deserves hundreds.
 EXAMPLES = int(os.environ.get("VATT_GH_EXAMPLES", 8))
 
 

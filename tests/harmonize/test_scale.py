@@ -1,4 +1,4 @@
-"""Losses of any size: cosines, weights and projections are those of the same losses near one."""
+"""Losses of any size: cosines, weights and projections equal those of losses near one."""
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ def run(engine, scales, x=X, **options):
 
 
 def by_hand(scales):
-    """The method on gradients of single samples, in float64."""
+    """The method on per-sample gradients, in float64."""
 
     def gradient(x, t):
         return jax.grad(lambda p: jnp.sum((encode(p, x) - t) ** 2))(PARAMS)["w"]
@@ -86,7 +86,7 @@ def test_what_is_not_finite_shows(scale, engine):
 @pytest.mark.parametrize("engine", ["ghost", "vmap"])
 @pytest.mark.parametrize("size", [1e25, 1e-25])
 def test_the_size_of_features_decides_nothing(size, engine):
-    """The loss undoes it, so that all gradients stay the same."""
+    """The loss cancels the size, so that all gradients stay the same."""
 
     def losses(features):
         return [jnp.sum((features / size - t) ** 2, axis=1) for t in TARGETS]

@@ -1,4 +1,4 @@
-"""Three losses a sample: sound with text, too, as a configuration switches it on."""
+"""Three losses per sample, including sound with text, as a configuration enables it."""
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def found(case, gamma, **harmonize):
 
 
 def losses_of(case, params, features=None):
-    """Each sample's share of the three means, without any of the machinery."""
+    """Each sample's share of the three means, without the engines."""
     config, model, batch, _, statistics, draws = case
     if features is None:
         inputs = {m: batch[m] for m in MODALITIES}
@@ -98,7 +98,7 @@ def test_three_gradients_of_a_sample_are_compared_and_realigned(case, engine):
     cotangents = [
         jax.grad(lambda h, n=n: jnp.sum(losses_of(case, params, h)[n]))(features) for n in range(3)
     ]
-    # In three towers each is reached by two losses: all of them are compared.
+    # With three towers, two losses reach each: all towers are compared.
     part = (lambda g: g["encoder"]) if config.model.kind == "shared" else lambda g: g
     grams, gradients = [], []
     for i in range(SIZE):

@@ -1,4 +1,4 @@
-"""Views of parameters: what leads to a matrix, and back."""
+"""Views of parameters: the steps to a matrix, and back."""
 
 import numpy as np
 from hypothesis import given, settings

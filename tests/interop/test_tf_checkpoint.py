@@ -56,7 +56,7 @@ def assert_identical(one, other):
 
 @functools.cache
 def file_of(kind):
-    """The checkpoint's arrays by TensorFlow's full names, and its slots' (variable, slot)."""
+    """The checkpoint's arrays by TensorFlow's full names, and (variable, slot) of its slots."""
     return read_file(folder(kind))
 
 
@@ -132,7 +132,7 @@ def test_adam_moments_come_back_and_word_vectors_have_none(tmp_path):
 
 
 def test_the_object_graph_restores_a_variable_by_its_attributes(tmp_path):
-    """As the original's own restoring finds it, not only by the name of its array."""
+    """As in the original's own restore, not only by the name of its array."""
     import tensorflow as tf
 
     loaded = load("ut_fac")
@@ -185,7 +185,7 @@ def test_a_checkpoint_of_another_depth_or_kind_is_refused(tmp_path):
 
 
 def classifier_of(kind, modality, classes=5):
-    """A classifier on the tower that a pre-training model has for a modality, and its shapes."""
+    """A classifier on a pre-training model's tower for a modality, and its shapes."""
     model, batch, _, _ = setup(kind)
     towers = model.towers
     if kind == "tx_fac":

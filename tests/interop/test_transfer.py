@@ -1,4 +1,4 @@
-"""Position tables of another length, and arrays by name in both directions."""
+"""Position tables of different lengths, and arrays by name in both directions."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def smooth(length):
 @pytest.mark.parametrize("stretch", ["spline", "linear"])
 @pytest.mark.parametrize(("rows", "length"), [(14, 20), (8, 5), (1200, 600), (300, 1200)])
 def test_tables_are_stretched_between_the_same_points(stretch, rows, length):
-    """Long tables too, where the original's float32 solution is far off."""
+    """Also for long tables, where the original's float32 solution is far off."""
     template = {"positions": np.zeros((length, 2), np.float32)}
     names = {("positions",): TABLE}
     filled, report = fill(template, names, {TABLE: smooth(rows)}, stretch=stretch)
@@ -54,7 +54,7 @@ def test_points_of_the_table_are_kept(matrix):
 
 
 def test_linear_stretching_stays_within_the_table():
-    """Beyond the last point too, where the spline runs on."""
+    """Also beyond the last point, where the spline extrapolates."""
     noise = np.random.default_rng(0).normal(size=(9, 3))
     stretched = linear_matrix(9, 31) @ noise
     assert (stretched <= noise.max(0) + 1e-12).all() and (stretched >= noise.min(0) - 1e-12).all()
@@ -74,7 +74,7 @@ def test_extract_is_the_way_back():
     tree = {"a": {"kernel": rng.normal(size=(2, 3))}, "b": rng.normal(size=4)}
     names = {("a", "kernel"): DENSE, ("b",): "b/bias"}
     arrays = extract(tree, names)
-    assert arrays[DENSE].shape == (1, 2, 3)  # the original has a convolution over single words
+    assert arrays[DENSE].shape == (1, 2, 3)  # the original has a convolution of width 1 over words
     zeros = {"a": {"kernel": np.zeros((2, 3))}, "b": np.zeros(4)}
     filled, report = fill(zeros, names, {**arrays, "other": np.zeros(1)})
     np.testing.assert_array_equal(filled["a"]["kernel"], tree["a"]["kernel"])

@@ -1,4 +1,4 @@
-"""A tiny program for the local pod: joins it, sums over all devices, ends as its flags say."""
+"""A tiny program for the local pod: joins it, sums over all devices, exits as its flags say."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The local pod: its processes form one jax cluster, and none outlives a failure or Ctrl-C."""
+"""The local pod: its processes form one JAX cluster, and none outlives a failure or Ctrl-C."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 
 LAUNCHER = Path(__file__).parents[2] / "launch" / "local_pod.py"
 POD = [sys.executable, str(LAUNCHER), "--processes=2", "--devices=2", "--module=pod_member"]
-# The parent of the test program, and no repository root: nothing else is to be found by accident.
+# The parent of the test program, not the repository root, so that nothing else is found.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
 
 
@@ -48,7 +48,7 @@ def test_failure_stops_the_others_and_gives_its_status(tmp_path):
     assert answer.returncode == 7
     assert "process 1 failed with status 7" in answer.stderr
     assert "survived" not in answer.stdout
-    assert time.monotonic() - start < 25  # alone, process 0 would wait half a minute for its peer
+    assert time.monotonic() - start < 25  # alone, process 0 would wait for its peer for 30 s
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -1,4 +1,4 @@
-"""README's command for several processes: the demo in its short form, plain VATT alone."""
+"""README's command for several processes: the demo in its short form, only plain VATT."""
 
 import json
 import os

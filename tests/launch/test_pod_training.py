@@ -1,4 +1,4 @@
-"""The real command as a pod of two processes: it resumes, trains, saves, and counts the same."""
+"""The real command as a pod of two processes: resumes, trains, saves, gives the same numbers."""
 
 import shutil
 import subprocess
@@ -46,7 +46,7 @@ def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, t
     shutil.copytree(alone, workdir)
     for step in (4, 6):
         shutil.rmtree(workdir / "checkpoints" / str(step))
-    # The first process writes these again, while the second one waits for them.
+    # The first process rewrites these while the second one waits for them.
     for name in ("config.json", "vocabulary.txt"):
         (workdir / name).unlink()
     assert pod(tiny, workdir, log).wait(timeout=300) == 0, log.read_text()[-3000:]
@@ -71,7 +71,7 @@ def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, t
         for key in mine:
             np.testing.assert_allclose(mine[key], theirs[key], rtol=1e-3, atol=1e-4, err_msg=key)
 
-    # A pod's checkpoint is any other's: one process reads it.
+    # A pod's checkpoint is like any other: one process can read it.
     config = tiny.config("howto100m", **DEFAULTS)
     [source], words = open_input(config, workdir)
     _, _, state = load_for_evaluation(config, workdir, source, words)

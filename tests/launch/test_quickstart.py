@@ -25,8 +25,8 @@ def test_notebook_is_stored_without_outputs():
 def test_notebook_trains_and_shows_results_and_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("VATT_GH_WORKDIR", str(tmp_path / "demo"))
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))  # as if it were installed
-    monkeypatch.setenv("PIP_NO_INDEX", "1")  # installing again would be an error
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))  # as if installed
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # another installation would be an error
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(
         notebook,

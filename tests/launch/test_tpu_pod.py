@@ -1,6 +1,6 @@
-"""The TPU launcher: the commands it prints, their quoting, its refusals, what it does with gcloud.
+"""The TPU launcher: its printed commands, their quoting, its rejections, its calls of gcloud.
 
-No test can reach a cloud: a gcloud of a few lines, which notes its calls, hides any real one.
+No test can reach a cloud: a small stand-in for gcloud, which logs its calls, hides any real one.
 """
 
 import os
@@ -25,7 +25,7 @@ REQUIRED = {
 URL = "--repo=https://example.org/vatt_gh.git"
 EXTRA = ["--config.title=it's $HOME", ""]
 
-# Answers "describe" with $STATE, and with success only where that is READY.
+# Answers "describe" with $STATE, and succeeds only if that is READY.
 GCLOUD = """#!/bin/sh
 printf '%s\\n' "$4" >>"$CALLS"
 if [ "$4" = describe ]; then printf '%s\\n' "$STATE"; [ "$STATE" = READY ]; fi
@@ -34,7 +34,7 @@ if [ "$4" = describe ]; then printf '%s\\n' "$STATE"; [ "$STATE" = READY ]; fi
 
 @pytest.fixture(autouse=True)
 def calls(tmp_path, monkeypatch) -> Path:
-    """Puts the stand-in before any real gcloud; returns the file that lists its calls."""
+    """Puts the stand-in before any real gcloud; returns its log of calls."""
     gcloud = tmp_path / "bin" / "gcloud"
     gcloud.parent.mkdir()
     gcloud.write_text(GCLOUD)
@@ -61,14 +61,14 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def printed(*arguments: str) -> list[list[str]]:
-    """The printed commands, each read back as a shell would."""
+    """The printed commands, each parsed as by a shell."""
     answer = run("--dry-run", *arguments)
     assert answer.returncode == 0, answer.stderr
     return [shlex.split(line) for line in answer.stdout.splitlines()]
 
 
 def remote(command: list[str]) -> str:
-    """The shell line that a printed command has the workers run."""
+    """The shell line that a printed command runs on the workers."""
     assert command[:6] == ["gcloud", "compute", "tpus", "tpu-vm", "ssh", REQUIRED["name"]]
     assert {"--zone=us-central2-b", "--worker=all"} <= set(command)
     (line,) = (word for word in command if word.startswith("--command="))
@@ -114,7 +114,7 @@ def test_values_may_follow_their_flags():
 
 
 def test_workers_start_main_with_the_flags_as_given(tmp_path):
-    # Runs what a worker is told, in this machine's shell; the program prints its arguments.
+    # Runs a worker's command in this machine's shell; the program prints its arguments.
     (tmp_path / "vatt_gh").mkdir()
     python = tmp_path / "vatt_gh_env" / "bin" / "python"
     python.parent.mkdir(parents=True)

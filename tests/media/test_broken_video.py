@@ -1,4 +1,4 @@
-"""Files that are no whole video are refused with a reason, and never half read in silence."""
+"""Incomplete videos are rejected with a reason, and never partly read without notice."""
 
 import pickle
 import re
@@ -14,7 +14,7 @@ FORM = Form(fps=10.0, short_side=16, audio_rate=16_000, segment_seconds=2.0, jpe
 
 
 def noise(seconds):
-    """Pictures that no codec makes small, so that half of a file is half of its time."""
+    """Incompressible pictures, so that half of a file is half of its time."""
     rng = np.random.default_rng(0)
     count = round(seconds * 10)
     images = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(count)]

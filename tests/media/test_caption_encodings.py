@@ -1,5 +1,5 @@
 # ruff: noqa: E501, RUF001
-"""Captions in the encodings of many languages, none of them named."""
+"""Captions in undeclared encodings of many languages."""
 
 import re
 
@@ -64,7 +64,7 @@ SRT = "1\n00:00:01,000 --> 00:00:02,500\n{}\n"
 
 
 def read(tmp_path, said, encoding):
-    """What a file says, None where it is left out; and what it should say."""
+    """A file's captions, None if it is left out; and the expected ones."""
     path = tmp_path / "v.srt"
     path.write_bytes(SRT.format(said).encode(encoding))
     expected = " ".join(said.split())

@@ -1,4 +1,4 @@
-"""TTML, YouTube's srv1 to srv3, SBV and ASS; forms that are not read are named."""
+"""TTML, YouTube's srv1 to srv3, SBV and ASS; unsupported forms are named."""
 
 from itertools import pairwise
 
@@ -28,14 +28,14 @@ LAST = "salt &amp; pepper"
     ("name", "content"),
     [
         (
-            "v.ttml",  # as YouTube has it
+            "v.ttml",  # as on YouTube
             ttml(
                 '<div><p begin="00:00:01.500" end="00:00:04.000" style="s2">mix<br/>the glaze</p>'
                 f'<p begin="00:01:02.250" end="00:01:05.000">{LAST}</p></div>'
             ),
         ),
         (
-            "v.dfxp",  # times within times, in ticks, frames and other units
+            "v.dfxp",  # nested times, in ticks, frames and other units
             ttml(
                 '<div begin="1s"><p begin="5000000t" dur="2500ms">'
                 "<span>mix the</span> glaze</p></div>"
@@ -44,7 +44,7 @@ LAST = "salt &amp; pepper"
             ),
         ),
         (
-            "v.xml",  # an old namespace; spans with times of their own
+            "v.xml",  # an old namespace; spans with their own times
             ttml(
                 '<p><span begin="1.5s" end="4s">mix the glaze</span> '
                 f'<span begin="62.25s" dur="2.75s">{LAST}</span></p>',

@@ -1,4 +1,4 @@
-"""HowTo100M's JSON: streamed like json.load would read it, indexed once, asked by id."""
+"""HowTo100M's JSON: streamed with the results of json.load, indexed once, queried by id."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def said(index, video):
 
 
 def load(tmp_path, content):
-    """All captions by id, and what was skipped."""
+    """All captions by id, and the skipped entries."""
     index = CaptionIndex.open(write(tmp_path, content), tmp_path / "data" / "captions.sqlite")
     return {video: said(index, video) for video in index.ids()}, list(index.skipped())
 
@@ -121,7 +121,7 @@ def test_a_broken_row_alone_is_left_out_and_named(tmp_path, row, problem, place)
 
 
 def test_captions_without_a_word_are_no_captions(tmp_path):
-    # They would be candidates, hence positives, that say nothing.
+    # They would be candidates, hence positives, without content.
     rows = [("", 0, 1), (" ", 1, 2), ("...", 2, 3), ("[ - ]", 3, 4), ("It's 5!", 4, 5)]
     captions, skipped = load(tmp_path, {"v": columns(*rows)})
     assert captions == {"v": [Caption("It's 5!", 4.0, 5.0)]}
@@ -129,7 +129,7 @@ def test_captions_without_a_word_are_no_captions(tmp_path):
 
 
 def test_texts_and_ids_keep_every_character(tmp_path):
-    # JSON can hold half of an emoji, where something cut a caption; UTF-8 and SQLite cannot.
+    # JSON can hold half an emoji, from a truncated caption; UTF-8 and SQLite cannot.
     content = (
         '{"v": {"text": ["caf\u00e9 \\ud83d", "\\ud83d\\ude00 x"], "start": [0, 1], "end": [1, 2]},'
     )
@@ -196,7 +196,7 @@ def test_a_file_that_is_cut_anywhere_is_refused(monkeypatch, chunk):
     for end in range(len(data)):
         error = refused(data[:end])
         place = int(re.search(r"at character (\d+)", error.what).group(1))
-        # Half of a token is named as it is, at its beginning.
+        # An incomplete token is reported at its beginning.
         assert "it ends too early" in error.what or place >= end - 12
         assert error.where == "c.json"
         assert ("after the captions of 'v" in error.what) == (end >= data.index(b', "v2"'))
@@ -286,7 +286,7 @@ def test_an_index_is_built_once_and_again_when_the_file_changes(tmp_path):
     os.utime(source, ns=(time, time))
     assert said(CaptionIndex.open(source, path), "a") == [Caption("four", 0.0, 1.0)]
 
-    write(tmp_path, {"a": columns(("five", 0, 1))})  # another time only
+    write(tmp_path, {"a": columns(("five", 0, 1))})  # only another time
     os.utime(source, ns=(time, time + 1))
     assert said(CaptionIndex.open(source, path), "a") == [Caption("five", 0.0, 1.0)]
 

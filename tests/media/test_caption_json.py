@@ -6,7 +6,7 @@ import pytest
 
 from vatt_gh.media.captions import Caption, read_captions
 
-# The rolling captions of test_caption_subtitles' first lines, as json3 has them.
+# The rolling captions of test_caption_subtitles' first lines, as json3.
 AUTOMATIC = {
     "wireMagic": "pb3",
     "pens": [{}],

@@ -1,4 +1,4 @@
-"""Subtitles in odd layouts: lines that roll up, cues again and again, glued files."""
+"""Subtitles in odd layouts: rolling lines, repeated cues, concatenated files."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def read(tmp_path, content, name="v.srt"):
 
 
 def rolling(shown, seconds=3):
-    """Each cue shows the last lines that were said, `shown` of them."""
+    """Each cue shows the last `shown` spoken lines."""
     return [
         (seconds * k, seconds * (k + 1), "\n".join(LINES[max(0, k + 1 - shown) : k + 1]))
         for k in range(len(LINES))
@@ -69,7 +69,7 @@ def test_a_cue_that_is_shown_again_and_again_is_one_caption(tmp_path, change):
 @pytest.mark.parametrize(
     "times",
     [
-        [(0, 3), (3, 6)],  # one after the other, each long enough
+        [(0, 3), (3, 6)],  # one after another, each long enough
         [(0, 0.5), (2, 2.5), (4, 4.5)],  # gone in between
     ],
 )

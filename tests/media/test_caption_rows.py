@@ -1,4 +1,4 @@
-"""Rows of captions under the names that people give them, and the unit of their times."""
+"""Rows of captions under commonly used column names, and the unit of their times."""
 
 import json
 
@@ -74,7 +74,7 @@ def test_whisper_cpp_tells_its_unit_and_a_broken_row_costs_itself(tmp_path):
         for t, a, b in [*SAID, ("runs back", 9.0, 7.5)]
     ]
     content = {"systeminfo": "x", "model": {}, "params": {}, "transcription": transcription}
-    # Milliseconds whatever the video's length is.
+    # Milliseconds for any length of the video.
     for length in (16.0, 100_000.0, None):
         assert read(tmp_path, content, length=length) == (
             CAPTIONS,

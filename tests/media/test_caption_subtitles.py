@@ -1,4 +1,4 @@
-"""WebVTT and SRT: real files' liberties, and YouTube's rolling captions unrolled."""
+"""WebVTT and SRT: deviations of real files, and YouTube's rolling captions, unrolled."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from vatt_gh.media.captions import Caption, read_captions
 
-# As YouTube writes what it hears: two lines, of which the upper one is the one before.
+# YouTube's automatic captions: two lines; the upper one repeats the previous line.
 ROLLING = """WEBVTT
 Kind: captions
 Language: en
@@ -60,7 +60,7 @@ SAID = [
     Caption("a spoon & fork", 2.48, 4.87),
     Caption("yes", 4.88, 6.11),
     Caption("yes", 6.12, 7.35),  # said twice
-    Caption("yes", 9.0, 10.99),  # and once more, after the screen was cleared
+    Caption("yes", 9.0, 10.99),  # and again, after the screen was cleared
     Caption("[Music]", 11.0, 13.0),
 ]
 
@@ -72,7 +72,7 @@ def read(tmp_path, content, name="v.vtt"):
 
 
 def as_srt(vtt):
-    """What converters make of it: numbers, commas, no tags."""
+    """The output of converters: numbers, commas, no tags."""
     cues = re.split(r"\n(?=\d\d:\d\d:\d\d\.\d{3} -->)", vtt)[1:]
     cues = [re.sub(r" align.*", "", re.sub(r"<[^>]*>", "", cue)) for cue in cues]
     cues = [re.sub(r"(\d\d:\d\d:\d\d)\.", r"\1,", cue) for cue in cues]
@@ -235,7 +235,7 @@ def test_webvtt_named_srt_is_read_as_what_it_is(tmp_path):
 
 
 def test_cues_of_very_many_lines_are_read(tmp_path):
-    """Lines that roll are looked for among as many as a screen shows, not among all."""
+    """Rolling lines are searched among those on a screen, not among all."""
     lines = [f"line {k % 7}" for k in range(40_000)]
     body = "\n".join(lines)
     times = ("00:01.000 --> 00:02.000", "00:02.000 --> 00:03.000", "00:03.000 --> 00:04.000")

@@ -1,4 +1,4 @@
-"""What all caption files have in common: order, what is left out, encodings, what is refused."""
+"""Common to all caption files: order, omissions, encodings, rejections."""
 
 import codecs
 import pickle
@@ -39,7 +39,7 @@ def test_a_table_in_any_order_of_columns_and_rows(tmp_path):
         ",Text, end ,start,score\n"
         '0,"peel it, then cut",9.5,6.25,0.1\n'
         "1,wash the root,4,1.5,0.2\n"
-        "2,dry it,5.75,3,0.3\n"  # overlaps, and stays
+        "2,dry it,5.75,3,0.3\n"  # overlaps, and is kept
     )
     captions, reasons = read(tmp_path, content)
     assert captions == [

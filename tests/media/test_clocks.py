@@ -1,4 +1,4 @@
-"""Clocks that jump: what is written is bounded by what is decoded, and what is lost is listed."""
+"""Clocks that jump: output is bounded by the decoded length, and losses are listed."""
 
 import dataclasses
 import io
@@ -27,7 +27,7 @@ def read(path, form=FORM):
 
 
 def joined(tmp_path, offsets, seconds=2.0):
-    """Pieces of MPEG-TS whose clocks begin at these seconds; piece k is of grey 60 + 60 k."""
+    """Pieces of MPEG-TS with clocks that begin at these seconds; piece k has grey 60 + 60 k."""
     parts = []
     for k, offset in enumerate(offsets):
         count = round(10 * seconds)
@@ -62,7 +62,7 @@ def test_joined_pieces_of_a_broadcast_are_as_long_as_they_are(tmp_path, offsets)
     assert abs(level(first.frames[5]) - 60) < 4
     assert abs(level(second.frames[5]) - 120) < 4
     assert second.start - first.end > 10.0
-    # What is written as an index is read at the same place.
+    # An index reads the same places.
     (again, last), _ = read(path, dataclasses.replace(FORM, storage="index"))
     assert (again.start, last.start) == (first.start, second.start)
     begin = round(last.start * 10)
@@ -88,7 +88,7 @@ def test_a_gap_is_not_written(tmp_path, suffix, gap):
     assert [round(s.start, 1) for s in segments] == [0.0, gap]
     (remark,) = remarks
     assert remark.startswith(f"has no picture for {gap - 1.9:.1f} s until {gap:.1f} s")
-    if suffix == "mp4" or gap > 3 * HOUR:  # an index, or a length that is doubted
+    if suffix == "mp4" or gap > 3 * HOUR:  # an index, or an implausible length
         assert abs(look(path, WHOLE, FORM).seconds - 4.0) < 0.3
 
 
@@ -161,7 +161,7 @@ def test_a_clock_that_goes_back_a_little_is_said_too(tmp_path, offsets):
     segments, remarks = read(path)
     assert sum(s.count for s in segments) <= 111
     assert any("its clock goes back to" in remark for remark in remarks)
-    # Pictures and sound are of the same piece.
+    # Pictures and sound come from the same piece.
     for segment in segments:
         for k in range(0, segment.count - 5, 5):
             sound = segment.audio[k * RATE // 10 :][: RATE // 2]
@@ -202,7 +202,7 @@ def test_slides_stay_as_long_as_somebody_speaks(tmp_path, suffix):
     )
     segments, remarks = read(path, dataclasses.replace(FORM, segment_seconds=100.0))
     (segment,) = segments
-    assert segment.count >= 451  # the last one is shown for a second, as its file says
+    assert segment.count >= 451  # the last one is shown for a second, according to its file
     assert [round((level(segment.frames[150 * k + 75]) - 60) / 40) for k in range(3)] == [0, 1, 2]
     assert all(remark.startswith("its pictures end after") for remark in remarks)
     (part,), _ = read(path, dataclasses.replace(FORM, segment_seconds=100.0))

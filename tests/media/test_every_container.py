@@ -26,7 +26,7 @@ PICTURES = {
     "mpeg4": {},
 }
 SOUNDS = {"aac": 44_100, "libopus": 48_000, "libmp3lame": 44_100, "pcm_s16le": 16_000}
-# What a container does not admit; everything else is tested.
+# Unsupported combinations; all others are tested.
 IMPOSSIBLE = {
     "mp4": set(),
     "webm": {"libx264", "mpeg4", "aac", "libmp3lame", "pcm_s16le"},
@@ -43,12 +43,12 @@ EVERY = [
 
 
 def shown(time):
-    """Whether there is a flash, a beep and a caption."""
+    """Whether a flash, a beep and a caption are on."""
     return any(begin <= time + 1e-6 < begin + LENGTH for begin in TIMES)
 
 
 def heard(rate):
-    """[n] float32: the beeps, of 1 kHz."""
+    """[n] float32: the beeps, at 1 kHz."""
     on = [shown(k / rate) for k in range(round(SECONDS * rate))]
     return (tone(SECONDS, rate, 1000.0) * on).astype(np.float32)
 
@@ -56,10 +56,10 @@ def heard(rate):
 def write_clip(
     path, pictures="libx264", sound="aac", *, rate=None, times=None, begin=0.0, late=0.0, **more
 ):
-    """The clip.
+    """Writes the clip.
 
-    `begin` is the time stamp of its first picture, and `late` how much later than in TIMES its
-    sound is; what more is given goes to write_media.
+    `begin` is the time stamp of its first picture, and `late` the delay of its sound from TIMES;
+    other arguments go to write_media.
     """
     rate = rate or SOUNDS[sound]
     fps = more.setdefault("fps", 25)
@@ -85,7 +85,7 @@ def onsets(on):
 
 
 def flashes(images):
-    """Seconds at which flashes begin, of frames at the form's rate."""
+    """Seconds at which flashes begin, in frames at the form's rate."""
     return onsets(np.array([np.mean(image) for image in images]) > 128) / FORM.fps
 
 
@@ -109,7 +109,7 @@ def read_mp4(path):
 
 
 def read_index(path):
-    """Two windows, which begin in the middle of the file, each with its flash."""
+    """Two windows that begin in the middle of the file, each with its flash."""
     found = [], []
     for begin in (0.6, 2.2):
         frames = range(round(begin * FORM.fps), round((begin + 0.8) * FORM.fps))
@@ -124,7 +124,7 @@ READERS = (read_jpeg, read_mp4, read_index)
 
 
 def check(path, expected=TIMES, near=NEAR):
-    """Whether all that is read of a file is at the expected times, however it is read."""
+    """Asserts that a file's contents are at the expected times, for every way of reading."""
     for reader in READERS:
         for times in reader(path):
             assert len(times) == len(expected), reader.__name__
@@ -134,7 +134,7 @@ def check(path, expected=TIMES, near=NEAR):
 @pytest.mark.parametrize(("suffix", "pictures", "sound"), EVERY)
 def test_flash_and_beep_in_every_container_and_codec(tmp_path, suffix, pictures, sound):
     path = write_clip(tmp_path / f"clip.{suffix}", pictures, sound)
-    # These sounds begin before 0, which AVI cannot say: all of it was moved by one picture.
+    # These sounds begin before 0, which AVI cannot express: everything was moved by one picture.
     moved = 0.04 if suffix == "avi" and sound in ("aac", "libmp3lame") else 0.0
     check(path, [time + moved for time in TIMES])
 
@@ -190,9 +190,9 @@ def test_pictures_of_avi_files_keep_their_order(tmp_path, options):
     ],
 )
 def test_time_stamps_that_do_not_begin_at_zero(tmp_path, suffix, pictures, sound, begin):
-    # Times are those of players: from where the first stream begins.
+    # Times are those of players: relative to the first stream's start.
     path = write_clip(tmp_path / f"clip.{suffix}", pictures, sound, begin=begin)
-    # AAC begins with 1024 samples of its own, which count where they are not before 0.
+    # AAC begins with 1024 extra samples, which count unless they are before 0.
     before = 1024 / SOUNDS[sound] if sound == "aac" else 0.0
     check(path, [time + before for time in TIMES])
 
@@ -215,7 +215,7 @@ def test_a_stream_that_begins_after_the_other(tmp_path, suffix, late):
 def test_other_rates_of_pictures(tmp_path, suffix, fps, unit):
     sound = "pcm_s16le" if suffix == "avi" else "aac"
     path = write_clip(tmp_path / f"clip.{suffix}", sound=sound, fps=fps, time_base=unit)
-    # A flash begins with the first picture after its time, and is seen at the next of the form's.
+    # A flash begins with the first picture after its time, and shows at the form's next frame.
     begin = [float(-(-time // unit) * unit) for time in map(Fraction, map(str, TIMES))]
     for reader in READERS:
         seen, said = reader(path)

@@ -1,4 +1,4 @@
-"""Serialized examples, read where they lie: against TensorFlow's own reading of the whole."""
+"""Serialized examples, read in place, against TensorFlow's parser."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def serialized(**values):
 
 @pytest.fixture
 def given():
-    """Values of all lengths that need another number of bytes for their own length."""
+    """Values whose lengths take different numbers of bytes to encode."""
     rng = np.random.default_rng(0)
     return {
         "frames": [rng.bytes(size) for size in (0, 1, 127, 128, 129, 16_383, 16_384, 70_000)],

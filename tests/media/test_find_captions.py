@@ -1,4 +1,4 @@
-"""Which file holds a video's captions: names, languages, places, and several for one video."""
+"""Finding a video's caption file: names, languages, places, and several for one video."""
 
 import os
 
@@ -109,7 +109,7 @@ def test_of_several_files_the_first_by_the_rule_is_taken_and_others_are_named(tm
         f"videos/Carving [{ID}].en.json3",
         f"videos/{ID}.en.vtt",
         f"videos/{ID}.en.srt",
-        f"videos/{ID}.csv",  # it may hold anything
+        f"videos/{ID}.csv",  # may contain anything
         f"videos/{ID}.en.json",
     ]
     put(tmp_path, *reversed(order))

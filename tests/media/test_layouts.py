@@ -1,4 +1,4 @@
-"""Directories as people have them: what systems and tools leave there, several files of one id."""
+"""Real-world directories: leftovers of systems and tools, several files of one id."""
 
 import pytest
 from media_files import grey, write_media

@@ -1,4 +1,4 @@
-"""Finding videos and captions in a directory as users have it; nothing is decoded."""
+"""Finding videos and captions in a user's directory, without decoding."""
 
 import json
 import multiprocessing
@@ -190,7 +190,7 @@ def test_a_videos_own_captions_win_over_the_file_of_all_videos(tmp_path):
     (tmp_path / "captions").mkdir()
     (tmp_path / "captions" / "a.en.srt").write_text(SRT.format("from srt"))
     (tmp_path / "videos" / "c.vtt").write_text(SRT.format("beside") + SRT.format("..."))
-    (tmp_path / "captions" / "d.srt").write_text("")  # unreadable, so that the other one counts
+    (tmp_path / "captions" / "d.srt").write_text("")  # unreadable, so that the other is used
     library = scan(tmp_path)
     assert library.skipped == []
     assert list(library.captions) == ["a", "b", "c", "d"]

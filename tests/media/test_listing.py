@@ -1,4 +1,4 @@
-"""videos.csv in place of names."""
+"""videos.csv in place of file names."""
 
 import math
 
@@ -12,7 +12,7 @@ from vatt_gh.media.library import scan
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three files with names that mean nothing, and a caption file."""
+    """Three files with meaningless names, and a caption file."""
     for name in ("a/one.MTS", "b.bin", "c.mp4"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

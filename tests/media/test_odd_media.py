@@ -1,4 +1,4 @@
-"""Files as people have them: covers, tracks, changes midway, damage, streams of any length."""
+"""Real-world files: covers, tracks, changes midway, damage, streams of any length."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ FORM = Form(fps=10.0, short_side=48, audio_rate=RATE, segment_seconds=100.0)
 
 
 def moving(seconds, width=64, height=48):
-    """Pictures of a grey that tells their time: 40 + 10 a tenth of a second, anew every 2 s."""
+    """Pictures with grey levels that encode time: 40 + 10 per 0.1 s, repeating every 2 s."""
     count = round(10 * seconds)
     images = [grey(40 + 10 * (k % 20), width, height) for k in range(count)]
     return images, [k / 10 for k in range(count)]
@@ -34,7 +34,7 @@ def write(path, seconds=4.0, hertz=440.0, **options):
 
 
 def add_video(out):
-    """A stream of H.264 that holds no picture back."""
+    """A stream of H.264 without delayed pictures."""
     stream = out.add_stream("libx264", rate=10, options={"bf": "0", "threads": "1"})
     stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
     return stream
@@ -49,7 +49,7 @@ def add_cover(out):
 
 
 def read(path, form=FORM, span=WHOLE):
-    """Segments and remarks; the sound that cannot be used is among these."""
+    """Segments and remarks, which include unusable sound."""
     notes = Notes()
     segments = list(read_segments(path, form, notes, span))
     problem = notes.sound.problem() if segments[0].has_audio else None
@@ -100,7 +100,7 @@ def test_a_file_of_a_cover_alone_has_no_video(tmp_path):
 
 
 def glued(path, *parts):
-    """Files of a kind that may be joined by their bytes."""
+    """Concatenates files of a kind that may be joined bytewise."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
 
@@ -113,7 +113,7 @@ SETUPS = [
 
 
 def two_sounds(tmp_path, setups, suffix, codec):
-    """3 s of 440 Hz and 3 s of 880 Hz, in one file of sound alone."""
+    """3 s of 440 Hz and 3 s of 880 Hz, in one sound file."""
     parts = [
         write_media(
             tmp_path / f"{k}.{suffix}",
@@ -132,7 +132,7 @@ def two_sounds(tmp_path, setups, suffix, codec):
 def test_sound_that_changes_midway_keeps_its_pitch_and_its_place(tmp_path, suffix, codec, setups):
     segments, remarks = read(two_sounds(tmp_path, setups, suffix, codec))
     sound = np.concatenate([s.audio for s in segments])
-    # The header of the second file is no sound.
+    # The header of the second file is not sound.
     assert all("damaged in places: 1 of" in remark for remark in remarks)
     assert abs(len(sound) / RATE - 6.0) < 0.25  # codecs add silence at both ends
     assert abs(pitch(sound[: 2 * RATE]) - 440) < 3
@@ -143,7 +143,7 @@ def test_sound_that_changes_midway_keeps_its_pitch_and_its_place(tmp_path, suffi
 def test_of_several_flac_files_in_one_the_first_is_read(tmp_path, setups):
     (segment,), remarks = read(two_sounds(tmp_path, setups, "flac", "flac"))
     assert remarks == ["holds several FLAC files; those behind the first one were left out"]
-    assert 2.6 < len(segment.audio) / RATE < 3.11  # FFmpeg may hold the last packets back
+    assert 2.6 < len(segment.audio) / RATE < 3.11  # FFmpeg may withhold the last packets
     assert abs(pitch(segment.audio) - 440) < 3
 
 
@@ -170,7 +170,7 @@ def test_sound_in_a_video_that_changes_midway(tmp_path):
 
 
 def without_decoder(path, old, count=0):
-    """A mp4 file whose count-th stream of a kind has a codec that nobody knows."""
+    """An mp4 file whose count-th stream of a kind has an unknown codec."""
     data = path.read_bytes()
     places = [k for k in range(len(data)) if data[k : k + 4] == old and k > data.index(b"stsd")]
     where = places[count]
@@ -342,7 +342,7 @@ def test_a_damaged_packet_is_skipped_and_counted_and_many_are_too_many(tmp_path)
         read(path)
     read(path, dataclasses.replace(FORM, damaged_share=0.5))
     path = spoilt(write(tmp_path / "s.mp4", 30.0, sound_codec="aac"), "audio", range(100, 140))
-    (segment,), remarks = read(path)  # a broken packet of sound never costs pictures
+    (segment,), remarks = read(path)  # a broken sound packet never loses pictures
     assert segment.count == 300
     assert remarks[-1].startswith("its sound is damaged: ")
     assert remarks[-1].endswith("packets cannot be decoded and was left out")
@@ -376,7 +376,7 @@ def test_a_wav_file_that_is_cut_off_says_so(tmp_path):
 
 @pytest.mark.parametrize("storage", ["jpeg", "mp4"])
 def test_a_frame_of_another_size_keeps_its_shape(tmp_path, storage):
-    """A white square stays one: behind the change pictures are twice as wide, and half as large."""
+    """A white square stays square: pictures become twice as wide, and half as large."""
 
     def square(width, height, side):
         image = grey(0, width, height)

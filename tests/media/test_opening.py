@@ -1,4 +1,4 @@
-"""Nothing but real containers is opened, and nothing but the file itself."""
+"""Opens only real containers, and only the file itself."""
 
 import http.server
 import threading

@@ -1,4 +1,4 @@
-"""Sound that is no sound is noticed, and other sound is not."""
+"""Detects invalid sound, and accepts other sound."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_sound_is_sound_in_every_codec(tmp_path, codec):
     ],
 )
 def test_values_that_no_sound_has(tmp_path, value, reason):
-    # Written by hand: encoders would cut them off.
+    # Written by hand: encoders would clip them.
     path = write(tmp_path / "clip.avi", tone(4, RATE))
     marker = np.float32(tone(4, RATE)[8000:8004]).tobytes()
     data = path.read_bytes()
@@ -59,7 +59,7 @@ def test_values_that_no_sound_has(tmp_path, value, reason):
 
 
 def _as_written(marker):
-    """Samples after the rounding to 16 bits that the writer of test files makes."""
+    """Samples after the test writer's rounding to 16 bits."""
     whole = (np.frombuffer(marker, np.float32) * 32767).round().astype(np.int16)
     return (whole.astype(np.float32) / 32768).tobytes()
 

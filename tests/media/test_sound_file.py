@@ -1,4 +1,4 @@
-"""Files of sound alone: the same segments as a video would give, without frames."""
+"""Sound files: the same segments as for a video, without frames."""
 
 import dataclasses
 
@@ -67,7 +67,7 @@ def test_a_window_is_what_segments_hold(tmp_path, suffix):
     pictures, sound = read_window(path, FORM, range(61, 73), samples)
     assert pictures == []
     assert beep_in(sound, 6.1) == pytest.approx(BEEP, abs=0.02)
-    # What is resampled from elsewhere on is up to half a sample apart.
+    # Resampling from another start shifts by up to half a sample.
     half = 2 * np.pi * 1000.0 * 0.5 / RATE * 0.5 * 32768
     assert np.abs(sound.astype(int) - whole[samples.start : samples.stop]).max() < 1.05 * half
     with pytest.raises(MediaError, match=r"has no sound at 20\.0 s"):

@@ -1,4 +1,4 @@
-"""What is told of a folder before a build: exact where all files are looked at."""
+"""The survey of a folder before a build: exact if all files are inspected."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ CODECS = {"mp4": "libx264", "mkv": "libx264", "webm": "libvpx-vp9", "avi": "mpeg
 
 
 def here(function, tasks):
-    """Calls in this process, one after the other."""
+    """Calls in this process, one after another."""
     return (function(*task) for task in tasks)
 
 
@@ -31,7 +31,7 @@ def noise(seconds, size=(48, 64)):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Five good videos, four that are none, captions of two and of a stranger."""
+    """Five good videos, four invalid ones, captions of two and of an unknown video."""
     folder = tmp_path_factory.mktemp("survey")
     videos = folder / "videos"
     videos.mkdir()
@@ -62,7 +62,7 @@ def test_numbers_are_exact_where_all_is_looked_at(folder):
     assert found.rules == {"11 characters": 1, "[id]": 1, "-id": 1, "the whole name": 6}
     assert found.captioned == 3
     assert (found.usable, found.silent, found.tried) == (5, 1, 5)
-    assert found.hours * 3600 == pytest.approx(25.0, abs=0.11)  # a frame of the AVI file
+    assert found.hours * 3600 == pytest.approx(25.0, abs=0.11)  # one frame of the AVI file
     rows = {row.get("id", row.get("path")): row["reason"] for row in found.skipped}
     assert len(rows) == len(found.skipped) == 8
     assert rows.pop(str(folder / "videos" / "Again [-Qw4w9WgXcQ].mp4")).startswith("has the same")
@@ -81,7 +81,7 @@ def test_bytes_are_those_of_the_stored_segments(folder):
         form = dataclasses.replace(FORM, storage=storage)
         found = survey(library, form, sample=100, workers=1, run=here)
         stored = sum(bytes_of(segment) for path in good for segment in read_segments(path, form))
-        # Of nine records, with what they hold besides; and the length of an AVI file.
+        # Nine records with their other contents, and the length of an AVI file.
         assert stored < found.stored < 1.01 * stored + 9 * 500
         assert found.build_seconds > 0
 

@@ -1,4 +1,4 @@
-"""TFRecord files without TensorFlow, beside TensorFlow's own writer; damaged files."""
+"""TFRecord files without TensorFlow, against TensorFlow's own writer; damaged files."""
 
 import struct
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vatt_gh.media import tfrecord as module
 from vatt_gh.media.tfrecord import masked_crc32c, read_records
 
-# Lengths of one and of two bytes, and data with zeros, as lengths have them.
+# Lengths of one and of two bytes, and data with zeros, like lengths.
 RECORDS = [b"first" * 9, b"", b"\0" * 40, bytes(range(256)) * 2, b"\0\0\0\0\1", b"last"]
 STARTS = [sum(len(r) + 16 for r in RECORDS[:n]) for n in range(len(RECORDS) + 1)]
 
@@ -26,7 +26,7 @@ def read(path):
 
 
 def untouched(start, end):
-    """The records that lie outside of these bytes."""
+    """The records outside these bytes."""
     pairs = zip(STARTS, RECORDS, strict=False)
     return [(s, r) for s, r in pairs if s >= end or s + len(r) + 16 <= start]
 
@@ -51,7 +51,7 @@ def test_what_tensorflow_writes(records, tmp_path):
         with open(path, "rb") as file:
             file.seek(offset)
             assert struct.unpack("<Q", file.read(8)) == (len(record),)
-    # And the other way round: our own writer of the tests.
+    # And vice versa: the tests' own writer.
     assert path.read_bytes() == tfrecord(tmp_path / "b.tfrecord", records).read_bytes()
 
 
@@ -85,7 +85,7 @@ def test_holes_and_lost_pieces_cost_what_they_touch(tmp_path, start, length):
     path.write_bytes(data[:start] + data[end:])
     found, _ = read(path)
     left = [(s if s < start else s - (end - start), r) for s, r in untouched(start, end)]
-    # What moves up may equal what is lost: then more is found, never something else.
+    # Shifted data may equal lost data: then more is found, but never anything else.
     assert set(left) <= set(found)
     assert {record for _, record in found} <= set(RECORDS)
 

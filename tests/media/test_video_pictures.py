@@ -1,4 +1,4 @@
-"""Pictures of any video file: at a constant rate, upright, of square pixels, in segments."""
+"""Pictures of any video file: constant rate, upright, square pixels, in segments."""
 
 import dataclasses
 import io
@@ -27,7 +27,7 @@ def images_of(path, form=FORM):
 
 
 def shown_at(times, moments):
-    """Which source frame is on screen at each moment: the last one that has begun."""
+    """The source frame on screen at each time: the last one that has begun."""
     return [max(k for k, time in enumerate(times) if time <= moment) for moment in moments]
 
 
@@ -49,7 +49,7 @@ def test_frame_k_is_the_last_source_frame_shown_at_its_time(tmp_path, suffix, ti
     path = write_media(tmp_path / f"clip.{suffix}", [grey(int(x)) for x in levels], times)
     form = Form(fps, FORM.short_side, FORM.audio_rate, FORM.segment_seconds, FORM.jpeg_quality)
     seen = [image.mean() for image in images_of(path, form)]
-    # It ends with the last source frame, whose length containers tell in ways of their own.
+    # It ends with the last source frame, whose duration depends on the container.
     assert times[-1] * fps - 1 <= len(seen) <= (times[-1] + 0.25) * fps + 1
     expected = levels[shown_at(times, [k / fps for k in range(len(seen))])]
     np.testing.assert_allclose(seen, expected, atol=3)
@@ -116,7 +116,7 @@ def _set_matrix(path, matrix):
 def test_frames_have_square_pixels_and_the_short_side(
     tmp_path, width, height, aspect, short, expected
 ):
-    odd = {"codec": "ffv1", "pix_fmt": "bgr0"} if width % 2 else {}  # h264 wants even sides
+    odd = {"codec": "ffv1", "pix_fmt": "bgr0"} if width % 2 else {}  # h264 requires even sides
     path = write_media(
         tmp_path / "clip.mkv",
         [grey(99, width, height)] * 5,
@@ -142,7 +142,7 @@ def test_colours_stay(tmp_path):
     [
         (30, [3.0]),
         (40, [4.0]),
-        (49, [4.9]),  # a rest of less than a second belongs to the segment before
+        (49, [4.9]),  # a rest of less than a second joins the previous segment
         (50, [4.0, 1.0]),
         (86, [4.0, 4.6]),
         (90, [4.0, 4.0, 1.0]),
@@ -187,7 +187,7 @@ def test_colours_stay_whatever_matrix_and_range_a_source_has(tmp_path, colourspa
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory):
-    """8 s at 25 frames a second with a key frame every 2 s, and sound that tells its time."""
+    """8 s at 25 frames per second, with a key frame every 2 s, and sound that encodes its time."""
     images = [grey(20 + k, 64, 48) for k in range(200)]
     for k, image in enumerate(images):
         image[:, : 16 + 32 * (k % 2)] += 10
@@ -211,7 +211,7 @@ def test_a_window_of_any_storage_is_the_part_of_the_whole(long_clip, first, coun
     np.testing.assert_allclose(
         np.stack(list(from_mp4(stored.video, first, count))), whole_images, atol=6
     )
-    np.testing.assert_allclose(sound, whole.audio[part], atol=40)  # the resampler's beginning
+    np.testing.assert_allclose(sound, whole.audio[part], atol=40)  # the resampler's start
     kept = from_flac(stored.flac, part.start, part.stop - part.start)
     np.testing.assert_array_equal(kept, whole.audio[part])
 

@@ -1,4 +1,4 @@
-"""Sound of any video file: its rate, its place in time, and its part of every segment."""
+"""Sound of any video file: its rate, its timing, and its part of every segment."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def pictures(seconds, begin=0.0):
 
 
 def chirp(time):
-    """A sound that never repeats, so that any shift shows; hertz rise from 200 by 150 a second."""
+    """A sound that never repeats, so that any shift shows; rises from 200 Hz by 150 Hz per s."""
     return 0.5 * np.sin(2 * np.pi * (200 * time + 75 * time**2))
 
 
@@ -43,7 +43,7 @@ def test_any_rate_becomes_the_form_s_and_nothing_moves(tmp_path, source, layout)
     ("suffix", "codec", "rate"), [("mp4", "aac", 44_100), ("webm", "libopus", 48_000)]
 )
 def test_lossy_codecs_do_not_move_sound(tmp_path, suffix, codec, rate):
-    # These put samples of their own before the first one, which readers must drop.
+    # These add samples before the first one, which readers must drop.
     heard = chirp(np.arange(3 * rate) / rate).astype(np.float32)
     picture = {"codec": "libvpx"} if suffix == "webm" else {}
     path = write_media(
@@ -79,7 +79,7 @@ def test_sound_that_begins_before_the_pictures_keeps_its_place(tmp_path):
 
 
 def test_gaps_stay_gaps(tmp_path):
-    # As where a recording was cut: the rest must not move to the front.
+    # Like a cut recording: the rest must not move to the front.
     pieces = [(0.5, tone(1, RATE)), (2.5, tone(1, RATE, 300.0)), (3.8, tone(0.5, RATE))]
     path = write_media(tmp_path / "clip.mkv", **pictures(5), sound=pieces)
     audio = sound_of(path)
@@ -126,7 +126,7 @@ def test_a_video_without_a_sound_stream_has_none(tmp_path):
 @pytest.mark.parametrize("heard", [0.5, 30.0])
 def test_segments_come_while_the_rest_is_still_to_be_read(tmp_path, heard):
     # A long video must not wait in memory for sound that never comes.
-    rng = np.random.default_rng(0)  # noise: time in the file goes with its bytes
+    rng = np.random.default_rng(0)  # noise: time in the file is proportional to bytes
     images = [rng.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(300)]
     times = [k / 10 for k in range(300)]
     path = write_media(tmp_path / "clip.mkv", images, times, sound=[(0.0, tone(heard, RATE))])

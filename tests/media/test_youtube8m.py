@@ -1,4 +1,4 @@
-"""YouTube-8M's records, vocabulary and ids, beside TensorFlow's own parser; damaged files."""
+"""YouTube-8M's records, vocabulary and ids, against TensorFlow's own parser; damaged files."""
 
 import json
 import os
@@ -237,7 +237,7 @@ MESSAGES = st.one_of(
 
 
 def slowly(features):
-    """What parse_record should say, from TensorFlow's message."""
+    """The expected result of parse_record, from TensorFlow's message."""
     names = features.feature["id"].bytes_list.value if "id" in features.feature else []
     if not names:
         return None

@@ -1,4 +1,4 @@
-"""bfloat16 activations: what stays float32, and how near retrieval stays."""
+"""bfloat16 activations: values that stay float32, and small changes of retrieval."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ KINDS = ("three_tower", "shared")
 
 
 def setup(kind, **overrides):
-    """A model in bfloat16, the shapes of its parameters, statistics and inputs."""
+    """A model in bfloat16, and the shapes of its parameters, statistics and inputs."""
     config = small_config(kind, **{"model.dtype": "bfloat16", **overrides})
     model = build(config, words=WORDS, audio_rate=RATE)
     batch = {m: jnp.asarray(x) for m, x in small_batch(config, 2).items()}
@@ -46,7 +46,7 @@ def test_parameters_embeddings_and_losses_are_float32(kind):
 
 
 def results(jaxpr):
-    """(name of the operation, shape and dtype of its first result) of all that a trace does."""
+    """(name, shape and dtype of the first result) of all operations of a trace."""
     for equation in jaxpr.eqns:
         yield equation.primitive.name, equation.outvars[0].aval
         for value in equation.params.values():
@@ -57,7 +57,7 @@ def results(jaxpr):
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_the_softmax_is_float32(dropout):
-    """In the fused attention and in the plain one, which dropout on the weights needs."""
+    """In the fused attention and in the plain one, which dropout on the weights requires."""
     model, params, _, batch = setup("three_tower", **{"model.attention_dropout_rate": dropout})
     sample = {m: batch[m][0] for m in MODALITIES}
     trace = jax.make_jaxpr(lambda p, key: model.encode_one(p, sample, key, {}))
@@ -85,7 +85,7 @@ def test_scores_are_not_rounded_before_the_softmax(dropout):
 
 
 def test_retrieval_ranks_of_random_clips_agree():
-    """The figure for a small model; `python -m vatt_gh.bench bfloat16` has that of base size."""
+    """For a small model; `python -m vatt_gh.bench bfloat16` measures base size."""
     found = compare(small_config(**{"data.candidates": 1}), words=WORDS, clips=CLIPS, seed=0)
     assert found["clips"] == CLIPS
     assert found["retrieval"].keys() == {"text_to_video", "audio_to_video"}

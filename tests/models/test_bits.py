@@ -1,4 +1,4 @@
-"""Hashed random bits: each against plain integers, all of them as even and unrelated as drawn."""
+"""Hashed random bits: each against plain integers; all as uniform and independent as drawn ones."""
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +61,7 @@ def test_bits_of_another_width_are_refused():
 
 
 def normal(means, count):
-    """Means of `count` independent values of variance 1 are all within chance's reach."""
+    """Asserts that these are plausible means of `count` independent values of variance 1."""
     scores = np.abs(np.ravel(means)) * count**0.5
     assert scores.max() < SIGMAS, scores.max()
     assert 0.8 < np.sqrt(np.mean(scores**2)) < 1.2 or scores.size < 30
@@ -88,7 +88,7 @@ def test_keys_are_unrelated(dropped):
 
 
 def test_corners_of_a_rectangle_are_unrelated(dropped):
-    """Bits made of a row and a column would show there that they are."""
+    """Bits composed of a row and a column would show it there."""
     rng = np.random.default_rng(0)
     found = []
     for _ in range(40):

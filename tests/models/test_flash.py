@@ -1,6 +1,6 @@
 """The fused attention against the formula, alone, in a model, and on several devices.
 
-Its kernels run here in Pallas' interpreter; for a GPU they are lowered, and not run.
+Its kernels run here in Pallas' interpreter; for a GPU they are only lowered.
 """
 
 import functools
@@ -83,7 +83,7 @@ def test_bfloat16_is_as_near_as_the_formula_in_bfloat16():
 
 
 def test_one_forward_pass_serves_several_cotangents():
-    """As the ghost engine pulls back where blocks are recomputed: one for each loss."""
+    """As in the ghost engine's pullback of recomputed blocks: one for each loss."""
     inputs, keys, cotangent = drawn(40)
     several = jnp.stack([cotangent, cotangent[::-1] - 0.5])
 
@@ -163,7 +163,7 @@ def step(kind, engine, fuse):
 
 @pytest.mark.parametrize(("kind", "engine"), [("three_tower", "vmap"), ("shared", "ghost")])
 def test_a_training_step_is_the_same_with_it(kind, engine):
-    """Masks, cosines and gradients: it is another way to the same numbers."""
+    """Masks, cosines and gradients: the same numbers by another computation."""
     (gradients, decided, losses), (expected, other, plain) = (
         step(kind, engine, fuse) for fuse in (True, False)
     )

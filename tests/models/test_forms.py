@@ -1,4 +1,4 @@
-"""Shapes of every kind, number formats, recomputation, and a sample alone or among others."""
+"""Shapes of every kind, dtypes, recomputation, and a sample alone or in a batch."""
 
 import functools
 
@@ -49,7 +49,7 @@ def features(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sample_has_the_same_features_alone_and_in_a_batch(kind):
-    """With dropout and DropToken on."""
+    """With dropout and DropToken enabled."""
     model, towers, inputs, keys, keep = setup(kind)
     one = jax.jit(lambda p, sample, key: model.encode_one(p, sample, key, keep))
     for i in (0, 3):
@@ -70,7 +70,7 @@ def test_bfloat16_is_near_float32(kind):
         value, expected = np.asarray(low[m], np.float32), np.asarray(features(kind)[m])
         assert np.isfinite(value).all() and np.std(expected) > 0
         error = np.linalg.norm(value - expected) / np.linalg.norm(expected)
-        assert error < 0.03  # bfloat16 keeps 8 bits, a rounding of 0.004 each time
+        assert error < 0.03  # bfloat16 has 8 bits: a rounding of 0.004 each time
 
 
 def test_both_ways_to_attend_agree():
@@ -81,7 +81,7 @@ def test_both_ways_to_attend_agree():
     bias = jnp.asarray(rng.normal(size=(3, 5, 5)), jnp.float32)
     fused = SelfAttention(3, 4)
     variables = fused.init(jax.random.key(0), x)
-    plain = fused.clone(dropout_rate=1e-9)  # drops nothing, but takes the other way
+    plain = fused.clone(dropout_rate=1e-9)  # drops nothing, but takes the other path
     rngs = {"dropout": jax.random.key(1)}
     for options in ({}, {"mask": mask}, {"bias": bias}, {"mask": mask, "bias": bias}):
         expected = fused.apply(variables, x, **options, train=True)
@@ -99,7 +99,7 @@ def test_gelu_is_the_exact_one_and_keeps_its_slope_alone():
     (slope,) = pull(jnp.ones_like(y))
     np.testing.assert_allclose(slope, norm.cdf(wide) + wide * norm.pdf(wide), atol=1e-6)
     assert [k.shape for k in jax.tree.leaves(pull)] == [x.shape]
-    # In bfloat16 only its ends are rounded.
+    # In bfloat16 only its inputs and outputs are rounded.
     near = jnp.asarray(x, jnp.bfloat16)
     wide = np.asarray(near, np.float64)
     exact = wide * norm.cdf(wide)
@@ -143,7 +143,7 @@ def test_recomputing_blocks_changes_no_gradient():
 def test_any_shape_builds_and_runs(
     kind, text, sound, head, widths, layers, heads, d_kv, grid, buckets, words, candidates
 ):
-    """Odd depths and widths, grids that are not square, tables that must be stretched."""
+    """Odd depths and widths, non-square grids, tables that must be stretched."""
     patch = (2, 4, 8)
     size = {"layers": layers, "heads": heads, "d_kv": d_kv}
     overrides = {

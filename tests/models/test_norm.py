@@ -1,6 +1,6 @@
-"""The stream's layer norm: its kernel against derivatives of the formula, alone and in models.
+"""The stream's layer norm: its kernel against the formula's derivatives, alone and in models.
 
-The kernel runs here in Pallas' interpreter; for a GPU it is lowered, and not run.
+The kernel runs here in Pallas' interpreter; for a GPU it is only lowered.
 """
 
 import functools
@@ -46,8 +46,8 @@ def test_the_formula_is_that_of_flax():
     np.testing.assert_allclose(y, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("tokens", [5, 64, 150])  # a part of what a program takes, all, more
-@pytest.mark.parametrize("width", [64, 96])  # a power of two, three of one
+@pytest.mark.parametrize("tokens", [5, 64, 150])  # less than a program's block, one, more
+@pytest.mark.parametrize("width", [64, 96])  # a power of two, three times one
 def test_derivatives_are_those_of_the_formula(tokens, width):
     given = drawn(tokens, width)
     assert_near(pulled(stream_norm, *given), pulled(by_formula, *given))
@@ -64,7 +64,7 @@ def test_bfloat16_is_rounded_at_the_end_alone():
 
 @pytest.mark.parametrize("own", [False, True], ids=["one scale", "a scale of each sample"])
 def test_samples_are_taken_together(own):
-    """As in the plain step, and as where every sample has copies of the parameters."""
+    """As in the plain step, and as with copies of the parameters for every sample."""
     (x, scale, bias), (passed, cotangent) = drawn(4 * 30, 32)
     x, passed, cotangent = (a.reshape(4, 30, 32) for a in (x, passed, cotangent))
     if own:
@@ -87,7 +87,7 @@ def test_an_encoder_is_the_same_with_it(remat):
         with mock.patch.object(StreamNorm, "_fused", lambda self, x: fuse):
             forward = jax.vmap(encoder.apply, in_axes=(None, 0))
             y, pull = jax.vjp(forward, params, x)
-            # Of two losses together, as where blocks are recomputed.
+            # For two losses together, as for recomputed blocks.
             return y, *jax.vmap(pull)(jnp.stack(cotangents))
 
     fused, expected = (run(fuse) for fuse in (True, False))

@@ -1,4 +1,4 @@
-"""Tokens that only round their number up, in the encoder and in whole models."""
+"""Padding tokens that round up the number of tokens, in the encoder and in whole models."""
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,7 @@ def value_and_derivatives(multiple, remat, mask=None):
 
 @pytest.mark.parametrize("remat", [False, True])
 def test_an_encoder_gives_the_same_with_padding(remat):
-    """Values, derivatives and what dropout drops."""
+    """Values, derivatives and dropout masks."""
     padded, plain = (value_and_derivatives(multiple, remat) for multiple in (8, 1))
     for one, other in zip(jax.tree.leaves(padded), jax.tree.leaves(plain), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)

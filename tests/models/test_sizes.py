@@ -1,4 +1,4 @@
-"""Numbers of parameters of the original's models, without drawing any of them."""
+"""Parameter counts of the original's models, without drawing parameters."""
 
 import functools
 
@@ -13,7 +13,7 @@ from vatt_gh.models.vatt import build
 
 WORDS = 65_536
 WORD_TABLE = WORDS * 300
-# Parameters of each part, the word table apart.
+# Parameters of each part, without the word table.
 COUNTS = {
     "tx_fac_bbs": {
         "video": 87_446_016,

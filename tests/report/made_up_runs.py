@@ -1,4 +1,4 @@
-"""Made-up runs for the pictures: what a run writes, drawn from a seeded generator."""
+"""Made-up runs for the pictures: outputs of a run from a seeded generator."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from vatt_gh.report import RetrievalExample
 
 
 def make_rows(number: int, seed: int = 0, every: int = 10) -> list[dict[str, Any]]:
-    """Rows of metrics.jsonl of a run whose losses fall and whose gradients come to agree."""
+    """Rows of metrics.jsonl for a run with falling losses and increasingly aligned gradients."""
     rng = np.random.default_rng(seed)
     rows = []
     for index in range(number):
@@ -47,7 +47,7 @@ def make_groups(number: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def make_clip(seed: int, frames: int = 8, height: int = 64, width: int = 64) -> np.ndarray:
-    """A disc that crosses a plain ground, uint8 [frames, height, width, 3]."""
+    """A disc that crosses a plain background, uint8 [frames, height, width, 3]."""
     rng = np.random.default_rng(seed)
     ground, disc = rng.integers(0, 256, size=(2, 3), dtype=np.uint8)
     y, x = np.mgrid[:height, :width]
@@ -60,7 +60,7 @@ def make_clip(seed: int, frames: int = 8, height: int = 64, width: int = 64) -> 
 
 
 def make_examples(queries: int, clips: int = 5) -> list[RetrievalExample]:
-    """Queries whose true clip comes first, second, and so on, the last ones out of sight."""
+    """Queries whose true clip ranks first, second, and so on, the last ones not shown."""
     return [
         RetrievalExample(
             query=f"now the red disc number {query} moves slowly to the right",

@@ -1,4 +1,4 @@
-"""The page: what it shows, what it escapes, where its links lead, what it refuses."""
+"""The page: its contents, escapes, link targets, and rejections."""
 
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -23,7 +23,7 @@ RESULTS = {
 
 
 class Page(HTMLParser):
-    """Collects a page's tags, the targets of its links, its text and its table rows."""
+    """Collects a page's tags, link targets, text and table rows."""
 
     def __init__(self, text: str):
         super().__init__()

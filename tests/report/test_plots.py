@@ -1,4 +1,4 @@
-"""The pictures: drawn for any data, of the right size, and showing what they were given."""
+"""The pictures: drawn for any data, at the right size, and showing the given data."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def groups() -> dict[str, np.ndarray]:
 
 
 def draw(function, data, path) -> np.ndarray:
-    """Draws, and returns the picture's pixels, float32 [height, width, 4] in 0..1."""
+    """Draws and returns the picture's pixels, float32 [height, width, 4] in 0..1."""
     function(data, path)
     pixels = matplotlib.image.imread(path)
     assert pixels.shape[1] == 1000
@@ -147,7 +147,7 @@ def test_truth_plot_says_which_groups_are_empty(groups, tmp_path):
 
 
 def green(pixels: np.ndarray) -> np.ndarray:
-    """Marks the pixels of the frame of a true clip, bool [height, width]."""
+    """Marks the pixels of a true clip's frame, bool [height, width]."""
     return np.abs(pixels[..., :3] * 255 - (0x2A, 0x8C, 0x4A)).max(axis=-1) < 1
 
 

@@ -1,4 +1,4 @@
-"""The report of a run: what it draws from what is there."""
+"""The report of a run: its pictures, depending on the available files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The tables of docs/study.md are those of the rows beside it."""
+"""The tables of docs/study.md match the rows next to it."""
 
 import contextlib
 import csv

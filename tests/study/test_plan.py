@@ -1,4 +1,4 @@
-"""Which runs a study has."""
+"""The runs of a study."""
 
 import pytest
 from small import small_config
@@ -19,7 +19,7 @@ def test_every_model_corpus_method_and_seed_once_and_seed_by_seed():
     runs = runs_of(small_config())
     assert len(runs) == len({run.name for run in runs}) == 5 * 2 * 7 * 4
     assert [run.seed for run in runs] == sorted(run.seed for run in runs)
-    # Captions and sounds are wrong apart; the corpus without noise stands once.
+    # Captions and sounds are wrong in separate runs; the corpus without noise occurs once.
     assert all(0 in (run.corpus.caption_noise, run.corpus.sound_noise) for run in runs)
     assert sum(run.corpus == Corpus(0.0, 0.0) for run in runs) == 5 * 2 * 4
 

@@ -1,4 +1,4 @@
-"""Signals: areas of known order, and each signal against the step that it stands for."""
+"""Signals: areas of known order, and each signal against its training step."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from vatt_gh.training.step import create_state, draw_randomness
 
 
 def by_pairs(aligned, values):
-    """The area by its meaning: how often a right sample is above a wrong one."""
+    """The area by definition: how often a right sample is above a wrong one."""
     right, wrong = values[aligned], values[~aligned]
     above = right[:, None] > wrong[None], right[:, None] == wrong[None]
     return np.mean(above[0] + 0.5 * above[1])

@@ -23,7 +23,7 @@ def table(path):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_place():
-    """Every place is a program more to compile; test_signals.py has them all."""
+    """Every place needs another compiled program; test_signals.py has them all."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signals, "PLACES", ("features",))
         yield

@@ -1,4 +1,4 @@
-"""The numbers of a study's tables, against SciPy's own tests and numbers written out."""
+"""The numbers of a study's tables, against SciPy's own tests and explicit numbers."""
 
 import csv
 import io

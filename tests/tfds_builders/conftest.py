@@ -1,4 +1,4 @@
-"""A corpus as users have it, with broken files among the good ones, and what reads records back."""
+"""A realistic corpus, with broken files among good ones, and readers of records."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from media_files import grey, tone, write_media
 
 @pytest.fixture(scope="session")
 def messy_corpus(small_corpus, tmp_path_factory):
-    """Four good videos, one silent, one without captions; and what cannot be used."""
+    """Four good videos, one silent, one without captions; and unusable files."""
     folder = tmp_path_factory.mktemp("messy") / "corpus"
     shutil.copytree(small_corpus, folder)
     videos = folder / "videos"
@@ -29,7 +29,7 @@ def messy_corpus(small_corpus, tmp_path_factory):
 
 
 def read_with_tfds(version_dir):
-    """All examples as anybody with TFDS reads them, frames as they are stored."""
+    """All examples as read by TFDS, with frames as stored."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(version_dir))
@@ -38,7 +38,7 @@ def read_with_tfds(version_dir):
 
 
 def read_with_source(version_dir):
-    """All examples as the input pipeline reads them, by their numbers."""
+    """All examples as read by the input pipeline, by number."""
     import tensorflow as tf
 
     from vatt_gh.data.records import open_source
@@ -59,7 +59,7 @@ def read_with_source(version_dir):
 
 
 def assert_same(left, right):
-    """Whether two lists of examples are equal to the bit, in their order."""
+    """Asserts that two lists of examples are equal bit for bit, in order."""
     assert len(left) == len(right)
     for a, b in zip(left, right, strict=True):
         assert a.keys() == b.keys()

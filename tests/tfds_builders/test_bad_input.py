@@ -1,4 +1,4 @@
-"""One build of a directory with everything that people's directories have wrong."""
+"""One build of a directory with all known defects of users' directories."""
 
 import json
 import os
@@ -20,7 +20,7 @@ CUE = "{}\n00:00:0{},000 --> 00:00:0{},000\n{}\n\n"
 
 
 def clip(path, width=32, height=24, seconds=2, **more):
-    """A small video; with `sound` as write_media takes it."""
+    """A small video; `sound` as for write_media."""
     path.parent.mkdir(parents=True, exist_ok=True)
     images = [grey(40 + 5 * k, width, height) for k in range(10 * seconds)]
     more.setdefault("times", [k / 10 for k in range(10 * seconds)])
@@ -60,7 +60,7 @@ def pictures_of(path):
 
 def make_videos(videos):
     good = clip(videos / "good.mp4", **with_tone(), sound_codec="aac")
-    # Files that are no video.
+    # Files that are not videos.
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(60)]
     whole = write_media(videos / "truncated.mkv", noise, [k / 10 for k in range(60)])
@@ -120,7 +120,7 @@ def make_captions(folder):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The corpus, the build's rows of what was left out by file or id, and its records by id."""
+    """The corpus, the build's rows of omissions by file or id, and its records by id."""
     import tensorflow_datasets as tfds
 
     corpus = tmp_path_factory.mktemp("bad") / "corpus"
@@ -141,7 +141,7 @@ def built(tmp_path_factory):
 
 
 def reasons(built, name):
-    """Why what is called so was left out: a file below the corpus, or an id."""
+    """The reasons for an omission, by file below the corpus or by id."""
     path = str(built.corpus / name)
     return [r["reason"] for r in built.rows if r.get("path") == path or r.get("id") == name]
 
@@ -154,7 +154,7 @@ GOOD = {
 
 def test_all_that_can_be_used_is_built(built):
     assert set(built.videos) == GOOD
-    assert built.count == len(GOOD)  # of one segment each
+    assert built.count == len(GOOD)  # with one segment each
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_frames_and_sound_have_the_length_of_the_video(built, name):
     assert example["has_audio"] == (name != "silent")
     if name != "silent":
         assert len(example["audio"]) == example["frame_count"] * 1600
-        # The tone is there, and the channels of a surround sound are mixed, not dropped.
+        # The tone exists, and the channels of a surround sound are mixed, not dropped.
         assert 1000 < np.abs(example["audio"][1600:24_000]).max() < 30_000
 
 

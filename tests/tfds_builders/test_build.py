@@ -1,4 +1,4 @@
-"""Building as a whole: the command, what is refused, a full disk, and records already there."""
+"""Whole builds: the command, rejections, a full disk, and existing records."""
 
 import dataclasses
 import json
@@ -153,7 +153,7 @@ def test_nothing_usable_leaves_the_reasons_alone_and_can_be_mended(
 
 
 class _FullSpool(tempfile.TemporaryDirectory):
-    """A spool whose files lie on a full disk."""
+    """A spool with files on a full disk."""
 
     def __enter__(self):
         folder = super().__enter__()
@@ -167,7 +167,7 @@ class _FullSpool(tempfile.TemporaryDirectory):
 def test_a_full_disk_says_so_and_keeps_what_was_there(
     small_corpus, small_form, small_records, reading, tmp_path, monkeypatch, full
 ):
-    # The kernel's own refusal, at each place where building writes.
+    # The kernel's own error, at each place where a build writes.
     import tensorflow as tf
 
     earlier = tmp_path / "howto50m" / "x" / "1.0.0"
@@ -190,7 +190,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(
     assert not list(tmp_path.glob("spool*"))
     if full != "the index":
         assert not list((tmp_path / "howto100m").rglob("*.tfrecord*"))
-    # With room again the same command goes on.
+    # With free space again, the same command continues.
     (again,) = build("howto100m", **arguments)
     reading.assert_same(reading.source(again), reading.tfds(small_records))
 
@@ -206,7 +206,7 @@ def test_less_room_than_the_videos_take_is_refused_before_anything_is_written(
     corpus, records = tmp_path / "corpus", tmp_path / "records"
     shutil.copytree(small_corpus, corpus)
     with open(corpus / "videos" / "huge.mp4", "wb") as file:
-        file.truncate(2**43)  # takes no room itself
+        file.truncate(2**43)  # takes no space itself
     with pytest.raises(UserError, match=r"GB free; the videos alone have 8796\.1 GB"):
         build("howto100m", manual_dir=corpus, data_dir=records, form=small_form)
     assert not list(records.rglob("*.tfrecord*"))

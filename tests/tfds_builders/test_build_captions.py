@@ -1,4 +1,4 @@
-"""Captions of single videos on their way into records and into the list of what was left out."""
+"""Captions of single videos in records and in the list of omissions."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_captions_of_single_videos_are_in_the_records(corpus, small_form, readin
 
 
 def test_counts_are_of_what_is_in_the_records(small_form, reading, tmp_path):
-    """Milliseconds, another video's captions, what lies behind the end, and a form nobody reads."""
+    """Milliseconds, another video's captions, captions after the end, and an unsupported form."""
     corpus = tmp_path / "corpus"
     (corpus / "captions").mkdir(parents=True)
     (corpus / "videos").mkdir()

@@ -1,4 +1,4 @@
-"""Decoding in processes: in order, and whatever happens to one video happens to it alone."""
+"""Decoding in processes: in order, and a failure affects only its own video."""
 
 import dataclasses
 import time
@@ -25,7 +25,7 @@ def videos(messy_corpus):
 
 
 def check(decoded, video, path, form):
-    """Whether the items of one video are what is said of it, and then its segments."""
+    """Asserts that a video's items are its summary, and then its segments."""
     first, *segments = decoded
     expected = list(read_segments(path, form))
     assert all(isinstance(segment, Segment) for segment in segments)
@@ -35,7 +35,7 @@ def check(decoded, video, path, form):
 
 
 def whole(videos):
-    """All of each file."""
+    """Each file as a whole."""
     return [(name, path, WHOLE) for name, path in videos]
 
 
@@ -74,7 +74,7 @@ def test_a_decoder_that_dies_costs_its_video_alone(videos, small_form, tmp_path)
     row = [good[0], ("deadly", DeadlyPath(gate)), *good[1:], ("deadlier", DeadlyPath(gate))]
     items = decode_all(whole(row), form=small_form, workers=2, spool_dir=tmp_path, limits=Limits())
     first = next(items)
-    # The first video is decoded; now a process dies while nobody waits for it.
+    # The first video is decoded; now a process dies while nothing waits for it.
     gate.touch()
     time.sleep(1.0)
     groups = grouped([first, *items])
@@ -122,7 +122,7 @@ def test_a_video_that_needs_too_much_memory_is_given_up_alone(videos, small_form
     check(first[1], *good, small_form)
     check(third[1], *good, small_form)
     (end,) = second[1]
-    assert end.error is not None  # decoders name the failure as they like
+    assert end.error is not None  # the message depends on the decoder
 
 
 @pytest.mark.parametrize("storage", ["jpeg", "mp4", "index"])

@@ -1,4 +1,4 @@
-"""A dry run: quick, leaves nothing behind, survives every file, and tells what a build does."""
+"""A dry run: quick, leaves nothing behind, survives every file, and predicts the build."""
 
 import dataclasses
 import functools
@@ -86,7 +86,7 @@ def test_files_that_hang_or_kill_or_are_huge_cost_no_more_than_their_time(
 ):
     shutil.copytree(small_corpus, tmp_path / "corpus")
     with open(tmp_path / "corpus" / "videos" / "huge.mp4", "wb") as file:
-        file.truncate(2**43)  # takes no room itself
+        file.truncate(2**43)  # takes no space itself
     library = scan(tmp_path / "corpus")
     deadly, hanging = tmp_path / "deadly", tmp_path / "hanging"
     deadly.touch()

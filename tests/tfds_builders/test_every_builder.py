@@ -10,9 +10,9 @@ from dummy_data import make
 from tfds_builders.builders import BUILDERS
 from tfds_builders.sets import DATA_SETS, to_markdown
 
-ALIKE = ("kinetics400", "msrvtt", "ucf101")  # files as in others: not worth decoding
+ALIKE = ("kinetics400", "msrvtt", "ucf101")  # files like others: not worth decoding
 
-# One record a clip: none is longer than a segment.
+# One record per clip: none is longer than a segment.
 EXPECTED = {
     "howto100m": {"train": 2},
     "youtube8m": {"train": 3},
@@ -32,7 +32,7 @@ EXPECTED = {
 
 
 def case_of(name):
-    """The test case of a builder; pytest finds it by its name."""
+    """The test case of a builder; pytest finds it by name."""
 
     class Case(tfds.testing.DatasetBuilderTestCase):
         DATASET_CLASS = BUILDERS[name]

@@ -1,4 +1,4 @@
-"""A build takes no more memory for longer videos, nor for more of them."""
+"""A build needs no more memory for longer or more videos."""
 
 import os
 import subprocess

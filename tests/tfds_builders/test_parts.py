@@ -1,4 +1,4 @@
-"""Builds in parts: what is done stays, what died is begun again, and nothing is built twice."""
+"""Builds in parts: finished parts are kept, failed ones restart, none is built twice."""
 
 import fcntl
 import os
@@ -79,7 +79,7 @@ def test_parts_together_are_the_whole_and_any_can_be_built_again(
     assert f"{VIDEOS} videos, {2 * VIDEOS} segments" in capsys.readouterr().out
     shutil.rmtree(parts[0])
     before = times_of(parts[1:])
-    assert in_parts(corpus, tmp_path, 0) == parts  # as many as before, without being told
+    assert in_parts(corpus, tmp_path, 0) == parts  # as many as before, by default
     assert times_of(parts[1:]) == before
     assert_same_records(reading, parts, whole)
     source = open_source(parts)
@@ -92,7 +92,7 @@ def test_parts_together_are_the_whole_and_any_can_be_built_again(
 def test_more_parts_than_videos_leave_some_empty(corpus, whole, reading, tmp_path):
     parts = in_parts(corpus, tmp_path, 24)
     assert len(parts) == 24
-    # TFDS itself reads no data set without examples.
+    # TFDS itself cannot read a data set without examples.
     filled = [part for part in parts if len(load_index(part).shard)]
     assert len(filled) < VIDEOS
     assert_same_records(reading, filled, whole)

@@ -1,4 +1,4 @@
-"""The HowTo100M builder: what is on disk is what is in the records, and the rest is listed."""
+"""The HowTo100M builder: records match the files on disk, and omissions are listed."""
 
 import dataclasses
 import io
@@ -23,7 +23,7 @@ def messy_records(messy_corpus, small_form, tmp_path_factory):
 
 
 def obvious_example(video, segment, rows):
-    """An example written down from what was decoded and from the caption file's own columns."""
+    """The expected example, from decoded data and the caption file's own columns."""
     said = [
         row
         for row in sorted(zip(rows["start"], rows["end"], rows["text"], strict=True))
@@ -62,7 +62,7 @@ def test_records_are_what_the_files_hold(messy_records, messy_corpus, small_form
     keys = [(example["video_id"], int(example["segment"])) for example in stored]
     assert sorted(keys) == sorted(expected)
     reading.assert_same(stored, [expected[key] for key in keys])
-    # Segments of a video follow one another; videos are in random order.
+    # Segments of a video are consecutive; videos are in random order.
     videos = list(dict.fromkeys(name for name, _ in keys))
     assert keys == sorted(keys, key=lambda key: (videos.index(key[0]), key[1]))
     assert videos != sorted(videos)
@@ -109,7 +109,7 @@ def test_what_was_left_out_is_listed_with_its_reason(messy_records, messy_corpus
     paths = {row["path"] for row in rows if "path" in row}
     names = ("truncated00.mp4", "zerobytes00.mp4")
     assert paths == {str(messy_corpus / "videos" / name) for name in names}
-    # Nothing else is left behind: no spool, no half-written records.
+    # Nothing else is left behind: no spool, no incomplete records.
     assert sorted(path.name for path in folder.iterdir()) == [
         ".skipped.jsonl.lock",
         "caption.json.sqlite",
@@ -135,7 +135,7 @@ def test_word_counts_are_of_the_captions_of_the_records_videos(messy_records, me
 def test_many_shards_hold_the_same_records(
     messy_records, messy_corpus, small_form, reading, tmp_path, monkeypatch
 ):
-    # One video a shard: those of the broken videos are empty.
+    # One video per shard: those of the broken videos are empty.
     monkeypatch.setattr("tfds_builders.segments.SHARD_BYTES", 1)
     (other,) = build("howto100m", manual_dir=messy_corpus, data_dir=tmp_path, form=small_form)
     sizes = sorted(path.stat().st_size for path in other.glob("*.tfrecord-*"))

@@ -1,4 +1,4 @@
-"""Records of sets with labels, splits, pieces and sound alone, read as in training."""
+"""Records of sets with labels, splits, pieces or only sound, read as in training."""
 
 import itertools
 
@@ -20,7 +20,7 @@ TOKENIZER = Tokenizer(build_vocabulary({"step": 1, "of": 1, "caption": 1}, 10), 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Builds the dummy set of a name, once; gives its parts."""
+    """Builds the dummy set of a name once; returns its parts."""
     from tfds_builders.build import build
 
     done = {}
@@ -39,7 +39,7 @@ def built(tmp_path_factory):
 
 
 def records_of(source):
-    """{id: record}, TensorFlow's arrays as NumPy's."""
+    """{id: record}, with TensorFlow's arrays as NumPy arrays."""
     records = (source.read(n) for n in range(source.count))
     found = {}
     for row in records:
@@ -79,7 +79,7 @@ def test_sound_alone_is_heard_and_has_no_loss(built, storage):
     device, _ = batch_of(source, 4)
     assert not device[names.VIDEO_MASK].any()
     assert device[names.AUDIO_MASK].all()
-    assert np.ptp(device[names.VIDEO], axis=(1, 2, 3)).max() == 0  # one colour a sample
+    assert np.ptp(device[names.VIDEO], axis=(1, 2, 3)).max() == 0  # one colour per sample
     expected = tone(1, 16_000)
     for heard in device[names.AUDIO]:
         assert np.abs(heard).max() == pytest.approx(np.abs(expected).max(), abs=0.02)

@@ -1,4 +1,4 @@
-"""Processes that decode end with their build; what their libraries say last is not shown."""
+"""Decoding processes end with their build; last messages of their libraries are hidden."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ if __name__ == "__main__":
     print(list(run_in_order(die, [()], workers=1, limits=Limits())))
 """
 
-# What a script starts before "&" has this signal ignored, and Python keeps that.
+# A script's commands before "&" ignore this signal, and Python keeps that.
 INTERRUPTIBLE = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)

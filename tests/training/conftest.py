@@ -1,4 +1,4 @@
-"""What the tests of training share: a tiny corpus with its records, and one undisturbed run."""
+"""Fixtures for the tests of training: a tiny corpus with records, and one undisturbed run."""
 
 import pytest
 import tiny_run

@@ -1,4 +1,4 @@
-"""Checkpoints and the claim of a work directory, with a state of a few numbers."""
+"""Checkpoints and claims of a work directory, with a state of a few numbers."""
 
 import json
 
@@ -121,7 +121,7 @@ def test_other_records_are_refused(tmp_path):
     what = r"have \[9, 5\] records; they had \[9, 4\] at step 1"
     with Checkpoints(tmp_path, config, [9, 5]) as checkpoints, pytest.raises(UserError, match=what):
         checkpoints.restore(state_of(0))
-    for records in ([9, 4], []):  # [] by an evaluation, which goes on from no position
+    for records in ([9, 4], []):  # [] for an evaluation, which has no position to continue from
         with Checkpoints(tmp_path, config, records) as checkpoints:
             state, position = checkpoints.restore(state_of(0))
             assert position == 8

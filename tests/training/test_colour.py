@@ -1,4 +1,4 @@
-"""Other colours: tf.image, which the original uses, frame by frame."""
+"""Colour changes, compared with tf.image, which the original uses, frame by frame."""
 
 import jax
 import numpy as np
@@ -13,12 +13,12 @@ adjusted = jax.jit(adjust_colour)
 
 @pytest.fixture(scope="module")
 def video():
-    """[T, H, W, 3] float32 levels of all kinds: grey, black, white, of pure colour."""
+    """[T, H, W, 3] float32 levels of all kinds: grey, black, white, pure colours."""
     rng = np.random.default_rng(1)
     video = rng.uniform(0, WHITE, (3, 20, 30, 3)).astype(np.float32)
-    video[:, :3] = np.round(video[:, :3] / WHITE) * WHITE  # channels that are all or nothing
+    video[:, :3] = np.round(video[:, :3] / WHITE) * WHITE  # channels that are 0 or full
     video[:, 3:5] = video[:, 3:5, :, :1]  # grey
-    video[:, 5:8] *= 0.1  # darker than what is taken off
+    video[:, 5:8] *= 0.1  # darker than the subtracted brightness
     return video
 
 

@@ -1,6 +1,6 @@
-"""A work directory that an earlier version wrote is continued and scored.
+"""Continues and scores a work directory of an earlier version.
 
-Its name holds the commit that wrote it: four steps of the run of tiny_run.py.
+Its name contains the commit that wrote it: four steps of the run of tiny_run.py.
 """
 
 import json
@@ -33,7 +33,7 @@ def test_it_is_continued_as_if_nothing_had_changed(tiny, whole, workdir):
     assert [row["step"] for row in ours] == [2, 4, 6]
     for row, expected in zip(ours, theirs, strict=True):
         assert row.keys() == expected.keys()
-        # Another processor rounds differently, which every step makes more of.
+        # Another processor rounds differently, and every step amplifies this.
         for name in ("loss", "loss_va", "loss_vt", "cosine_mean"):
             assert row[name] == pytest.approx(expected[name], abs=0.05)
 

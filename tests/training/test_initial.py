@@ -1,4 +1,4 @@
-"""Runs that start from a checkpoint of the original, or from another run of ours."""
+"""Runs that start from a checkpoint of the original, or from another of our runs."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ TABLE = "towers/audio/tokens/positions/temporal/embedding"
 
 @pytest.fixture
 def from_original(tiny, tmp_path):
-    """A configuration of the golden checkpoint's sizes on the tiny corpus, which starts from it."""
+    """A configuration that starts from the golden checkpoint, at its sizes, on the tiny corpus."""
     given, rows = whole_config(f"model_{KIND}")
     config = tiny.config()
     config.model.update(given.model)
@@ -34,7 +34,7 @@ def from_original(tiny, tmp_path):
     config.data.frames, config.data.size = 2 * frames, 2 * max(height, width)
     config.data.audio_samples = 8 * given.model.audio.patch
     config.data.vocabulary = str(tmp_path / "words.txt")
-    # Only the number of words counts: the golden checkpoint's are no words.
+    # Only the number of words matters: the golden checkpoint has no real words.
     words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(rows - 4))]
     (tmp_path / "words.txt").write_text("\n".join(words) + "\n")
     config.init_from = f"tf:{folder(KIND)}"
@@ -44,7 +44,7 @@ def from_original(tiny, tmp_path):
 def test_a_run_starts_from_the_originals_checkpoint(from_original, tmp_path, capsys):
     config, workdir = from_original, tmp_path / "run"
     rows = config.model.audio.buckets
-    config.model.audio.buckets = rows + 2  # this table has to be stretched
+    config.model.audio.buckets = rows + 2  # this table must be stretched
     state = pretrain(config, workdir, stop_after=0)
     assert int(state.step) == 0
     variables = {"params": state.params, "batch_stats": state.statistics}

@@ -1,4 +1,4 @@
-"""Pre-training on real records: interrupted or not, the same numbers; bad numbers stop it."""
+"""Pre-training on real records: the same numbers with interruptions; bad numbers stop it."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def test_training_changes_every_parameter(tiny, whole, tmp_path):
         for path, any_changed in jax.tree_util.tree_leaves_with_path(moved)
         if not any_changed
     ]
-    # A softmax does not feel what is added to all of its scores: a key bias never moves.
+    # A softmax is invariant to a constant added to all scores: a key bias never moves.
     assert [path for path in still if "bias" not in path] == []
 
 
@@ -56,7 +56,7 @@ def test_continued_run_has_the_same_bits_and_rows(tiny, whole, tmp_path):
     config = tiny.config()
     assert int(pretrain(config, tmp_path, stop_after=3).step) == 3
     assert checkpoints_of(tmp_path) == [2, 3]
-    # As a kill leaves it, before the last checkpoint is finished and in the middle of a line.
+    # As after a kill, before the last checkpoint is finished, and in the middle of a line.
     shutil.rmtree(tmp_path / "checkpoints" / "3")
     for name in FILES:
         with (tmp_path / name).open("a") as file:
@@ -76,7 +76,7 @@ def test_finished_run_is_left_as_it_is(tiny, whole, tmp_path):
 
 
 def test_an_error_closes_the_input(tiny, tmp_path, monkeypatch):
-    """Left open it hangs the process at its end: tf.data waits for Python, which is gone."""
+    """An open input hangs the process at exit: tf.data waits for Python, which is gone."""
     opened = []
 
     def open_and_note(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""The curriculum that goes by the losses themselves, against the loss written down once more."""
+"""The curriculum that uses the losses themselves, against a reimplemented loss."""
 
 import functools
 
@@ -69,7 +69,7 @@ def losses_of(params, features=None):
 
 
 def kept_slowly(losses, valid, share):
-    """Of the valid samples all but the largest losses."""
+    """Keeps all valid samples except those with the largest losses."""
     kept = np.ones(len(losses))
     places = np.flatnonzero(valid)
     order = sorted(places, key=lambda place: losses[place], reverse=True)
@@ -96,7 +96,7 @@ def test_the_update_is_that_of_the_mean_over_the_losses_that_are_kept(share):
     actual, _, decided, *_ = program()(state.params, jnp.float32(share))
     difference = optax.global_norm(jax.tree.map(jnp.subtract, actual, expected))
     assert difference <= 1e-5 * optax.global_norm(expected)
-    # No gradient of a single sample was needed.
+    # No per-sample gradient was needed.
     assert not decided.defined.any() and (decided.weight == 1).all()
 
 
@@ -111,7 +111,7 @@ def test_what_a_loss_dropped_conflicts_with_nothing():
 
 
 def test_with_realignment_it_is_one_sample_at_a_time():
-    """The default: what each loss keeps is realigned, sample by sample."""
+    """The default: the samples that each loss keeps are realigned, sample by sample."""
     model, batch, state = setup()
     valid, losses = valid_of(batch), jax.device_get(losses_of(state.params))
     kept = {n: valid[n] * kept_slowly(losses[n], valid[n], 0.3) for n in losses}

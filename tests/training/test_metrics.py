@@ -1,4 +1,4 @@
-"""Where numbers go: JSONL that survives a kill, TensorBoard that holds them, screen, clock."""
+"""Outputs of metrics: JSONL that survives a kill, TensorBoard, screen, and timer."""
 
 import json
 import re
@@ -69,7 +69,7 @@ NUMBERS = "loss 1.250 (va 1.000, vt 1.500) conflict 50% kept 75% 12.3 samples/s"
 def test_display_prints_one_line_a_row_where_there_is_no_terminal(capsys):
     display = Display(steps=200_000, done=0)
     display.show(ROW)
-    display.show({**ROW, "step": 123_456})  # longer than the 80 columns that rich supposes
+    display.show({**ROW, "step": 123_456})  # longer than the 80 columns that rich assumes
     display.close()
     assert capsys.readouterr().out == f"step 7 {NUMBERS}\nstep 123456 {NUMBERS}\n"
 

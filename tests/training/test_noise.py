@@ -1,4 +1,4 @@
-"""Noise on sound: its form, its size, and that each sample has its own."""
+"""Noise on sound: its shape, its size, and its independence between samples."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the golden numbers of tests/golden do not show of learning rates and optimizers."""
+"""Learning rates and optimizers: cases without golden numbers in tests/golden."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ def test_schedules_that_cannot_be_are_refused(levels, starts, total):
 
 
 def test_training_ends_at_the_second_rate_and_stays_there():
-    """As training uses it: the second rate is reached at the last step."""
+    """As in training: the second rate is reached at the last step."""
     rate = stepped_cosine((1e-3, 1e-4), (4, 20), 20)
     values = np.asarray(jax.vmap(rate)(jnp.arange(30)))
     np.testing.assert_allclose(values[:5], np.arange(5) / 4 * 1e-3, rtol=1e-6)
@@ -42,7 +42,7 @@ def test_first_update_takes_the_rate_of_step_0():
     for _ in range(3):
         updates, state = seen.update({"w": jnp.array([3.0, -3.0])}, state)
         moves.append(np.asarray(updates["w"]))
-    # The same gradient again and again moves Adam by the rate itself, against the sign.
+    # With a constant gradient, Adam moves by the rate itself, against the sign.
     np.testing.assert_allclose(moves, [[0.0, 0.0], [-0.5, 0.5], [-1.0, 1.0]], atol=1e-5)
     assert int(state.count) == 3
 
@@ -57,7 +57,7 @@ def test_parameters_without_a_gradient_stay(make):
 
 @pytest.mark.parametrize("make", [keras_adam, keras_sgd])
 def test_state_can_be_donated(make):
-    """No buffer stands in the state twice, nor among the parameters."""
+    """No buffer occurs twice in the state, nor in the parameters."""
     optimizer = make(lambda step: jnp.float32(1.0))
     params = {"w": jnp.ones(4), "v": jnp.ones((2, 2))}
     state = optimizer.init(params)

@@ -1,4 +1,4 @@
-"""The training step against slow, obvious ways to compute the same."""
+"""The training step against slow, simple computations of the same."""
 
 import functools
 
@@ -29,7 +29,7 @@ FIELDS = ("video", "audio", "text")
 
 
 def shallow_config(kind="three_tower", **overrides):
-    # Most of the time goes into compiling blocks; a second one would test nothing new here.
+    # Most time is compilation of blocks; a second one would test nothing new here.
     return small_config(kind, **{"model.video.layers": 1, **overrides})
 
 
@@ -74,7 +74,7 @@ def gradients_program(kind, microbatch=0, **harmonize):
 
 
 def loss_of(params, kind, feature_hook=lambda features: features):
-    """The plain loss of VATT, written down once more without any of the machinery."""
+    """The plain loss of VATT, reimplemented without the engines."""
     _, model, batch, state, keys, keep = setup(kind)
     features = model.encode(params["towers"], {m: batch[m] for m in FIELDS}, keys, keep)
     embeddings, _ = model.project(params["heads"], state.statistics, feature_hook(features))
@@ -104,7 +104,7 @@ def test_without_harmonization_it_is_the_gradient_of_the_plain_loss(kind):
     assert not decided.defined.any()
 
 
-# Most of this file's time is compilation: pairs of a kind and an engine, where one is enough.
+# Most of this file's time is compilation: pairs of kind and engine, where one suffices.
 PAIRS = [("three_tower", "vmap"), ("shared", "ghost")]
 
 
@@ -132,7 +132,7 @@ def slow_per_sample(kind, attribution="embedding"):
     def cotangent_of(name):
         if attribution == "embedding":
             return jax.jit(jax.grad(lambda h: jnp.sum(terms(h, name))))(features)
-        # Row i, column i of the samples' terms by the samples' features.
+        # Entries (i, i) of the derivative of the samples' terms by the samples' features.
         every = jax.jit(jax.jacrev(lambda h: terms(h, name)))(features)
         return {m: x[jnp.arange(8), jnp.arange(8)] for m, x in every.items()}
 
@@ -209,7 +209,7 @@ def test_groups_at_the_features_with_nothing_to_change_are_plain(kind):
         kind, gamma=-2.0, realign=False, cosine_over="features", group=2, microbatch=4
     )
     assert (decided.weight == 1).all()
-    # Samples 1, 2 and 4 lack a modality, and their neighbours 0, 3 and 5 are of their groups.
+    # Samples 1, 2 and 4 lack a modality, and their neighbours 0, 3 and 5 are in their groups.
     assert decided.defined.tolist() == [False] * 6 + [True] * 2
     assert_close(gradients, plain_gradient(kind), 2e-6)
 
@@ -255,7 +255,7 @@ def test_microbatches_of_any_divisor_agree(kind, engine, microbatch):
 
 
 def test_unshared_towers_and_heads_take_the_weights():
-    """Their gradient is that of the loss with weighted terms and weighted feature cotangents."""
+    """Their gradient is that of a loss with weighted terms and weighted feature cotangents."""
     config, model, batch, state, keys, keep = setup("three_tower")
     gradients, _, decided, *_ = gradients_of("three_tower", gamma=-0.2)
     weight = decided.weight
@@ -300,7 +300,7 @@ def first_step(devices, **harmonize):
     model = build(config, words=WORDS, audio_rate=RATE, axis_name=AXIS)
     state, output = parallel_step(model, optimizer, config)(
         replicate(jax.device_get(state)),
-        split(batch),  # the step takes the memory of its state
+        split(batch),  # the step donates the memory of its state
     )
     return state, jax.device_get(output)
 
@@ -318,7 +318,7 @@ def test_one_and_four_devices_give_the_same_update():
 
 
 def test_the_error_of_a_sketch_is_a_metric_on_request():
-    """The largest difference of cosines over all devices, from two runs of their own."""
+    """It equals the largest difference of cosines over all devices, from two separate runs."""
     exact = first_step(4)[1]
     sketched = first_step(4, sketch=1, sketch_check=True)[1]
     errors = np.abs(exact.samples["cosine"] - sketched.samples["cosine"]).max(axis=1)
@@ -353,7 +353,7 @@ def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted(readable):
         strict=True,
     ):
         np.testing.assert_array_equal(old, new)
-    # Numbers that are not finite reach the metrics all the same.
+    # Non-finite numbers still reach the metrics.
     batch["audio"][5] = np.nan  # all of it: some tokens are dropped
     _, output = step(state, batch)
     assert np.isfinite(output.metrics["loss"]) != readable
@@ -368,8 +368,8 @@ def test_histogram_counts_the_samples_that_have_a_cosine():
 
 
 def test_the_step_changes_colours_and_adds_noise():
-    """It is the step that does neither on a batch that was changed before."""
-    # What is compared needs no backward pass, and so none is compiled.
+    """It equals the step without either on a batch that was changed before."""
+    # The compared values need no backward pass, so none is compiled.
     off = {"harmonize.realign": False, "harmonize.curriculum": False}
     plain = shallow_config(**off)
     changing = plain.copy_and_resolve_references()

@@ -1,15 +1,15 @@
-"""The configuration: every key once, with its default, meaning and values.
+"""The configuration: defines every key once, with its default, meaning and values.
 
-schema    what a key is, and the checks of single keys
+schema    the class of keys, and the checks of single keys
 model     keys of the model, its losses and harmonization
 training  keys of a run, its input and its scores
 studies   keys of the demo and the study
 checks    the checks between keys
 document  the keys as text
 
-An experiment file in `configs/` starts from `default()` and overrides what it needs; the command
-line overrides single keys with `--config.a.b=value`. No key exists anywhere else, and no code
-falls back to a default of its own.
+An experiment file in `configs/` starts from `default()` and overrides some keys; the command line
+overrides single keys with `--config.a.b=value`. No key is defined elsewhere, and no code has its
+own defaults.
 """
 
 from typing import Any
@@ -32,29 +32,29 @@ SCHEMA: Section = {
     "demo": DEMO,
     "study": STUDY,
 }
-# Keys of earlier versions, and what says the same now.
+# Keys of earlier versions, and their replacements.
 RENAMED = {
     "short": "--config=FILE:short, such as --config=configs/demo.py:short",
     "short_overrides": "a form of the experiment file, see configs/demo.py",
     "harmonize.update": "--config.harmonize.update_by=same or embedding",
 }
-# May differ between a run and its continuation.
+# Keys that may differ between a run and its continuation.
 FREE_KEYS = frozenset(name for name, key in keys_of(SCHEMA) if key.free)
 # The paper's method, in keys of config.harmonize; see docs/study.md for why it is not the default.
 PAPER = {"realign": True, "curriculum": True, "signal": "cosine", "select": "threshold"}
 
 
 def default() -> ConfigDict:
-    """Returns the configuration with every key at its default (original VATT where it has one)."""
+    """Returns the configuration with all defaults (those of the original VATT where it has one)."""
     return defaults_of(SCHEMA).lock()
 
 
 def check_form(form: str, *forms: str) -> str:
-    """The form of an experiment, as in --config=configs/demo.py:short.
+    """Checks the form of an experiment, as in --config=configs/demo.py:short.
 
     Args:
-        form: that is asked for.
-        forms: that there are.
+        form: the requested form.
+        forms: the existing forms.
 
     Returns:
         The form.
@@ -68,18 +68,18 @@ def check_form(form: str, *forms: str) -> str:
 
 
 def harmonizes(config: ConfigDict) -> bool:
-    """Whether samples are realigned, weighed by the curriculum, or both."""
+    """Whether samples are realigned, weighted by the curriculum, or both."""
     return config.harmonize.realign or config.harmonize.curriculum
 
 
 def compares_gradients(config: ConfigDict) -> bool:
-    """Whether a step needs the gradients of single samples."""
+    """Whether a step needs per-sample gradients."""
     harmonize = config.harmonize
     return harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
 
 
 def flatten(config: ConfigDict) -> dict[str, Any]:
-    """{"a.b": value} of a configuration, in values that JSON keeps."""
+    """Flattens a configuration to {"a.b": value}, with values that JSON preserves."""
     flat: dict[str, Any] = {}
 
     def visit(prefix: str, node: ConfigDict) -> None:

@@ -19,7 +19,7 @@ def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
         hosts: number of hosts.
 
     Raises:
-        UserError: names the first key that does not fit.
+        UserError: names the first invalid key.
     """
     check_keys(SCHEMA, config)
     _start_fits(config)

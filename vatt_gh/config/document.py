@@ -1,4 +1,4 @@
-"""The keys as text: docs/configuration.md, and sections for the command line.
+"""Formats the keys: docs/configuration.md, and sections for the command line.
 
 python -m vatt_gh.config > docs/configuration.md
 """
@@ -30,7 +30,7 @@ keys. Keys with a star may differ between a run and its continuation. This page 
 
 
 def sections() -> dict[str, list[tuple[str, Key]]]:
-    """{name: its keys by dotted name}; keys without a section stand under "run"."""
+    """{section: its keys by dotted name}; keys without a section are under "run"."""
     found: dict[str, list[tuple[str, Key]]] = {name: [] for name in _TITLES}
     for name, key in keys_of(SCHEMA):
         section = name.partition(".")[0] if "." in name else "run"
@@ -39,7 +39,7 @@ def sections() -> dict[str, list[tuple[str, Key]]]:
 
 
 def to_markdown() -> str:
-    """The page."""
+    """Formats docs/configuration.md."""
     lines = [_INTRODUCTION]
     for section, keys in sections().items():
         lines += [f"## {_TITLES[section]}", "", "| key | default | meaning |", "|---|---|---|"]
@@ -52,7 +52,7 @@ def to_markdown() -> str:
 
 
 def to_help(section: str) -> str:
-    """The keys of a section, as the command line shows them.
+    """Formats the keys of a section for the command line.
 
     Args:
         section: a name of `sections`, or "all".

@@ -1,4 +1,4 @@
-"""What a configuration key is: its default, what it means, and which values it takes."""
+"""Configuration keys: default, meaning, and valid values."""
 
 import dataclasses
 import importlib
@@ -21,14 +21,14 @@ class Key:
     """A configuration key.
 
     Attributes:
-        default: its value where nothing else is said; the type of every other one.
-        meaning: what it does, in a sentence or a few words.
-        choices: the values that it takes; or "MODULE:NAME" of a dictionary, whose names these are.
+        default: default value; all other values have its type.
+        meaning: its effect, in a sentence or a few words.
+        choices: the valid values; or "MODULE:NAME" of a dictionary that has them as keys.
         within: an interval for its number, or all its numbers, such as "(0, 1]".
-        unit: of its number.
+        unit: unit of its number.
         any_length: a tuple may have any length, also none; others have that of the default.
         free: may differ between a run and its continuation, because it changes neither updates nor
-            input.
+                input.
     """
 
     default: Any
@@ -66,7 +66,7 @@ class Key:
         return f"{len(self.default)} {kind}{each}"
 
     def takes(self, value: Any) -> bool:
-        """Whether a value fits, as far as it can be told from the value alone."""
+        """Whether a value is valid, as far as the value alone shows."""
         if self.choices:
             return not self.allowed() or value in self.allowed()
         if isinstance(self.default, tuple):
@@ -97,7 +97,7 @@ def _inside(value: Any, interval: str) -> bool:
 
 
 def free(section: Section) -> Section:
-    """The same section, all of its keys free to differ between a run and its continuation."""
+    """The section with all keys free to differ between a run and its continuation."""
     return {
         name: dataclasses.replace(part, free=True) if isinstance(part, Key) else free(part)
         for name, part in section.items()
@@ -105,7 +105,7 @@ def free(section: Section) -> Section:
 
 
 def keys_of(section: Section, prefix: str = "") -> Iterator[tuple[str, Key]]:
-    """Every key of a section, and of those below it, by its dotted name."""
+    """Yields every key of a section and its subsections, with its dotted name."""
     for name, part in section.items():
         if isinstance(part, Key):
             yield prefix + name, part
@@ -124,14 +124,14 @@ def defaults_of(section: Section) -> ConfigDict:
 
 
 def check_keys(section: Section, config: ConfigDict) -> None:
-    """Checks the value of every key by itself.
+    """Checks the value of every key separately.
 
     Args:
         section: the schema.
         config: a configuration of that form.
 
     Raises:
-        UserError: names the first key that does not fit.
+        UserError: names the first invalid key.
     """
     for name, key in keys_of(section):
         value: Any = config
@@ -142,13 +142,13 @@ def check_keys(section: Section, config: ConfigDict) -> None:
 
 
 def misfit(name: str, value: Any, expected: str, todo: str) -> UserError:
-    """The error for a value that does not fit.
+    """Makes the error for an invalid value.
 
     Args:
-        name: of the key, dotted.
-        value: that it has.
-        expected: what it should be.
-        todo: what to do about it.
+        name: dotted name of the key.
+        value: its value.
+        expected: the valid values.
+        todo: how to fix it.
     """
     return UserError(
         f"config.{name} = {value!r} does not fit.",

@@ -1,4 +1,4 @@
-"""Keys of a run: what is done, training, input and scores."""
+"""Keys of a run: mode, training, input and scores."""
 
 from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
 

@@ -1,1 +1,1 @@
-"""What a trained model is worth: retrieval without further training, linear probes."""
+"""Evaluates a trained model: retrieval without further training, linear probes."""

@@ -1,4 +1,4 @@
-"""All evaluators by name, and the scores of a model beside those of the untrained one."""
+"""All evaluators by name, and the scores of a model next to those of the untrained one."""
 
 from typing import Any, Protocol
 
@@ -15,20 +15,20 @@ class Evaluator(Protocol):
     """Scores a model in one way.
 
     Attributes:
-        count_key: name in results.json of the number of clips that it looks at.
+        count_key: name in results.json of the number of clips used.
     """
 
     count_key: str
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Whether these records have what is needed."""
+        """Whether these records have the needed data."""
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
         """Scores the model with the named weights of `held_out`.
 
         Returns:
-            How many clips were looked at, and by name {'value', 'chance': what guessing gives, and
-            'ceiling': what an oracle gets, where that is known}.
+            Number of clips used, and by name {'value', 'chance': score of guessing, and 'ceiling':
+            score of an oracle, where known}.
         """
 
 
@@ -48,8 +48,8 @@ def evaluate(held_out: HeldOut) -> dict[str, Any]:
         held_out: the model and the clips.
 
     Returns:
-        Of each evaluator that wants these records its count and {name: score}; each score with
-        'untrained', the untrained model's value on the same clips, where its weights are given.
+        For each evaluator that wants these records, its count and {name: score}; each score with
+        'untrained', the untrained model's value on the same clips, if its weights are given.
     """
     results: dict[str, Any] = {}
     for name, evaluator in EVALUATORS.items():

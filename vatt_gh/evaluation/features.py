@@ -14,11 +14,11 @@ from vatt_gh.models.vatt import Vatt
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """What a model makes of N clips, and what they are.
+    """A model's outputs for N clips, and the clips' data.
 
     Attributes:
         features: pooled, by modality: 'video' [N, d_v], 'audio' [N, d_a], 'text' [N, 1, d_t].
-        embeddings: of the heads, e.g. 'video_to_text' [N, D], 'text_to_video' [N, 1, D].
+        embeddings: from the heads, e.g. 'video_to_text' [N, D], 'text_to_video' [N, 1, D].
         captions: [N] str.
         video_ids: [N] str.
         start, end: [N] float32, seconds in the source video.
@@ -36,12 +36,12 @@ class Clips:
     frames: np.ndarray
 
     def first(self, count: int) -> "Clips":
-        """The first clips, `count` of them or as many as there are."""
+        """The first `count` clips, or all if there are fewer."""
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return Clips(**jax.tree.map(lambda x: x[:count], mine))
 
 
-# One program for all models of the same form, however often they are evaluated.
+# All models of the same form share one program, in all evaluations.
 _embed = jax.jit(Vatt.embed, static_argnums=0)
 # Parameters of towers and heads, and the heads' batch statistics.
 Weights = tuple[Any, Any]
@@ -50,16 +50,16 @@ Weights = tuple[Any, Any]
 def embed_clips(
     model: Vatt, weights: Sequence[Weights], batches: Iterable[dict[str, np.ndarray]], size: int
 ) -> list[Clips]:
-    """Runs models of the same form over clips, which are read once: all tokens, no dropout.
+    """Runs models of the same form on clips, reading them once: all tokens, no dropout.
 
     Args:
         model: built without an axis name.
-        weights: of each model.
-        batches: of `data.pipeline.captioned_clips`.
-        size: clips a batch; a smaller last one is padded, so that one compilation serves all.
+        weights: weights of each model.
+        batches: batches from `data.pipeline.captioned_clips`.
+        size: clips per batch; a smaller last one is padded, so that one compilation suffices.
 
     Returns:
-        All clips in order, as each model sees them.
+        All clips in order, with the outputs of each model.
 
     Raises:
         UserError: there is no clip.

@@ -1,4 +1,4 @@
-"""The clips that a model is scored on, and what is known of them."""
+"""The clips that a model is scored on, and the truth about them."""
 
 import dataclasses
 import functools
@@ -23,27 +23,27 @@ TRAINED, UNTRAINED = "trained", "untrained"
 
 
 class Known(Protocol):
-    """What is known of clips whose content was planted."""
+    """The truth about clips with planted content."""
 
     def classes(self, video: str, start: float, end: float) -> tuple[str, str]:
-        """Classes of a clip: of its picture, of its sound."""
+        """Classes of a clip's picture and of its sound."""
 
     def similarity(self, clips: Clips) -> np.ndarray:
-        """[N, N] of captions with clips, by what a caption says and a clip shows."""
+        """Similarities [N, N] of captions with clips, by their planted content."""
 
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """What evaluators are given.
+    """The input of evaluators.
 
     Attributes:
         model: built without an axis name.
-        weights: of the model, by name: TRAINED, and UNTRAINED where that is to stand beside: those
-            that training started from, or would have.
+        weights: weights of the model by name: TRAINED, and optionally, for comparison, UNTRAINED:
+                newly drawn, as for a run without init_from.
         source: the held-out records.
         words: the run's vocabulary.
         config: the whole configuration.
-        known: of the clips, or None.
+        known: the truth about the clips, or None.
     """
 
     model: Vatt
@@ -63,10 +63,10 @@ class HeldOut:
 
     @functools.cached_property
     def clips(self) -> dict[str, Clips]:
-        """All captioned clips as the model sees them with each of the weights, read once."""
+        """All captioned clips with the model's outputs for each of the weights, read once."""
         tokenizer = Tokenizer(self.words, self.config.data.words)
         size = self.config.eval.batch_size
-        # Closed at an error too: tf.data hangs where the interpreter ends before its iterators.
+        # Closed on errors too: tf.data hangs if the interpreter exits before its iterators end.
         with closing(captioned_clips(self.source, tokenizer, self.config)) as batches:
             every = embed_clips(self.model, list(self.weights.values()), batches, size)
         return dict(zip(self.weights, every, strict=True))
@@ -137,5 +137,5 @@ class HeldOut:
         return np.concatenate(features), np.array(labels), where
 
     def queries(self, weights: str) -> Clips:
-        """The clips whose captions are queries, as the named weights see them."""
+        """The clips whose captions are queries, with the outputs of the named weights."""
         return self.clips[weights].first(self.config.eval.max_clips)

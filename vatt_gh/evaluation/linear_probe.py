@@ -1,4 +1,4 @@
-"""Linear probes: how much a linear classifier reads out of frozen features."""
+"""Linear probes: accuracy of a linear classifier on frozen features."""
 
 import warnings
 
@@ -19,17 +19,17 @@ FOLDS = 4
 def probe_accuracy(
     features: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> dict[str, float]:
-    """Accuracy of logistic regression on clips of videos that it was not fitted on.
+    """Accuracy of logistic regression on clips of videos that were not used for fitting.
 
     Cross-validated over groups of videos: every clip is tested once.
 
     Args:
         features: [N, D] float32, frozen.
         labels: [N] class of each clip, any type.
-        groups: [N] video of each clip; a video is never on both sides.
+        groups: [N] video of each clip; a video is never on both sides of a split.
 
     Returns:
-        {'value': share of clips classified rightly, 'chance': share of the largest class}.
+        {'value': share of clips classified correctly, 'chance': share of the largest class}.
 
     Raises:
         UserError: there are fewer videos than folds, or only one class.
@@ -42,18 +42,18 @@ def probe_accuracy(
             expected=f"at least {FOLDS} videos and 2 classes",
             todo="evaluate on more videos",
         )
-    # What is fitted in float32 depends on the number of threads.
+    # A fit in float32 depends on the number of threads.
     features, right = features.astype(np.float64), 0
     for train, test in GroupKFold(FOLDS).split(features, labels, groups):
-        if len(np.unique(labels[train])) == 1:  # nothing to fit: it is the only answer
+        if len(np.unique(labels[train])) == 1:  # nothing to fit: there is only one answer
             right += int(np.sum(labels[test] == labels[train][0]))
             continue
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
-        # Threads for such small products wait for one another most of the time.
+        # For such small products, threads mostly wait for each other.
         with warnings.catch_warnings(), threadpool_limits(1):
-            # The score is of the classifier as it stands after max_iter steps.
+            # The score is that of the classifier after max_iter steps.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            # Labels are names: they cannot be meant as numbers, however many there are.
+            # Labels are names, so that many unique classes do not mean a regression target.
             warnings.filterwarnings("ignore", "The number of unique classes is greater than")
             probe.fit(features[train], labels[train])
         right += int(np.sum(probe.predict(features[test]) == labels[test]))
@@ -61,12 +61,12 @@ def probe_accuracy(
 
 
 class Probe:
-    """Probes of video and sound features for what was planted; see `evaluators.Evaluator`."""
+    """Probes of video and sound features for planted classes; see `evaluators.Evaluator`."""
 
     count_key = "probe_clips"
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Where the clips' classes are known."""
+        """Whether the clips' classes are known."""
         return held_out.known is not None
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:

@@ -11,18 +11,18 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     Args:
         scores: [N, K] float, higher is likelier; logits or probabilities.
         labels: [N] int, the class of each sample.
-        k: how many classes a sample may name; more than K are K.
+        k: number of classes considered per sample; at most K.
 
     Returns:
-        Share in [0, 1]. Classes with the score of the right one count as before it, so that equal
-        scores for all classes are worth nothing.
+        Share in [0, 1]. Classes that tie with the right one rank before it, so that equal scores
+        for all classes give no credit.
     """
     own = np.take_along_axis(scores, np.asarray(labels)[:, None], axis=1)
     return float(np.mean(np.sum(scores >= own, axis=1) <= k))
 
 
 def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Scores of a multi-label classifier as AudioSet's: means of the classes' own scores.
+    """Scores of a multi-label classifier as for AudioSet: means of the classes' scores.
 
     Args:
         scores: [N, K] float, higher is likelier; logits or probabilities.
@@ -33,7 +33,7 @@ def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, floa
         of sqrt(2) times the standard normal quantile of the class's area.
 
     Raises:
-        ValueError: names classes that no sample or every sample has: they have no ROC curve.
+        ValueError: names classes without an ROC curve: those that no sample or every sample has.
     """
     labels = np.asarray(labels) > 0
     present = labels.sum(axis=0)
@@ -44,6 +44,6 @@ def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, floa
     return {
         "mean_average_precision": float(average_precision_score(labels, scores)),
         "auc": float(areas.mean()),
-        # The mean of the classes' d', not the d' of the mean area, which is another number.
+        # The mean of the classes' d', which differs from the d' of the mean area.
         "d_prime": float(np.mean(np.sqrt(2.0) * norm.ppf(areas))),
     }

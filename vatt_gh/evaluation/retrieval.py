@@ -31,14 +31,14 @@ def similarities(text: np.ndarray, video: np.ndarray) -> np.ndarray:
 def window_similarities(
     text: np.ndarray, video: np.ndarray, windows: int, *, average: str
 ) -> np.ndarray:
-    """Cosines of every query with every video, of which several windows were embedded.
+    """Cosines of every query with every video, each with several embedded windows.
 
     Args:
         text: [N, D] float32 embeddings of the queries.
-        video: [M * windows, D] float32 embeddings, the windows of a video together.
-        windows: windows of a video.
-        average: what is averaged over a video's windows: its 'embeddings', as they come from the
-            head, or the 'similarities'.
+        video: [M * windows, D] float32 embeddings, with the windows of a video adjacent.
+        windows: windows per video.
+        average: what to average over a video's windows: the 'embeddings', as the head returns
+                them, or the 'similarities'.
 
     Returns:
         [N, M] float32.
@@ -55,23 +55,23 @@ def window_similarities(
 
 
 def ranks(similarity: np.ndarray) -> np.ndarray:
-    """Rank of each query's own clip.
+    """Ranks each query's own clip.
 
     Args:
         similarity: [N, N] float32, query by clip; the clip of query i is i.
 
     Returns:
-        [N] int64 from 1. Clips as similar as the right one count as before it, so that a model
-        that cannot tell clips apart scores nothing.
+        [N] int64 from 1. Clips that tie with the right one rank before it, so that a model that
+        cannot tell clips apart scores nothing.
     """
     own = np.diagonal(similarity)[:, None]
     return np.sum(similarity >= own, axis=1)
 
 
 def expected_scores(similarity: np.ndarray) -> dict[str, float]:
-    """The measures of `retrieval_scores`, where clips that are equally similar come in any order.
+    """The measures of `retrieval_scores`, with equally similar clips in random order.
 
-    For an oracle that knows what queries ask for: several clips answer the same query.
+    For an oracle that knows the meaning of queries: several clips answer the same query.
 
     Args:
         similarity: [N, N], query by clip; the clip of query i is i.
@@ -87,7 +87,7 @@ def expected_scores(similarity: np.ndarray) -> dict[str, float]:
 
 
 def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
-    """Recall at 1, 5 and 10, and the median rank, each beside what guessing gives.
+    """Recall at 1, 5 and 10, and the median rank, each with the score of guessing.
 
     Args:
         similarity: [N, N] float32, query by clip; the clip of query i is i.
@@ -96,7 +96,7 @@ def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
         {'r1', 'r5', 'r10': share in [0, 1], 'median_rank': from 1}, each {'value', 'chance'}.
 
     Raises:
-        ValueError: a similarity is not a number.
+        ValueError: a similarity is NaN.
     """
     if not np.all(np.isfinite(similarity)):
         raise ValueError("similarities must be finite; the embeddings are not")
@@ -111,13 +111,13 @@ def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
 
 
 def similarity_of(clips: Clips) -> np.ndarray:
-    """[N, N] cosines of every caption with every clip in the video-text space."""
+    """Cosines [N, N] of every caption with every clip in the video-text space."""
     text = clips.embeddings["text_to_video"][:, 0]
     return similarities(text, clips.embeddings["video_to_text"])
 
 
 class Retrieval:
-    """Every clip's caption is a query; see `evaluators.Evaluator`."""
+    """Uses every clip's caption as a query; see `evaluators.Evaluator`."""
 
     count_key = "clips"
 
@@ -126,7 +126,7 @@ class Retrieval:
         return held_out.builder not in PROTOCOLS
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
-        """See `evaluators.Evaluator`; the ceiling is that of an oracle that knows what is planted.
+        """See `evaluators.Evaluator`; the ceiling is an oracle that knows the planted content.
 
         Raises:
             UserError: there is no clip.

@@ -1,4 +1,4 @@
-"""Scores a work directory: its newest checkpoint to results.json and the report."""
+"""Scores a work directory: newest checkpoint -> results.json and the report."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState, create_state
 
 SHOWN = 8  # retrieval examples in the report
-TOP = 5  # clips a retrieval example
+TOP = 5  # clips per retrieval example
 
 
 def evaluate_workdir(
@@ -46,11 +46,11 @@ def evaluate_workdir(
 
     Args:
         config: the whole configuration, as in training.
-        workdir: of the run.
-        build: builds records that are missing, see `find_or_build`.
-        known: of the held-out clips; None: no probes and no ceiling.
+        workdir: work directory of the run.
+        build: builds missing records, see `find_or_build`.
+        known: the truth about the held-out clips; None: no probes and no ceiling.
         aligned: the truth about windows of the training corpus, for the report.
-        plain: work directory of plain VATT, scored on the same clips, to stand beside.
+        plain: work directory of plain VATT, scored on the same clips, for comparison.
 
     Returns:
         The results, see `evaluate`, with the step and the number of unreadable records.
@@ -66,7 +66,7 @@ def evaluate_workdir(
     results = evaluate(held_out)
     results["step"], results["unreadable"] = int(state.step), len(source.unreadable)
     if jax.process_index() != 0:
-        return results  # every process scores all clips, one writes
+        return results  # every process scores all clips, but only one writes
     if plain is not None:
         _beside(results, json.loads((plain / "results.json").read_text()))
     name = f"results_{held_out.builder}" if held_out.builder in PROTOCOLS else "results"
@@ -81,17 +81,17 @@ def evaluate_workdir(
 def scorer(
     config: ConfigDict, workdir: Path, known_of: Callable[[ConfigDict], Known | None]
 ) -> Callable[[], Score] | None:
-    """Makes what scores a run on its way, every `eval.every` steps.
+    """Makes a function that scores a run during training, every `eval.every` steps.
 
     Args:
         config: the whole configuration.
-        workdir: of the run.
-        known_of: tells what is known of the held-out clips.
+        workdir: work directory of the run.
+        known_of: returns the truth about the held-out clips.
 
     Returns:
-        For `pretrain`: opens the held-out records, which raises UserError where there are none, and
-        returns a function of the run's state that gives numbers for a row of metrics.jsonl, such as
-        {'eval.retrieval.r5': 0.12}. None where eval.every is 0.
+        None if eval.every is 0; else a function for `pretrain` that opens the held-out records,
+        raises UserError if there are none, and returns a function from a run's state to numbers
+        for a row of metrics.jsonl, such as {'eval.retrieval.r5': 0.12}.
     """
     if not config.eval.every:
         return None
@@ -116,11 +116,11 @@ def scorer(
 
 
 def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = None) -> Source:
-    """The records that the configuration evaluates on; builds what is missing.
+    """Opens the records that the configuration evaluates on; builds them if missing.
 
     Args:
         config: the whole configuration.
-        workdir: gets the list of records that cannot be read.
+        workdir: gets the list of unreadable records.
         build: see `find_or_build`.
 
     Returns:
@@ -148,12 +148,12 @@ def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = Non
 def load_for_evaluation(
     config: ConfigDict, workdir: Path, source: Source, words: list[str]
 ) -> tuple[Vatt, TrainState, TrainState]:
-    """The model of a work directory, as it was drawn and as its newest checkpoint has it.
+    """Loads the model of a work directory, as drawn and from its newest checkpoint.
 
     The drawn state is that of a run without config.init_from.
 
     Raises:
-        UserError: there is no checkpoint, or it does not fit the configuration.
+        UserError: there is no checkpoint, or it does not match the configuration.
     """
     model = model_of(config, words=len(words), audio_rate=source.audio_rate)
     drawn = replicate(create_state(model, optimizer_of(config), zero_sample(config), config.seed))
@@ -167,14 +167,14 @@ def _weights(state: TrainState) -> tuple[Any, Any]:
 
 
 def _beside(results: dict[str, Any], plain: dict[str, Any]) -> None:
-    """Gives every score what plain VATT has."""
+    """Adds plain VATT's value to every score."""
     for group in EVALUATORS:
         for name, score in results.get(group, {}).items():
             score["plain"] = plain[group][name]["value"]
 
 
 def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
-    """Examples for the report: queries spread evenly over all, with their first clips."""
+    """Examples for the report: evenly spaced queries, with their top clips."""
     similarity = similarity_of(clips)
     rank = ranks(similarity)
     examples = []

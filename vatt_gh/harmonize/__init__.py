@@ -1,27 +1,27 @@
-"""Cross-modality gradient harmonization, sample by sample; depends on nothing else here.
+"""Cross-modality gradient harmonization per sample; independent of the rest of the package.
 
-front        harmonized_gradients: the front door, for any encoder and losses
-arguments    what it takes
-compare      compare_engines: holds `Ghost` against `Vmap` on a model
-attribution  what of the losses is one sample's
+front        harmonized_gradients: the main entry point, for any encoder and losses
+arguments    checks and converts its arguments
+compare      compare_engines: compares `Ghost` with `Vmap` on a model
+attribution  assigns the losses to samples
 conflict     inner products and cosines of one sample's gradients
-realign      coefficients that project out what conflicts
+realign      coefficients that project out conflicts
 curriculum   sample weights from the cosine, by a schedule
-method       the two together: inner products -> coefficients
-engine       what an engine is, and what engines have in common
+method       combines the two: inner products -> coefficients
+engine       the engine interface, and code shared by engines
 engines      the engines by name
-compose      the method on an engine, for a batch of several passes
+compose      applies the method through an engine, to a batch of several passes
 ordinary     the ordinary gradient, in microbatches
 vmap         the engine `Vmap`: gradients of single samples
-at_features  the engine `AtFeatures`: gradients compared at the features, in no parameter
-groups       `InGroups`: an engine on samples that are decided upon together
-ghost        the engine `Ghost`: the same numbers from what single layers saw
-dataflow     every use of each parameter, in the trace of one sample
-known        parameters whose uses all have a rule, and notes on the others
-rules        products and lookups: samples' inner products that need no samples' gradients
+at_features  the engine `AtFeatures`: compares gradients at the features, not the parameters
+groups       `InGroups`: an engine for groups of samples that share one decision
+ghost        the engine `Ghost`: the same numbers from recorded layer inputs and cotangents
+dataflow     finds every use of each parameter in the trace of one sample
+known        parameters whose uses all have a rule, and log notes on the others
+rules        products and lookups: inner products without per-sample gradients
 products     the arithmetic of products
-views        parameters through reshapes and transposes
-recording    of what meets a parameter, and of the results' cotangents
+views        tracks parameters through reshapes and transposes
+recording    records the data that meet a parameter, and the results' cotangents
 trees        names of parameters in any tree
 devices      sums and maxima over devices
 """

@@ -1,4 +1,4 @@
-"""What `harmonized_gradients` takes, as it takes it: one meaning for each form, or a ValueError."""
+"""Checks the arguments of `harmonized_gradients`: each form has one meaning, or is a ValueError."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,11 +30,11 @@ _AS_FUNCTION = (
 
 
 def as_function(encoder: nn.Module | Encode, params: Tree) -> Encode:
-    """The encoder as a function of parameters and one sample.
+    """Turns the encoder into a function of parameters and one sample.
 
     Args:
         encoder: a Flax module, or such a function.
-        params: of the encoder.
+        params: parameters of the encoder.
 
     Returns:
         The function.
@@ -72,11 +72,11 @@ def as_function(encoder: nn.Module | Encode, params: Tree) -> Encode:
 
 
 def as_arrays(params: Tree, shared: Callable[[Path], bool]) -> Tree:
-    """The parameters, all of them arrays with a real derivative.
+    """Checks that all parameters are arrays with a real derivative.
 
     Args:
-        params: of the encoder.
-        shared: by path, see `harmonized_gradients`.
+        params: parameters of the encoder.
+        shared: selects by path, see `harmonized_gradients`.
 
     Returns:
         The same tree.
@@ -115,7 +115,7 @@ def check_functions(
         losses, shared, method, gamma, microbatch, group: as there.
 
     Raises:
-        ValueError: names the argument, and what was expected.
+        ValueError: names the argument and the expected value.
     """
     if not callable(losses):
         raise ValueError(f"losses is {losses!r}: expected a function of the features")
@@ -139,7 +139,7 @@ def check_functions(
 
 
 def check_features(features: Tree) -> None:
-    """Refuses features without a derivative.
+    """Rejects features without a derivative.
 
     Args:
         features: arrays or their shapes.
@@ -181,17 +181,17 @@ def batch_size(inputs: Tree) -> int:
 
 
 def as_list(losses: Losses, count: int) -> list[Array]:
-    """The losses one by one.
+    """Lists the single losses.
 
     Args:
         losses: a sequence, a dict, or one array [L, B] or [L].
         count: the number of samples B.
 
     Returns:
-        Two or more.
+        Two or more losses.
 
     Raises:
-        ValueError: there are fewer, or an array may be one loss or several.
+        ValueError: there are fewer, or an array is ambiguous: one loss or several.
     """
     shape = getattr(losses, "shape", None)
     if isinstance(losses, Mapping):
@@ -213,7 +213,7 @@ def as_list(losses: Losses, count: int) -> list[Array]:
 
 
 def _value(number: int, value: Any, count: int) -> Array:
-    """One loss: [] or [B, ...] floating."""
+    """Checks one loss: [] or [B, ...] floating."""
     try:
         value = jnp.asarray(value)
     except (TypeError, ValueError):
@@ -232,17 +232,17 @@ def _value(number: int, value: Any, count: int) -> Array:
 
 
 def as_mask(complete: Any, count: int) -> Array:
-    """Which samples have all losses.
+    """Marks the samples that have all losses.
 
     Args:
-        complete: [B] of truth values, as an array or a sequence; None: all have.
+        complete: [B] truth values, as an array or a sequence; None: all samples have them.
         count: the number of samples B.
 
     Returns:
         [B] bool.
 
     Raises:
-        ValueError: it has another shape.
+        ValueError: the shape or dtype is wrong.
     """
     if complete is None:
         return jnp.ones(count, bool)

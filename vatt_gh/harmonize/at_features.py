@@ -1,8 +1,8 @@
-"""The engine that compares samples' gradients at the features, in no parameter.
+"""The engine that compares samples' gradients at the features, not at the parameters.
 
-Ours, not the paper's: with h_i the features of sample i, it takes dL_l/dh_i in place of
-(dh_i/dparams)^T dL_l/dh_i for the inner products. Like the plain step it has one
-backward pass: all that is decided is known before it.
+Ours, not the paper's. With h_i the features of sample i, inner products use dL_l/dh_i in place
+of (dh_i/dparams)^T dL_l/dh_i. Like the plain step it has one backward pass, because all
+decisions are made before it.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ class AtFeatures:
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; inner products are of the cotangents of passes of several losses.
+        """See `Engine.run`; inner products use the cotangents of passes with several losses.
 
         Raises:
             ValueError: there is no such pass.
@@ -50,14 +50,14 @@ class AtFeatures:
 
 
 def _of_loss(cotangents: Mapping[int, Tree], loss: int) -> Tree:
-    """A pass's cotangent of one loss: zero where the loss does not reach the pass."""
+    """A pass's cotangent for one loss: zero where the loss does not reach the pass."""
     if loss in cotangents:
         return cotangents[loss]
     return jax.tree.map(jnp.zeros_like, next(iter(cotangents.values())))
 
 
 def _scaled(cotangents: Mapping[int, Tree], factors: Array) -> dict[int, Tree]:
-    """A pass's cotangents, each loss's times its samples' factors [B, L]."""
+    """A pass's cotangents, multiplied by the factors [B, L] of each loss and sample."""
 
     def times(x: Array, factor: Array) -> Array:
         factor = factor.reshape(-1, *[1] * (x.ndim - 1))

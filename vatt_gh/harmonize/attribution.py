@@ -1,4 +1,4 @@
-"""What of a batch's losses is one sample's: two readings of the derivative by its features.
+"""Assigns a batch's losses to samples: two definitions of the derivative by its features.
 
 A contrastive loss couples samples, so that "the gradient of sample i" needs a definition.
 """
@@ -22,19 +22,19 @@ def feature_cotangents(
     """The derivative of each loss by the features, sample by sample.
 
     With L = sum_j l_j over the global batch and h_i the features of sample i,
-        embedding:  dL/dh_i     all that sample i does, as a negative of others too; these sum to
-                                the ordinary gradient
-        anchor:     dl_i/dh_i   what it does to its own value, others' features held constant
+        embedding:  dL/dh_i     the whole effect of sample i, also as others' negative; these sum to
+                                        the ordinary gradient
+        anchor:     dl_i/dh_i   its effect on its own value, with others' features held constant
 
     Args:
-        pull: of the losses' computation.
-        values: of each loss, [] or [b]; "anchor" needs [b].
-        attribution: "embedding", or "anchor", which pulls back once for each sample of the global
-            batch.
+        pull: pullback of the losses' computation.
+        values: values of each loss, [] or [b]; "anchor" needs [b].
+        attribution: "embedding", or "anchor", which pulls back once per sample of the global
+                batch.
         axis_name: named axis of the devices, or None.
 
     Returns:
-        Of each loss a tree like the features, [b, ...].
+        For each loss a tree like the features, [b, ...].
 
     Raises:
         ValueError: the attribution is unknown, or does not fit the losses' shapes.
@@ -54,8 +54,8 @@ def _anchored(pull: Pull, values: Sequence[Array], own: int, axis_name: str | No
     device = 0 if axis_name is None else jax.lax.axis_index(axis_name)
 
     def one(place: Array) -> Tree:
-        # One sample of one device at a time: collectives in the losses bring the cotangents of
-        # all devices together.
+        # One sample of one device at a time: collectives in the losses combine all devices'
+        # cotangents.
         row, mine = place % size, place // size == device
         hot = jnp.zeros_like(values[own]).at[row].set(jnp.where(mine, 1.0, 0.0))
         return jax.tree.map(lambda x: x[row], pull(_only(values, own, hot)))

@@ -1,4 +1,4 @@
-"""Compares the ghost engine with vmap on a model and its data, before a long run relies on it."""
+"""Compares the ghost engine with vmap on a model and its data, before a long run uses it."""
 
 import dataclasses
 import math
@@ -17,19 +17,19 @@ from vatt_gh.harmonize.method import Method
 from vatt_gh.harmonize.recording import Trace
 from vatt_gh.harmonize.trees import Path, Tree, named, paths_of
 
-# Both parts of the method, without a threshold that a rounding could cross.
+# Both parts of the method, without a threshold that rounding could cross.
 _SMOOTH = Method(realign=True, curriculum=True, soft_temperature=0.5)
 _OPTIONS = ("attribution", "complete", "gamma", "microbatch", "shared")
-_FLOOR = 1e-3  # of the whole gradient: what is smaller may be a rounding of zero
+_FLOOR = 1e-3  # of the whole gradient's norm: anything smaller may be a rounded zero
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """How far the ghost engine is from vmap.
+    """Differences between the ghost engine and vmap.
 
     Attributes:
-        differences: of each parameter's gradient: |ghost - vmap| / |vmap|, where less than a
-            thousandth of the whole gradient counts as that.
+        differences: |ghost - vmap| / |vmap| of each parameter's gradient; |vmap| is at least a
+                thousandth of the whole gradient's norm.
         cosine: largest difference of a sample's cosine.
         formed: parameters whose gradients the ghost engine forms sample by sample, and why.
     """
@@ -40,7 +40,7 @@ class Comparison:
 
     @property
     def worst(self) -> Path:
-        """The parameter that differs most; one that is not a number differs more than all."""
+        """The parameter that differs most; NaN counts as the largest difference."""
 
         def apart(path: Path) -> tuple[bool, float]:
             difference = self.differences[path]
@@ -66,20 +66,20 @@ def compare_engines(
 ) -> Comparison:
     """Compares the engines on given inputs; a few samples are enough.
 
-    In float32 differences are about 1e-6, in bfloat16 about 1e-2, because the engines round
-    differently. Much larger ones are an error of this package, or come from an encoder whose
-    pullback is not linear in the cotangent.
+    The engines round differently: differences are about 1e-6 in float32, and about 1e-2 in
+    bfloat16. Much larger ones mean a bug in this package, or an encoder whose pullback is not
+    linear in the cotangent.
 
     Args:
-        encoder, params, inputs, losses: as for `harmonized_gradients`, outside of jit.
-        **options: attribution, complete, gamma, microbatch, shared: as there.
+        encoder, params, inputs, losses: as for `harmonized_gradients`, but outside jit.
+        **options: attribution, complete, gamma, microbatch, shared: see `harmonized_gradients`.
 
     Returns:
-        What was found.
+        The differences.
 
     Raises:
-        ValueError: an argument is a tracer of jit, an option is not listed above, or as for
-            `harmonized_gradients`.
+        ValueError: an argument is a tracer of jit, an option is not listed above, or see
+                `harmonized_gradients`.
     """
     others = sorted(set(options) - set(_OPTIONS))
     if others:

@@ -1,9 +1,9 @@
-"""The method on an engine: from a batch and its losses' cotangents to the harmonized sum.
+"""Applies the method through an engine: batch and cotangents -> harmonized sum.
 
-Inner products are squares: of a gradient of 1e-20 or 1e20 they leave float32's range, although the
-gradient does not. So cotangents of samples whose losses are very small or large are divided by a
-size first: that of (features x their cotangents), which is what a relative change of the features
-does to the loss. Sizes are powers of two, which change no digit.
+Inner products are squares: for a gradient of 1e-20 or 1e20 they leave float32's range, although
+the gradient does not. Very small or large cotangents are therefore first divided by a size: that
+of (features x their cotangents), the change of the loss for a relative change of the features.
+Sizes are powers of two, so the division is exact.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ from vatt_gh.harmonize.trees import Tree
 
 Array = jax.Array
 _EXPONENTS = 126  # 2**126 and 2**-126 are normal numbers of float32
-# Between these sizes cotangents stay as they are: a layer's own pullback may clip them.
-# (A gradient of 2**-20 has a square of 1e-12, which is far from the smallest float32.)
+# Cotangents between these sizes stay unchanged, because a layer's own pullback may clip them.
+# (A gradient of 2**-20 has a square of 1e-12, far above the smallest float32.)
 _SMALLEST, _LARGEST = 2.0**-20, 2.0**20
 
 
 class Forward(NamedTuple):
-    """A batch that was encoded and waits for its losses; see `encoded`.
+    """An encoded batch that waits for its losses; see `encoded`.
 
     Attributes:
-        features: of each pass, trees of [B, ...].
-        losses: how many losses there are.
-        group: samples that are decided upon together.
+        features: for each pass, a tree of [B, ...].
+        losses: number of losses.
+        group: number of samples that share one decision.
         finish: the engine's second half.
     """
 
@@ -50,12 +50,12 @@ class Forward(NamedTuple):
         """sum_b sum_l scale[b, l] x (gradient of sample b in loss l), with the method's scale.
 
         Args:
-            cotangents: of the features; see `Cotangents`.
-            method: of harmonization.
-            gamma: [] threshold of the curriculum on the cosine, or share that it drops.
-            complete: [B] bool, see Method; where one of a group is incomplete, none of it is.
-            update: cotangents whose gradients are summed, where decisions are taken from others;
-                costs their backward passes too.
+            cotangents: cotangents of the features; see `Cotangents`.
+            method: the harmonization method.
+            gamma: [] threshold of the curriculum on the cosine, or the share that it drops.
+            complete: [B] bool, see Method; one incomplete sample makes its group incomplete.
+            update: cotangents of the gradients to sum, if decisions come from `cotangents` alone;
+                    costs their backward passes too.
 
         Returns:
             The sum, like the parameters, not divided by the mean weight; and the coefficients.
@@ -86,15 +86,15 @@ def encoded(
     request: Request,
     group: int = 1,
 ) -> Forward:
-    """Encodes a batch, whose gradients an engine harmonizes once the losses are known.
+    """Encodes a batch; an engine harmonizes its gradients once the losses are known.
 
     Args:
-        engine: that compares and adds up gradients.
+        engine: compares and sums gradients.
         encode, params, passes, request: see `Engine.run`.
-        group: samples that are decided upon together, neighbours in the batch; divides B.
+        group: number of neighbouring samples that share one decision; divides B.
 
     Returns:
-        The features, and what `Forward.harmonized` needs.
+        The features, and the state for `Forward.harmonized`.
 
     Raises:
         ValueError: see `Engine.run`.
@@ -105,16 +105,16 @@ def encoded(
 
 
 def _together(reduce: Callable[..., Array], x: Array, group: int) -> Array:
-    """[B, ...], the same for all samples of a group."""
+    """Reduces over groups: [B, ...] with equal values for all samples of a group."""
     if group == 1:
         return x
     return jnp.repeat(reduce(x.reshape(-1, group, *x.shape[1:]), axis=1), group, axis=0)
 
 
 def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Array:
-    """[B, L] float32: 1, or a power of two near the size of a loss where that is far from 1.
+    """[B, L] float32: 1, or a power of two near a loss's size where that is far from 1.
 
-    Where there is no finite size it is 1: a value that is not finite passes through.
+    Without a finite size it is 1, so that non-finite values pass through.
     """
     seen = [_peak(h) for h in features]
     narrow = any(x.dtype == jnp.float16 for x in jax.tree.leaves(features))
@@ -124,7 +124,7 @@ def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Arr
         alone = jnp.max(jnp.stack([peak for peak, _ in parts]), axis=0)
         size = jnp.max(jnp.stack([peak * h for peak, h in parts]), axis=0)
         size = jnp.where((size > 0) & jnp.isfinite(size), size, alone)
-        if narrow:  # what is divided must stay below the largest float16
+        if narrow:  # quotients must stay below the largest float16
             size = jnp.maximum(size, alone / 2**14)
         far = (size > 0) & jnp.isfinite(size) & ((size < _SMALLEST) | (size > _LARGEST))
         _, exponent = jnp.frexp(jnp.where(far, size, 0.5))  # 0.5 has the exponent 0
@@ -133,7 +133,7 @@ def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Arr
 
 
 def _peak(tree: Tree) -> Array:
-    """[B] float32, the largest absolute value of each sample."""
+    """Largest absolute value of each sample, [B] float32."""
     peaks = [
         jnp.max(jnp.abs(x.astype(jnp.float32)).reshape(len(x), -1), axis=1, initial=0.0)
         for x in jax.tree.leaves(tree)

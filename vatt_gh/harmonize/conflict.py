@@ -1,4 +1,4 @@
-"""Inner products and cosines between the gradients that several losses give one sample."""
+"""Inner products and cosines between one sample's gradients of several losses."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ Tree = Any
 
 
 def inner_products(gradients: Sequence[Tree]) -> Array:
-    """Gram matrix of one sample's gradients, over all their leaves.
+    """Computes the Gram matrix of one sample's gradients, over all their leaves.
 
     Args:
         gradients: L trees of the same structure; leaves of any shape.
@@ -27,7 +27,7 @@ def inner_products(gradients: Sequence[Tree]) -> Array:
 
 
 def cosines(gram: Array) -> tuple[Array, Array]:
-    """Smallest cosine between any two gradients of each sample.
+    """Finds the smallest cosine between any two gradients of each sample.
 
     With the two losses of VATT, cos_i = <g_va, g_vt> / (|g_va| |g_vt|).
 
@@ -35,8 +35,8 @@ def cosines(gram: Array) -> tuple[Array, Array]:
         gram: [B, L, L] float32 inner products, L >= 2.
 
     Returns:
-        cosine [B] float32 in [-1, 1], and [B] bool: whether it is defined. Where a gradient is
-        zero it has no direction; the cosine returned there is 0.
+        cosine [B] float32 in [-1, 1], and [B] bool: whether it is defined. A zero gradient has no
+        direction; its cosine is returned as 0.
     """
     norms = jnp.sqrt(jnp.diagonal(gram, axis1=1, axis2=2))
     scale = norms[:, :, None] * norms[:, None, :]
@@ -45,6 +45,6 @@ def cosines(gram: Array) -> tuple[Array, Array]:
     losses = gram.shape[-1]
     pairs = jnp.stack([cosine[:, i, j] for i in range(losses) for j in range(i)], axis=1)
     smallest = jnp.clip(jnp.min(pairs, axis=1), -1.0, 1.0)
-    # A gradient that is not finite must show: comparisons with NaN are false, `defined` with them.
+    # Non-finite gradients must show: comparisons with NaN are false, and so is `defined`.
     finite = jnp.all(jnp.isfinite(gram), axis=(1, 2))
     return jnp.where(finite, jnp.where(defined, smallest, 0.0), jnp.nan), defined

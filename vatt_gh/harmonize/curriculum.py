@@ -1,6 +1,6 @@
-"""Gradient-based curriculum: samples whose losses disagree are weighed less or dropped.
+"""Gradient-based curriculum: weighs samples less, or drops them, if their losses disagree.
 
-Source: Wu et al. (NeurIPS 2022), Algorithm 2. The shape of the schedule is our reading of it.
+Source: Wu et al. (NeurIPS 2022), Algorithm 2. The shape of the schedule is our interpretation.
 """
 
 import jax
@@ -12,13 +12,13 @@ Array = jax.Array
 
 
 def gamma_schedule(step: Array, *, start: float, end: float, steps: int, begin: int = 0) -> Array:
-    """Threshold on the cosine, linear in the step.
+    """Threshold on the cosine, as a linear function of the step.
 
     Args:
         step: [] int32, from 0.
         start: gamma at step `begin`.
         end: gamma from step `begin + steps` on.
-        steps: length of the schedule; 0 is `end` from step `begin` on.
+        steps: length of the schedule; 0: `end` from step `begin` on.
         begin: before this step gamma is -inf, which keeps everything.
 
     Returns:
@@ -28,7 +28,7 @@ def gamma_schedule(step: Array, *, start: float, end: float, steps: int, begin: 
 
 
 def share_schedule(step: Array, *, start: float, end: float, steps: int, begin: int = 0) -> Array:
-    """Share of a batch that is dropped: as `gamma_schedule`, but 0 before step `begin`."""
+    """Share of a batch to drop: like `gamma_schedule`, but 0 before step `begin`."""
     return jnp.where(step < begin, 0.0, _linear(step - begin, start, end, steps))
 
 
@@ -55,11 +55,11 @@ def sample_weights(cosine: Array, gamma: Array, *, soft_temperature: float = 0.0
 
 
 def drop_lowest(cosine: Array, defined: Array, share: Array, axis_name: str | None) -> Array:
-    """Weight of each sample where a share of the global batch is dropped, the lowest cosines.
+    """Weight of each sample if a share of the global batch, the lowest cosines, is dropped.
 
     Args:
         cosine: [b] float32.
-        defined: [b] bool, whether a sample has a cosine; those without are kept and not counted.
+        defined: [b] bool, whether a sample has a cosine; others are kept and not counted.
         share: [] float32 in [0, 1]; the number dropped is rounded down.
         axis_name: named axis of the devices that share the batch, or None.
 
@@ -70,7 +70,7 @@ def drop_lowest(cosine: Array, defined: Array, share: Array, axis_name: str | No
     everyone, counted = gathered(cosine, axis_name), gathered(defined, axis_name)
     if axis_name is not None:
         place = place + jax.lax.axis_index(axis_name) * len(cosine)
-    # Of equal cosines the first in the batch are the lowest, so that no more are dropped than said.
+    # The first of equal cosines ranks lowest, so that no more than the given share is dropped.
     order = jnp.argsort(jnp.where(counted, everyone, jnp.inf), stable=True)
     rank = jnp.zeros_like(order).at[order].set(jnp.arange(len(order)))[place]
     dropped = jnp.floor(share * jnp.sum(counted) + 1e-4)

@@ -1,10 +1,10 @@
-"""Where an encoder's parameters go: every use of each, found in the trace of one sample.
+"""Finds every use of each parameter of an encoder, in the trace of one sample.
 
-A trace lists all that an encoder computes, whatever it was written with: modules, plain functions,
-an inner vmap, scan or grad leave equations like all others in it. The ghost engine knows two uses
-of a parameter whose gradients need not be formed sample by sample: the matrix of a product with
-data, and the table of a lookup. Views (reshapes, transposes, casts) lead there. Every other use is
-a reason to form the parameter's gradients sample by sample: what is not known is never assumed.
+A trace lists everything an encoder computes, however it was written: modules, plain functions, and
+an inner vmap, scan or grad all become ordinary equations. The ghost engine knows two uses of a
+parameter that need no per-sample gradients: the matrix of a product with data, and the table of a
+lookup. Views (reshapes, transposes, casts) may precede them. Any other use makes the engine form
+the parameter's gradients sample by sample: nothing is assumed about unknown uses.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from vatt_gh.harmonize.rules import Lookup, Product, Rule
 from vatt_gh.harmonize.trees import Path
 from vatt_gh.harmonize.views import View
 
-# Of an equation: its number in the trace, then in the trace inside of that equation, and so on.
+# Place of an equation: its number in the trace, then in that equation's inner trace, and so on.
 Place = tuple[int, ...]
 
-# Equations that hold a trace in which parameters can be followed, and the trace's name in them.
+# Equations with an inner trace in which parameters can be followed: {equation: name of the trace}.
 INSIDE = {
     primitives.jit_p: "jaxpr",
     primitives.closed_call_p: "call_jaxpr",
@@ -30,7 +30,7 @@ INSIDE = {
     primitives.scan_p: "jaxpr",
 }
 _SAME = {primitives.copy_p, primitives.sharding_constraint_p, primitives.name_p}
-# What puts a parameter beside all elements of data, or makes more of it.
+# Operations that combine a parameter with data element by element, or broadcast it.
 _BESIDE = {
     primitives.add_p,
     primitives.sub_p,
@@ -43,18 +43,18 @@ _MODES = {
     GatherScatterMode.CLIP,
     GatherScatterMode.PROMISE_IN_BOUNDS,
 }
-_IDS_IN_FLOAT32 = 2**24  # recorded ids are float32, which has all integers up to here
+_IDS_IN_FLOAT32 = 2**24  # recorded ids are float32, which is exact for integers up to here
 
 
 class Site(NamedTuple):
-    """An equation that uses a parameter as a rule knows it.
+    """An equation that uses a parameter in a way that a rule covers.
 
     Attributes:
-        path: of the parameter.
-        place: of the equation.
-        rule: of this use.
-        x: shape and dtype of the data that meet the parameter, of one sample, as recorded.
-        y: the same of the result.
+        path: path of the parameter.
+        place: place of the equation.
+        rule: rule for this use.
+        x: shape and dtype of the recorded data of one sample that meet the parameter.
+        y: the same for the result.
     """
 
     path: Path
@@ -65,12 +65,12 @@ class Site(NamedTuple):
 
 
 class Other(NamedTuple):
-    """A use that no rule knows.
+    """A use that no rule covers.
 
     Attributes:
-        reason: for the log: what is done with the parameter.
+        reason: the kind of use, for the log.
         small: whether the parameter is added to, multiplied with, joined to or looked up as data of
-            at least its size, so that the samples' gradients take no more room than these.
+                at least its size, so that the samples' gradients take no more memory than these.
     """
 
     reason: str
@@ -81,25 +81,25 @@ Uses = dict[Path, list[Site | Other]]
 
 
 class _Seen(NamedTuple):
-    """A variable that is a parameter, seen in some way."""
+    """A variable that is a view of a parameter."""
 
     path: Path
     view: View
 
 
 _DATA = "data"  # a variable that depends on the sample
-_Known = _Seen | str | None  # None: a constant, or made of parameters alone
+_Known = _Seen | str | None  # None: a constant, or computed from parameters alone
 
 
 def uses_of(jaxpr: Jaxpr, paths: Sequence[Path]) -> Uses:
-    """Lists what is done with each parameter.
+    """Lists the uses of each parameter.
 
     Args:
         jaxpr: of an encoder on one sample, without dead code; its first inputs are parameters.
         paths: of these parameters.
 
     Returns:
-        {path: uses}; parameters that are not used, or only behind a stop_gradient, are absent.
+        {path: uses}; without parameters that are unused, or used only behind a stop_gradient.
     """
     walk = _Walk()
     views = [_Seen(path, View(v.aval.shape)) for path, v in zip(paths, jaxpr.invars, strict=False)]
@@ -110,26 +110,26 @@ def uses_of(jaxpr: Jaxpr, paths: Sequence[Path]) -> Uses:
 
 
 class _Walk:
-    """Follows parameters through a trace; `uses` holds what was found."""
+    """Follows parameters through a trace and collects `uses`."""
 
     def __init__(self):
         self.uses: Uses = {}
 
     def note(self, known: _Known, use: Site | Other) -> None:
-        """Adds a use of what is known to be a parameter."""
+        """Adds a use if the variable is known to be a parameter."""
         if isinstance(known, _Seen):
             self.uses.setdefault(known.path, []).append(use)
 
     def through(
         self, jaxpr: Jaxpr, inputs: Sequence[_Known], place: Place, turns: tuple[int, ...]
     ) -> list[_Known]:
-        """What is known of a trace's results.
+        """Finds what is known about a trace's results.
 
         Args:
             jaxpr: the trace.
-            inputs: what is known of its inputs.
-            place: of the equation that holds it.
-            turns: of the loops that it stands in.
+            inputs: what is known about its inputs.
+            place: place of the equation that holds it.
+            turns: lengths of the enclosing loops.
         """
         known: dict[Var, _Known] = dict(zip(jaxpr.invars, inputs, strict=True))
 
@@ -145,7 +145,7 @@ class _Walk:
     def _equation(
         self, equation: JaxprEqn, given: list[_Known], place: Place, turns: tuple[int, ...]
     ) -> list[_Known]:
-        """What is known of an equation's results; what it does with parameters is noted."""
+        """Finds what is known about an equation's results, and notes its uses of parameters."""
         results = [_DATA if _DATA in given else None] * len(equation.outvars)
         if not any(isinstance(known, _Seen) for known in given):
             return results
@@ -170,7 +170,7 @@ class _Walk:
         same = equation.params["num_consts"]
         for known in given[same:]:
             self.note(known, Other("is carried through or cut into pieces by a loop", False))
-        # What changes from turn to turn counts as data: that decides no more than a note's size.
+        # Values that change between turns count as data: this affects only the size in a note.
         inputs = [*given[:same], *[_DATA] * len(given[same:])]
         turns = (*turns, equation.params["length"])
         for known in self.through(inner_jaxpr(equation), inputs, place, turns):
@@ -179,13 +179,13 @@ class _Walk:
 
 
 def inner_jaxpr(equation: JaxprEqn) -> Jaxpr:
-    """The trace inside of an equation of INSIDE."""
+    """The inner trace of an equation of INSIDE."""
     inner = equation.params[INSIDE[equation.primitive]]
     return inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
 
 
 def _view_of(equation: JaxprEqn, known: _Known) -> _Seen | None:
-    """What an equation makes of a parameter, where that is a view of it."""
+    """The result of an equation on a parameter, if it is a view of the parameter."""
     primitive, params = equation.primitive, equation.params
     if not isinstance(known, _Seen):
         return None
@@ -209,7 +209,7 @@ def _view_of(equation: JaxprEqn, known: _Known) -> _Seen | None:
 def _site(
     equation: JaxprEqn, given: list[_Known], number: int, place: Place, turns: tuple[int, ...]
 ) -> Site | None:
-    """An equation's use of the parameter that is its operand `number`, where a rule knows it."""
+    """An equation's use of the parameter that is operand `number`, if a rule covers it."""
     known, result = given[number], equation.outvars[0].aval
     if not jnp.issubdtype(result.dtype, jnp.floating):
         return None
@@ -237,7 +237,7 @@ def _product(equation: JaxprEqn, given: list[_Known], number: int) -> Product | 
         return None
     if matrix.size == 0 or data.size == 0:
         return None
-    # Of two parameters the larger one is the matrix, the other is formed sample by sample.
+    # Of two parameters, the larger is the matrix; the other's gradients are formed per sample.
     if isinstance(given[1 - number], _Seen) and (matrix.size, number) < (data.size, 1 - number):
         return None
     rows, last = tuple(summed[number]), tuple(summed[1 - number])
@@ -254,7 +254,7 @@ def _product(equation: JaxprEqn, given: list[_Known], number: int) -> Product | 
 
 
 def _lookup(equation: JaxprEqn, known: _Seen) -> Lookup | None:
-    """Of whole rows, of a table that is larger than what is looked up."""
+    """A lookup of whole rows in a table that is larger than the result."""
     params, (table, ids) = equation.params, [v.aval for v in equation.invars]
     numbers, result = params["dimension_numbers"], equation.outvars[0].aval
     whole_rows = (

@@ -1,4 +1,4 @@
-"""What crosses devices that share a batch: the one place where harmonization reduces."""
+"""Communication between devices that share a batch: all reductions of harmonization."""
 
 from typing import Any
 
@@ -10,48 +10,48 @@ Tree = Any
 
 
 def summed(tree: Tree, axis_name: str | None) -> Tree:
-    """Sum over devices of every array; without an axis, the tree itself."""
+    """Sums every array over devices; without an axis, returns the tree unchanged."""
     return tree if axis_name is None else jax.lax.psum(tree, axis_name)
 
 
 def averaged(x: Array, axis_name: str | None) -> Array:
-    """Mean of all elements of all devices, which hold equally many."""
+    """Mean of all elements of all devices, with equally many on each."""
     mean = jnp.mean(x)
     return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
 
 def largest(x: Array, axis_name: str | None) -> Array:
-    """Largest of an array that every device has one of, element by element."""
+    """Elementwise maximum over devices."""
     return x if axis_name is None else jax.lax.pmax(x, axis_name)
 
 
 def gathered(x: Array, axis_name: str | None) -> Array:
-    """[b, ...] of every device, one after the other, on each of them."""
+    """Concatenates the [b, ...] of all devices, on each device."""
     return x if axis_name is None else jax.lax.all_gather(x, axis_name, axis=0, tiled=True)
 
 
 def over_mean_weight(gradients: Tree, weight: Array, axis_name: str | None) -> tuple[Tree, Array]:
-    """Sum over devices, divided by the mean weight: a step is no smaller for what is dropped.
+    """Sums over devices and divides by the mean weight, so that dropping does not shrink a step.
 
     Args:
         gradients: this device's share.
-        weight: [b] float32, of this device's samples.
+        weight: [b] float32, weights of this device's samples.
         axis_name: named axis of the devices, or None.
 
     Returns:
         The gradients, zero where the mean weight is zero, and the mean weight [] float32.
     """
     kept = averaged(weight, axis_name)
-    # NaN weights must reach the gradients: only a true zero is an empty batch.
+    # NaN weights must reach the gradients: only an exact zero means an empty batch.
     scale = jnp.where(kept == 0, 0.0, 1.0 / jnp.where(kept == 0, 1.0, kept))
     return jax.tree.map(lambda g: (scale * g).astype(g.dtype), summed(gradients, axis_name)), kept
 
 
 def varying_like(tree: Tree, like: Tree) -> Tree:
-    """Marks arrays as different on each device where `like` is, under jax.shard_map.
+    """Marks arrays as varying over the same devices as `like`, under jax.shard_map.
 
-    shard_map sums the derivative by an array that is the same on all devices over these devices.
-    A sample's gradients must not be summed, so that everything they are taken by passes here.
+    shard_map sums the derivative by an array that is equal on all devices over these devices.
+    Per-sample gradients must not be summed, so their arguments all pass through here.
 
     Args:
         tree: arrays.

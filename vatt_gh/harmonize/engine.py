@@ -1,6 +1,6 @@
-"""What the engines have in common: what they are given, and how they take a batch in parts.
+"""The interface of the engines, and how they process a batch in parts.
 
-An engine encodes a batch, and makes what turns the losses' cotangents at the features into
+An engine encodes a batch, and returns a function from the losses' cotangents at the features to
 harmonized gradients.
 """
 
@@ -18,21 +18,21 @@ Array = jax.Array
 Tree = Any
 Shared = Callable[[Path], bool]  # whether cosines are taken over a parameter
 Encode = Callable[[Tree, Tree], Tree]  # (params, inputs of ONE sample) -> its features
-# Of each pass: {loss: its derivative by the pass's features, [B, ...]}, for the losses it reaches.
+# For each pass, {loss: derivative by the pass's features, [B, ...]} of the losses that reach it.
 Cotangents = Sequence[Mapping[int, Tree]]
-# ([B, L, L] inner products, what else is known of the samples) -> (coefficients, [B, L] factors of
-# the gradients, as those come from the cotangents)
+# ([B, L, L] inner products, other data of the samples) -> (coefficients, [B, L] factors of the
+# gradients that the cotangents give)
 Decide = Callable[[Array, Tree], tuple[Coefficients, Array]]
-# (cotangents, decide, tree of [B, ...] arrays for it) -> (sum like params, coefficients of all)
+# (cotangents, decide, its tree of [B, ...] arrays) -> (sum like params, all coefficients)
 Finish = Callable[[Cotangents, Decide, Tree], tuple[Tree, Coefficients]]
 
 
 class Pass(NamedTuple):
-    """One way of the samples through the encoder, for example of their video.
+    """One pass of the samples through the encoder, for example with their video.
 
     Attributes:
         inputs: tree of [B, ...] arrays, one entry a sample.
-        losses: numbers of the losses that depend on the features of this pass.
+        losses: numbers of the losses that depend on this pass's features.
     """
 
     inputs: Tree
@@ -40,14 +40,13 @@ class Pass(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What an engine is asked for.
+    """Settings of an engine's run.
 
     Attributes:
         losses: number of losses L.
-        shared: whether a parameter, by its path of names, is among those whose inner products are
-            taken.
-        microbatch: samples that an engine works on at a time; divides B; 0: all.
-        key: random key of the step, for an engine that draws.
+        shared: selects, by path of names, the parameters over which inner products are taken.
+            microbatch: samples that an engine processes at a time; divides B; 0: all.
+        key: random key of the step, for an engine that draws random numbers.
     """
 
     losses: int
@@ -57,28 +56,28 @@ class Request(NamedTuple):
 
 
 class Engine(Protocol):
-    """A way to find inner products of single samples' gradients, and their weighted sum.
+    """Computes inner products of per-sample gradients, and their weighted sum.
 
-    With g_l,i = (dh_i / dparams)^T u_l,i the gradient that loss l gives sample i (its share of
-    the batch's gradient: sum_i sum_l g_l,i is the ordinary one), the second half of `run` returns
-    sum_i sum_l scale_l,i g_l,i, where the scale is decided from the sample's inner products
-    <g_l,i, g_m,i> over the shared parameters.
+    Let g_l,i = (dh_i / dparams)^T u_l,i be sample i's gradient of loss l (its share of the batch's
+    gradient: sum_i sum_l g_l,i is the ordinary one). The second half of `run` returns
+    sum_i sum_l scale_l,i g_l,i; the scale depends on the sample's inner products <g_l,i, g_m,i>
+    over the shared parameters.
     """
 
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """Encodes a batch, and makes what turns cotangents into harmonized gradients.
+        """Encodes a batch, and returns a function from cotangents to harmonized gradients.
 
         Args:
-            encode: features h of ONE sample from params and its inputs; a function of that sample.
+            encode: (params, inputs of ONE sample) -> features h; depends on that sample only.
             params: tree of floating arrays.
-            passes: ways of the samples through `encode`; gradients of one sample add up over them.
+            passes: passes of the samples through `encode`; a sample's gradients add up over them.
             request: the number of losses, and more.
 
         Returns:
-            The features of each pass [B, ...], and a function of (cotangents, decide, samples), see
-            `Finish`, that returns the sum, a tree like params, and the coefficients [B, ...].
+            The features of each pass [B, ...], and a function (cotangents, decide, samples) ->
+            (sum, a tree like params; coefficients [B, ...]), see `Finish`.
 
         Raises:
             ValueError: an argument does not fit.
@@ -92,16 +91,16 @@ def in_microbatches(
     passes: Sequence[Pass],
     microbatch: int,
 ) -> tuple[list[Tree], Finish]:
-    """Runs an engine on `microbatch` samples at a time; the numbers are those of the whole batch.
+    """Runs an engine on `microbatch` samples at a time, with the results of the whole batch.
 
-    Features of all samples come first, because the losses need all of them; what an engine keeps
-    from a forward pass is then made anew, part by part.
+    All samples are encoded first, because the losses need all features. The data that an engine
+    keeps from a forward pass are then recomputed, part by part.
 
     Args:
-        forward: the engine on some of the samples.
-        encode: of one sample.
-        params: of the encoder, marked by `varying_like`.
-        passes: of B samples.
+        forward: runs the engine on some of the samples.
+        encode: encodes one sample.
+        params: parameters of the encoder, marked by `varying_like`.
+        passes: passes of B samples.
         microbatch: divides B; B or 0 takes all at once and encodes once.
 
     Returns:

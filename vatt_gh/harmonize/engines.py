@@ -1,4 +1,4 @@
-"""The engines that take gradients of single samples over parameters, by name."""
+"""The engines that compute per-sample gradients over parameters, by name."""
 
 from vatt_gh.harmonize.engine import Engine
 from vatt_gh.harmonize.ghost import Ghost
@@ -10,10 +10,10 @@ ENGINES: dict[str, type[Engine]] = {"ghost": Ghost, "vmap": Vmap}
 
 
 def engine_of(engine: Engine | str) -> Engine:
-    """The engine that is meant.
+    """Looks up an engine.
 
     Args:
-        engine: an engine, or a name of ENGINES, which means that engine's defaults.
+        engine: an engine, or a name of ENGINES for that engine with defaults.
 
     Returns:
         The engine.

@@ -63,50 +63,49 @@ def harmonized_gradients(
     key: Array | None = None,
     axis_name: str | None = None,
 ) -> Harmonized:
-    """Gradients in which the losses of one sample do not oppose one another.
+    """Computes gradients in which the losses of a sample do not oppose each other.
 
     With h_i the features of sample i, its gradient in loss l is (dh_i/dparams)^T dL_l/dh_i. These
-    sum to the ordinary gradient of the summed losses, and that is what is returned where nothing
-    conflicts and nothing is dropped.
+    sum to the ordinary gradient of the summed losses, which is returned if nothing conflicts and
+    nothing is dropped.
 
-    Ghost and Vmap give the same numbers, of any encoder, to rounding: in types narrower than
-    float32 they round differently. The ghost engine looks at every use of a parameter in the trace
-    of one sample; where each is a product with data, or a lookup of rows in a table larger than
-    what is looked up, it needs no sample's gradients. All other parameters have theirs formed
-    sample by sample, which costs samples x parameters of memory. The log names these once, with the
-    use that is the reason, except vectors and what is added to, multiplied with or joined to data
-    of at least its size. `compare_engines` shows for your model what is formed, and that engines
-    agree.
+    Ghost and Vmap give the same numbers for any encoder, up to rounding, which differs in types
+    narrower than float32. The ghost engine inspects every use of a parameter in the trace of one
+    sample. If each use is a product with data, or a lookup of rows in a table larger than the
+    result, it needs no per-sample gradients. For all other parameters it forms gradients sample by
+    sample, which takes samples x parameters of memory. The log names these once, with the reason,
+    except vectors and parameters that are added to, multiplied with or joined to data of at least
+    their size. `compare_engines` lists them for your model, and checks that the engines agree.
 
     Args:
         encoder: a Flax module that is called with one sample, or any function (params, sample) ->
             features. A sample's features must depend on that sample alone.
-        params: tree of floating arrays, of the encoder.
+        params: parameters of the encoder, a tree of floating arrays.
         inputs: tree of [B, ...] arrays, one entry a sample. Random keys are inputs like others.
         losses: features [B, ...] -> L >= 2 losses, as a sequence, a dict, or an array [L] or
-            [L, B]; each loss [], or [B, ...], which is summed. They may couple samples, and
-            devices by collectives.
+            [L, B]; each loss is [], or [B, ...], which is summed. They may couple samples, and
+            devices through collectives.
         method: realignment, curriculum, or both.
         gamma: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`;
             where the method selects by share, such as `share_schedule(step, ...)`.
         attribution: "embedding" or "anchor", see `feature_cotangents`.
-        engine: "ghost"; "vmap", the plain reading of the method, slow; or an engine, such as
-            Ghost(sketch=64) or AtFeatures().
-        shared: whether a parameter, by its path of names, is reached by all losses; inner
-            products are taken over these.
-        complete: [B] of truth values, False for samples that lack one of the losses: they have no
+        engine: "ghost"; "vmap", the direct implementation of the method, slow; or an engine, such
+            as Ghost(sketch=64) or AtFeatures(), which compares no parameter.
+        shared: whether all losses reach a parameter, given by its path of names; inner products
+            are taken over these parameters.
+        complete: [B] truth values, False for samples that lack one of the losses: they have no
             conflict, and weight 1. None: all are complete.
-        microbatch: samples whose encoder runs at a time; divides B; 0: all.
-        group: samples that are decided upon together, neighbours in the batch; divides B and the
-            microbatch; 1: each alone.
-        key: random key of the step, for an engine that draws: a sketch does.
+        microbatch: samples that the encoder processes at a time; divides B; 0: all.
+        group: samples that share one decision, neighbours in the batch; divides B and the
+            microbatch; 1: each sample alone.
+        key: random key of the step, for an engine that draws random numbers, as a sketch does.
         axis_name: named axis of the devices that share the batch, or None.
 
     Returns:
         See Harmonized.
 
     Raises:
-        ValueError: an argument has a value that is not listed above, there is one loss only, or
+        ValueError: an argument has a value that is not listed above, there is only one loss, or
             the module needs more than its parameters.
     """
     engine = engine_of(engine)

@@ -1,10 +1,10 @@
-"""The `ghost` engine: harmonized gradients without any sample's gradient of the whole encoder.
+"""The `ghost` engine: harmonized gradients without per-sample gradients of the whole encoder.
 
-One forward pass records what meets each parameter; one pullback for each loss, of cotangents alone,
-gives the output cotangents; the samples' inner products come from these parameter by parameter, and
-the gradients are one contraction of what was recorded: there is no further backward pass.
+One forward pass records the data that meet each parameter. One pullback per loss, of cotangents
+alone, gives the output cotangents. The inner products are computed from both, parameter by
+parameter, and the gradients are one contraction of them, without a further backward pass.
 
-Parameters with a use that no rule knows have their gradients formed sample by sample, exactly.
+For parameters with a use that no rule covers, gradients are formed sample by sample, exactly.
 """
 
 import dataclasses
@@ -42,12 +42,12 @@ class Ghost:
     """See the module, and `Engine`; gives the same numbers as `Vmap`.
 
     Attributes:
-        sketch: random signs a layer for unbiased estimates of its inner products; 0: exact.
-        sketch_check: also finds the exact inner products, from the same passes, and with them the
-            coefficients' `exact_cosine`; nothing else changes.
+        sketch: random signs per layer for unbiased estimates of its inner products; 0: exact.
+        sketch_check: also computes the exact inner products, from the same passes, for the
+                coefficients' `exact_cosine`; nothing else changes.
 
     Raises:
-        ValueError: the sketch is negative, or there is none to check.
+        ValueError: the sketch is negative, or there is no sketch to check.
     """
 
     sketch: int = 0
@@ -62,10 +62,10 @@ class Ghost:
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; `request.microbatch` is how many samples are recorded at a time.
+        """See `Engine.run`; `request.microbatch` samples are recorded at a time.
 
         Raises:
-            ValueError: a sketch has no key, which is to be another one at every step.
+            ValueError: a sketch has no key; use a new key at every step.
         """
         if self.sketch and request.key is None:
             raise ValueError(
@@ -97,7 +97,7 @@ class Ghost:
                 cotangents: Cotangents, decide: Decide, samples: Tree
             ) -> tuple[Tree, Coefficients]:
                 uses: dict[Path, list[Use]] = {path: [] for path in rules}
-                formed = [{} for _ in range(losses)]  # of each loss: samples' gradients
+                formed = [{} for _ in range(losses)]  # per loss: samples' gradients
                 for recording, given in zip(recordings, cotangents, strict=True):
                     recording.pull(given, uses, formed)
                 layers = {
@@ -120,7 +120,7 @@ class Ghost:
                     decided = decided._replace(exact_cosine=exact)
                 made = {path: layer.gradient(scale) for path, layer in layers.items()}
                 made |= _rest_gradients(formed, rest, scale)
-                # No pass reaches the parameters that are left.
+                # No pass reaches the remaining parameters.
                 every = [made[p] if p in made else jnp.zeros_like(x) for p, x in flat.items()]
                 return jax.tree.unflatten(jax.tree.structure(params), every), decided
 
@@ -130,19 +130,19 @@ class Ghost:
 
 
 def _signs(size: int, key: Array | None, layer: int) -> Sketch | None:
-    """A layer's own signs; none without a sketch."""
+    """Random signs of a layer; None without a sketch."""
     return Sketch(size, jax.random.fold_in(key, layer)) if size else None
 
 
 class _Recording:
-    """A pass that was encoded and can be pulled back.
+    """An encoded pass that can be pulled back.
 
     Args:
-        trace: of the pass.
-        sites: that are recorded.
+        trace: trace of the pass.
+        sites: sites to record.
         flat: all parameters.
-        rest: those without a rule: every sample has copies of its own, so that the derivatives
-            by these are the samples' gradients.
+        rest: parameters without a rule: every sample has its own copies, so that the derivatives
+                by these are the samples' gradients.
         way: the pass.
     """
 
@@ -169,22 +169,22 @@ class _Recording:
     def pull(
         self, cotangents: Mapping[int, Tree], uses: dict[Path, list[Use]], formed: list[Flat]
     ) -> None:
-        """Adds this pass's uses of every layer, and its part of the gradients that are formed."""
+        """Adds this pass's uses of every layer, and its part of the formed gradients."""
         pulled = self._pulled([cotangents[n] for n in self._losses])
         for number, site in enumerate(self._sites):
             d = {n: slots[number].y for n, (slots, _) in zip(self._losses, pulled, strict=True)}
-            # The recorded data do not depend on the cotangent: the first's serve all losses.
+            # The recorded data do not depend on the cotangent: those of the first loss serve all.
             uses[site.path].append(Use(pulled[0][0][number].x, d))
         for loss, (_, gradients) in zip(self._losses, pulled, strict=True):
             for path, x in gradients.items():
                 formed[loss][path] = formed[loss].get(path, 0.0) + x
 
     def _pulled(self, cotangents: Sequence[Tree]) -> list[tuple[list[Slot], Flat]]:
-        """What each loss's cotangent gives."""
+        """Pulls back each loss's cotangent."""
         if not self._recomputes:
-            # One by one: of arrays that hold all losses, XLA would copy each loss's part.
+            # One by one: from arrays that hold all losses, XLA would copy each loss's part.
             return [self._pullback(cotangent) for cotangent in cotangents]
-        # Together, so that what is computed anew is computed once, recorded data among it.
+        # Together, so that recomputation, including the recorded data, is done once.
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *cotangents)
         axes = ([Slot(None, 0)] * len(self._sites), 0)
         slots, gradients = jax.vmap(self._pullback, out_axes=axes)(stacked)
@@ -196,14 +196,14 @@ class _Recording:
 
 
 def _rest_products(formed: Sequence[Flat], shared: Shared) -> Array | float:
-    """[B, L, L] float32 inner products over the shared parameters without a rule."""
+    """Inner products over the shared parameters without a rule, [B, L, L] float32."""
     zeros = {p: jnp.zeros_like(x) for flat in formed for p, x in flat.items() if shared(p)}
     picked = [[flat.get(path, zero) for path, zero in zeros.items()] for flat in formed]
     return jax.vmap(inner_products)(picked) if zeros else 0.0
 
 
 def _rest_gradients(formed: Sequence[Flat], rest: Flat, scale: Array) -> Flat:
-    # In float32: factors may be larger than a narrower type holds.
+    # In float32: factors may exceed the range of a narrower type.
     total = {path: jnp.zeros(x.shape, jnp.float32) for path, x in rest.items()}
     for loss, gradients in enumerate(formed):
         for path, x in gradients.items():

@@ -1,7 +1,7 @@
-"""Samples that are decided upon together, by the sum of their gradients.
+"""Groups of samples that share one decision, based on the sum of their gradients.
 
-Ours: one sample's cosine is noisy. A group is given to an engine as one sample whose features are
-those of its members.
+Ours: one sample's cosine is noisy. An engine sees a group as one sample whose features are those
+of its members.
 """
 
 import dataclasses
@@ -19,11 +19,11 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class InGroups:
-    """An engine on groups of neighbours in the batch; see `Engine`.
+    """Runs an engine on groups of neighbours in the batch; see `Engine`.
 
     Attributes:
-        engine: that works on the groups.
-        group: samples of a group; divides the batch and the microbatch.
+        engine: engine that processes the groups.
+        group: samples per group; divides the batch and the microbatch.
     """
 
     engine: Engine
@@ -32,7 +32,7 @@ class InGroups:
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; what is known of samples, and decided, is the same for all of a group.
+        """See `Engine.run`; known data and decisions are the same for all samples of a group.
 
         Raises:
             ValueError: the group does not divide the microbatch, or see the engine.

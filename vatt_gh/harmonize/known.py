@@ -1,4 +1,4 @@
-"""Which parameters a rule knows in all of their uses, and what the log says of the others."""
+"""Finds parameters whose uses are all covered by a rule, and logs notes on the others."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ _SHOWN = 3  # parameters that a note names
 
 
 def known_rules(traces: Sequence[Trace]) -> dict[Path, Rule]:
-    """The rule of each parameter whose gradients need not be formed sample by sample.
+    """Finds the rule of each parameter that needs no per-sample gradients.
 
     Args:
-        traces: of all passes through the encoder.
+        traces: traces of all passes through the encoder.
 
     Returns:
-        {path: rule}, of parameters that are used in one form alone, which a rule knows.
+        {path: rule} of parameters that are used in a single form that a rule covers.
     """
     found = {}
     for path, uses in _uses(traces):
@@ -33,13 +33,13 @@ def known_rules(traces: Sequence[Trace]) -> dict[Path, Rule]:
 
 
 def reasons(traces: Sequence[Trace]) -> dict[Path, str]:
-    """Why the gradients of the other parameters are formed sample by sample.
+    """Explains why the other parameters' gradients are formed sample by sample.
 
     Args:
-        traces: of all passes through the encoder.
+        traces: traces of all passes through the encoder.
 
     Returns:
-        {path: what is done with the parameter}.
+        {path: use of the parameter}.
     """
     known, found = known_rules(traces), {}
     for path, uses in _uses(traces):
@@ -50,10 +50,10 @@ def reasons(traces: Sequence[Trace]) -> dict[Path, str]:
 
 
 def note(traces: Sequence[Trace], params: Mapping[Path, Array]) -> None:
-    """Names in the log, once, what is formed sample by sample, but for vectors and small ones.
+    """Logs once which gradients are formed sample by sample, except vectors and small ones.
 
     Args:
-        traces: of all passes through the encoder.
+        traces: traces of all passes through the encoder.
         params: all parameters.
     """
     uses_of, by_reason = dict(_uses(traces)), {}
@@ -73,10 +73,10 @@ def note(traces: Sequence[Trace], params: Mapping[Path, Array]) -> None:
 
 
 def say_once(text: str) -> None:
-    """Writes a warning that was not written before in this process.
+    """Logs a warning once per process.
 
     Args:
-        text: of the warning.
+        text: text of the warning.
     """
     if text not in _noted:
         _noted.add(text)

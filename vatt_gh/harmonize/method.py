@@ -1,4 +1,4 @@
-"""From a sample's inner products to what its gradients are multiplied with."""
+"""Computes the factors of a sample's gradients from their inner products."""
 
 import dataclasses
 from typing import NamedTuple
@@ -14,17 +14,17 @@ Array = jax.Array
 
 
 class Coefficients(NamedTuple):
-    """What harmonization decides for each sample.
+    """Harmonization's decisions for each sample.
 
     Attributes:
-        scale: [B, L] float32, factor of each loss' gradient; holds the weight.
-        weight: [B] float32 in [0, 1], of the curriculum.
+        scale: [B, L] float32, factor of each loss's gradient; includes the weight.
+        weight: [B] float32 in [0, 1], weight from the curriculum.
         cosine: [B] float32, smallest between two losses; 0 where it is not defined.
         defined: [B] bool, whether the sample has a cosine.
-        exact_cosine: [B] float32, what `cosine` would be without a sketch; None where no check of
-            the sketch was asked for.
-        before: [B] float32, norm of the sample's ordinary gradient, the sum of its losses', in the
-            parameters that the cosine is of; None where nothing is measured.
+        exact_cosine: [B] float32, value of `cosine` without a sketch; None unless a check of the
+                sketch was requested.
+        before: [B] float32, norm of the sample's ordinary gradient, summed over losses, in the
+                parameters of the cosine; None where nothing is measured.
         after: [B] float32, the same with `scale`.
     """
 
@@ -44,17 +44,17 @@ SELECTIONS = ("threshold", "share")
 class Method:
     """Realignment and curriculum, each alone or both.
 
-    Where both are on, the curriculum drops first and realignment mends what is left.
+    With both, the curriculum drops samples first, and realignment corrects the rest.
 
     Attributes:
-        realign: project out what conflicts.
+        realign: project out conflicts.
         curriculum: weigh samples by their cosine.
-        soft_temperature: see `sample_weights`; of the threshold alone.
-        select: what gamma is: a "threshold" on the cosine, or the "share" of the global batch that
-            is dropped, the lowest cosines (ours; not in the paper).
-        equal_lengths: bring a sample's gradients to one length before they are projected and added,
-            so that the loss with the larger one does not decide alone (ours).
-        axis_name: of the devices that share the batch, for "share".
+        soft_temperature: see `sample_weights`; only for select="threshold".
+        select: meaning of gamma: a "threshold" on the cosine, or the "share" of the global batch to
+                drop, the lowest cosines (ours; not in the paper).
+        equal_lengths: scale a sample's gradients to equal length before they are projected and
+                added, so that the loss with the larger gradient does not dominate (ours).
+        axis_name: named axis of the devices that share the batch, for "share".
 
     Raises:
         ValueError: the temperature is negative, or the selection is unknown.
@@ -76,15 +76,15 @@ class Method:
     def __call__(
         self, gram: Array, complete: Array, gamma: Array, size: Array | None = None
     ) -> Coefficients:
-        """Decides for each sample.
+        """Computes the coefficients of each sample.
 
         Args:
             gram: [B, L, L] float32 inner products of the sample's gradients.
             complete: [B] bool, False where a sample lacks a modality: it has no conflict and
-                weight 1.
+                    weight 1.
             gamma: [] float32, threshold of the curriculum, or share to drop.
-            size: [B, L] float32 that the gradients were divided by before their inner products
-                were taken; None: by nothing.
+            size: [B, L] float32, divisors of the gradients before their inner products were taken;
+                    None: not divided.
 
         Returns:
             The coefficients; NaN where an inner product is not finite.
@@ -124,5 +124,5 @@ def _norm_of_sum(gram: Array, factor: Array) -> Array:
     largest = jnp.max(jnp.abs(factor), axis=1, keepdims=True)
     share = factor / jnp.where(largest > 0, largest, 1.0)
     squared = jnp.einsum("bl,blm,bm->b", share, gram, share, precision="highest")
-    # Opposite gradients sum to zero, which rounding may take below it.
+    # Opposite gradients sum to zero, and rounding may make it negative.
     return largest[:, 0] * jnp.sqrt(jnp.maximum(squared, 0.0))

@@ -1,4 +1,4 @@
-"""The ordinary gradient in microbatches: of what is not harmonized."""
+"""The ordinary gradient, without harmonization, in microbatches."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,14 +14,14 @@ Pull = Callable[[Cotangents], Tree]
 def ordinary(
     encode: Encode, params: Tree, passes: Sequence[Pass], *, microbatch: int
 ) -> tuple[list[Tree], Pull]:
-    """Encodes a batch, and makes what turns cotangents into the ordinary gradient.
+    """Encodes a batch, and returns a function from cotangents to the ordinary gradient.
 
     Args:
         encode, params, passes, microbatch: as for `Engine.run`.
 
     Returns:
-        The features of each pass [B, ...], and a function of cotangents that returns the gradient
-        of the summed losses, a tree like params.
+        The features of each pass [B, ...], and a function from cotangents to the gradient of the
+        summed losses, a tree like params.
     """
     params = varying_like(params, [p.inputs for p in passes])
 

@@ -1,16 +1,16 @@
-"""Inner products and weighted sums of the samples' gradients of one matrix.
+"""Inner products and weighted sums of per-sample gradients of one matrix.
 
-Of a matrix's calls the inputs x [T, i] and the cotangents of the outputs [T, o] are known. One
-sample's gradient is x^T d, and the inner product of two of them, for the cotangents a and b of two
+For each call of the matrix, the inputs x [T, i] and the output cotangents d [T, o] are known. A
+sample's gradient is x^T d, and the inner product of two gradients, with cotangents a and b of two
 losses, is
 
     <x^T a, x^T b> = sum_ts (x x^T)_ts (a b^T)_ts        Gram form, T x T
                    = sum_io (x^T a)_io (x^T b)_io        direct form, i x o
 
-whichever costs fewer operations. A matrix's calls stand one after the other along T, so that
-products between different calls are counted. The gradients that the direct form makes are kept for
-their weighted sum where they take no more memory than the inputs and cotangents do; where they
-take more, they are reduced at once, some samples at a time, and the sum is one product of all rows.
+whichever costs fewer operations. A matrix's calls are concatenated along T, so that products
+between different calls are included. The gradients of the direct form are kept for their weighted
+sum if they take no more memory than the inputs and cotangents. Otherwise they are reduced at once,
+some samples at a time, and the sum is one product of all rows.
 
 Sources: Goodfellow, Efficient per-example gradient computations (2015); Li et al., Large language
 models can be strong differentially private learners (ICLR 2022), ghost clipping.
@@ -31,7 +31,7 @@ class Use(NamedTuple):
 
     Attributes:
         x: [B, ...], its input.
-        cotangents: {loss: [B, ...]}, of its output; losses that do not reach it are absent.
+        cotangents: {loss: [B, ...]} of its output, without losses that do not reach it.
     """
 
     x: Array
@@ -39,11 +39,11 @@ class Use(NamedTuple):
 
 
 class Sketch(NamedTuple):
-    """Random signs in place of exact inner products.
+    """Random signs for estimates in place of exact inner products.
 
     Attributes:
-        size: signs a row; the error falls with its root.
-        key: random key, a layer's own.
+        size: signs per row; the error falls as 1 / sqrt(size).
+        key: random key of the layer.
     """
 
     size: int
@@ -51,12 +51,12 @@ class Sketch(NamedTuple):
 
 
 class MatrixGradients:
-    """The samples' gradients of the matrix in y = x @ matrix, from what its calls saw and got.
+    """Per-sample gradients of the matrix in y = x @ matrix, from inputs and cotangents.
 
     Args:
         uses: its calls, x [B, ..., i] and cotangents [B, ..., o].
-        losses: how many there are.
-        precision: of all products.
+        losses: number of losses.
+        precision: precision of all products.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class MatrixGradients:
         self._uses = [_matrices(use) for use in uses]
         self._precision = precision
         self._losses = losses
-        self._kept: list[Array | None] = []  # of each loss [B, i, o], once they are made
+        self._kept: list[Array | None] = []  # per loss [B, i, o], once they are formed
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        """Between the gradients in all losses, exact or estimated.
+        """Inner products between the gradients in all losses, exact or estimated.
 
         Args:
-            sketch: for estimates, where they halve the operations; None: exact.
+            sketch: for estimates, if they halve the operations; None: exact.
 
         Returns:
             [B, losses, losses] float32.
@@ -79,7 +79,7 @@ class MatrixGradients:
         uses, losses = self._uses, self._losses
         gram, direct = _costs(uses, losses, *_shape(uses))
         keep = _formed_size(uses) <= sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(uses))
-        if keep:  # then their weighted sum needs no product of all rows
+        if keep:  # their weighted sum then needs no product of all rows
             direct -= sum(use.x.shape[1] for use in uses) * math.prod(_shape(uses))
         if sketch is not None:
             projected = _projected(uses, losses, sketch, min(gram, direct))
@@ -113,7 +113,7 @@ class MatrixGradients:
 
 
 def _matrices(use: Use) -> Use:
-    """[B, T, n] arrays; inputs are multiplied in the dtype of the cotangents."""
+    """Reshapes to [B, T, n]; inputs are cast to the dtype of the cotangents."""
 
     def rows(x: Array) -> Array:
         return x.reshape(x.shape[0], -1, x.shape[-1])
@@ -123,12 +123,12 @@ def _matrices(use: Use) -> Use:
 
 
 def _shape(uses: Sequence[Use]) -> tuple[int, int]:
-    """Of the matrix."""
+    """Shape of the matrix."""
     return uses[0].x.shape[-1], next(iter(uses[0].cotangents.values())).shape[-1]
 
 
 def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
-    """Operations a sample of the Gram and of the direct form, of a matrix [i, o].
+    """Operations per sample of the Gram form and of the direct form, for a matrix [i, o].
 
     The Gram matrix of x is the same for all pairs of losses that reach the same calls.
     """
@@ -139,24 +139,24 @@ def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
 
 
 def _formed_size(uses: Sequence[Use]) -> int:
-    """Bytes of the gradients of all samples in all losses that reach the matrix."""
+    """Bytes of all samples' gradients in all losses that reach the matrix."""
     present = {n for use in uses for n in use.cotangents}
     size = _dtype(uses).itemsize * math.prod(_shape(uses))
     return len(uses[0].x) * len(present) * size
 
 
 def _dtype(uses: Sequence[Use]) -> jnp.dtype:
-    """Of single samples' gradients: that of the inputs, the wider one where calls differ."""
+    """Dtype of per-sample gradients: that of the inputs, or the wider one if calls differ."""
     return jnp.result_type(*(use.x.dtype for use in uses))
 
 
 def _formed(
     uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None
 ) -> list[Array | None]:
-    """Of each loss the gradients [..., i, o], where it reaches the matrix.
+    """Forms the gradients [..., i, o] of each loss that reaches the matrix.
 
-    They have the dtype of the inputs, as the gradient of one call has in the plain step; those of
-    several calls are added in that dtype too, where the plain step adds in float32.
+    They have the dtype of the inputs, like the gradient of one call in the plain step. Several
+    calls are added in that dtype too, whereas the plain step adds in float32.
     """
     dtype = _dtype(uses)
     parts = [
@@ -167,21 +167,21 @@ def _formed(
         ]
         for n in range(losses)
     ]
-    # Summed as they are: a GPU's products add to what is there, and one array is left of all.
+    # Summed directly: a GPU's products accumulate in place, so that a single array remains.
     return [sum(some[1:], some[0]) if some else None for some in parts]
 
 
 def _summed_product(a: Array, b: Array, axes: tuple[int, ...] | None = None) -> Array:
-    """sum a b, float32. As a sum, not a product of matrices: all pairs share one pass over them."""
+    """sum a b, float32. As a sum, not a matrix product: all pairs share one pass over memory."""
     return jnp.sum(a.astype(jnp.float32) * b.astype(jnp.float32), axis=axes)
 
 
 def _contracted(
     x: Array, d: Array, over: str, dtype: jnp.dtype, precision: jax.lax.Precision | None
 ) -> Array:
-    """x^T d, [..., i, o] of a dtype, summed over "t" of [..., t, i], or "bt": samples too."""
+    """x^T d, [..., i, o] of a dtype, summed over "t" of [..., t, i], or "bt": also over samples."""
     if d.shape[-1] < x.shape[-1]:
-        # XLA transposes the first factor, and often computes it anew while it does: the smaller.
+        # XLA transposes the first factor, and often recomputes it then, so that is the smaller.
         turned = _contracted(d, x, over, dtype, precision)
         # Barrier: XLA on CPU has no transposed bfloat16 product.
         return jax.lax.optimization_barrier(turned).swapaxes(-1, -2)
@@ -192,7 +192,7 @@ def _contracted(
 def _reduced_at_once(
     uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None
 ) -> Array:
-    """The direct form, of as many samples at a time as the uses themselves have room for."""
+    """The direct form; gradients of some samples at a time take the memory of the uses."""
 
     def one(sample: Sequence[Use]) -> Array:
         return pairwise(_formed(sample, losses, precision), _summed_product)
@@ -204,7 +204,7 @@ def _reduced_at_once(
 
 
 def _by_gram(uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None) -> Array:
-    known: dict[tuple[int, int], Array] = {}  # Gram matrices of the same inputs are the same
+    known: dict[tuple[int, int], Array] = {}  # equal inputs share their Gram matrix
 
     def product(f: tuple[Array, Array], g: tuple[Array, Array]) -> Array:
         pair = (id(f[0]), id(g[0]))
@@ -217,9 +217,9 @@ def _by_gram(uses: Sequence[Use], losses: int, precision: jax.lax.Precision | No
 
 
 def _projected(uses: Sequence[Use], losses: int, sketch: Sketch, exact: int) -> list[Use] | None:
-    """Inputs or cotangents times random signs, whichever costs less; None: stay exact.
+    """Multiplies inputs or cotangents by random signs, whichever is cheaper; None: stay exact.
 
-    A product with signs keeps inner products on average, so that of x^T d they may stand on either
+    A product with signs keeps inner products on average, so in x^T d the signs may be on either
     side. It must halve the operations, because products with few columns run at half the rate.
     """
     i, o = _shape(uses)
@@ -242,14 +242,14 @@ def _projected(uses: Sequence[Use], losses: int, sketch: Sketch, exact: int) -> 
 
 
 def stacked(uses: Sequence[Use], losses: int) -> list[tuple[Array, Array] | None]:
-    """Of each loss, the inputs and cotangents of all calls that it reaches; None: it reaches none.
+    """Joins, for each loss, the inputs and cotangents of all calls it reaches; None: no call.
 
     Args:
         uses: x [B, T, i] and cotangents [B, T, o]; T may differ.
-        losses: how many there are.
+        losses: number of losses.
 
     Returns:
-        x [B, all T, i] and cotangents [B, all T, o]; losses that reach the same calls share x.
+        x [B, all T, i] and cotangents [B, all T, o] per loss; losses with the same calls share x.
     """
 
     def joined(parts: list[Array]) -> Array:
@@ -273,14 +273,14 @@ def gram_matrix(x: Array, y: Array, precision: jax.lax.Precision | None = None) 
 
 
 def weighted(cotangents: Mapping[int, Array], scale: Array) -> Array:
-    """Sum over losses of a layer's cotangents, each sample and loss with its factor.
+    """Sums a layer's cotangents over losses, with a factor for each sample and loss.
 
     Args:
         cotangents: {loss: [B, ...]}.
         scale: [B, L] float32.
 
     Returns:
-        [B, ...] of the cotangents' dtype.
+        [B, ...] in the cotangents' dtype.
     """
     total = 0.0
     for loss, d in cotangents.items():
@@ -289,7 +289,7 @@ def weighted(cotangents: Mapping[int, Array], scale: Array) -> Array:
 
 
 def _scaled(factor: Array, x: Array) -> Array:
-    """Each sample's [...] times its factor, [B, ...] float32."""
+    """Multiplies each sample's [...] by its factor, [B, ...] float32."""
     return factor.reshape(-1, *[1] * (x.ndim - 1)) * x.astype(jnp.float32)
 
 
@@ -297,7 +297,7 @@ def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
     """sum_b sum_l scale[b, l] x gradients[l][b].
 
     Args:
-        gradients: of each loss [B, ...] float32 or bfloat16; None: zero.
+        gradients: per loss [B, ...] float32 or bfloat16; None: zero.
         scale: [B, L] float32.
 
     Returns:
@@ -306,16 +306,16 @@ def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
 
     def total(factor: Array, x: Array) -> Array:
         if x.dtype == jnp.float32:
-            # A sum, not a product of matrices: TPUs would round its terms to bfloat16.
+            # HIGHEST: by default, TPUs would round the terms to bfloat16.
             return jnp.tensordot(factor, x, axes=1, precision=jax.lax.Precision.HIGHEST)
-        # A product would need all of x in float32 first.
+        # A product would first need all of x in float32.
         return jnp.sum(_scaled(factor, x), axis=0)
 
     return sum(total(scale[:, n], x) for n, x in enumerate(gradients) if x is not None)
 
 
 def pairwise(items: Sequence[Any], product: Callable[[Any, Any], Array]) -> Array:
-    """[..., L, L] from a symmetric product of two of L items; what None meets is zero."""
+    """[..., L, L] from a symmetric product of L items; products with None are zero."""
     count = range(len(items))
     found = {
         (n, m): product(items[n], items[m])

@@ -1,7 +1,7 @@
-"""Cross-modality gradient realignment: what conflicts is projected out.
+"""Cross-modality gradient realignment: projects out conflicts.
 
 Source: Wu et al., Scaling Multimodal Pre-Training via Cross-Modality Gradient Harmonization
-(NeurIPS 2022), Algorithm 1; the projections are PCGrad's, both taken from the original gradients.
+(NeurIPS 2022), Algorithm 1; the projections are PCGrad's, both computed from original gradients.
 """
 
 import jax
@@ -16,11 +16,11 @@ def realignment(gram: Array, size: Array | None = None) -> Array:
     For two losses with c = <g_1, g_2> < 0,
         g_1' = g_1 - c / |g_2|^2 g_2,    g_2' = g_2 - c / |g_1|^2 g_1,
         g_1' + g_2' = (1 - c / |g_1|^2) g_1 + (1 - c / |g_2|^2) g_2.
-    With more losses each gradient loses its projections on all it conflicts with.
+    With more losses, each gradient loses its projections on all gradients it conflicts with.
 
     Args:
         gram: [B, L, L] float32 inner products of each sample's gradients.
-        size: [B, L] float32 that these gradients were divided by; None: by nothing.
+        size: [B, L] float32, divisors of these gradients; None: not divided.
 
     Returns:
         [B, L] float32, at least 1; all 1 where nothing conflicts.
@@ -29,18 +29,18 @@ def realignment(gram: Array, size: Array | None = None) -> Array:
     conflicts = jnp.minimum(gram, 0.0)  # the diagonal is never negative
     if size is not None:
         ratio = size[:, None, :] / size[:, :, None]
-        # Where nothing conflicts an infinite ratio must not become NaN.
+        # Without a conflict, an infinite ratio must not become NaN.
         conflicts = jnp.where(conflicts == 0, 0.0, conflicts * ratio)
     # A zero gradient conflicts with nothing: its row of conflicts is zero.
     return 1.0 - jnp.sum(conflicts, axis=2) / jnp.where(squares > 0, squares, 1.0)
 
 
 def equal_lengths(gram: Array, size: Array) -> Array:
-    """Factors that bring a sample's gradients to one length, the mean of theirs.
+    """Factors that scale a sample's gradients to equal length, the mean of their lengths.
 
     Args:
         gram: [B, L, L] float32 inner products of each sample's gradients.
-        size: [B, L] float32 that these gradients were divided by.
+        size: [B, L] float32, divisors of these gradients.
 
     Returns:
         [B, L] float32; 1 where a sample has a gradient of zero.

@@ -1,9 +1,9 @@
-"""Runs an encoder from its trace so that the inputs and output cotangents of its layers are seen.
+"""Runs an encoder from its trace, and records its layers' inputs and output cotangents.
 
-What a recorded equation gives passes through `record`, an identity whose pullback hands out the
-cotangent of the result and, as the "derivative" by a slot, the data. Both leave through the
-pullback, so that recording works inside rematerialised blocks too, where a layer's input exists in
-the backward pass alone. In a loop every turn has its slot: turns are rows of the layer's input.
+The result of a recorded equation passes through `record`, an identity whose pullback returns the
+result's cotangent and the data, as the "derivative" by a slot. Both leave through the pullback, so
+recording also works inside rematerialised blocks, where a layer's input exists only in the
+backward pass. In a loop every turn has its slot: turns are rows of the layer's input.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ _CUSTOM = {primitives.custom_jvp_call_p, primitives.custom_vjp_call_p}
 
 
 class Slot(NamedTuple):
-    """Where one site records: zeros, of one sample or of B; in a loop, [turns, ...].
+    """Slot of one recorded site: zeros, for one sample or for B; in a loop, [turns, ...].
 
     Attributes:
-        x: like the recorded data, and its cotangent is that data.
-        y: like the result, and its cotangent is that of the result.
+        x: shaped like the recorded data; its cotangent is these data.
+        y: shaped like the result; its cotangent is the result's.
     """
 
     x: Array
@@ -37,7 +37,7 @@ class Slot(NamedTuple):
 
 @jax.custom_vjp
 def record(y: Array, x: Array, slot: Slot) -> Array:
-    """Returns y, with the pullback that the module's docstring describes."""
+    """Returns y, with the pullback described in the module's docstring."""
     del x, slot
     return y
 
@@ -55,18 +55,18 @@ record.defvjp(_record_forward, _record_backward)
 
 
 class Trace:
-    """What an encoder does with one sample.
+    """Trace of an encoder on one sample.
 
     Args:
-        encode: of one sample.
-        params: of the encoder.
-        sample: its inputs, arrays or shapes.
+        encode: encodes one sample.
+        params: parameters of the encoder.
+        sample: the sample's inputs, arrays or shapes.
 
     Attributes:
-        uses: what is done with each parameter on which the features depend.
-        recomputes: whether a pullback computes parts of the forward pass anew (jax.checkpoint).
-        complete: whether the encoder can be evaluated from its trace. It cannot where a custom
-            derivative closes over what the encoder computes: no trace holds such values.
+        uses: uses of each parameter on which the features depend.
+        recomputes: whether a pullback recomputes parts of the forward pass (jax.checkpoint).
+        complete: whether the encoder can be evaluated from its trace. It cannot if a custom
+                derivative closes over values the encoder computes: no trace holds them.
     """
 
     uses: Uses
@@ -85,7 +85,7 @@ class Trace:
         self.complete = not any(_closes_over_values(e) for e in equations if e.primitive in _CUSTOM)
 
     def sites(self, paths: Mapping[Path, Any]) -> list[Site]:
-        """The uses of some parameters that have none but recorded ones."""
+        """The sites of some parameters that have only recorded uses."""
         return [site for path in paths for site in self.uses.get(path, [])]
 
     def encode(
@@ -96,15 +96,15 @@ class Trace:
         slots: Sequence[Slot],
         zero: Array,
     ) -> Tree:
-        """Encodes one sample and records at some sites.
+        """Encodes one sample, and records at some sites.
 
         Args:
             params: leaves of the parameters.
             sample: its inputs.
-            sites: of this trace.
-            slots: of these, for one sample.
-            zero: [] float32, 0. A result that is the same for all samples becomes the sample's own
-                by it; without it vmap would hand out the cotangents of all samples summed.
+            sites: sites of this trace.
+            slots: slots of these sites, for one sample.
+            zero: [] float32, 0. Makes a result that is the same for all samples depend on the
+                    sample; without it vmap would return the cotangents summed over samples.
 
         Returns:
             The features.
@@ -116,7 +116,7 @@ class Trace:
 
 
 class _Recorder:
-    """Evaluates traces equation by equation, and records at sites."""
+    """Evaluates traces equation by equation, and records at the sites."""
 
     def __init__(self, sites: Mapping[Place, tuple[int, Site]], zero: Array):
         self._sites, self._zero = sites, zero
@@ -130,7 +130,7 @@ class _Recorder:
         place: Place,
         slots: Mapping[int, Slot],
     ) -> list[Array]:
-        """Results of a trace; `slots` are those of the sites in it, by number."""
+        """Evaluates a trace; `slots` holds the slots of its sites, by number."""
         known: dict[Var, Array] = dict(zip(jaxpr.constvars, constants, strict=True))
         known |= zip(jaxpr.invars, inputs, strict=True)
 
@@ -163,7 +163,7 @@ class _Recorder:
         place: Place,
         slots: Mapping[int, Slot],
     ) -> list[Array]:
-        """Results of an equation that has sites inside."""
+        """Evaluates an equation with inner sites."""
         jaxpr, params = inner_jaxpr(equation), equation.params
         constants = getattr(params[INSIDE[equation.primitive]], "consts", ())
         own = {n: slots[n] for at, (n, _) in self._sites.items() if at[: len(place)] == place}
@@ -191,7 +191,7 @@ class _Recorder:
 
 
 def _scope(equation: JaxprEqn) -> contextlib.AbstractContextManager:
-    """The equation's name: profiles show to which module an operation belongs."""
+    """Scope with the equation's name: profiles show the module of each operation."""
     name = str(equation.source_info.name_stack)
     return jax.named_scope(name) if name else contextlib.nullcontext()
 
@@ -203,7 +203,7 @@ def _evaluated(equation: JaxprEqn, operands: Sequence[Array]) -> list[Array]:
 
 
 def _all_equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
-    """Those of a trace and of all traces inside it."""
+    """Yields the equations of a trace and of all its inner traces."""
     for equation in jaxpr.eqns:
         yield equation
         for part in jaxprs_in_params(equation.params):
@@ -211,9 +211,9 @@ def _all_equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
 
 
 def _closes_over_values(equation: JaxprEqn) -> bool:
-    """Whether the rule of a custom derivative uses traced values that are not its operands.
+    """Whether a custom derivative's rule uses traced values that are not its operands.
 
-    Differentiated alone, such values are constants that no trace of the encoder can supply.
+    If it is differentiated alone, these are constants that no trace of the encoder can supply.
     """
     real = [jnp.issubdtype(atom.aval.dtype, jnp.floating) for atom in equation.invars]
 
@@ -232,6 +232,6 @@ def _closes_over_values(equation: JaxprEqn) -> bool:
         alone = jax.make_jaxpr(differentiated)(*operands)
     except jax.errors.UnexpectedTracerError:
         return True
-    except (TypeError, ValueError):  # it needs more than shapes; its own use will tell
+    except (TypeError, ValueError):  # it needs more than shapes; actual use will tell
         return False
     return any(isinstance(x, jax.core.Tracer) for x in alone.consts)

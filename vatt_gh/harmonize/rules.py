@@ -1,7 +1,7 @@
-"""Two uses of a parameter whose per-sample gradients need not be formed: products and lookups.
+"""Two uses of a parameter that need no per-sample gradients: products and lookups.
 
-A rule says how such a use is recorded, and makes from the records of all uses of one parameter its
-samples' inner products and its gradient.
+A rule defines how such a use is recorded. From the records of all uses of a parameter it computes
+the samples' inner products and the gradient.
 """
 
 import dataclasses
@@ -28,29 +28,29 @@ Array = jax.Array
 
 
 class Layer(Protocol):
-    """A parameter all of whose uses were recorded."""
+    """A parameter with all its uses recorded."""
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        """[B, losses, losses] float32, of the losses' gradients of the parameter."""
+        """Inner products between the losses' gradients, [B, losses, losses] float32."""
 
     def gradient(self, scale: Array) -> Array:
         """sum_b sum_l scale[b, l] x (gradient of sample b in loss l), like the parameter."""
 
 
 class Rule(Protocol):
-    """A use of a parameter in an equation. Rules are equal if their records may be added up."""
+    """A use of a parameter in an equation. Rules are equal if their records may be summed."""
 
     def data(self, operands: Sequence[Array]) -> Array:
-        """What is recorded of the equation's operands, floating."""
+        """The data to record from the equation's operands, floating."""
 
     def rows(self, y: Array) -> Array:
-        """The equation's result, as its cotangent is recorded: [..., columns]."""
+        """The equation's result in the layout of the recorded cotangent: [..., columns]."""
 
     def result(self, rows: Array) -> Array:
-        """Undoes `rows`."""
+        """The inverse of `rows`."""
 
     def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
-        """The parameter, of this dtype, with all its uses."""
+        """The parameter, with this dtype and all its uses."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Product:
     """y = x @ matrix, in any order of factors and axes: a dot_general without batch axes.
 
     Attributes:
-        view: of the parameter as the matrix [i, o].
-        precision: of the product, and so of the matrix's gradients.
-        place: number of the data among the operands: 0 or 1.
-        axes: of the data, those that are summed over last.
-        summed: how many these are.
-        shape: of the result.
+        view: view of the parameter as the matrix [i, o].
+        precision: precision of the product, and of the matrix's gradients.
+        place: index of the data among the operands: 0 or 1.
+        axes: axes of the data, with summed axes last.
+        summed: number of summed axes.
+        shape: shape of the result.
     """
 
     view: View
@@ -116,17 +116,17 @@ class Lookup:
     """y = table[ids]: a gather of whole rows.
 
     Attributes:
-        shape: of the table, [rows, ...].
-        mode: what happens with ids that are not in the table, see jax.lax.gather.
+        shape: shape of the table, [rows, ...].
+        mode: handling of ids outside the table, see jax.lax.gather.
     """
 
     shape: tuple[int, ...]
     mode: GatherScatterMode
 
     def data(self, operands: Sequence[Array]) -> Array:
-        """See Rule: ids [...]; the number of rows stands for those that have no derivative."""
+        """See Rule: ids [...]; ids without a derivative become the number of rows."""
         ids, rows = operands[1][..., 0], self.shape[0]
-        if ids.dtype.itemsize < 4:  # which may not hold the number of rows
+        if ids.dtype.itemsize < 4:  # may be too small for the number of rows
             ids = ids.astype(jnp.int32)
         if self.mode == GatherScatterMode.FILL_OR_DROP:
             ids = jnp.where((ids >= 0) & (ids < rows), ids, rows)
@@ -135,7 +135,7 @@ class Lookup:
         return ids.astype(jnp.float32)
 
     def rows(self, y: Array) -> Array:
-        """See Rule: [..., all that a row of the table holds]."""
+        """See Rule: [..., size of a table row]."""
         return y.reshape(*y.shape[: y.ndim - len(self.shape) + 1], -1)
 
     def result(self, rows: Array) -> Array:
@@ -154,7 +154,7 @@ class _LookupLayer:
         self._shape, self._uses, self._losses, self._dtype = shape, uses, losses, dtype
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        """Two gradients meet in the rows that both looked up; always exact."""
+        """Sums over the rows that both gradients looked up; always exact."""
         del sketch
         matrices = [
             Use(

@@ -1,4 +1,4 @@
-"""Names of parameters in any tree: dicts, lists, dataclasses, boxes, a State of flax.nnx."""
+"""Names of parameters in any tree: dicts, lists, dataclasses, boxes, or a flax.nnx State."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ Path = tuple[str, ...]
 
 
 def paths_of(tree: Tree) -> list[Path]:
-    """The path of names to each leaf, in the order of jax.tree.leaves.
+    """Lists the path of names to each leaf, in the order of jax.tree.leaves.
 
     Args:
-        tree: any tree that jax knows.
+        tree: any JAX pytree.
 
     Returns:
-        Keys of dicts, names of attributes and numbers in lists, as strings. The `value` of a box
-        (nn.Partitioned, nnx.Variable) is no name: a kernel in a box is called as without one.
+        Dict keys, attribute names and list indices, as strings. The `value` of a box
+        (nn.Partitioned, nnx.Variable) adds no name: a boxed kernel is named as without a box.
     """
     found = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_box):
@@ -39,5 +39,5 @@ def _names(path: tuple[Any, ...]) -> Path:
 
 
 def named(path: Path) -> str:
-    """A path as it is shown to people."""
+    """Formats a path for display."""
     return "/".join(path) or "the whole tree"

@@ -1,4 +1,4 @@
-"""Parameters seen as matrices or tables, through the reshapes and transposes that lead there."""
+"""Views of parameters as matrices or tables, after reshapes and transposes."""
 
 import dataclasses
 import math
@@ -15,16 +15,16 @@ class View:
     """A parameter after reshapes and transposes, which keep inner products of gradients.
 
     Attributes:
-        result: its shape after all steps; without steps, the parameter's own.
-        steps: what is done to it, in order: ("reshape", shape before, shape after) or
-            ("transpose", axes).
+        result: shape after all steps; without steps, the parameter's own.
+        steps: operations in order: ("reshape", shape before, shape after) or
+                ("transpose", axes).
     """
 
     result: tuple[int, ...]
     steps: tuple[tuple, ...] = ()
 
     def reshaped(self, shape: Sequence[int]) -> "View":
-        """This view in another shape of the same size; reshapes in a row become one."""
+        """This view in another shape of the same size; consecutive reshapes become one."""
         before, shape, steps = self.result, tuple(shape), self.steps
         if steps and steps[-1][0] == "reshape":
             before, steps = steps[-1][1], steps[:-1]
@@ -33,7 +33,7 @@ class View:
         return View(shape, steps)
 
     def transposed(self, axes: Sequence[int]) -> "View":
-        """This view with its axes in another order; transposes in a row become one."""
+        """This view with its axes in another order; consecutive transposes become one."""
         axes, steps = tuple(axes), self.steps
         result = tuple(self.result[a] for a in axes)
         if steps and steps[-1][0] == "transpose":
@@ -43,10 +43,10 @@ class View:
         return View(result, steps)
 
     def matrix(self, rows: Sequence[int], columns: Sequence[int]) -> "View":
-        """The view as a matrix.
+        """Converts the view to a matrix.
 
         Args:
-            rows, columns: all axes of the view, as they stand along the rows and the columns.
+            rows, columns: axes of the view along the rows and along the columns; together all axes.
 
         Returns:
             A view with two axes.
@@ -55,10 +55,10 @@ class View:
         return self.transposed((*rows, *columns)).reshaped(sizes)
 
     def undone(self, x: Array) -> Array:
-        """What of the parameter the view shows as x.
+        """Maps an array in the view's shape back to the parameter's shape.
 
         Args:
-            x: of the shape `result`.
+            x: array of shape `result`.
 
         Returns:
             The same numbers in the shape of the parameter.

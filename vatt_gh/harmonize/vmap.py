@@ -1,7 +1,7 @@
-"""The `vmap` engine: each sample's own gradients by vmap(grad), in microbatches.
+"""The `vmap` engine: per-sample gradients by vmap(grad), in microbatches.
 
-The plain reading of the method and the reference for every faster way. It holds the gradients of
-`microbatch` samples at a time, for each loss: microbatch x losses x parameters of memory.
+The direct implementation of the method, and the reference for faster engines. It holds the
+gradients of `microbatch` samples for each loss: microbatch x losses x parameters of memory.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class Vmap:
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; gradients of `request.microbatch` samples are held at a time."""
+        """See `Engine.run`; holds gradients of `request.microbatch` samples at a time."""
         params = varying_like(params, [p.inputs for p in passes])
 
         def gradients_of(samples: list[Tree], own: Cotangents) -> list[Tree]:
@@ -70,7 +70,7 @@ class Vmap:
 
 
 def _weighted_sum(factor: Array, gradients: Array) -> Array:
-    # In float32: factors may be larger than a narrower type holds.
+    # In float32: factors may exceed the range of a narrower type.
     return jnp.tensordot(factor, gradients.astype(jnp.float32), axes=1).astype(gradients.dtype)
 
 

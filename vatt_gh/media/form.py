@@ -33,20 +33,20 @@ def _setting(default: float | int | str, explanation: str) -> Any:
 class Form:
     """How a video is stored."""
 
-    fps: float = _setting(10.0, "frames a second")
-    short_side: int = _setting(256, "pixels of the shorter side of a frame; smaller ones stay")
-    audio_rate: int = _setting(48_000, "sound samples a second")
+    fps: float = _setting(10.0, "frames per second")
+    short_side: int = _setting(256, "pixels of a frame's shorter side; smaller ones are kept")
+    audio_rate: int = _setting(48_000, "sound samples per second")
     segment_seconds: float = _setting(30.0, "length of a record")
-    jpeg_quality: int = _setting(90, "1 to 95; of storage=jpeg")
+    jpeg_quality: int = _setting(90, "1 to 95; for storage=jpeg")
     storage: str = _setting(
         "jpeg",
         "jpeg: fastest to read; mp4: H.264 and FLAC, about a quarter of the size; "
-        "index: paths and times alone, the originals are decoded when they are read",
+        "index: only paths and times, originals are decoded when read",
     )
     longest_gap: float = _setting(
-        10.0, "seconds without a picture, or without any sound in sound alone, that end a segment"
+        10.0, "seconds without a picture (for sound alone: without sound) that end a segment"
     )
-    damaged_share: float = _setting(0.01, "of a stream's packets that may be damaged")
+    damaged_share: float = _setting(0.01, "share of a stream's packets that may be damaged")
 
 
 class Span(NamedTuple):

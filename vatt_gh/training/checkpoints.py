@@ -23,17 +23,17 @@ class Checkpoints:
     Args:
         workdir: the work directory; its folder `checkpoints` is used.
         config: the whole configuration.
-        records: how many records each data set has, which decide what an input position means;
-            (): the position is of no interest.
+        records: number of records of each data set, which determine the meaning of an input
+                position; (): the position is ignored.
     """
 
     def __init__(self, workdir: Path, config: ConfigDict, records: Sequence[int] = ()):
-        # Orbax takes absolute paths only, and says so no earlier than in a background thread.
+        # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
         options = ocp.CheckpointManagerOptions(
             max_to_keep=config.train.keep_checkpoints, create=True
         )
-        # Named beforehand, so that a checkpoint's metadata can be read without its arrays.
+        # Registered first, so that a checkpoint's metadata can be read without its arrays.
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_handlers=handlers
@@ -52,15 +52,15 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def steps(self) -> list[int]:
-        """The steps of all checkpoints that are kept, in order."""
+        """The steps of all kept checkpoints, in order."""
         return sorted(self._manager.all_steps())
 
     def save(self, state: TrainState, position: int) -> None:
-        """Saves in the background; a checkpoint of the same step is left as it is.
+        """Saves in the background; does not overwrite a checkpoint of the same step.
 
         Args:
-            state: replicated.
-            position: samples that the input pipeline has given out, all hosts together.
+            state: replicated state.
+            position: samples that the input pipeline has yielded, on all hosts together.
         """
         step = int(state.step)
         if step in self._manager.all_steps():
@@ -83,15 +83,15 @@ class Checkpoints:
         """Restores a checkpoint.
 
         Args:
-            like: a replicated state with the shapes, dtypes and placement wanted.
-            step: which one; None: the newest.
+            like: a replicated state with the wanted shapes, dtypes and placement.
+            step: step of the checkpoint; None: the newest.
 
         Returns:
             The state and the input position.
 
         Raises:
-            UserError: there is none, it does not fit the model, the records or the vocabulary, or
-                it is damaged.
+            UserError: there is no checkpoint, it does not match the model, the records or the
+                    vocabulary, or it is damaged.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -102,7 +102,7 @@ class Checkpoints:
                 todo="run pre-training with this --workdir first",
             )
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, to_global(like))
-        self._manager.wait_until_finished()  # one of that step may still be on its way
+        self._manager.wait_until_finished()  # a checkpoint of this step may still be in progress
         try:
             self._check(step, target)
             restored = self._manager.restore(
@@ -133,13 +133,13 @@ class Checkpoints:
             )
 
     def _digest(self) -> str | None:
-        """Tells one vocabulary from another; None: there is none."""
+        """Digest that identifies the vocabulary; None: there is no vocabulary."""
         if not self._vocabulary.is_file():
             return None
         return hashlib.sha256(self._vocabulary.read_bytes()).hexdigest()
 
     def _check_vocabulary(self, step: int, saved: str | None) -> None:
-        # Checkpoints from before this was written have none.
+        # Older checkpoints have no digest.
         if saved is not None and self._digest() not in (None, saved):
             raise UserError(
                 f"The vocabulary is not the one that step {step} was trained with.",
@@ -149,7 +149,7 @@ class Checkpoints:
             )
 
     def _check(self, step: int, target: TrainState) -> None:
-        """Compares names and shapes before anything large is read."""
+        """Compares names and shapes before reading anything large."""
         saved, wanted = _shapes(self._manager.item_metadata(step)["state"].tree), _shapes(target)
         problems = [
             f"{name} is {saved[name]} there, {wanted[name]} here"
@@ -169,7 +169,7 @@ class Checkpoints:
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes by path; a path is the same for a class's attribute and for a key of that name."""
+    """Shapes by path; a class's attribute and a key of that name have the same path."""
 
     def name(key: Any) -> str:
         return str(next(getattr(key, a) for a in ("key", "name", "idx") if hasattr(key, a)))
@@ -179,15 +179,15 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 
 
 def claim_workdir(workdir: Path, config: ConfigDict) -> None:
-    """Stores the configuration in a new work directory, or checks it against the one there.
+    """Stores the configuration in a new work directory, or compares it with the stored one.
 
     Args:
-        workdir: created where it does not exist.
+        workdir: created if it does not exist.
         config: the whole configuration.
 
     Raises:
-        UserError: the directory belongs to a run whose configuration differs in a key that
-            matters; names these keys.
+        UserError: the directory belongs to a run whose configuration differs in relevant keys;
+                names these keys.
     """
     path = Path(workdir) / "config.json"
     mine = flatten(config)
@@ -203,8 +203,8 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
             ) from error
         write_whole(path, json.dumps(mine, indent=1))
         return
-    # A key that is younger than the run: its default means what was done before there was a choice,
-    # except where the paper's method was all there was. A key that is gone had no say.
+    # For keys added since the run, the default is the old behaviour, except where that was always
+    # the paper's method. Removed keys had no effect.
     paper = {f"harmonize.{key}": value for key, value in PAPER.items()}
     theirs = flatten(default()) | paper | _read_config(path)
     changed = sorted(key for key in mine.keys() - FREE_KEYS if mine.get(key) != theirs.get(key))

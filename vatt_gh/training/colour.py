@@ -1,7 +1,7 @@
-"""Other colours for the videos of a batch.
+"""Colour augmentation for the videos of a batch.
 
-What each sample gets is drawn with its window, on the host; the colours are changed here, because
-devices have time for a few operations a value where hosts, which decode, have not.
+The host draws each sample's numbers with its window. Colours are changed here, because devices
+have time for a few operations per value, but hosts, which decode, do not.
 """
 
 import jax
@@ -15,17 +15,17 @@ _CENTRES = (0.0, 2.0, 4.0)  # sixths of a turn at which the hue is red, green, b
 
 
 def changes_colours(data: ConfigDict) -> bool:
-    """Whether a configuration's training samples get other colours at all."""
+    """Whether a configuration changes the colours of training samples."""
     return data.augmentation != "none" and data.colour_jitter > 0
 
 
 def recoloured(video: Array, colour: Array, data: ConfigDict) -> Array:
-    """Changes the colours of each sample by its own numbers, all of its frames alike.
+    """Changes the colours of each sample by its own numbers, equally in all its frames.
 
     Args:
         video: [B, T, H, W, 3] uint8.
         colour: [B, 4] float32, see `vatt_gh.batch.COLOUR`.
-        data: config.data; what is 0 in it is not touched.
+        data: config.data; adjustments that are 0 are skipped.
 
     Returns:
         Same shape and dtype, rounded to the nearest level.
@@ -42,7 +42,7 @@ def recoloured(video: Array, colour: Array, data: ConfigDict) -> Array:
         )
         return jnp.round(changed).astype(jnp.uint8)
 
-    # One after the other: as floats, videos take four times their memory.
+    # One video at a time: as floats, videos take four times their memory.
     return jax.lax.map(one, (video, colour))
 
 
@@ -53,9 +53,9 @@ def adjust_colour(
     contrast: Array | float | None = None,
     hue: Array | float | None = None,
 ) -> Array:
-    """Changes colours, in this order; what is None is left as it is.
+    """Adjusts colours, in this order; None skips an adjustment.
 
-    The steps are those of tf.image: saturation and hue are HSV's.
+    The adjustments are those of tf.image: saturation and hue refer to HSV.
 
     Args:
         video: [..., H, W, 3] float32 levels, in [0, 255].
@@ -65,7 +65,7 @@ def adjust_colour(
         hue: [] added, in turns.
 
     Returns:
-        Same shape; cut to [0, 255] at the end, not in between.
+        Same shape; clipped to [0, 255] only at the end.
     """
     video = video + brightness * WHITE
     if saturation is not None:
@@ -79,21 +79,21 @@ def adjust_colour(
 
 
 def _saturated(video: Array, factor: Array | float) -> Array:
-    """Saturation is the spread of the channels over the largest; it ends at 1."""
+    """Scales the saturation: the channels' spread over their maximum; it is at most 1."""
     high = jnp.max(video, axis=-1, keepdims=True)
     spread = high - jnp.min(video, axis=-1, keepdims=True)
     kept = jnp.minimum(factor, high / jnp.where(spread > 0, spread, 1.0))
-    # Where even the largest channel is below black, there is no saturation.
+    # If even the largest channel is below black, there is no saturation.
     return high - (high - video) * jnp.where(high > 0, kept, 0.0)
 
 
 def _turned(video: Array, turns: Array | float) -> Array:
-    """Moves the channels between the smallest and the largest, which stay."""
+    """Turns the hue: moves channels between the smallest and the largest, which are kept."""
     red, green, blue = video[..., 0:1], video[..., 1:2], video[..., 2:3]
     high, low = (f(video, axis=-1, keepdims=True) for f in (jnp.max, jnp.min))
     spread = high - low
     unit = jnp.where(spread > 0, spread, 1.0)
-    # Not where a channel equals the largest: XLA may compute the two apart, and round them apart.
+    # Not by equality with the largest: XLA may compute the two separately, with other rounding.
     hue = jnp.where(
         (red >= green) & (red >= blue),
         (green - blue) / unit,

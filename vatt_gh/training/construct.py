@@ -1,4 +1,4 @@
-"""From the configuration to what a run is made of: model, optimizer, and a sample to draw for."""
+"""Builds a run's parts from the configuration: model, optimizer, and a sample for drawing."""
 
 import numpy as np
 import optax
@@ -13,10 +13,10 @@ from vatt_gh.training.optimizer import Schedule, keras_adam, stepped_cosine
 def model_of(
     config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | None = None
 ) -> Vatt:
-    """The model of a run; arguments as for `models.vatt.build`.
+    """Builds the model of a run; arguments as for `models.vatt.build`.
 
-    Pads to a multiple of 8 where single samples' bfloat16 products are taken: otherwise XLA copies
-    both operands. Applied on every platform, so that a model is the same everywhere.
+    Pads to a multiple of 8 for per-sample bfloat16 products: otherwise XLA copies both operands.
+    Applied on every platform, so that a model is the same everywhere.
     """
     products = compares_gradients(config) and config.harmonize.engine != "vmap"
     return build(
@@ -40,7 +40,7 @@ def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
 
 
 def zero_sample(config: ConfigDict) -> dict[str, np.ndarray]:
-    """One sample of zeros with the configured shapes, to draw parameters for."""
+    """One sample of zeros with the configured shapes, for drawing parameters."""
     data = config.data
     shapes = {
         names.VIDEO: (data.frames, data.size, data.size, 3),

@@ -1,7 +1,7 @@
-"""The gradients of a training step: features, losses, and what harmonization makes of them.
+"""The gradients of a training step: features, losses, and harmonization.
 
-Towers that one loss alone reaches get ordinary gradients, as do the heads, whose batch norm
-couples samples; what several losses reach passes through an engine of vatt_gh.harmonize.
+Towers that only one loss reaches get ordinary gradients, as do the heads, whose batch norm couples
+samples. Parameters that several losses reach get theirs from an engine of vatt_gh.harmonize.
 """
 
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ Tree = Any
 
 
 class Randomness(NamedTuple):
-    """What a step draws.
+    """Random draws of a step.
 
     Attributes:
         keys: [b] random keys for dropout.
         keep: DropToken's indices by modality.
-        sketch: random key of the sketch's signs.
+        sketch: random key for the sketch's signs.
     """
 
     keys: Array
@@ -39,14 +39,14 @@ class Randomness(NamedTuple):
 
 
 class StepGradients(NamedTuple):
-    """What a step learns from its batch.
+    """Results of a step's batch.
 
     Attributes:
         gradients: {'towers', 'heads'}, this device's share, not yet divided by the mean weight.
         statistics: the heads' new batch statistics.
         decided: the samples' coefficients.
-        losses: [b] float32 by the terms' names.
-        kept: [b] float32 by the terms' names, see `kept_terms`.
+        losses: [b] float32 by loss term.
+        kept: [b] float32 by loss term, see `kept_terms`.
     """
 
     gradients: Tree
@@ -66,13 +66,13 @@ def step_gradients(
     config: ConfigDict,
     axis_name: str | None,
 ) -> StepGradients:
-    """The gradients of a step.
+    """Computes the gradients of a step.
 
     Args:
         model, batch, config, axis_name: as in `train_step`.
         params: {'towers', 'heads'} float32.
         statistics: the heads' batch statistics.
-        randomness: of the step.
+        randomness: draws of the step.
         gamma: [] float32, threshold of the curriculum, or share to drop.
 
     Returns:
@@ -144,14 +144,14 @@ def step_gradients(
 
 
 def common_modalities(model: Vatt, terms: Sequence[LossTerm]) -> list[str]:
-    """The modalities whose passes go through parameters that several losses reach.
+    """Lists the modalities whose passes use parameters that several losses reach.
 
     Args:
-        model: whose towers these are.
-        terms: of the run.
+        model: model with the towers.
+        terms: loss terms of the run.
 
     Returns:
-        Names, in the order of MODALITIES; none where there is one loss.
+        Names, in the order of MODALITIES; none if there is only one loss.
     """
     if len(terms) < 2:
         return []
@@ -183,12 +183,12 @@ def _head_losses(
 
 
 def _complete(batch: dict[str, Array]) -> Array:
-    """[b] bool, whether a sample has all modalities: others have no conflict."""
+    """Whether a sample has all modalities, [b] bool: others have no conflict."""
     return jnp.all(jnp.stack([batch[f"{m}_mask"] for m in MODALITIES]), axis=0)
 
 
 def _nothing_decided(batch: dict[str, Array], losses: int) -> Coefficients:
-    """Coefficients of plain VATT: weight 1, and cosines that nobody measured."""
+    """Coefficients of plain VATT: weight 1, and no measured cosines."""
     ones = jnp.ones(batch["index"].shape, jnp.float32)
     scale = jnp.ones((ones.shape[0], losses), jnp.float32)
     return Coefficients(scale, ones, jnp.zeros_like(ones), jnp.zeros(ones.shape, bool))
@@ -200,7 +200,7 @@ def loss_shares(
     axis_name: str | None,
     kept: dict[str, Array] | None = None,
 ) -> dict[str, Array]:
-    """What each sample's loss counts in the total.
+    """The share of each sample's loss in the total.
 
     Total loss = sum over samples and losses of share x loss: the weighted mean of the losses, each
     a mean over the valid samples of the global batch.
@@ -209,11 +209,11 @@ def loss_shares(
         batch: has the modalities' masks, [b] bool.
         config: the whole configuration.
         axis_name: named axis of the devices, or None.
-        kept: see `kept_terms`; the means are over the samples that are kept. None: all.
+        kept: see `kept_terms`; the means are over kept samples. None: all.
 
     Returns:
-        [b] float32 by the terms' names, zero where the sample lacks one of the two modalities, or
-        is dropped.
+        [b] float32 by loss term, zero where the sample lacks one of the two modalities, or is
+        dropped.
     """
     terms = active_terms(config.loss)
     total = sum(config.loss[term.weight_key] for term in terms)

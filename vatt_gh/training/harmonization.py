@@ -1,4 +1,4 @@
-"""From the configuration to harmonization: its schedule, its method, its engine."""
+"""Builds harmonization from the configuration: schedule, method, and engine."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Array = jax.Array
 
 
 def schedule_of(config: ConfigDict, step: Array) -> Array:
-    """What the curriculum drops at a step: a threshold on the cosine, or a share of the batch.
+    """The curriculum's gamma at a step: a threshold on the cosine, or a share of the batch.
 
     Args:
         config: the whole configuration.
@@ -40,7 +40,7 @@ def schedule_of(config: ConfigDict, step: Array) -> Array:
 
 
 def method_of(config: ConfigDict, axis_name: str | None) -> Method:
-    """The method that decides upon samples.
+    """Builds the method that computes the samples' coefficients.
 
     Args:
         config: the whole configuration.
@@ -61,13 +61,13 @@ def method_of(config: ConfigDict, axis_name: str | None) -> Method:
 
 
 def engine_of(config: ConfigDict) -> Engine:
-    """The engine that compares and adds up gradients.
+    """Builds the engine that compares and sums gradients.
 
     Args:
         config: the whole configuration.
 
     Returns:
-        The engine; its fields have the values of the keys of config.harmonize with their names.
+        The engine; its fields take the values of the same keys in config.harmonize.
     """
     harmonize = config.harmonize
     if harmonize.cosine_over == "features":
@@ -84,21 +84,21 @@ def kept_terms(
     config: ConfigDict,
     axis_name: str | None,
 ) -> dict[str, Array]:
-    """Which samples each loss keeps where the curriculum goes by the losses themselves (ours).
+    """Marks the samples that each loss keeps, if the curriculum uses the losses (ours).
 
-    A pair that does not belong together has a large loss once the model has learnt something. Each
-    loss drops for itself: a wrong caption costs the sample its caption, not its sound.
+    A mismatched pair has a large loss once the model has learnt something. Each loss drops samples
+    separately: a wrong caption costs the sample its caption, not its sound.
 
     Args:
-        losses: [b] float32 by the terms' names.
+        losses: [b] float32 by loss term.
         batch: has the modalities' masks, [b] bool.
-        terms: of the run.
-        share: [] float32 in [0, 1), of the global batch; the number dropped is rounded down.
+        terms: loss terms of the run.
+        share: [] float32 in [0, 1), share of the global batch; the number dropped is rounded down.
         config: the whole configuration.
         axis_name: named axis of the devices, or None.
 
     Returns:
-        [b] float32 by name, 0 or 1; 1 everywhere where the curriculum goes by something else.
+        [b] float32 by loss term, 0 or 1; all 1 if the curriculum uses another signal.
     """
     if not (config.harmonize.curriculum and config.harmonize.signal == "loss"):
         return {name: jnp.ones_like(loss) for name, loss in losses.items()}
@@ -108,5 +108,5 @@ def kept_terms(
 
 
 def has_both(batch: dict[str, Array], term: LossTerm) -> Array:
-    """[b] bool, whether a sample has the two modalities that a term compares."""
+    """Whether a sample has the two modalities that a loss term compares, [b] bool."""
     return batch[f"{term.anchor}_mask"] & batch[f"{term.other}_mask"]

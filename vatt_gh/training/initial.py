@@ -1,4 +1,4 @@
-"""Parameters that a run starts from: of the original's checkpoint or of another run of ours."""
+"""Initial parameters of a run, from a checkpoint of the original or of another of our runs."""
 
 import json
 from pathlib import Path
@@ -24,23 +24,23 @@ Tree = Any
 def start_from(
     state: TrainState, words: list[str], config: ConfigDict, workdir: Path
 ) -> TrainState:
-    """Takes parameters and batch statistics from the checkpoint that `config.init_from` names.
+    """Loads parameters and batch statistics from the checkpoint `config.init_from`.
 
-    What was read goes to the screen and to init_from.json in the work directory.
+    Reports the variables read on the screen and in init_from.json in the work directory.
 
     Args:
-        state: newly drawn, on the host.
+        state: newly drawn state, on the host.
         words: the run's vocabulary.
         config: the whole configuration, checked.
-        workdir: of the run.
+        workdir: work directory of the run.
 
     Returns:
         The state with the checkpoint's parameters and statistics; step, optimizer and random key
-        are those of `state`.
+        come from `state`.
 
     Raises:
         UserError: there is no such checkpoint, a shape or the vocabulary does not fit, or, without
-            config.init_partial, checkpoint and model do not have the same parts.
+                config.init_partial, checkpoint and model have different parts.
     """
     kind, _, path = config.init_from.partition(":")
     if kind == "tf":
@@ -60,7 +60,7 @@ def start_from(
 
 
 def describe(report: Report, origin: str) -> str:
-    """Lines for the screen: how many variables were read, and the names of all others."""
+    """Lines for the screen: the number of variables read, and the names of all others."""
     lines = [f"Start: {len(report.used)} variables of {origin}"]
     for what, names in (
         ("stretched to another length", report.stretched),
@@ -117,10 +117,10 @@ def _load_run(
 
 
 def read_run(workdir: Path) -> dict[str, np.ndarray]:
-    """Parameters and batch statistics in the newest checkpoint of a run of ours.
+    """Reads parameters and batch statistics from the newest checkpoint of one of our runs.
 
     Args:
-        workdir: of that run.
+        workdir: work directory of that run.
 
     Returns:
         Arrays by name, such as 'params/towers/video/...' and 'statistics/...'.
@@ -139,7 +139,7 @@ def read_run(workdir: Path) -> dict[str, np.ndarray]:
         if step is None:
             raise _no_checkpoint(directory)
         saved = manager.item_metadata(step)["state"].tree
-        # The optimizer's state, twice as large, is left where it is.
+        # The optimizer's state, twice as large, is not read.
         wanted = {name: saved[name] for name in ("params", "statistics") if saved.get(name)}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         arguments = ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True)

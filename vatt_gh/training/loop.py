@@ -1,4 +1,4 @@
-"""Pre-training from records to checkpoints: opens the input, resumes, steps, writes numbers."""
+"""Pre-training from records to checkpoints: opens the input, resumes, steps, writes metrics."""
 
 import functools
 import time
@@ -25,7 +25,7 @@ from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard,
 from vatt_gh.training.parallel import AXIS, parallel_step, prefetch, replicate
 from vatt_gh.training.step import StepOutput, TrainState, create_state
 
-# Scores a run on its way: (its state) -> numbers for a row of metrics.jsonl
+# Scores a run during training: (its state) -> numbers for a row of metrics.jsonl
 Score = Callable[[TrainState], dict[str, float]]
 
 
@@ -37,23 +37,23 @@ def pretrain(
     scoring: Callable[[], Score] | None = None,
     stop_after: int | None = None,
 ) -> TrainState:
-    """Trains until train.steps; continues from the newest checkpoint of the work directory.
+    """Trains up to train.steps; continues from the newest checkpoint of the work directory.
 
-    A new run starts from the parameters of config.init_from, where it is set.
+    A new run starts from the parameters of config.init_from, if it is set.
 
     Args:
         config: the whole configuration, checked.
-        workdir: takes checkpoints, metrics.jsonl, samples.jsonl, vocabulary.txt, TensorBoard.
-        build: builds records that are missing, see `find_or_build`.
-        scoring: makes what is asked every eval.every steps, once the records are there; None:
-            nobody is asked.
-        stop_after: end at this step, with a checkpoint, as an interrupted run would.
+        workdir: for checkpoints, metrics.jsonl, samples.jsonl, vocabulary.txt, TensorBoard.
+        build: builds missing records, see `find_or_build`.
+        scoring: called once the records exist; its result is called every eval.every steps. None:
+            no scores.
+        stop_after: end at this step, with a checkpoint, like an interrupted run.
 
     Returns:
         The last state, replicated on the devices of this host.
 
     Raises:
-        UserError: something in the configuration, the data or the work directory does not fit.
+        UserError: the configuration, the data or the work directory is not usable.
         FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
     """
     host = jax.process_index()
@@ -81,7 +81,7 @@ def pretrain(
             host=host,
             hosts=jax.process_count(),
         )
-        # An error's trace would keep it until the interpreter is gone, and tf.data hangs then:
+        # An error's traceback would keep it until the interpreter exits, where tf.data hangs:
         # its destructor waits for reads in Python.
         given = _first_is_checked(stack.enter_context(closing(given)))
         batches = prefetch(given, config.data.prefetch)
@@ -91,7 +91,7 @@ def pretrain(
 
 
 def _first_is_checked(batches: Iterator[tuple[dict, dict]]) -> Iterator[tuple[dict, dict]]:
-    """The same batches; the first one is held against the forms of batch.py."""
+    """Yields the batches, and checks the first one against the forms of batch.py."""
     first = next(batches, None)
     if first is not None:
         check_batch(first[0])
@@ -119,7 +119,7 @@ def _run(
         state, output = step(state, arrays)
         number += 1
         position += config.train.batch_size
-        # The step before is looked at while the devices work on this one.
+        # The previous step is checked while the devices run this one.
         if pending is not None:
             writer.take(*pending)
         scores = {}
@@ -130,14 +130,14 @@ def _run(
                 scores = score(state)
         pending = (number, output, host, scores)
         if number % config.train.checkpoint_every == 0 or number == end:
-            writer.take(*pending)  # nothing unchecked is ever saved
+            writer.take(*pending)  # no unchecked step is ever saved
             pending = None
             checkpoints.save(state, position)
     return state
 
 
 class _Writer:
-    """Checks every step's numbers and writes the ones that are due."""
+    """Checks every step's numbers, and writes those that are due."""
 
     def __init__(
         self,
@@ -206,12 +206,12 @@ def check_finite(
     samples: dict[str, np.ndarray],
     host: dict[str, np.ndarray],
 ) -> None:
-    """Stops a run whose numbers are no numbers.
+    """Stops a run with non-finite numbers.
 
     Args:
-        number: of the step, from 1.
+        number: number of the step, from 1.
         metrics: scalars of the step.
-        samples: [devices, b] of this host's samples.
+        samples: [devices, b], values of this host's samples.
         host: 'video_id' and 'start' [local batch] of the same samples.
 
     Raises:
@@ -250,15 +250,15 @@ def _sample_row(
 def open_input(
     config: ConfigDict, workdir: Path, build: Build | None = None
 ) -> tuple[list[Source], list[str]]:
-    """The records and the vocabulary of a run; one host builds what is not there yet.
+    """Opens the records and the vocabulary of a run; one host builds what is missing.
 
     Args:
         config: the whole configuration.
-        workdir: of the run; the configuration and the vocabulary are kept in it.
+        workdir: work directory of the run, for the configuration and the vocabulary.
         build: see `find_or_build`.
 
     Returns:
-        The records of every data set and the words by id.
+        The records of every data set, and the words by id.
 
     Raises:
         UserError: see `open_sources`, `claim_workdir` and `vocabulary_of`.

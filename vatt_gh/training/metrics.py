@@ -1,4 +1,4 @@
-"""Where a run's numbers go: JSONL files, TensorBoard, and a line on the screen."""
+"""Outputs of a run's metrics: JSONL files, TensorBoard, and a line on the screen."""
 
 import contextlib
 import json
@@ -16,11 +16,11 @@ from vatt_gh.files import replacing
 
 
 class JsonLines:
-    """Appends rows to a file, each on a line of its own, on disk before the next call.
+    """Appends rows to a file, one per line, each on disk before the next call.
 
     Args:
-        path: the file; what an earlier run wrote after `resume_step` is dropped, so that a
-            resumed run continues the file without repeating steps.
+        path: the file; rows after `resume_step` from an earlier run are dropped, so that a
+                resumed run continues the file without repeating steps.
         resume_step: rows with a larger "step" are dropped.
     """
 
@@ -47,16 +47,16 @@ def _drop_rows_after(path: Path, step: int) -> None:
         partial.open("w", encoding="utf-8") as new,
     ):
         for line in old:
-            # A run that was killed may leave half a line at the end: it has no line feed.
+            # A killed run may leave an incomplete last line, without a line feed.
             if line.endswith("\n") and json.loads(line)["step"] <= step:
                 new.write(line)
 
 
 class TensorBoard:
-    """Scalars for TensorBoard through tf.summary; TensorFlow is imported on first use.
+    """Writes scalars for TensorBoard through tf.summary; imports TensorFlow on first use.
 
     Args:
-        directory: where event files go.
+        directory: directory for event files.
     """
 
     def __init__(self, directory: Path):
@@ -78,16 +78,16 @@ class TensorBoard:
 
 
 class Display:
-    """A progress line with the numbers that tell whether a run is healthy.
+    """A progress line with the numbers that show a run's health.
 
     Args:
-        steps: of the whole run.
-        done: steps done before.
+        steps: number of steps of the whole run.
+        done: number of steps done before.
     """
 
     def __init__(self, steps: int, done: int):
         console = Console()
-        # In a narrow terminal the numbers are cut, and not how far the run has come.
+        # In a narrow terminal the numbers are cut, not the progress.
         rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._progress = Progress(
             TextColumn("step"),
@@ -117,12 +117,12 @@ class Display:
             self._progress.console.print(line, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Takes the line off."""
+        """Removes the line."""
         self._progress.stop()
 
 
 class StepTimer:
-    """Measures what a stretch of steps took, and how much of it was waiting for data."""
+    """Measures the time of a stretch of steps, and the part spent waiting for data."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -134,13 +134,13 @@ class StepTimer:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Leaves out the time that something else takes."""
+        """Excludes the time of other work."""
         start = time.perf_counter()
         yield
         self._start += time.perf_counter() - start
 
     def lap(self, steps: int, samples: int) -> dict[str, float]:
-        """Numbers of the stretch since the last lap, which had `samples` samples a step."""
+        """Numbers for the steps since the last lap, with `samples` samples per step."""
         now = time.perf_counter()
         seconds, waited = now - self._start, self._waited
         self._start, self._waited = now, 0.0
@@ -152,7 +152,7 @@ class StepTimer:
 
 
 def to_row(step: int, metrics: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """A row of plain numbers from a step's metrics."""
+    """Converts a step's metrics to a row of plain numbers."""
     row: dict[str, Any] = {"step": step}
     for name, value in metrics.items():
         row[name] = np.asarray(value).tolist()

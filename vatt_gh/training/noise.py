@@ -1,6 +1,6 @@
 """Noise on the sound of a batch.
 
-Here and not with the reading of windows: devices draw numbers faster than hosts, which decode.
+Added here, not while reading windows: devices draw numbers faster than hosts, which decode.
 """
 
 import jax
@@ -15,7 +15,7 @@ def with_noise(audio: Array, share: float, keys: Array) -> Array:
     Args:
         audio: [B, S] float32 in [-1, 1].
         share: standard deviation of the noise, as a share of a sample's largest magnitude.
-        keys: [B] random keys, of the samples.
+        keys: [B] random keys, one per sample.
 
     Returns:
         [B, S] float32; silence stays silence.

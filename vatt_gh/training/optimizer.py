@@ -20,8 +20,8 @@ def stepped_cosine(
     Args:
         levels: learning rates l_0, l_1, ...
         starts: the step at which each level is reached; the first is the length of the warm-up.
-        total: step at which zero is reached; where it equals the last start, the rate stays at
-            the last level (the original divides by zero there).
+        total: step at which zero is reached; if it equals the last start, the rate stays at the
+                last level (the original divides by zero there).
         warmup_from: learning rate at step 0.
 
     Returns:
@@ -79,7 +79,7 @@ class KerasAdamState(NamedTuple):
 def keras_adam(
     rate: Schedule, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-7
 ) -> optax.GradientTransformation:
-    """Adam with epsilon outside the bias correction, as Keras has it.
+    """Adam with epsilon outside the bias correction, as in Keras.
 
         p -= rate(t - 1) sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon),   t = 1, 2, ...
 
@@ -94,7 +94,7 @@ def keras_adam(
     """
 
     def init(params: optax.Params) -> KerasAdamState:
-        # Two trees of zeros: a buffer that stood in both could not be donated.
+        # Two trees of zeros: a buffer shared by both could not be donated.
         first, second = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
         return KerasAdamState(jnp.zeros([], jnp.int32), first, second)
 
@@ -120,17 +120,17 @@ class KerasSgdState(NamedTuple):
 def keras_sgd(
     rate: Schedule, *, momentum: float = 0.9, nesterov: bool = False
 ) -> optax.GradientTransformation:
-    """SGD with the learning rate inside the velocity, as Keras has it.
+    """SGD with the learning rate inside the velocity, as in Keras.
 
         v <- momentum v - rate(t - 1) g,   p += v  (nesterov: p += momentum v - rate(t - 1) g)
 
     Args:
         rate: learning rate by step, from 0.
-        momentum: share of the velocity that stays.
-        nesterov: whether the velocity looks ahead.
+        momentum: share of the velocity that is kept.
+        nesterov: whether to use Nesterov momentum.
 
     Returns:
-        The transformation; the original's clipping comes before it, as
+        The transformation; the original clips before it:
         `optax.chain(optax.clip_by_global_norm(...), keras_sgd(...))`.
     """
 

@@ -1,8 +1,8 @@
-"""The training step on all devices of all hosts: the one file that knows of pmap.
+"""The training step on all devices of all hosts: the only file that uses pmap.
 
-The state is replicated without a leading device axis, the batch has one. In several processes
-pmap's outputs are arrays of this host's devices alone; what leaves for a checkpoint is made global
-first (`to_global`) and made local again after a restore (`to_local`).
+The state is replicated without a leading device axis; the batch has one. With several processes,
+pmap's outputs are arrays on this host's devices only. They are made global before a checkpoint is
+saved (`to_global`), and local again after a restore (`to_local`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -52,7 +52,7 @@ def parallel_step(
 
 
 def replicate(state: TrainState) -> TrainState:
-    """Places a state on all devices of this host, as the compiled step takes it."""
+    """Places a state on all devices of this host, as the compiled step expects it."""
     mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
     return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
 
@@ -70,10 +70,10 @@ def prefetch(
 
     Args:
         batches: (arrays of this host's share, anything that stays on the host).
-        size: how many batches are on their way at a time.
+        size: number of batches in transfer at a time.
 
     Yields:
-        The same with each array [devices of this host, b, ...] on the devices.
+        The same, with arrays [devices of this host, b, ...] on the devices.
     """
     mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
@@ -86,7 +86,7 @@ def prefetch(
 
 
 def to_global(state: TrainState) -> TrainState:
-    """A replicated state as arrays of all hosts' devices, as checkpoints want it."""
+    """Converts a replicated state to arrays on all hosts' devices, for checkpoints."""
     if jax.process_count() == 1:
         return state
     mesh = Mesh(np.array(jax.devices()), (AXIS,))

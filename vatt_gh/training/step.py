@@ -1,10 +1,10 @@
 """One training step: features, losses, harmonized gradients, update. A pure function.
 
-Videos get the colours that were drawn for them, sounds their noise. Then the order is that of the
-method: (1) pooled features of all samples, (2) all losses over the global batch and their
-derivatives by the features, (3) inner products of each sample's gradients in the shared parameters,
-and with them a factor a loss and sample, (4) the gradients with these factors, summed over all
-devices, (5) the update.
+Colours of videos are adjusted and noise is added to sounds, both as drawn. The method follows: (1)
+pooled features of all samples, (2) all losses over the global batch, and their derivatives by the
+features, (3) inner products of each sample's gradients in the shared parameters, and from them a
+factor per loss and sample, (4) the gradients with these factors, summed over all devices, (5) the
+update.
 """
 
 import dataclasses
@@ -28,11 +28,11 @@ from vatt_gh.training.noise import with_noise
 Array = jax.Array
 Tree = Any
 
-# What a step draws for, each with a key of its own.
+# Uses of randomness in a step, each with its own key.
 _DROPOUT, _TOKENS, _SKETCH, _NOISE = range(4)
-HISTOGRAM_BINS = 40  # of the cosines, equal over [-1, 1]
-# Drawing parameters takes longer to compile than to run: half as long without optimisation, and one
-# program does for all models of the same form, of training and of evaluation.
+HISTOGRAM_BINS = 40  # for the cosines, of equal width over [-1, 1]
+# Drawing parameters takes longer to compile than to run. Compilation takes half as long without
+# optimisation, and all models of the same form share a program, in training and evaluation.
 _draw = jax.jit(
     Vatt.init,
     static_argnums=0,
@@ -45,15 +45,15 @@ _draw = jax.jit(
 
 @struct.dataclass
 class TrainState:
-    """What training carries from step to step.
+    """The state that training carries from step to step.
 
     Attributes:
         step: [] int32, steps done.
         params: {'towers', 'heads'} float32.
         statistics: the heads' batch statistics.
-        opt_state: of the optimizer.
+        opt_state: state of the optimizer.
         key: uint32 data of the run's random key.
-        empty_steps: [] int32, steps at which the curriculum kept nothing, or nothing could be read.
+        empty_steps: [] int32, steps at which no sample was kept by the curriculum, or readable.
     """
 
     step: Array
@@ -65,14 +65,14 @@ class TrainState:
 
 
 class StepOutput(NamedTuple):
-    """What a step reports.
+    """The report of a step.
 
     Attributes:
         metrics: scalars (and 'cosine_histogram' [40] int32) of the global batch; 'sketch_error'
             only with harmonize.sketch_check.
-        samples: of each sample of this device, [b]: 'cosine', 'defined', 'weight', and of each
-            loss term 'loss_' with its label. The weight is that of the sample; where each loss
-            drops for itself, the mean of theirs.
+        samples: for each sample of this device, [b]: 'cosine', 'defined', 'weight', and for each
+                loss term 'loss_' with its label. The weight is the sample's; if each loss drops
+                samples separately, it is the mean over losses.
     """
 
     metrics: dict[str, Array]
@@ -82,7 +82,7 @@ class StepOutput(NamedTuple):
 def create_state(
     model: Vatt, optimizer: optax.GradientTransformation, sample: dict[str, Array], seed: int
 ) -> TrainState:
-    """Draws parameters and sets everything to step 0; `sample` is one sample, zeros will do."""
+    """Draws parameters and sets everything to step 0; `sample` is one sample, may be zeros."""
     key = jax.random.key(seed)
     form = dataclasses.replace(model, heads=model.heads.clone(axis_name=None))
     params, statistics = _draw(form, jax.random.fold_in(key, 0), sample)
@@ -108,7 +108,7 @@ def train_step(
     """Takes one step on this device's share of the global batch.
 
     Args:
-        state: replicated.
+        state: replicated state.
         batch: arrays of `vatt_gh.batch.DEVICE_KEYS`, b samples.
         model: built with the same axis_name.
         optimizer: made for state.params.
@@ -116,8 +116,8 @@ def train_step(
         axis_name: named axis of the devices, or None for one device without pmap.
 
     Returns:
-        The new state, the same on every device, and the report. A step that keeps nothing, or has
-        no sample that could be read, changes neither parameters, statistics nor optimizer.
+        The new state, the same on every device, and the report. A step without a kept or readable
+        sample changes neither parameters, statistics nor optimizer.
     """
     if changes_colours(config.data):
         video = recoloured(batch["video"], batch["colour"], config.data)
@@ -152,7 +152,7 @@ def train_step(
     metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
     metrics |= _cost_in_signal(found.decided, weight, axis_name)
     threshold = config.harmonize.select == "threshold"
-    # Where everything is kept, the threshold is below all cosines, which are at least -1.
+    # A threshold that keeps everything is below all cosines, which are at least -1.
     metrics |= {"gamma": jnp.maximum(gamma, -1.0)} if threshold else {"drop_share": gamma}
     metrics |= {"kept_share": averaged(weight, axis_name), "empty_steps": new_state.empty_steps}
     samples = {
@@ -165,10 +165,10 @@ def train_step(
 
 
 def draw_randomness(state: TrainState, index: Array, model: Vatt) -> Randomness:
-    """What a step draws: a function of the run's key, the step, and places in the global batch.
+    """A step's draws: a function of the run's key, the step, and places in the global batch.
 
     Args:
-        state: before the step.
+        state: state before the step.
         index: [b] int32, places of this device's samples in the global batch.
         model: see `train_step`.
 
@@ -186,7 +186,7 @@ def _step_key(state: TrainState) -> Array:
 
 
 def _sample_keys(step_key: Array, use: int, index: Array) -> Array:
-    """A key for each sample by its place in the global batch, other ones for each use."""
+    """Keys of the samples, by place in the global batch, and different for each use."""
     key = jax.random.fold_in(step_key, use)
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
@@ -194,7 +194,7 @@ def _sample_keys(step_key: Array, use: int, index: Array) -> Array:
 def _loss_metrics(
     batch: dict[str, Array], found: StepGradients, config: ConfigDict, axis_name: str | None
 ) -> dict[str, Array]:
-    """Each loss, the mean over the samples that have it, and their weighted mean."""
+    """Each loss as the mean over the samples that have it, and the losses' weighted mean."""
     shares, terms = loss_shares(batch, config, axis_name), active_terms(config.loss)
     weights = {term.name: config.loss[term.weight_key] for term in terms}
     metrics = {"loss": jnp.float32(0.0)}
@@ -206,11 +206,11 @@ def _loss_metrics(
 
 
 def _cosine_metrics(decided: Coefficients, axis_name: str | None) -> dict[str, Array]:
-    """How the samples' gradients agree, over the samples that have a cosine."""
+    """Agreement of the samples' gradients, over the samples that have a cosine."""
     defined, cosine = decided.defined, decided.cosine
     edges = jnp.linspace(-1.0, 1.0, HISTOGRAM_BINS + 1)
     bins = jnp.searchsorted(edges, cosine, side="right") - 1
-    bins = jnp.clip(bins, 0, HISTOGRAM_BINS - 1)  # a cosine of 1 belongs to the last
+    bins = jnp.clip(bins, 0, HISTOGRAM_BINS - 1)  # a cosine of 1 belongs to the last bin
     counts = jnp.zeros(HISTOGRAM_BINS, jnp.int32).at[bins].add(defined.astype(jnp.int32))
     total = jnp.maximum(summed(jnp.sum(defined), axis_name), 1)
     metrics = {
@@ -227,10 +227,10 @@ def _cosine_metrics(decided: Coefficients, axis_name: str | None) -> dict[str, A
 def _cost_in_signal(
     decided: Coefficients, weight: Array, axis_name: str | None
 ) -> dict[str, Array]:
-    """What harmonization takes from a batch: samples, and length of their gradients.
+    """Signal lost to harmonization: samples, and length of their gradients.
 
-    The effective batch is (sum of weights)^2 / (sum of their squares), in samples; the norms are
-    means over all samples, of the gradients in the parameters that the cosines are of.
+    The effective batch is (sum of weights)^2 / (sum of their squares), in samples. The norms are
+    means over all samples, for gradients in the parameters of the cosines.
     """
     total, squares = (summed(jnp.sum(w), axis_name) for w in (weight, weight**2))
     metrics = {"effective_batch": total**2 / jnp.maximum(squares, 1e-30)}

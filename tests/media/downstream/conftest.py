@@ -1,4 +1,4 @@
-"""The dummy directories, as they are and to be damaged."""
+"""The dummy directories, pristine and for damaging."""
 
 import shutil
 
@@ -8,7 +8,7 @@ from dummy_data import make
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory):
-    """Gives the dummy directory of a set; no test changes it."""
+    """Returns the dummy directory of a set; no test changes it."""
     made = {}
 
     def give(name):
@@ -21,5 +21,5 @@ def pristine(tmp_path_factory):
 
 @pytest.fixture
 def copied(pristine, tmp_path):
-    """Gives a copy of the dummy directory of a set, which a test may change."""
+    """Returns a copy of the dummy directory of a set, which a test may change."""
     return lambda name: shutil.copytree(pristine(name), tmp_path / name)

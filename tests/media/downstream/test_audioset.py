@@ -1,4 +1,4 @@
-"""AudioSet: which file holds a segment, by its name and its duration; damaged csv files."""
+"""AudioSet: finding a segment's file by name and duration; damaged csv files."""
 
 import pytest
 from dummy_data import sound, text, video
@@ -11,7 +11,7 @@ HEADER = "# YTID, start_seconds, end_seconds, positive_labels"
 
 @pytest.fixture
 def library(pristine, tmp_path):
-    """Gives a directory of one segment of NAME."""
+    """Makes a directory with one segment of NAME."""
     classes = (pristine("audioset") / "class_labels_indices.csv").read_text()
 
     def give(start=30.0, end=32.0, name=NAME):
@@ -98,11 +98,11 @@ def test_pieces_of_another_time_are_not_taken(library, name):
         (2.0, 4, (2.0, 4.0)),  # the whole video
         (2.0, 6, (2.0, 4.0)),
         (1.0, 3, (1.0, 3.0)),
-        (30.0, 2, (None, None)),  # the piece alone
+        (30.0, 2, (None, None)),  # only the piece
         (2.0, 2, (None, None)),
         (1.0, 2, (None, None)),
         (3.0, 1, (None, None)),
-        (30.0, 4, (30.0, 32.0)),  # neither: who reads it will say so
+        (30.0, 4, (30.0, 32.0)),  # neither: the reader will report it
         (0.0, 2, (0.0, 2.0)),  # the same
     ],
 )

@@ -1,4 +1,4 @@
-"""What holds for all sets for evaluation: real media, missing files, links, damaged lists."""
+"""All evaluation sets: real media, missing files, links, damaged lists."""
 
 import importlib
 import os
@@ -64,7 +64,7 @@ def test_no_media_at_all_is_no_error(copied, name):
     after = list_clips(name, directory)
     assert after.clips == []
     assert after.class_names == before.class_names
-    # YouCook2 names a video once, not every piece of it.
+    # YouCook2 lists a video once, not each of its pieces.
     missing = {c.id.rpartition("_")[0] if name == "youcook2" else c.id for c in before.clips}
     assert sorted(row["id"] for row in after.skipped) == sorted(missing)
 
@@ -147,7 +147,7 @@ def test_files_that_no_list_knows_and_links_to_nothing(copied, name):
     )
 
 
-# Where the lists name a clip, the name is replaced by one that leads out of the directory.
+# Replaces a clip's name in the lists by one that leads out of the directory.
 NAMES = {
     "ucf101": r"v_ApplyEyeMakeup_g01_c01(?=\.avi)",
     "hmdb51": r"kick_ball_1(?=\.avi)",

@@ -42,7 +42,7 @@ def test_a_clip_that_no_split_uses_is_listed(copied):
 
 
 def test_folders_within_folders_and_other_suffixes(copied):
-    # As the archives within the archive unpack to.
+    # The layout from unpacking the inner archives.
     directory = copied("hmdb51")
     before = list_clips(directory)
     for name in before.class_names:

@@ -1,4 +1,4 @@
-"""Lists of sets that were made on Windows, or are a page; two files of one clip."""
+"""Lists made on Windows, or lists that are web pages; two files of one clip."""
 
 import codecs
 
