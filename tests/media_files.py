@@ -51,7 +51,7 @@ def write_media(
         sound_codec, layout: format of the sound; all channels are equal.
         options: options of the container.
         time_base: unit of the pictures' time stamps, in seconds. AVI files have as many pictures
-                per second; those not given are empty.
+            per second; those not given are empty.
         codec_options: options for the pictures; None: fast encoding, without delayed frames.
 
     Returns:

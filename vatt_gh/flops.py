@@ -27,7 +27,7 @@ def count_flops(function: Callable[..., Tree], *args: Tree) -> int:
 
     Raises:
         ValueError: a loop with an unknown number of turns holds matrix products, or there is a
-                convolution, which is not counted.
+            convolution, which is not counted.
     """
     return count_traced(jax.make_jaxpr(function)(*args))
 

@@ -45,11 +45,11 @@ def asymmetric_nce(
         anchor: [b, D] float32, the video (or the sound, if it is compared with text).
         other: [b, C, D] float32 candidates of the other modality.
         mask: [b] bool, True where the sample has the other modality; invalid candidates are never
-                negatives.
+            negatives.
         temperature: temperature of the scores.
         axis_name: named axis of the devices, or None.
         anchor_mask: [b] bool, True where the sample has the anchor's modality, or None for all;
-                in the original, only the symmetric form has it.
+            in the original, only the symmetric form has it.
 
     Returns:
         [b] float32; values of invalid samples are meaningless.
@@ -125,7 +125,7 @@ def alignment_losses(
         embeddings: from the heads, two per term: 'video_to_audio' [b, D], 'audio_to_video'
             [b, D], 'video_to_text' [b, E], 'text_to_video' [b, K, E], ...
         masks: by modality [b] bool, True where the sample has it; every sample has a modality
-                without a mask.
+            without a mask.
         terms: the losses to compute.
         kind: a name of NCE_KINDS.
         temperature: temperature of the scores.

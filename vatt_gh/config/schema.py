@@ -28,7 +28,7 @@ class Key:
         unit: unit of its number.
         any_length: a tuple may have any length, also none; others have that of the default.
         free: may differ between a run and its continuation, because it changes neither updates nor
-                input.
+            input.
     """
 
     default: Any

@@ -39,7 +39,7 @@ class HeldOut:
     Attributes:
         model: built without an axis name.
         weights: weights of the model by name: TRAINED, and optionally, for comparison, UNTRAINED:
-                newly drawn, as for a run without init_from.
+            newly drawn, as for a run without init_from.
         source: the held-out records.
         words: the run's vocabulary.
         config: the whole configuration.

@@ -38,7 +38,7 @@ def window_similarities(
         video: [M * windows, D] float32 embeddings, with the windows of a video adjacent.
         windows: windows per video.
         average: what to average over a video's windows: the 'embeddings', as the head returns
-                them, or the 'similarities'.
+            them, or the 'similarities'.
 
     Returns:
         [N, M] float32.

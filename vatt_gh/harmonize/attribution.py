@@ -22,15 +22,15 @@ def feature_cotangents(
     """The derivative of each loss by the features, sample by sample.
 
     With L = sum_j l_j over the global batch and h_i the features of sample i,
-        embedding:  dL/dh_i     the whole effect of sample i, also as others' negative; these sum to
-                                        the ordinary gradient
+        embedding:  dL/dh_i     the whole effect of sample i, also as others' negative; these sum
+                                to the ordinary gradient
         anchor:     dl_i/dh_i   its effect on its own value, with others' features held constant
 
     Args:
         pull: pullback of the losses' computation.
         values: values of each loss, [] or [b]; "anchor" needs [b].
         attribution: "embedding", or "anchor", which pulls back once per sample of the global
-                batch.
+            batch.
         axis_name: named axis of the devices, or None.
 
     Returns:

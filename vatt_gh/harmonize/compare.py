@@ -29,7 +29,7 @@ class Comparison:
 
     Attributes:
         differences: |ghost - vmap| / |vmap| of each parameter's gradient; |vmap| is at least a
-                thousandth of the whole gradient's norm.
+            thousandth of the whole gradient's norm.
         cosine: largest difference of a sample's cosine.
         formed: parameters whose gradients the ghost engine forms sample by sample, and why.
     """
@@ -79,7 +79,7 @@ def compare_engines(
 
     Raises:
         ValueError: an argument is a tracer of jit, an option is not listed above, or see
-                `harmonized_gradients`.
+            `harmonized_gradients`.
     """
     others = sorted(set(options) - set(_OPTIONS))
     if others:

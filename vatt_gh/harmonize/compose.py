@@ -55,7 +55,7 @@ class Forward(NamedTuple):
             gamma: [] threshold of the curriculum on the cosine, or the share that it drops.
             complete: [B] bool, see Method; one incomplete sample makes its group incomplete.
             update: cotangents of the gradients to sum, if decisions come from `cotangents` alone;
-                    costs their backward passes too.
+                costs their backward passes too.
 
         Returns:
             The sum, like the parameters, not divided by the mean weight; and the coefficients.

@@ -70,7 +70,7 @@ class Other(NamedTuple):
     Attributes:
         reason: the kind of use, for the log.
         small: whether the parameter is added to, multiplied with, joined to or looked up as data of
-                at least its size, so that the samples' gradients take no more memory than these.
+            at least its size, so that the samples' gradients take no more memory than these.
     """
 
     reason: str

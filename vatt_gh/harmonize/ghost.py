@@ -44,7 +44,7 @@ class Ghost:
     Attributes:
         sketch: random signs per layer for unbiased estimates of its inner products; 0: exact.
         sketch_check: also computes the exact inner products, from the same passes, for the
-                coefficients' `exact_cosine`; nothing else changes.
+            coefficients' `exact_cosine`; nothing else changes.
 
     Raises:
         ValueError: the sketch is negative, or there is no sketch to check.
@@ -142,7 +142,7 @@ class _Recording:
         sites: sites to record.
         flat: all parameters.
         rest: parameters without a rule: every sample has its own copies, so that the derivatives
-                by these are the samples' gradients.
+            by these are the samples' gradients.
         way: the pass.
     """
 

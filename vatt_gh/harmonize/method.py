@@ -22,9 +22,9 @@ class Coefficients(NamedTuple):
         cosine: [B] float32, smallest between two losses; 0 where it is not defined.
         defined: [B] bool, whether the sample has a cosine.
         exact_cosine: [B] float32, value of `cosine` without a sketch; None unless a check of the
-                sketch was requested.
+            sketch was requested.
         before: [B] float32, norm of the sample's ordinary gradient, summed over losses, in the
-                parameters of the cosine; None where nothing is measured.
+            parameters of the cosine; None where nothing is measured.
         after: [B] float32, the same with `scale`.
     """
 
@@ -51,9 +51,9 @@ class Method:
         curriculum: weigh samples by their cosine.
         soft_temperature: see `sample_weights`; only for select="threshold".
         select: meaning of gamma: a "threshold" on the cosine, or the "share" of the global batch to
-                drop, the lowest cosines (ours; not in the paper).
+            drop, the lowest cosines (ours; not in the paper).
         equal_lengths: scale a sample's gradients to equal length before they are projected and
-                added, so that the loss with the larger gradient does not dominate (ours).
+            added, so that the loss with the larger gradient does not dominate (ours).
         axis_name: named axis of the devices that share the batch, for "share".
 
     Raises:
@@ -81,10 +81,10 @@ class Method:
         Args:
             gram: [B, L, L] float32 inner products of the sample's gradients.
             complete: [B] bool, False where a sample lacks a modality: it has no conflict and
-                    weight 1.
+                weight 1.
             gamma: [] float32, threshold of the curriculum, or share to drop.
             size: [B, L] float32, divisors of the gradients before their inner products were taken;
-                    None: not divided.
+                None: not divided.
 
         Returns:
             The coefficients; NaN where an inner product is not finite.

@@ -66,7 +66,7 @@ class Trace:
         uses: uses of each parameter on which the features depend.
         recomputes: whether a pullback recomputes parts of the forward pass (jax.checkpoint).
         complete: whether the encoder can be evaluated from its trace. It cannot if a custom
-                derivative closes over values the encoder computes: no trace holds them.
+            derivative closes over values the encoder computes: no trace holds them.
     """
 
     uses: Uses
@@ -104,7 +104,7 @@ class Trace:
             sites: sites of this trace.
             slots: slots of these sites, for one sample.
             zero: [] float32, 0. Makes a result that is the same for all samples depend on the
-                    sample; without it vmap would return the cotangents summed over samples.
+                sample; without it vmap would return the cotangents summed over samples.
 
         Returns:
             The features.

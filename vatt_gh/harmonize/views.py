@@ -17,7 +17,7 @@ class View:
     Attributes:
         result: shape after all steps; without steps, the parameter's own.
         steps: operations in order: ("reshape", shape before, shape after) or
-                ("transpose", axes).
+            ("transpose", axes).
     """
 
     result: tuple[int, ...]

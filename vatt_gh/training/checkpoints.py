@@ -24,7 +24,7 @@ class Checkpoints:
         workdir: the work directory; its folder `checkpoints` is used.
         config: the whole configuration.
         records: number of records of each data set, which determine the meaning of an input
-                position; (): the position is ignored.
+            position; (): the position is ignored.
     """
 
     def __init__(self, workdir: Path, config: ConfigDict, records: Sequence[int] = ()):
@@ -91,7 +91,7 @@ class Checkpoints:
 
         Raises:
             UserError: there is no checkpoint, it does not match the model, the records or the
-                    vocabulary, or it is damaged.
+                vocabulary, or it is damaged.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -187,7 +187,7 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
 
     Raises:
         UserError: the directory belongs to a run whose configuration differs in relevant keys;
-                names these keys.
+            names these keys.
     """
     path = Path(workdir) / "config.json"
     mine = flatten(config)

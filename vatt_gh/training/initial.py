@@ -40,7 +40,7 @@ def start_from(
 
     Raises:
         UserError: there is no such checkpoint, a shape or the vocabulary does not fit, or, without
-                config.init_partial, checkpoint and model have different parts.
+            config.init_partial, checkpoint and model have different parts.
     """
     kind, _, path = config.init_from.partition(":")
     if kind == "tf":

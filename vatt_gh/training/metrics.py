@@ -20,7 +20,7 @@ class JsonLines:
 
     Args:
         path: the file; rows after `resume_step` from an earlier run are dropped, so that a
-                resumed run continues the file without repeating steps.
+            resumed run continues the file without repeating steps.
         resume_step: rows with a larger "step" are dropped.
     """
 

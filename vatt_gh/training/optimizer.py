@@ -21,7 +21,7 @@ def stepped_cosine(
         levels: learning rates l_0, l_1, ...
         starts: the step at which each level is reached; the first is the length of the warm-up.
         total: step at which zero is reached; if it equals the last start, the rate stays at the
-                last level (the original divides by zero there).
+            last level (the original divides by zero there).
         warmup_from: learning rate at step 0.
 
     Returns:

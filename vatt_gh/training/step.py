@@ -71,8 +71,8 @@ class StepOutput(NamedTuple):
         metrics: scalars (and 'cosine_histogram' [40] int32) of the global batch; 'sketch_error'
             only with harmonize.sketch_check.
         samples: for each sample of this device, [b]: 'cosine', 'defined', 'weight', and for each
-                loss term 'loss_' with its label. The weight is the sample's; if each loss drops
-                samples separately, it is the mean over losses.
+            loss term 'loss_' with its label. The weight is the sample's; if each loss drops
+            samples separately, it is the mean over losses.
     """
 
     metrics: dict[str, Array]
