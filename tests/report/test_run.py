@@ -2,10 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 from made_up_runs import make_rows
 
-from vatt_gh.report.run import write_report
+from vatt_gh.report.run import areas_by_quarter, write_report
 
 SAMPLES = [
     {
@@ -30,6 +31,31 @@ def test_a_page_goes_without_what_was_not_logged(tmp_path, samples):
     assert ("cosines_by_truth.png" in drawn) == samples
     assert ("cosines_by_truth.png" in page.read_text()) == samples
     assert {"cosines.png", "curriculum.png", "losses.png"} <= drawn
+
+
+def test_areas_are_of_pairs_that_are_ordered_rightly():
+    """Against counting pairs; samples that are wrong in the other way are left out."""
+    rng = np.random.default_rng(0)
+    truth = {f"v{n}": (n % 3 != 0, n % 4 != 1) for n in range(40)}  # sound, caption
+    rows = [
+        {
+            "video_id": list(truth),
+            "start": [0.0] * 40,
+            "end": [1.0] * 40,
+            "cosine": [None if n == 7 else float(x) for n, x in enumerate(rng.normal(size=40))],
+        }
+        for _ in range(4)
+    ]
+    found = areas_by_quarter(rows, lambda video, start, end: truth[video])
+    for quarter, row in enumerate(rows):
+        of = {v: c for v, c in zip(row["video_id"], row["cosine"], strict=True) if c is not None}
+        right = [of[v] for v, both in truth.items() if both == (True, True) and v in of]
+        for name, wrong in (("captions", (True, False)), ("sounds", (False, True))):
+            others = [of[v] for v, both in truth.items() if both == wrong and v in of]
+            share = np.mean([a > b for a in right for b in others])
+            assert found[name][quarter] == pytest.approx(share)
+    alone = areas_by_quarter(rows, lambda video, start, end: (True, True))
+    assert np.isnan(alone["captions"]).all() and len(alone["sounds"]) == 4
 
 
 def _metrics():

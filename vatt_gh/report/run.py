@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
 from vatt_gh.report.page import write_index
@@ -69,8 +70,13 @@ def write_report(
         "For every sample, the cosine between its video-audio and its video-text gradient in the "
         "shared parameters. Below zero the two losses pull the shared weights apart.",
     )
+    known: list[tuple[str, str]] = []
     if aligned is not None and (workdir / "samples.jsonl").exists():
-        groups = cosines_by_truth(read_jsonl(workdir / "samples.jsonl"), aligned)
+        samples = read_jsonl(workdir / "samples.jsonl")
+        groups = cosines_by_truth(samples, aligned)
+        for planted, areas in areas_by_quarter(samples, aligned).items():
+            shown = ", ".join(f"{area:.2f}" for area in areas)
+            known.append((f"area under the ROC curve of the cosine, wrong {planted}", shown))
         add(
             "cosines_by_truth.png",
             lambda path: cosine_by_truth(groups, path),
@@ -127,6 +133,7 @@ def write_report(
         ("loss", f"{last['loss']:.3f}"),
         ("samples a second", f"{last['samples_per_second']:.1f}"),
         ("waiting for data", f"{last['data_wait_share']:.0%} of the time"),
+        *((f"{what}, by quarter of training (0.5: knows nothing)", shown) for what, shown in known),
     ]
     title = f"Pre-training report: {workdir.name}"
     write_index(workdir, title=title, summary=summary, pictures=pictures, results=scores)
@@ -150,3 +157,34 @@ def cosines_by_truth(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[s
             group = GROUPS[aligned(video, start, end)]
             values[group].append(np.nan if cosine is None else cosine)
     return {name: np.array(cosines) for name, cosines in values.items()}
+
+
+def areas_by_quarter(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[str, list[float]]:
+    """Measures how well cosines separate what was planted wrong, over training.
+
+    Args:
+        rows: of samples.jsonl.
+        aligned: the truth about a window.
+
+    Returns:
+        {'captions', 'sounds'}: areas under the ROC curve, wrong ones against samples that are all
+        aligned, in each quarter of the rows; NaN if a quarter has only one kind of sample.
+    """
+    found: dict[str, list[float]] = {"captions": [], "sounds": []}
+    for quarter in range(4):
+        part = rows[len(rows) * quarter // 4 : len(rows) * (quarter + 1) // 4]
+        windows = [
+            (*aligned(video, start, end), cosine)
+            for row in part
+            for video, start, end, cosine in zip(
+                row["video_id"], row["start"], row["end"], row["cosine"], strict=True
+            )
+            if cosine is not None
+        ]
+        sound, caption, cosine = np.array(windows, float).reshape(-1, 3).T
+        for name, right, other in (("captions", caption, sound), ("sounds", sound, caption)):
+            some = other == 1
+            both = len(np.unique(right[some])) == 2
+            area = roc_auc_score(right[some], cosine[some]) if both else np.nan
+            found[name].append(float(area))
+    return found
