@@ -121,7 +121,7 @@ def test_the_console_command_shows_the_same_help(tmp_path):
         ([DEMO, "--noconfig.data.flap"], ["'data.flap'", "data.flip"]),
         ([DEMO, "--config.short=True"], ["'short' is gone", "configs/demo.py:short"]),
         ([f"{DEMO}:tiny"], ["no form 'tiny'", "whole, short"]),
-        ([DEMO, "--config.train.learning_rates[0]=1"], ["whole value", "[0.002, 0.0001]"]),
+        ([DEMO, "--config.train.learning_rates[0]=1"], ["whole value", "[0.001, 0.0001]"]),
         (["--help=tarin"], ["no section 'tarin'", "run, model, loss, harmonize, train"]),
         ([DEMO, "--config.train.batch_size=many"], ["--config.train.batch_size=many"]),
         ([DEMO, "--config.train.batch_size"], ["Missing value", "config.train.batch_size"]),

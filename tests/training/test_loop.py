@@ -120,7 +120,7 @@ def test_scores_stand_in_the_rows_of_their_steps_and_change_nothing(tiny, whole,
 def test_a_step_that_diverged_is_not_scored(tiny, tmp_path):
     config = tiny.config(**{"eval.every": 2, "loss.temperature": 1e-50})
     asked = []
-    with pytest.raises(FloatingPointError, match="step 1: loss"):
+    with pytest.raises(FloatingPointError, match=r"step 1: .*loss_va"):
         pretrain(config, tmp_path, scoring=lambda: asked.append)
     assert asked == []
 
