@@ -1,8 +1,6 @@
 """The cost of building records against decoding alone, and the gain from a second process."""
 
 import argparse
-import dataclasses
-import importlib
 import shutil
 import statistics
 import tempfile
@@ -11,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tfds_builders.build import build
+from tfds_builders.parts import Settings
 from vatt_gh.bench.clip import decode_bare, write_clip
 from vatt_gh.media.form import STORAGES, Form
 from vatt_gh.media.video import read_segments
@@ -77,7 +77,6 @@ def _whole_build(folder: Path, workers: int, arguments: argparse.Namespace) -> f
 
     A build takes hours, so that starting TensorFlow and the processes does not count.
     """
-    parts, build = (importlib.import_module(f"tfds_builders.{n}") for n in ("parts", "build"))
     seconds = []
     for count in (workers, arguments.clips):
         some = folder / f"some{count}" / "videos"
@@ -86,11 +85,9 @@ def _whole_build(folder: Path, workers: int, arguments: argparse.Namespace) -> f
         for clip in sorted((folder / "videos").iterdir())[:count]:
             (some / clip.name).symlink_to(clip)
         records = folder / "records"
-        settings = dataclasses.replace(parts.Settings(), workers=workers)
+        settings = Settings(workers=workers)
         begin = time.perf_counter()
-        build.build(
-            "howto100m", manual_dir=some.parent, data_dir=records, form=Form(), settings=settings
-        )
+        build("howto100m", manual_dir=some.parent, data_dir=records, form=Form(), settings=settings)
         seconds.append(time.perf_counter() - begin)
         shutil.rmtree(records)
     return (arguments.clips - workers) / (seconds[1] - seconds[0])

@@ -1,7 +1,6 @@
 """Windows a second from the input pipeline, against decoding the same bytes alone."""
 
 import argparse
-import importlib
 import os
 import shutil
 import statistics
@@ -16,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from tfds_builders.build import build
 from vatt_gh import config as configuration
 from vatt_gh.bench.clip import write_clip
 from vatt_gh.bench.waiting import waiting
@@ -52,7 +52,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         and text. Rates are medians; the cases alternate. The last row is the share of a step of
         `bench harmonize`'s size "third" that waits for its data.
     """
-    build = importlib.import_module("tfds_builders.build").build
     with tempfile.TemporaryDirectory(prefix="vatt_gh-bench-") as folder:
         videos = Path(folder) / "corpus" / "videos"
         videos.mkdir(parents=True)
