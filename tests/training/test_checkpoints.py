@@ -145,6 +145,20 @@ def test_another_vocabulary_is_refused_and_none_says_nothing(tmp_path):
         assert checkpoints.restore(replicate(state_of(0)))[1] == 24
 
 
+def test_another_rate_of_the_sound_is_refused(tmp_path):
+    config = small_config()
+    with Checkpoints(tmp_path, config, audio_rate=16_000) as checkpoints:
+        checkpoints.save(state_of(3), position=24)
+    with (
+        Checkpoints(tmp_path, config, audio_rate=48_000) as checkpoints,
+        pytest.raises(UserError, match="48000 samples a second; step 3 was trained with 16000"),
+    ):
+        checkpoints.restore(state_of(0))
+    for same in (16_000, None):
+        with Checkpoints(tmp_path, config, audio_rate=same) as checkpoints:
+            assert checkpoints.restore(state_of(0))[1] == 24
+
+
 def test_checkpoint_with_a_missing_part_is_a_user_error(tmp_path):
     with Checkpoints(tmp_path, small_config()) as checkpoints:
         checkpoints.save(state_of(4), position=32)

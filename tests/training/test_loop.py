@@ -10,6 +10,7 @@ from dummy_data import make
 from tiny_run import DEFAULTS, STEPS, STOP, assert_same_state, checkpoints_of, rows_of
 
 from tfds_builders.build import build_for
+from vatt_gh.errors import UserError
 from vatt_gh.evaluation.scoring import scorer
 from vatt_gh.training import loop
 from vatt_gh.training.loop import check_finite, pretrain, training_batches
@@ -115,13 +116,15 @@ def test_scores_stand_in_the_rows_of_their_steps_and_change_nothing(tiny, whole,
     bare = [{key: x for key, x in row.items() if key not in names} for row in rows]
     assert bare == rows_of(whole[0] / "metrics.jsonl")
     assert scorer(tiny.config(), tmp_path, lambda config: 1 / 0) is None
+    with pytest.raises(UserError, match="sound has 8000 samples a second, that of training 9000"):
+        scoring(9_000)
 
 
 def test_a_step_that_diverged_is_not_scored(tiny, tmp_path):
     config = tiny.config(**{"eval.every": 2, "loss.temperature": 1e-50})
     asked = []
     with pytest.raises(FloatingPointError, match=r"step 1: .*loss_va"):
-        pretrain(config, tmp_path, scoring=lambda: asked.append)
+        pretrain(config, tmp_path, scoring=lambda rate: asked.append)
     assert asked == []
 
 

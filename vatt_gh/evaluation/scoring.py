@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.sources import Build, find_or_build
 from vatt_gh.data.text import read_vocabulary
+from vatt_gh.errors import UserError
 from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
@@ -80,7 +81,7 @@ def evaluate_workdir(
 
 def scorer(
     config: ConfigDict, workdir: Path, known_of: Callable[[ConfigDict], Known | None]
-) -> Callable[[], Score] | None:
+) -> Callable[[int], Score] | None:
     """Makes a function that scores a run during training, every `eval.every` steps.
 
     Args:
@@ -90,14 +91,23 @@ def scorer(
 
     Returns:
         None if eval.every is 0; else a function for `pretrain` that opens the held-out records,
-        raises UserError if there are none, and returns a function from a run's state to numbers
-        for a row of metrics.jsonl, such as {'eval.retrieval.r5': 0.12}.
+        raises UserError if there are none or their sound has another rate, and returns a function
+        from a run's state to numbers for a row of metrics.jsonl, such as
+        {'eval.retrieval.r5': 0.12}.
     """
     if not config.eval.every:
         return None
 
-    def opened() -> Score:
+    def opened(audio_rate: int) -> Score:
         source, known = held_out_source(config, workdir), known_of(config)
+        if source.audio_rate != audio_rate:
+            raise UserError(
+                f"The held-out sound has {source.audio_rate} samples a second, that of training "
+                f"{audio_rate}.",
+                where=source.directories[0],
+                expected="the same rate",
+                todo=f"build the held-out records with --audio_rate={audio_rate}",
+            )
         words = read_vocabulary(workdir / "vocabulary.txt")
         model = model_of(config, words=len(words), audio_rate=source.audio_rate)
 
@@ -157,7 +167,7 @@ def load_for_evaluation(
     """
     model = model_of(config, words=len(words), audio_rate=source.audio_rate)
     drawn = replicate(create_state(model, optimizer_of(config), zero_sample(config), config.seed))
-    with Checkpoints(workdir, config) as checkpoints:
+    with Checkpoints(workdir, config, audio_rate=source.audio_rate) as checkpoints:
         state, _ = checkpoints.restore(drawn)
     return model, drawn, state
 

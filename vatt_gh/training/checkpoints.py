@@ -25,9 +25,16 @@ class Checkpoints:
         config: the whole configuration.
         records: number of records of each data set, which determine the meaning of an input
             position; (): the position is ignored.
+        audio_rate: of the sound, in Hz; None: it is not compared.
     """
 
-    def __init__(self, workdir: Path, config: ConfigDict, records: Sequence[int] = ()):
+    def __init__(
+        self,
+        workdir: Path,
+        config: ConfigDict,
+        records: Sequence[int] = (),
+        audio_rate: int | None = None,
+    ):
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
         options = ocp.CheckpointManagerOptions(
@@ -38,7 +45,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_handlers=handlers
         )
-        self._records = list(records)
+        self._records, self._audio_rate = list(records), audio_rate
         self._vocabulary = Path(workdir) / "vocabulary.txt"
 
     def __enter__(self) -> "Checkpoints":
@@ -74,6 +81,7 @@ class Checkpoints:
                         "position": position,
                         "records": self._records,
                         "vocabulary": self._digest(),
+                        "audio_rate": self._audio_rate,
                     }
                 ),
             ),
@@ -90,8 +98,8 @@ class Checkpoints:
             The state and the input position.
 
         Raises:
-            UserError: there is no checkpoint, it does not match the model, the records or the
-                vocabulary, or it is damaged.
+            UserError: there is no checkpoint, it does not match the model, the records, their sound
+                or the vocabulary, or it is damaged.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -120,6 +128,7 @@ class Checkpoints:
             ) from error
         self._check_records(step, restored["meta"].get("records"))
         self._check_vocabulary(step, restored["meta"].get("vocabulary"))
+        self._check_audio_rate(step, restored["meta"].get("audio_rate"))
         return to_local(restored["state"]), restored["meta"]["position"]
 
     def _check_records(self, step: int, saved: list[int] | None) -> None:
@@ -146,6 +155,17 @@ class Checkpoints:
                 where=self._vocabulary,
                 expected="the file as it was: the number of a word is its line",
                 todo="put it back, or start another --workdir",
+            )
+
+    def _check_audio_rate(self, step: int, saved: int | None) -> None:
+        # Older checkpoints have none. At another rate a model hears other sounds, and says nothing.
+        if None not in (saved, self._audio_rate) and saved != self._audio_rate:
+            raise UserError(
+                f"The sound has {self._audio_rate} samples a second; step {step} was trained with "
+                f"{saved}.",
+                where=self._directory,
+                expected="records with the same rate",
+                todo=f"build them with --audio_rate={saved} into another directory",
             )
 
     def _check(self, step: int, target: TrainState) -> None:

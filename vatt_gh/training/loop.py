@@ -34,7 +34,7 @@ def pretrain(
     workdir: Path,
     *,
     build: Build | None = None,
-    scoring: Callable[[], Score] | None = None,
+    scoring: Callable[[int], Score] | None = None,
     stop_after: int | None = None,
 ) -> TrainState:
     """Trains up to train.steps; continues from the newest checkpoint of the work directory.
@@ -45,8 +45,8 @@ def pretrain(
         config: the whole configuration, checked.
         workdir: for checkpoints, metrics.jsonl, samples.jsonl, vocabulary.txt, TensorBoard.
         build: builds missing records, see `find_or_build`.
-        scoring: called once the records exist; its result is called every eval.every steps. None:
-            no scores.
+        scoring: called with the rate of the sound, in Hz, once the records exist; its result is
+            called every eval.every steps. None: no scores.
         stop_after: end at this step, with a checkpoint, like an interrupted run.
 
     Returns:
@@ -58,15 +58,15 @@ def pretrain(
     """
     host = jax.process_index()
     sources, words = open_input(config, workdir, build)
-    score = None if scoring is None else scoring()
     audio_rate = sources[0].audio_rate
+    score = None if scoring is None else scoring(audio_rate)
     model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
     optimizer = optimizer_of(config)
     state = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
     position = 0
     with ExitStack() as stack:
         records = [source.count for source in sources]
-        checkpoints = stack.enter_context(Checkpoints(workdir, config, records))
+        checkpoints = stack.enter_context(Checkpoints(workdir, config, records, audio_rate))
         if checkpoints.latest() is not None:
             state, position = checkpoints.restore(state)
         elif config.init_from:
