@@ -1,5 +1,6 @@
 """Evaluators of downstream sets: against plain code, and on each set's real tiny media."""
 
+import functools
 from types import SimpleNamespace
 
 import jax
@@ -18,12 +19,11 @@ from vatt_gh.data.clips import clip_windows, lines
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.clip_features import EmbeddedClips, embed_clips_whole
-from vatt_gh.evaluation.clip_retrieval import clip_similarities, rank_scores, ranks_of
 from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.linear import COSTS, fit_svm
 from vatt_gh.evaluation.protocols import PROTOCOLS
-from vatt_gh.evaluation.retrieval import window_similarities
+from vatt_gh.evaluation.retrieval import rank_scores, ranks, unit, window_similarities
 from vatt_gh.evaluation.scoring import held_out_source
 from vatt_gh.training.construct import model_of, zero_sample
 
@@ -201,7 +201,7 @@ def test_intervals_hold_what_is_repeated():
 
 
 def test_averages_are_those_of_windows_of_equal_number():
-    """Against `window_similarities`, which golden files hold."""
+    """Against the original's formulas, which golden files hold."""
     rng = np.random.default_rng(3)
     text, windows = rng.normal(size=(5, 4)), rng.normal(size=(9, 4))
     clips = EmbeddedClips(
@@ -213,18 +213,24 @@ def test_averages_are_those_of_windows_of_equal_number():
         embeddings={},
         masks={"video": np.ones(9, bool)},
     )
+    parts = windows.reshape(3, 3, 4)
+    expected = {
+        "embeddings": unit(text) @ unit(parts.mean(axis=1)).T,
+        "similarities": np.einsum("nd,mwd->nmw", unit(text), unit(parts)).mean(axis=-1),
+    }
+    mean = functools.partial(clips.mean, modality="video")
     for average in ("embeddings", "similarities"):
-        ours = clip_similarities(text, windows, clips, average, "video")
-        np.testing.assert_allclose(ours, window_similarities(text, windows, 3, average=average))
+        ours = window_similarities(text, windows, mean, average=average)
+        np.testing.assert_allclose(ours, expected[average])
 
 
 def test_equal_similarities_are_worth_nothing():
-    rank = ranks_of(np.zeros((4, 7)), np.arange(4))
+    rank = ranks(np.zeros((4, 7)), np.arange(4))
     assert rank.tolist() == [7] * 4
     scores = rank_scores(rank, 7)
     assert scores["r1"]["value"] == 0 and scores["median_rank"]["chance"] == 4
     with pytest.raises(ValueError, match="must be finite"):
-        ranks_of(np.full((1, 2), np.nan), np.zeros(1, int))
+        ranks(np.full((1, 2), np.nan), np.zeros(1, int))
 
 
 def test_windows_that_cannot_be_read_count_for_nothing():

@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import SCHEMA
+from vatt_gh.config import SCHEMA, compares_gradients
 from vatt_gh.config.schema import check_keys, misfit
 from vatt_gh.loss_terms import active_terms
 
@@ -76,9 +76,8 @@ def _losses_fit(config: ConfigDict) -> None:
         "a weight above 0 for one of the losses at least",
         "set --config.loss.video_audio_weight=1.0",
     )
-    compares = harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
     _check(
-        len(terms) > 1 or not compares,
+        len(terms) > 1 or not compares_gradients(config),
         "harmonize.realign" if harmonize.realign else "harmonize.signal",
         harmonize.realign or harmonize.signal,
         f"no comparison of gradients where {terms[0].name if terms else 'none'} is the only loss",

@@ -73,16 +73,18 @@ class Key:
             right = isinstance(value, tuple) and (
                 self.any_length or len(value) == len(self.default)
             )
-            return right and all(self._takes_one(x, self.default[:1]) for x in value)
-        return self._takes_one(value, (self.default,))
+            return right and all(map(self._takes_one, value))
+        return self._takes_one(value)
 
-    def _takes_one(self, value: Any, like: tuple[Any, ...]) -> bool:
-        if like and isinstance(like[0], int) and not isinstance(like[0], bool):
-            if not isinstance(value, int) or isinstance(value, bool):
-                return False
-        elif like and isinstance(like[0], float) and not isinstance(value, int | float):
-            return False
-        return not self.within or _inside(value, self.within)
+    def _takes_one(self, value: Any) -> bool:
+        """Whether one number, or one of a tuple's, has the default's type and is within."""
+        like = next(iter(self.default), None) if isinstance(self.default, tuple) else self.default
+        right = True
+        if isinstance(like, int) and not isinstance(like, bool):
+            right = isinstance(value, int) and not isinstance(value, bool)
+        elif isinstance(like, float):
+            right = isinstance(value, int | float)
+        return right and (not self.within or _inside(value, self.within))
 
 
 Section = Mapping[str, Union[Key, "Section"]]

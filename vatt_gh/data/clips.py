@@ -44,7 +44,7 @@ def clip_windows(
 
         def one(first: tf.Tensor) -> dict[str, tf.Tensor]:
             found = window(example, first, source, tokenizer, config.data)
-            kept = {name: x for name, x in found.items() if name not in (names.TEXT,)}
+            kept = {name: x for name, x in found.items() if name != names.TEXT}
             return kept | {LABELS: labels, SAID: said}
 
         return tf.data.Dataset.from_tensor_slices(firsts).map(one)

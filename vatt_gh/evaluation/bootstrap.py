@@ -14,7 +14,7 @@ def interval(
 
     Args:
         parts: of each test split one number a clip, [N]; splits are drawn independently.
-        measure: of such numbers.
+        measure: statistic of these numbers.
 
     Returns:
         {'low', 'high'}: the 2.5 and 97.5 percentiles of 1,000 draws, always the same ones.

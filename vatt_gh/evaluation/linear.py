@@ -1,18 +1,15 @@
 """Linear classification of a downstream set from frozen features, by the set's own splits."""
 
-import warnings
-
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
-from threadpoolctl import threadpool_limits
 
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.held_out import HeldOut
+from vatt_gh.evaluation.linear_probe import fitting
 from vatt_gh.evaluation.protocols import PROTOCOLS
 
 COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of errors, C of the support vector machine
@@ -32,12 +29,7 @@ def fit_svm(features: np.ndarray, labels: np.ndarray) -> Pipeline:
     """
     svm = make_pipeline(StandardScaler(), LinearSVC(C=0.1))
     folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
-    # Threads for such products wait for one another most of the time.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        # The score is of the classifier as it stands after its iterations.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # Labels are names, however many there are.
-        warnings.filterwarnings("ignore", "The number of unique classes is greater than")
+    with fitting():
         if folds < 2:
             return svm.fit(features, labels)
         splits = StratifiedKFold(folds, shuffle=True, random_state=0)

@@ -1,6 +1,8 @@
 """Linear probes: accuracy of a linear classifier on frozen features."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -14,6 +16,18 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.held_out import HeldOut
 
 FOLDS = 4
+
+
+@contextlib.contextmanager
+def fitting() -> Iterator[None]:
+    """Fits classifiers on one thread, without warnings that mean nothing here."""
+    # For such small products, threads mostly wait for each other.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        # The score is that of the classifier after its last iteration.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # Labels are names, so that many unique classes do not mean a regression target.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than")
+        yield
 
 
 def probe_accuracy(
@@ -49,12 +63,7 @@ def probe_accuracy(
             right += int(np.sum(labels[test] == labels[train][0]))
             continue
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
-        # For such small products, threads mostly wait for each other.
-        with warnings.catch_warnings(), threadpool_limits(1):
-            # The score is that of the classifier after max_iter steps.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            # Labels are names, so that many unique classes do not mean a regression target.
-            warnings.filterwarnings("ignore", "The number of unique classes is greater than")
+        with fitting():
             probe.fit(features[train], labels[train])
         right += int(np.sum(probe.predict(features[test]) == labels[test]))
     return {"value": right / len(labels), "chance": float(counts.max() / len(labels))}

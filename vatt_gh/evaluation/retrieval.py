@@ -1,5 +1,7 @@
 """Zero-shot text-to-video retrieval."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from vatt_gh.evaluation.features import Clips
@@ -7,6 +9,7 @@ from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.protocols import PROTOCOLS
 
 Score = dict[str, float]
+TOP = (1, 5, 10)  # the k of recall at k
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -29,43 +32,71 @@ def similarities(text: np.ndarray, video: np.ndarray) -> np.ndarray:
 
 
 def window_similarities(
-    text: np.ndarray, video: np.ndarray, windows: int, *, average: str
+    queries: np.ndarray,
+    windows: np.ndarray,
+    mean: Callable[[np.ndarray], np.ndarray],
+    *,
+    average: str,
 ) -> np.ndarray:
-    """Cosines of every query with every video, each with several embedded windows.
+    """Cosines of every query with every clip, each with several embedded windows.
 
     Args:
-        text: [N, D] float32 embeddings of the queries.
-        video: [M * windows, D] float32 embeddings, with the windows of a video adjacent.
-        windows: windows per video.
-        average: what to average over a video's windows: the 'embeddings', as the head returns
+        queries: [Q, D] float32 embeddings.
+        windows: [n, D] float32 embeddings.
+        mean: from [n, ...] values of windows to [N, ...] means over each clip's windows.
+        average: what to average over a clip's windows: the 'embeddings', as the head returns
             them, or the 'similarities'.
 
     Returns:
-        [N, M] float32.
+        [Q, N] float.
 
     Raises:
         ValueError: `average` is neither.
     """
-    video = video.reshape(-1, windows, video.shape[-1])
     if average == "embeddings":
-        return similarities(text, video.mean(axis=1))
+        return similarities(queries, mean(windows))
     if average == "similarities":
-        return np.einsum("nd,mwd->nmw", unit(text), unit(video)).mean(axis=-1)
+        return mean(similarities(windows, queries)).T
     raise ValueError(f"average is 'embeddings' or 'similarities', not {average!r}")
 
 
-def ranks(similarity: np.ndarray) -> np.ndarray:
+def ranks(similarity: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
     """Ranks each query's own clip.
 
     Args:
-        similarity: [N, N] float32, query by clip; the clip of query i is i.
+        similarity: [Q, N] float, query by clip.
+        own: [Q] int, each query's clip; None: the clip of query i is i.
 
     Returns:
-        [N] int64 from 1. Clips that tie with the right one rank before it, so that a model that
+        [Q] int64 from 1. Clips that tie with the right one rank before it, so that a model that
         cannot tell clips apart scores nothing.
+
+    Raises:
+        ValueError: a similarity is not finite.
     """
-    own = np.diagonal(similarity)[:, None]
-    return np.sum(similarity >= own, axis=1)
+    if not np.all(np.isfinite(similarity)):
+        raise ValueError("similarities must be finite; the embeddings are not")
+    queries = np.arange(len(similarity))
+    right = similarity[queries, queries if own is None else own][:, None]
+    return np.sum(similarity >= right, axis=1)
+
+
+def rank_scores(rank: np.ndarray, candidates: int) -> dict[str, Score]:
+    """Recall at 1, 5 and 10, and the median rank, each with the score of guessing.
+
+    Args:
+        rank: [Q] int, rank of each query's own clip, from 1.
+        candidates: number of ranked clips.
+
+    Returns:
+        {'r1', 'r5', 'r10': share in [0, 1], 'median_rank': from 1}, each {'value', 'chance'}.
+    """
+    scores = {
+        f"r{k}": {"value": float(np.mean(rank <= k)), "chance": min(1.0, k / candidates)}
+        for k in TOP
+    }
+    scores["median_rank"] = {"value": float(np.median(rank)), "chance": (candidates + 1) / 2}
+    return scores
 
 
 def expected_scores(similarity: np.ndarray) -> dict[str, float]:
@@ -81,33 +112,24 @@ def expected_scores(similarity: np.ndarray) -> dict[str, float]:
     """
     own = np.diagonal(similarity)[:, None]
     before, equal = np.sum(similarity > own, axis=1), np.sum(similarity == own, axis=1)
-    found = {f"r{k}": np.clip((k - before) / equal, 0.0, 1.0).mean() for k in (1, 5, 10)}
+    found = {f"r{k}": np.clip((k - before) / equal, 0.0, 1.0).mean() for k in TOP}
     found["median_rank"] = np.median(before + (equal + 1) / 2)
     return {name: float(value) for name, value in found.items()}
 
 
 def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
-    """Recall at 1, 5 and 10, and the median rank, each with the score of guessing.
+    """Scores queries whose clips have their numbers; see `rank_scores`.
 
     Args:
         similarity: [N, N] float32, query by clip; the clip of query i is i.
 
     Returns:
-        {'r1', 'r5', 'r10': share in [0, 1], 'median_rank': from 1}, each {'value', 'chance'}.
+        See `rank_scores`.
 
     Raises:
-        ValueError: a similarity is NaN.
+        ValueError: a similarity is not finite.
     """
-    if not np.all(np.isfinite(similarity)):
-        raise ValueError("similarities must be finite; the embeddings are not")
-    rank = ranks(similarity)
-    count = len(rank)
-    scores = {
-        f"r{k}": {"value": float(np.mean(rank <= k)), "chance": min(1.0, k / count)}
-        for k in (1, 5, 10)
-    }
-    scores["median_rank"] = {"value": float(np.median(rank)), "chance": (count + 1) / 2}
-    return scores
+    return rank_scores(ranks(similarity), len(similarity))
 
 
 def similarity_of(clips: Clips) -> np.ndarray:

@@ -9,7 +9,7 @@ from vatt_gh.harmonize.vmap import Vmap
 ENGINES: dict[str, type[Engine]] = {"ghost": Ghost, "vmap": Vmap}
 
 
-def engine_of(engine: Engine | str) -> Engine:
+def as_engine(engine: Engine | str) -> Engine:
     """Looks up an engine.
 
     Args:

@@ -22,7 +22,7 @@ from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.compose import encoded
 from vatt_gh.harmonize.devices import over_mean_weight
 from vatt_gh.harmonize.engine import Encode, Engine, Pass, Request, Shared
-from vatt_gh.harmonize.engines import engine_of
+from vatt_gh.harmonize.engines import as_engine
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.trees import Tree
 
@@ -108,7 +108,7 @@ def harmonized_gradients(
         ValueError: an argument has a value that is not listed above, there is only one loss, or
             the module needs more than its parameters.
     """
-    engine = engine_of(engine)
+    engine = as_engine(engine)
     check_functions(losses, shared, method, gamma, microbatch, group)
     method = dataclasses.replace(method, axis_name=axis_name)
     encode = as_function(encoder, params)

@@ -1,5 +1,6 @@
 """The pictures and the page of one work directory."""
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,6 +74,7 @@ def write_report(
     known: list[tuple[str, str]] = []
     if aligned is not None and (workdir / "samples.jsonl").exists():
         samples = read_jsonl(workdir / "samples.jsonl")
+        aligned = functools.cache(aligned)  # windows come again and again
         groups = cosines_by_truth(samples, aligned)
         for planted, areas in areas_by_quarter(samples, aligned).items():
             shown = ", ".join(f"{area:.2f}" for area in areas)
