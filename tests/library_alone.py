@@ -44,7 +44,7 @@ def train_something() -> None:
         config.model[tower].update(layers=1, d_model=16, d_ff=16, heads=2, d_kv=8)
     config.harmonize.realign = True
     model = model_of(config, words=20, audio_rate=16_000)
-    sample, optimizer = zero_sample(config), optimizer_of(config)
+    sample, optimizer = zero_sample(config.data), optimizer_of(config.train)
     state = create_state(model, optimizer, sample, seed=0)
     batch = {name: np.stack([x] * 4) for name, x in sample.items()}
     batch |= {f"{m}_mask": np.ones(4, bool) for m in MODALITIES}

@@ -5,13 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
 from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.models.vatt import Vatt
-from vatt_gh.training.optimizer import keras_adam, stepped_cosine
 
 WORDS = 50
 # The default losses.
@@ -80,10 +78,3 @@ def drawn(model: Vatt, sample: dict[str, np.ndarray]) -> tuple[Any, Any]:
 
     params = jax.tree.map_with_path(draw, shapes)
     return params, jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), statistics)
-
-
-def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
-    """The optimizer of training, with the configured rates."""
-    steps = (config.train.warmup_steps, config.train.steps)
-    rate = stepped_cosine(config.train.learning_rates, steps, config.train.steps)
-    return keras_adam(rate, **config.train.adam)

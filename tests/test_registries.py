@@ -63,7 +63,8 @@ class Longest:
 
 EVALUATORS["longest"] = Longest()
 
-from small import small_batch, small_config, WORDS, RATE, optimizer_of
+from small import small_batch, small_config, WORDS, RATE
+from vatt_gh.training.construct import optimizer_of
 import jax, numpy as np
 from vatt_gh.batch import MODALITIES
 from vatt_gh.config.checks import validate
@@ -89,7 +90,7 @@ if __name__ == "__main__":
         assert name in to_markdown(), name
     describe(config, devices=1)
     model = model_of(config, words=WORDS, audio_rate=RATE)
-    batch, optimizer = small_batch(config), optimizer_of(config)
+    batch, optimizer = small_batch(config), optimizer_of(config.train)
     sample = {m: batch[m][0] for m in MODALITIES}
     state = create_state(model, optimizer, sample, seed=0)
     _, output = jax.jit(lambda s, b: train_step(

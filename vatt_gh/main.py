@@ -87,7 +87,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         from vatt_gh.demo.planted import planted_of
         from vatt_gh.evaluation.scoring import evaluate_workdir
 
-        evaluate_workdir(config, workdir, build=build_for, known=planted_of(config))
+        evaluate_workdir(config, workdir, build=build_for, known=planted_of(config.eval))
     else:
         from vatt_gh.demo.planted import planted_of
         from vatt_gh.evaluation.scoring import scorer

@@ -42,7 +42,7 @@ def folders(source):
 
 
 def test_each_is_what_drawing_it_alone_gives(clock, source, config):
-    found = kept_windows(source, clock.tokenizer, config)
+    found = kept_windows(source, clock.tokenizer, config.data)
     assert found.count == source.count * 2
     rows = found.rows(np.arange(found.count))
     for row in range(found.count):
@@ -86,16 +86,16 @@ def test_a_position_decides_and_hosts_share(clock, source, config):
 
 
 def test_they_are_drawn_once_and_anew_for_other_settings(clock, source, config, monkeypatch):
-    kept_windows(source, clock.tokenizer, config)
+    kept_windows(source, clock.tokenizer, config.data)
     monkeypatch.setattr(kept, "_fill", None)  # would be an error to call
-    kept_windows(source, clock.tokenizer, config)
+    kept_windows(source, clock.tokenizer, config.data)
     monkeypatch.undo()
     for number, (key, value) in enumerate({"size": 12, "min_area": 0.6, "candidates": 1}.items()):
         config.data[key] = value
-        kept_windows(source, clock.tokenizer, config)
+        kept_windows(source, clock.tokenizer, config.data)
         assert len(folders(source)) == number + 2
-    kept_windows(source, Tokenizer(clock.vocabulary, 2), config)
-    kept_windows(source, Tokenizer(clock.vocabulary[:-1], 2), config)
+    kept_windows(source, Tokenizer(clock.vocabulary, 2), config.data)
+    kept_windows(source, Tokenizer(clock.vocabulary[:-1], 2), config.data)
     assert len(folders(source)) == 6
 
 
@@ -104,7 +104,7 @@ def test_what_a_killed_drawing_left_is_removed(clock, source, config):
     left = source.directories[0] / f".{name}.{socket.gethostname()}.killed"
     left.mkdir()
     (left / "video.npy").write_bytes(b"half of it")
-    kept_windows(source, clock.tokenizer, config)
+    kept_windows(source, clock.tokenizer, config.data)
     assert folders(source) == [name]
 
 
@@ -114,7 +114,7 @@ def test_an_interrupted_drawing_leaves_nothing(clock, source, config, monkeypatc
 
     monkeypatch.setattr(kept.np, "save", stopped)
     with pytest.raises(KeyboardInterrupt):
-        kept_windows(source, clock.tokenizer, config)
+        kept_windows(source, clock.tokenizer, config.data)
     assert not folders(source)
 
 
@@ -124,7 +124,7 @@ def test_damaged_records_are_not_kept(clock, source, config):
     data[int(source.shards.offset[0]) + 100] ^= 1
     path.write_bytes(data)
     with pytest.raises(UserError, match="damaged"):
-        kept_windows(source, clock.tokenizer, config)
+        kept_windows(source, clock.tokenizer, config.data)
     assert not folders(source)
 
 
@@ -132,5 +132,5 @@ def test_a_disk_without_room_is_said_before(clock, source, config, monkeypatch):
     usage = shutil.disk_usage(source.directories[0])._replace(free=1000)
     monkeypatch.setattr(kept.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match="keep_windows=False"):
-        kept_windows(source, clock.tokenizer, config)
+        kept_windows(source, clock.tokenizer, config.data)
     assert not folders(source)

@@ -53,7 +53,7 @@ def held_out_of(name, folder, **changes):
     )
     source = held_out_source(config, folder, build_for)
     model = model_of(config, words=len(WORDS), audio_rate=source.audio_rate)
-    weights = {"trained": drawn(model, zero_sample(config))}
+    weights = {"trained": drawn(model, zero_sample(config.data))}
     weights["untrained"] = jax.tree.map(lambda x: x * 0.5, weights["trained"])
     return HeldOut(model, weights, source, WORDS, config)
 
@@ -236,7 +236,7 @@ def test_equal_similarities_are_worth_nothing():
 def test_windows_that_cannot_be_read_count_for_nothing():
     config = small_config()
     model = model_of(config, words=len(WORDS), audio_rate=16_000)
-    weights = drawn(model, zero_sample(config))
+    weights = drawn(model, zero_sample(config.data))
     rng = np.random.default_rng(4)
     shape = (4, config.data.frames, config.data.size, config.data.size, 3)
     batch = {

@@ -5,10 +5,11 @@ import functools
 import jax
 import numpy as np
 import pytest
-from small import RATE, WORDS, optimizer_of, small_batch, small_config
+from small import RATE, WORDS, small_batch, small_config
 
 from vatt_gh.evaluation.retrieval import retrieval_scores, similarities
 from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.step import create_state, train_step
 
 STEPS, BATCH, CLIPS = 150, 32, 60
@@ -29,7 +30,7 @@ def setup():
             "train.steps": STEPS,
         }
     )
-    model, optimizer = build(config, words=WORDS, audio_rate=RATE), optimizer_of(config)
+    model, optimizer = build(config, words=WORDS, audio_rate=RATE), optimizer_of(config.train)
     step = functools.partial(
         train_step, model=model, optimizer=optimizer, config=config, axis_name=None
     )

@@ -173,7 +173,7 @@ def test_means_over_the_global_batch_do_not_depend_on_the_devices(kind):
         )
         everywhere = jnp.ones_like(masks["audio"])
         batch = {f"{m}_mask": masks.get(m, everywhere) for m in ("video", "audio", "text")}
-        shares = loss_shares(batch, config, axis_name)
+        shares = loss_shares(batch, config.loss, axis_name)
         return sum(jnp.sum(shares[n] * losses[n]) for n in shares)
 
     config = configuration.default()

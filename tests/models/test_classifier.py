@@ -17,7 +17,7 @@ CLASSES = 5
 def classifier(kind="three_tower", modality="audio", **options):
     options = {"multi_label": modality == "audio", "dropout_rate": 0.0, **options}
     config = small_config(kind, **{"model.audio.layers": 1})
-    module = build_classifier(config, modality, classes=CLASSES, audio_rate=RATE, **options)
+    module = build_classifier(config.model, modality, classes=CLASSES, audio_rate=RATE, **options)
     return module, jnp.asarray(small_batch(config)[modality][0])
 
 

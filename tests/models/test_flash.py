@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
-from small import RATE, WORDS, optimizer_of, small_batch, small_config
+from small import RATE, WORDS, small_batch, small_config
 
 from vatt_gh.bench.attention import by_formula, fused
 from vatt_gh.flops import count_flops
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.layers import SelfAttention
 from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import Randomness, step_gradients
 from vatt_gh.training.step import create_state
 
@@ -142,7 +143,7 @@ def step(kind, engine, fuse):
     model = build(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config, 4)
     sample = {m: batch[m][0] for m in MODALITIES}
-    state = create_state(model, optimizer_of(config), sample, seed=0)
+    state = create_state(model, optimizer_of(config.train), sample, seed=0)
     keys = jax.random.split(jax.random.key(5), 4)
     draws = Randomness(keys, model.draw_keep(jax.random.key(6)), jax.random.key(7))
     taken = []

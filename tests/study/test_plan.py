@@ -11,12 +11,13 @@ from vatt_gh.study.plan import METHODS, Corpus, in_order, run_of, runs_of
 
 def names(**study):
     return [
-        run.name for run in runs_of(small_config(**{f"study.{k}": v for k, v in study.items()}))
+        run.name
+        for run in runs_of(small_config(**{f"study.{k}": v for k, v in study.items()}).study)
     ]
 
 
 def test_every_model_corpus_method_and_seed_once_and_seed_by_seed():
-    runs = runs_of(small_config())
+    runs = runs_of(small_config().study)
     assert len(runs) == len({run.name for run in runs}) == 5 * 2 * 7 * 4
     assert [run.seed for run in runs] == sorted(run.seed for run in runs)
     # Captions and sounds are wrong in separate runs; the corpus without noise occurs once.
@@ -43,7 +44,7 @@ def test_a_part_is_picked_by_names():
 
 def test_a_run_changes_what_its_name_says():
     config = small_config(**{"study.only": "shared-sounds75-curriculum-seed4"})
-    (run,) = runs_of(config)
+    (run,) = runs_of(config.study)
     config.update_from_flattened_dict(run.changes)
     assert (config.seed, config.model.kind) == (4, "shared")
     assert not config.harmonize.realign and config.harmonize.curriculum
@@ -54,14 +55,14 @@ def test_every_method_is_one_that_can_be_run():
     for method, changes in METHODS.items():
         config = small_config(**{"study.methods": (method,)})
         before = config.harmonize.to_dict()
-        config.update_from_flattened_dict(runs_of(config)[0].changes)
+        config.update_from_flattened_dict(runs_of(config.study)[0].changes)
         validate(config, devices=1, hosts=1)
         changed = {k: v for k, v in config.harmonize.items() if v != before[k]}
         assert changed.items() <= changes.items()
 
 
 def test_a_run_is_known_by_its_directory_and_the_order_is_that_of_the_tables():
-    runs = runs_of(small_config(**{"study.methods": tuple(METHODS), "study.seeds": (0, 1)}))
+    runs = runs_of(small_config(**{"study.methods": tuple(METHODS), "study.seeds": (0, 1)}).study)
     for run in runs:
         config = small_config()
         config.update_from_flattened_dict(run.changes)

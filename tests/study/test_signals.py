@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import RATE, TERMS, WORDS, optimizer_of, small_batch, small_config
+from small import RATE, TERMS, WORDS, small_batch, small_config
 
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build
 from vatt_gh.report.study import areas_over_time
 from vatt_gh.study.signals import ATTRIBUTIONS, PLACES, areas, signals_of
 from vatt_gh.study.table import signals_to_markdown
+from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import step_gradients
 from vatt_gh.training.step import create_state, draw_randomness
 
@@ -41,7 +42,7 @@ def case():
     batch = small_batch(config)
     model = build(config, words=WORDS, audio_rate=RATE)
     sample = {m: batch[m][0] for m in MODALITIES}
-    state = create_state(model, optimizer_of(config), sample, seed=3)
+    state = create_state(model, optimizer_of(config.train), sample, seed=3)
     found = jax.jit(lambda s, b: signals_of(model, s, b, config))(state, batch)
     return config, batch, model, state, found
 

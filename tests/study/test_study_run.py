@@ -59,7 +59,7 @@ def whole(config, tmp_path_factory):
 
 def test_it_has_a_row_for_every_run_and_the_rest_of_the_tables(config, whole):
     rows = table(whole / "study.csv")
-    assert [row["run"] for row in rows] == [run.name for run in runs_of(config)]
+    assert [row["run"] for row in rows] == [run.name for run in runs_of(config.study)]
     for row in rows:
         results = json.loads((whole / "runs" / row["run"] / "results.json").read_text())
         assert float(row["retrieval.r5.value"]) == results["retrieval"]["r5"]["value"]
@@ -114,7 +114,7 @@ def test_what_is_done_is_not_done_again_and_what_is_claimed_is_left(config, whol
     study_run.run_study(config, whole, build_for)
     other = config.copy_and_resolve_references()
     other.study.seeds = (4,)
-    (run,) = runs_of(other)
+    (run,) = runs_of(other.study)
     with study_run.claimed(whole / "runs" / f"{run.name}.lock") as mine:
         assert mine
         study_run.run_study(other, whole, build_for)

@@ -41,12 +41,12 @@ def state_of(step: int, **params) -> TrainState:
 
 def test_restores_the_newest_or_the_one_asked_for(tmp_path):
     config = small_config(**{"train.keep_checkpoints": 2})
-    with Checkpoints(tmp_path, config) as checkpoints:
+    with Checkpoints(tmp_path, config.train) as checkpoints:
         assert checkpoints.latest() is None
         for step in (1, 2, 3):
             checkpoints.save(state_of(step), position=8 * step)
     assert checkpoints_of(tmp_path) == [2, 3]
-    with Checkpoints(tmp_path, config) as checkpoints:
+    with Checkpoints(tmp_path, config.train) as checkpoints:
         assert checkpoints.latest() == 3
         state, position = checkpoints.restore(state_of(0))
         assert_same_state(state, state_of(3))
@@ -58,7 +58,7 @@ def test_restores_the_newest_or_the_one_asked_for(tmp_path):
 
 
 def test_checkpoint_of_the_same_step_is_left_as_it_is(tmp_path):
-    with Checkpoints(tmp_path, small_config()) as checkpoints:
+    with Checkpoints(tmp_path, small_config().train) as checkpoints:
         checkpoints.save(state_of(3), position=24)
         checkpoints.save(state_of(3).replace(empty_steps=jnp.int32(9)), position=99)
         state, position = checkpoints.restore(state_of(0))
@@ -67,14 +67,14 @@ def test_checkpoint_of_the_same_step_is_left_as_it_is(tmp_path):
 
 def test_relative_work_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with Checkpoints("run", small_config()) as checkpoints:
+    with Checkpoints("run", small_config().train) as checkpoints:
         checkpoints.save(state_of(3), position=24)
     assert checkpoints_of(tmp_path / "run") == [3]
 
 
 def test_no_checkpoint_is_a_user_error(tmp_path):
     with (
-        Checkpoints(tmp_path, small_config()) as checkpoints,
+        Checkpoints(tmp_path, small_config().train) as checkpoints,
         pytest.raises(UserError, match="There is no checkpoint"),
     ):
         checkpoints.restore(state_of(0))
@@ -103,10 +103,10 @@ def renamed(step):
     ],
 )
 def test_checkpoint_of_another_model_is_a_user_error(tmp_path, saved, wanted):
-    with Checkpoints(tmp_path, small_config()) as checkpoints:
+    with Checkpoints(tmp_path, small_config().train) as checkpoints:
         checkpoints.save(saved(4), position=32)
     with (
-        Checkpoints(tmp_path, small_config()) as checkpoints,
+        Checkpoints(tmp_path, small_config().train) as checkpoints,
         pytest.raises(UserError) as error,
     ):
         checkpoints.restore(wanted(0))
@@ -116,13 +116,16 @@ def test_checkpoint_of_another_model_is_a_user_error(tmp_path, saved, wanted):
 
 def test_other_records_are_refused(tmp_path):
     config = small_config()
-    with Checkpoints(tmp_path, config, [9, 4]) as checkpoints:
+    with Checkpoints(tmp_path, config.train, [9, 4]) as checkpoints:
         checkpoints.save(state_of(1), position=8)
     what = r"have \[9, 5\] records; they had \[9, 4\] at step 1"
-    with Checkpoints(tmp_path, config, [9, 5]) as checkpoints, pytest.raises(UserError, match=what):
+    with (
+        Checkpoints(tmp_path, config.train, [9, 5]) as checkpoints,
+        pytest.raises(UserError, match=what),
+    ):
         checkpoints.restore(state_of(0))
     for records in ([9, 4], []):  # [] for an evaluation, which has no position to continue from
-        with Checkpoints(tmp_path, config, records) as checkpoints:
+        with Checkpoints(tmp_path, config.train, records) as checkpoints:
             state, position = checkpoints.restore(state_of(0))
             assert position == 8
             assert_same_state(state, state_of(1))
@@ -132,10 +135,10 @@ def test_another_vocabulary_is_refused_and_none_says_nothing(tmp_path):
     config = small_config()
     words = tmp_path / "vocabulary.txt"
     words.write_text("stir\npour\n")
-    with Checkpoints(tmp_path, config) as checkpoints:
+    with Checkpoints(tmp_path, config.train) as checkpoints:
         checkpoints.save(replicate(state_of(3)), position=24)
     words.write_text("pour\nstir\n")
-    with Checkpoints(tmp_path, config) as checkpoints:
+    with Checkpoints(tmp_path, config.train) as checkpoints:
         with pytest.raises(UserError, match="not the one that step 3 was trained with") as caught:
             checkpoints.restore(replicate(state_of(0)))
         assert caught.value.where == str(words)
@@ -147,26 +150,26 @@ def test_another_vocabulary_is_refused_and_none_says_nothing(tmp_path):
 
 def test_another_rate_of_the_sound_is_refused(tmp_path):
     config = small_config()
-    with Checkpoints(tmp_path, config, audio_rate=16_000) as checkpoints:
+    with Checkpoints(tmp_path, config.train, audio_rate=16_000) as checkpoints:
         checkpoints.save(state_of(3), position=24)
     with (
-        Checkpoints(tmp_path, config, audio_rate=48_000) as checkpoints,
+        Checkpoints(tmp_path, config.train, audio_rate=48_000) as checkpoints,
         pytest.raises(UserError, match="48000 samples a second; step 3 was trained with 16000"),
     ):
         checkpoints.restore(state_of(0))
     for same in (16_000, None):
-        with Checkpoints(tmp_path, config, audio_rate=same) as checkpoints:
+        with Checkpoints(tmp_path, config.train, audio_rate=same) as checkpoints:
             assert checkpoints.restore(state_of(0))[1] == 24
 
 
 def test_checkpoint_with_a_missing_part_is_a_user_error(tmp_path):
-    with Checkpoints(tmp_path, small_config()) as checkpoints:
+    with Checkpoints(tmp_path, small_config().train) as checkpoints:
         checkpoints.save(state_of(4), position=32)
     for path in (tmp_path / "checkpoints" / "4" / "state").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with (
-        Checkpoints(tmp_path, small_config()) as checkpoints,
+        Checkpoints(tmp_path, small_config().train) as checkpoints,
         pytest.raises(UserError, match="step 4 cannot be read"),
     ):
         checkpoints.restore(state_of(0))

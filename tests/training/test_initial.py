@@ -83,7 +83,7 @@ def test_another_vocabulary_than_the_checkpoints_is_refused(from_original, tmp_p
 def state_of(config, words):
     model = build(config, words=len(words), audio_rate=config.data.build_audio_rate)
     optimizer = keras_adam(lambda step: step * 0.0)
-    return create_state(model, optimizer, zero_sample(config), config.seed + 1)
+    return create_state(model, optimizer, zero_sample(config.data), config.seed + 1)
 
 
 def words_of(workdir):

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small import RATE, TERMS, WORDS, optimizer_of, small_batch, small_config
+from small import RATE, TERMS, WORDS, small_batch, small_config
 
 from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import step_gradients
 from vatt_gh.training.harmonization import kept_terms
 from vatt_gh.training.step import create_state, draw_randomness
@@ -34,7 +35,7 @@ def setup():
     model = build(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config)
     sample = {m: batch[m][0] for m in MODALITIES}
-    return model, batch, create_state(model, optimizer_of(config), sample, seed=3)
+    return model, batch, create_state(model, optimizer_of(config.train), sample, seed=3)
 
 
 @functools.cache
@@ -151,11 +152,11 @@ def test_the_share_is_of_the_batch_of_all_devices():
     }
     masks = {f"{m}_mask": jnp.asarray(rng.uniform(size=12) < 0.8) for m in MODALITIES}
     config, share = config_of(), jnp.float32(0.4)
-    whole = kept_terms(losses, masks, TERMS, share, config, None)
+    whole = kept_terms(losses, masks, TERMS, share, config.harmonize, None)
     parts = jax.tree.map(lambda x: x.reshape(3, 4), (losses, masks))
-    several = jax.vmap(lambda x, m: kept_terms(x, m, TERMS, share, config, "d"), axis_name="d")(
-        *parts
-    )
+    several = jax.vmap(
+        lambda x, m: kept_terms(x, m, TERMS, share, config.harmonize, "d"), axis_name="d"
+    )(*parts)
     for name, valid in valid_of(masks).items():
         expected = kept_slowly(np.asarray(losses[name]), np.asarray(valid), 0.4)
         np.testing.assert_array_equal(whole[name], expected)

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small import RATE, TERMS, WORDS, optimizer_of, small_batch, small_config
+from small import RATE, TERMS, WORDS, small_batch, small_config
 
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import build
 from vatt_gh.training.colour import recoloured
+from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import Randomness, common_modalities, loss_shares, step_gradients
 from vatt_gh.training.noise import with_noise
 from vatt_gh.training.parallel import (
@@ -39,7 +40,7 @@ def setup(kind):
     model = build(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config)
     sample = {m: batch[m][0] for m in FIELDS}
-    state = create_state(model, optimizer_of(config), sample, seed=3)
+    state = create_state(model, optimizer_of(config.train), sample, seed=3)
     keys = jax.random.split(jax.random.key(5), 8)
     keep = model.draw_keep(jax.random.key(6))
     return config, model, batch, state, keys, keep
@@ -259,7 +260,7 @@ def test_unshared_towers_and_heads_take_the_weights():
     config, model, batch, state, keys, keep = setup("three_tower")
     gradients, _, decided, *_ = gradients_of("three_tower", gamma=-0.2)
     weight = decided.weight
-    shares = loss_shares(batch, config, None)
+    shares = loss_shares(batch, config.loss, None)
     inputs = {m: batch[m] for m in FIELDS}
     features = jax.jit(lambda p: model.encode(p, inputs, keys, keep))(state.params["towers"])
 
@@ -291,7 +292,7 @@ def first_step(devices, **harmonize):
     options = {"gamma_start": -0.2, **harmonize}
     settings = {f"harmonize.{key}": x for key, x in options.items()}
     config = shallow_config("shared", **settings, **{"data.audio_noise": 0.1})
-    state, optimizer = setup("shared")[3], optimizer_of(config)
+    state, optimizer = setup("shared")[3], optimizer_of(config.train)
     batch = small_batch(config)
     if devices == 1:
         model = build(config, words=WORDS, audio_rate=RATE)
@@ -336,7 +337,7 @@ def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted(readable):
     batch = small_batch(config)
     for name in ("video_mask", "audio_mask", "text_mask"):
         batch[name][:] = readable
-    optimizer = optimizer_of(config)
+    optimizer = optimizer_of(config.train)
     state = setup("three_tower")[3]
     step = jax.jit(
         functools.partial(
@@ -375,7 +376,7 @@ def test_the_step_changes_colours_and_adds_noise():
     changing = plain.copy_and_resolve_references()
     changing.data.colour_jitter, changing.data.audio_noise = 0.8, 0.5
     _, model, batch, state, _, _ = setup("three_tower")
-    optimizer = optimizer_of(plain)
+    optimizer = optimizer_of(plain.train)
 
     def step_of(config):
         options = {"model": model, "optimizer": optimizer, "config": config, "axis_name": None}

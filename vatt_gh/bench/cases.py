@@ -130,7 +130,7 @@ def make(config: ConfigDict, case: str, size: Size) -> Step:
     model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     if case == "video_tower":
         return tower_step(config, model)
-    optimizer = optimizer_of(config)
+    optimizer = optimizer_of(config.train)
 
     def step(state: Tree, batch: dict[str, Array]) -> Tree:
         new, output = train_step(
@@ -155,7 +155,7 @@ def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Arr
     # Drawn on the host: a GPU's compiler would take a minute for code that runs once.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         sample = {m: np.asarray(batch[m][0]) for m in MODALITIES}
-        state = create_state(model, optimizer_of(config), sample, seed=0)
+        state = create_state(model, optimizer_of(config.train), sample, seed=0)
     state = jax.device_put(state, jax.local_devices()[0])
     if case == "video_tower":
         return {"video": state.params["towers"]["video"]}, {"video": batch["video"]}
@@ -199,7 +199,7 @@ def tower_step(config: ConfigDict, model: Vatt) -> Step:
             losses,
             method=Method(realign=True, curriculum=True),
             gamma=config.harmonize.gamma_start,
-            engine=engine_of(config),
+            engine=engine_of(config.harmonize),
             microbatch=config.train.microbatch,
             key=jax.random.key(3),
         )
@@ -207,7 +207,7 @@ def tower_step(config: ConfigDict, model: Vatt) -> Step:
 
     def step(params: Tree, batch: dict[str, Array]) -> Tree:
         keys = jax.random.split(jax.random.key(4), config.train.batch_size)
-        compares = configuration.compares_gradients(config)
+        compares = configuration.compares_gradients(config.harmonize)
         return (harmonized if compares else plain)(params, (batch, keys))
 
     return step

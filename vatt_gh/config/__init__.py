@@ -67,14 +67,13 @@ def check_form(form: str, *forms: str) -> str:
     return form
 
 
-def harmonizes(config: ConfigDict) -> bool:
+def harmonizes(harmonize: ConfigDict) -> bool:
     """Whether samples are realigned, weighted by the curriculum, or both."""
-    return config.harmonize.realign or config.harmonize.curriculum
+    return harmonize.realign or harmonize.curriculum
 
 
-def compares_gradients(config: ConfigDict) -> bool:
+def compares_gradients(harmonize: ConfigDict) -> bool:
     """Whether a step needs per-sample gradients."""
-    harmonize = config.harmonize
     return harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
 
 

@@ -77,7 +77,7 @@ def _losses_fit(config: ConfigDict) -> None:
         "set --config.loss.video_audio_weight=1.0",
     )
     _check(
-        len(terms) > 1 or not compares_gradients(config),
+        len(terms) > 1 or not compares_gradients(config.harmonize),
         "harmonize.realign" if harmonize.realign else "harmonize.signal",
         harmonize.realign or harmonize.signal,
         f"no comparison of gradients where {terms[0].name if terms else 'none'} is the only loss",

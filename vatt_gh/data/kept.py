@@ -69,16 +69,16 @@ class KeptWindows:
         return found | {names.AUDIO: found[names.AUDIO].astype(np.float32) / FULL_SCALE}
 
 
-def kept_windows(source: Source, tokenizer: Tokenizer, config: ConfigDict) -> KeptWindows:
+def kept_windows(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> KeptWindows:
     """Opens the windows of a data set; draws them first if they are missing.
 
-    They depend on the records and on settings of config.data, but not on config.seed, so that
+    They depend on the records and on settings of `data`, but not on the run's seed, so that
     runs with other seeds share them.
 
     Args:
         source: the records.
         tokenizer: for the captions.
-        config: the whole configuration.
+        data: section of the configuration.
 
     Returns:
         The windows.
@@ -86,15 +86,15 @@ def kept_windows(source: Source, tokenizer: Tokenizer, config: ConfigDict) -> Ke
     Raises:
         UserError: the disk is full, or a record is damaged: kept windows would hide it.
     """
-    folder = source.directories[0] / f"windows-{_digest(source, tokenizer, config.data)}"
+    folder = source.directories[0] / f"windows-{_digest(source, tokenizer, data)}"
     if not folder.exists():
         with locked(folder.parent / ".kept.lock"):
             if not folder.exists():  # else another process has drawn them
-                _keep(folder, source, tokenizer, config)
+                _keep(folder, source, tokenizer, data)
     return KeptWindows(folder)
 
 
-def _keep(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict) -> None:
+def _keep(folder: Path, source: Source, tokenizer: Tokenizer, data: ConfigDict) -> None:
     # A name unique to this host: another host's lock may not reach this one.
     mine = f".{folder.name}.{socket.gethostname()}."
     for left in folder.parent.glob(f"{mine}*"):  # from a killed process
@@ -102,7 +102,7 @@ def _keep(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict
     with TemporaryDirectory(prefix=mine, dir=folder.parent) as partial:
         made = Path(partial) / "made"
         made.mkdir()
-        _fill(made, source, tokenizer, config)
+        _fill(made, source, tokenizer, data)
         try:
             made.rename(folder)
         except OSError:
@@ -117,14 +117,14 @@ def _digest(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _fill(folder: Path, source: Source, tokenizer: Tokenizer, config: ConfigDict) -> None:
-    count = source.count * config.data.windows_per_segment
-    _check_room(folder, count, config.data)
+def _fill(folder: Path, source: Source, tokenizer: Tokenizer, data: ConfigDict) -> None:
+    count = source.count * data.windows_per_segment
+    _check_room(folder, count, data)
     arrays: dict[str, np.ndarray] = {}
     ids: list[bytes] = []
-    places = range(0, count, config.data.windows_per_segment)
+    places = range(0, count, data.windows_per_segment)
     # Closed after errors too: tf.data hangs if the interpreter ends before its iterators.
-    with closing(_drawn(source, tokenizer, config.data)) as drawn:
+    with closing(_drawn(source, tokenizer, data)) as drawn:
         for first, windows in zip(places, drawn, strict=True):
             ids.extend(windows.pop(names.VIDEO_ID))
             # As stored: half the size, without loss.

@@ -52,7 +52,7 @@ def training_batches(
         )
     )
 
-    kept = [kept_windows(s, tokenizer, config) for s in sources if config.data.keep_windows]
+    kept = [kept_windows(s, tokenizer, config.data) for s in sources if config.data.keep_windows]
 
     def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
         turns = [
@@ -91,7 +91,7 @@ def _training_sample(
         windows=config.data.windows_per_segment,
         seed=config.seed + number,
     )
-    seed = _seed_of(place, config)
+    seed = _seed_of(place, config.seed)
     drawn = training_windows(source.read(record), source, tokenizer, config.data, seed[None])
     sample = {name: x[0] for name, x in drawn.items()}
     return sample | {names.COLOUR: draw_colour(config.data, seed)}
@@ -102,12 +102,12 @@ def _kept_place(
 ) -> dict[str, tf.Tensor]:
     """Like `_training_sample` for kept windows: the sample's row instead of its content."""
     row = shuffled(place // sources, records=kept.count, windows=1, seed=config.seed + number)
-    colour = draw_colour(config.data, _seed_of(place, config))
+    colour = draw_colour(config.data, _seed_of(place, config.seed))
     return {_ROW: row, names.COLOUR: colour}
 
 
-def _seed_of(place: tf.Tensor, config: ConfigDict) -> tf.Tensor:
-    return tf.stack([tf.constant(config.seed, tf.int64), place])
+def _seed_of(place: tf.Tensor, seed: int) -> tf.Tensor:
+    return tf.stack([tf.constant(seed, tf.int64), place])
 
 
 def _fetched(

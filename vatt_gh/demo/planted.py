@@ -30,11 +30,11 @@ class Planted:
         return np.array([[len(query & clip) for clip in shown] for query in said])
 
 
-def planted_of(config: ConfigDict) -> Planted | None:
+def planted_of(evaluation: ConfigDict) -> Planted | None:
     """Reads the truth about the held-out clips from `eval.truth`.
 
     Args:
-        config: the whole configuration.
+        evaluation: section `eval` of the configuration.
 
     Returns:
         The truth, or None if none is given.
@@ -42,4 +42,4 @@ def planted_of(config: ConfigDict) -> Planted | None:
     Raises:
         UserError: it cannot be read.
     """
-    return Planted(Truth.load(Path(config.eval.truth))) if config.eval.truth else None
+    return Planted(Truth.load(Path(evaluation.truth))) if evaluation.truth else None

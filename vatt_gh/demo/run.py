@@ -51,7 +51,7 @@ def run_demo(config: ConfigDict, workdir: Path, build: Build) -> None:
         return window.sound_aligned, window.caption_aligned
 
     plain = None
-    if harmonizes(config):
+    if harmonizes(config.harmonize):
         plain = workdir / "plain"
         _train_and_score("plain VATT", _without_harmonization(config), plain, aligned, None)
     _train_and_score("as configured", config, workdir, aligned, plain)
@@ -63,7 +63,9 @@ def _train_and_score(
     with station(f"pre-training: {name}"):
         pretrain(config, workdir, scoring=scorer(config, workdir, planted_of))
     with station(f"evaluating: {name}"):
-        evaluate_workdir(config, workdir, known=planted_of(config), aligned=aligned, plain=plain)
+        evaluate_workdir(
+            config, workdir, known=planted_of(config.eval), aligned=aligned, plain=plain
+        )
 
 
 def _without_harmonization(config: ConfigDict) -> ConfigDict:

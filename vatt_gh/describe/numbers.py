@@ -122,9 +122,9 @@ def inspect(config: ConfigDict, *, devices: int) -> Description:
     Raises:
         UserError: the given vocabulary cannot be read.
     """
-    model = model_of(config, words=_words(config), audio_rate=config.data.build_audio_rate)
-    optimizer = optimizer_of(config)
-    sample = {name: _shape(x) for name, x in zero_sample(config).items()}
+    model = model_of(config, words=_words(config.data), audio_rate=config.data.build_audio_rate)
+    optimizer = optimizer_of(config.train)
+    sample = {name: _shape(x) for name, x in zero_sample(config.data).items()}
     state = _state(model, optimizer, sample)
     towers = state.params["towers"]
     common = common_modalities(model, active_terms(config.loss))
@@ -261,7 +261,7 @@ def _memory(
     towers, local = state.params["towers"], config.train.batch_size // devices
     kept = activation_bytes(model, towers, sample, _kept(model))
     some, harmonization = config.train.microbatch or local, 0
-    if compares_gradients(config):
+    if compares_gradients(config.harmonize):
         harmonization = some * _harmonization_bytes(model, towers, sample, config)
     return Memory(
         parameters=_bytes(state.params),
@@ -305,9 +305,9 @@ def _state(model: Vatt, optimizer: optax.GradientTransformation, sample: Shapes)
     )
 
 
-def _words(config: ConfigDict) -> int:
-    given = config.data.vocabulary
-    return len(read_vocabulary(Path(given))) if given else config.data.vocabulary_size
+def _words(data: ConfigDict) -> int:
+    given = data.vocabulary
+    return len(read_vocabulary(Path(given))) if given else data.vocabulary_size
 
 
 def _kept(model: Vatt) -> Shapes:

@@ -24,17 +24,16 @@ def describe(config: ConfigDict, *, devices: int) -> str:
     """
     found = inspect(config, devices=devices)
     sections = (
-        _towers(config, found),
+        _towers(config.model, found),
         _parameters(found),
-        _costs(config, found),
-        _needs(config, found),
+        _costs(config.harmonize, found),
+        _needs(config.train, found),
         _shapes(found),
     )
     return "\n".join(line for section in sections for line in section)
 
 
-def _towers(config: ConfigDict, found: Description) -> Iterator[str]:
-    model = config.model
+def _towers(model: ConfigDict, found: Description) -> Iterator[str]:
     kind = {"three_tower": "Three towers", "shared": "One shared encoder"}[model.kind]
     remat = ", blocks recomputed in the backward pass" if model.remat else ""
     yield f"{kind}; activations {model.dtype}, parameters float32{remat}"
@@ -44,14 +43,13 @@ def _towers(config: ConfigDict, found: Description) -> Iterator[str]:
         yield (
             f"  {modality:6} {_by(shape)} -> {_by(tokens[:-1])} tokens"
             + (f", {kept} kept in training" if kept else "")
-            + f" -> features {_by(pooled)}; {_layers(config, modality)}"
+            + f" -> features {_by(pooled)}; {_layers(model, modality)}"
         )
     for name, shape in found.embeddings.items():
         yield f"  heads  {name} {_by(shape)}"
 
 
-def _layers(config: ConfigDict, modality: str) -> str:
-    model = config.model
+def _layers(model: ConfigDict, modality: str) -> str:
     if model.kind == "three_tower" and modality == "text" and model.text.kind == "linear":
         return "one Dense and a maximum over the words"
     size = model.video if model.kind == "shared" else model[modality]
@@ -71,7 +69,7 @@ def _parameters(found: Description) -> Iterator[str]:
     yield f"  {'of these, shared set S':28} {numbers.shared:15,}"
 
 
-def _costs(config: ConfigDict, found: Description) -> Iterator[str]:
+def _costs(harmonize: ConfigDict, found: Description) -> Iterator[str]:
     flops = found.flops
     forward = sum(flops.training.values())
     yield "GFLOP a sample (matrix products; a multiplication and an addition are two)"
@@ -80,13 +78,13 @@ def _costs(config: ConfigDict, found: Description) -> Iterator[str]:
         yield f"  {name:28} {number / 1e9:12,.3f} {flops.training[name] / 1e9:12,.3f}"
     total = sum(flops.evaluation.values())
     yield f"  {'total':28} {total / 1e9:12,.3f} {forward / 1e9:12,.3f}"
-    method = [name for name in ("realign", "curriculum") if config.harmonize[name]]
+    method = [name for name in ("realign", "curriculum") if harmonize[name]]
     step = f"step, {' and '.join(method) or 'no harmonization'}"
     yield f"  {step:41} {flops.step / 1e9:12,.3f}  = {flops.step / forward:.2f} forward passes"
 
 
-def _needs(config: ConfigDict, found: Description) -> Iterator[str]:
-    memory, batch = found.memory, config.train.batch_size
+def _needs(train: ConfigDict, found: Description) -> Iterator[str]:
+    memory, batch = found.memory, train.batch_size
     yield (
         f"GiB of a step on each of {found.devices} device(s), {batch // found.devices} of "
         f"{batch} samples"

@@ -87,7 +87,7 @@ def scorer(
     Args:
         config: the whole configuration.
         workdir: work directory of the run.
-        known_of: returns the truth about the held-out clips.
+        known_of: returns the truth about the held-out clips, from the section `eval`.
 
     Returns:
         None if eval.every is 0; else a function for `pretrain` that opens the held-out records,
@@ -99,7 +99,7 @@ def scorer(
         return None
 
     def opened(audio_rate: int) -> Score:
-        source, known = held_out_source(config, workdir), known_of(config)
+        source, known = held_out_source(config, workdir), known_of(config.eval)
         if source.audio_rate != audio_rate:
             raise UserError(
                 f"The held-out sound has {source.audio_rate} samples a second, that of training "
@@ -166,8 +166,10 @@ def load_for_evaluation(
         UserError: there is no checkpoint, or it does not match the configuration.
     """
     model = model_of(config, words=len(words), audio_rate=source.audio_rate)
-    drawn = replicate(create_state(model, optimizer_of(config), zero_sample(config), config.seed))
-    with Checkpoints(workdir, config, audio_rate=source.audio_rate) as checkpoints:
+    drawn = replicate(
+        create_state(model, optimizer_of(config.train), zero_sample(config.data), config.seed)
+    )
+    with Checkpoints(workdir, config.train, audio_rate=source.audio_rate) as checkpoints:
         state, _ = checkpoints.restore(drawn)
     return model, drawn, state
 

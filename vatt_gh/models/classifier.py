@@ -64,7 +64,7 @@ class Classifier(nn.Module):
 
 
 def build_classifier(
-    config: ConfigDict,
+    model: ConfigDict,
     modality: str,
     *,
     classes: int,
@@ -79,7 +79,7 @@ def build_classifier(
     it can start from that encoder's weights.
 
     Args:
-        config: the whole configuration.
+        model: section of the configuration.
         modality: 'video' or 'audio'.
         classes: number of classes.
         audio_rate: of the sound, in Hz.
@@ -91,11 +91,11 @@ def build_classifier(
         The module; it holds no parameters.
     """
     return Classifier(
-        grid_tower(config.model, modality),
+        grid_tower(model, modality),
         classes,
         dropout_rate,
         multi_label,
-        spectrogram(config.model, audio_rate) if modality == "audio" else None,
+        spectrogram(model, audio_rate) if modality == "audio" else None,
         freeze_backbone,
     )
 

@@ -105,11 +105,11 @@ def in_order(run: Run) -> tuple[Any, ...]:
     return (run.model != "three_tower", noise, list(METHODS).index(run.method), run.seed)
 
 
-def runs_of(config: ConfigDict) -> list[Run]:
+def runs_of(study: ConfigDict) -> list[Run]:
     """Lists all runs that a configuration asks for.
 
     Args:
-        config: the whole configuration; `study` defines the runs.
+        study: section of the configuration.
 
     Returns:
         The runs, seed by seed, so that an interrupted study has all methods for some seeds.
@@ -117,7 +117,6 @@ def runs_of(config: ConfigDict) -> list[Run]:
     Raises:
         UserError: a method is unknown, there is none, or no run matches `study.only`.
     """
-    study = config.study
     unknown = [method for method in study.methods if method not in METHODS]
     if unknown or not study.methods:
         raise UserError(

@@ -48,7 +48,7 @@ def run_study(config: ConfigDict, workdir: Path, build: Build) -> None:
     if not jax.config.jax_compilation_cache_dir:
         # Runs of one kind share one program, which takes longer to compile than to load.
         jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))
-    runs = runs_of(config)
+    runs = runs_of(config.study)
     for run in runs:
         validate(_config_of(config, run), devices=jax.device_count(), hosts=jax.process_count())
     for number, run in enumerate(runs, start=1):
@@ -94,7 +94,7 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
             rows = [{"run": run.name, **row} for row in measure(own, folder)]
             write_whole(folder / "signals.json", json.dumps(rows))
     with station("evaluating"):  # last: results.json marks the run as done
-        evaluate_workdir(own, folder, known=planted_of(own))
+        evaluate_workdir(own, folder, known=planted_of(own.eval))
 
 
 def _config_of(config: ConfigDict, run: Run) -> ConfigDict:

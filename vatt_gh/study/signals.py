@@ -51,12 +51,12 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """
     (source,) = open_sources(config.data)
     words = read_vocabulary(workdir / "vocabulary.txt")
-    store = kept_windows(source, Tokenizer(words, config.data.words), config)
+    store = kept_windows(source, Tokenizer(words, config.data.words), config.data)
     model, drawn, _ = load_for_evaluation(config, workdir, source, words)
     truth = Truth.load(Path(config.data.manual_dir) / "alignment.jsonl")
     find = jax.jit(lambda state, batch: signals_of(model, state, batch, config))
     rows = []
-    with Checkpoints(workdir, config) as checkpoints:
+    with Checkpoints(workdir, config.train) as checkpoints:
         # A checkpoint of an interruption exists by chance, and other runs lack it.
         every, last = config.train.checkpoint_every, config.train.steps
         for step in (s for s in checkpoints.steps() if s % every == 0 or s == last):

@@ -22,7 +22,7 @@ class Checkpoints:
 
     Args:
         workdir: the work directory; its folder `checkpoints` is used.
-        config: the whole configuration.
+        train: section of the configuration.
         records: number of records of each data set, which determine the meaning of an input
             position; (): the position is ignored.
         audio_rate: of the sound, in Hz; None: it is not compared.
@@ -31,15 +31,13 @@ class Checkpoints:
     def __init__(
         self,
         workdir: Path,
-        config: ConfigDict,
+        train: ConfigDict,
         records: Sequence[int] = (),
         audio_rate: int | None = None,
     ):
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=config.train.keep_checkpoints, create=True
-        )
+        options = ocp.CheckpointManagerOptions(max_to_keep=train.keep_checkpoints, create=True)
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(

@@ -18,7 +18,7 @@ def model_of(
     Pads to a multiple of 8 for per-sample bfloat16 products: otherwise XLA copies both operands.
     Applied on every platform, so that a model is the same everywhere.
     """
-    products = compares_gradients(config) and config.harmonize.engine != "vmap"
+    products = compares_gradients(config.harmonize) and config.harmonize.engine != "vmap"
     return build(
         config,
         words=words,
@@ -28,20 +28,18 @@ def model_of(
     )
 
 
-def learning_rate_of(config: ConfigDict) -> Schedule:
-    """The learning rate by step."""
-    train = config.train
+def learning_rate_of(train: ConfigDict) -> Schedule:
+    """The learning rate by step, from the section `train` of the configuration."""
     return stepped_cosine(train.learning_rates, (train.warmup_steps, train.steps), train.steps)
 
 
-def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
-    """The original's Adam with the run's learning rates."""
-    return keras_adam(learning_rate_of(config), **config.train.adam)
+def optimizer_of(train: ConfigDict) -> optax.GradientTransformation:
+    """The original's Adam with the run's learning rates, from the section `train`."""
+    return keras_adam(learning_rate_of(train), **train.adam)
 
 
-def zero_sample(config: ConfigDict) -> dict[str, np.ndarray]:
-    """One sample of zeros with the configured shapes, for drawing parameters."""
-    data = config.data
+def zero_sample(data: ConfigDict) -> dict[str, np.ndarray]:
+    """One sample of zeros with the shapes of the section `data`, for drawing parameters."""
     shapes = {
         names.VIDEO: (data.frames, data.size, data.size, 3),
         names.AUDIO: (data.audio_samples,),

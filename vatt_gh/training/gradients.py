@@ -84,7 +84,7 @@ def step_gradients(
         for m in MODALITIES
         if (places := places_of(m, terms))
     }
-    common = common_modalities(model, terms) if compares_gradients(config) else []
+    common = common_modalities(model, terms) if compares_gradients(config.harmonize) else []
     alone = [m for m in ways if m not in common]
 
     def encode(p: Tree, sample: tuple[dict[str, Array], Array]) -> dict[str, Array]:
@@ -102,19 +102,21 @@ def step_gradients(
         request = Request(
             len(terms), lambda path: over(path, common), microbatch, randomness.sketch
         )
-        engine, group = engine_of(config), config.harmonize.group
+        engine, group = engine_of(config.harmonize), config.harmonize.group
         forward = encoded(engine, encode, towers, some, request, group)
         parts += forward.features
     features = {m: h for part in parts for m, h in part.items()}
     losses, pull_losses, statistics = jax.vjp(
-        lambda heads, h: _head_losses(model, heads, statistics, h, batch, terms, config, axis_name),
+        lambda heads, h: _head_losses(
+            model, heads, statistics, h, batch, terms, config.loss, axis_name
+        ),
         params["heads"],
         features,
         has_aux=True,
     )
     by_name = {t.name: loss for t, loss in zip(terms, losses, strict=True)}
-    kept = kept_terms(by_name, batch, terms, gamma, config, axis_name)
-    shares = loss_shares(batch, config, axis_name, kept)
+    kept = kept_terms(by_name, batch, terms, gamma, config.harmonize, axis_name)
+    shares = loss_shares(batch, config.loss, axis_name, kept)
 
     def pull(factors: list[Array]) -> tuple[Tree, dict[str, Array]]:
         return pull_losses([shares[t.name] * f for t, f in zip(terms, factors, strict=True)])
@@ -133,7 +135,11 @@ def step_gradients(
         if deciding is not whole and config.harmonize.update_by == "embedding":
             update = of_ways(common, whole)
         gradients, decided = forward.harmonized(
-            of_ways(common, deciding), method_of(config, axis_name), gamma, _complete(batch), update
+            of_ways(common, deciding),
+            method_of(config.harmonize, axis_name),
+            gamma,
+            _complete(batch),
+            update,
         )
     if alone:
         weighted = [{m: _rows(decided.weight, c[m]) * c[m] for m in c} for c in whole]
@@ -166,7 +172,7 @@ def _head_losses(
     features: dict[str, Array],
     batch: dict[str, Array],
     terms: Sequence[LossTerm],
-    config: ConfigDict,
+    loss: ConfigDict,
     axis_name: str | None,
 ) -> tuple[list[Array], Tree]:
     """Each sample's losses [b], in the order of the terms, and the new batch statistics."""
@@ -175,8 +181,8 @@ def _head_losses(
         embeddings,
         {m: batch[f"{m}_mask"] for m in MODALITIES},
         terms,
-        kind=config.loss.kind,
-        temperature=config.loss.temperature,
+        kind=loss.kind,
+        temperature=loss.temperature,
         axis_name=axis_name,
     )
     return [losses[term.name] for term in terms], statistics
@@ -196,7 +202,7 @@ def _nothing_decided(batch: dict[str, Array], losses: int) -> Coefficients:
 
 def loss_shares(
     batch: dict[str, Array],
-    config: ConfigDict,
+    loss: ConfigDict,
     axis_name: str | None,
     kept: dict[str, Array] | None = None,
 ) -> dict[str, Array]:
@@ -207,7 +213,7 @@ def loss_shares(
 
     Args:
         batch: has the modalities' masks, [b] bool.
-        config: the whole configuration.
+        loss: section of the configuration.
         axis_name: named axis of the devices, or None.
         kept: see `kept_terms`; the means are over kept samples. None: all.
 
@@ -215,14 +221,14 @@ def loss_shares(
         [b] float32 by loss term, zero where the sample lacks one of the two modalities, or is
         dropped.
     """
-    terms = active_terms(config.loss)
-    total = sum(config.loss[term.weight_key] for term in terms)
+    terms = active_terms(loss)
+    total = sum(loss[term.weight_key] for term in terms)
     shares = {}
     for term in terms:
         mask = has_both(batch, term).astype(jnp.float32)
         mask = mask if kept is None else mask * kept[term.name]
         count = summed(jnp.sum(mask), axis_name)
-        weight = config.loss[term.weight_key] / total
+        weight = loss[term.weight_key] / total
         shares[term.name] = weight * mask / jnp.maximum(count, 1.0)
     return shares
 

@@ -21,17 +21,16 @@ from vatt_gh.loss_terms import LossTerm
 Array = jax.Array
 
 
-def schedule_of(config: ConfigDict, step: Array) -> Array:
+def schedule_of(harmonize: ConfigDict, step: Array) -> Array:
     """The curriculum's gamma at a step: a threshold on the cosine, or a share of the batch.
 
     Args:
-        config: the whole configuration.
+        harmonize: section of the configuration.
         step: [] int32, from 0.
 
     Returns:
         [] float32.
     """
-    harmonize = config.harmonize
     when = {"steps": harmonize.curriculum_steps, "begin": harmonize.curriculum_begin}
     if harmonize.select == "share":
         ends = {"start": harmonize.share_start, "end": harmonize.share_end}
@@ -39,17 +38,16 @@ def schedule_of(config: ConfigDict, step: Array) -> Array:
     return gamma_schedule(step, start=harmonize.gamma_start, end=harmonize.gamma_end, **when)
 
 
-def method_of(config: ConfigDict, axis_name: str | None) -> Method:
+def method_of(harmonize: ConfigDict, axis_name: str | None) -> Method:
     """Builds the method that computes the samples' coefficients.
 
     Args:
-        config: the whole configuration.
+        harmonize: section of the configuration.
         axis_name: named axis of the devices, or None.
 
     Returns:
         The method.
     """
-    harmonize = config.harmonize
     return Method(
         realign=harmonize.realign,
         curriculum=harmonize.curriculum and harmonize.signal == "cosine",
@@ -60,16 +58,15 @@ def method_of(config: ConfigDict, axis_name: str | None) -> Method:
     )
 
 
-def engine_of(config: ConfigDict) -> Engine:
+def engine_of(harmonize: ConfigDict) -> Engine:
     """Builds the engine that compares and sums gradients.
 
     Args:
-        config: the whole configuration.
+        harmonize: section of the configuration.
 
     Returns:
-        The engine; its fields take the values of the same keys in config.harmonize.
+        The engine; its fields take the values of the keys of the same names.
     """
-    harmonize = config.harmonize
     if harmonize.cosine_over == "features":
         return AtFeatures()
     kind = ENGINES[harmonize.engine]
@@ -81,7 +78,7 @@ def kept_terms(
     batch: dict[str, Array],
     terms: Sequence[LossTerm],
     share: Array,
-    config: ConfigDict,
+    harmonize: ConfigDict,
     axis_name: str | None,
 ) -> dict[str, Array]:
     """Marks the samples that each loss keeps, if the curriculum uses the losses (ours).
@@ -94,13 +91,13 @@ def kept_terms(
         batch: has the modalities' masks, [b] bool.
         terms: loss terms of the run.
         share: [] float32 in [0, 1), share of the global batch; the number dropped is rounded down.
-        config: the whole configuration.
+        harmonize: section of the configuration.
         axis_name: named axis of the devices, or None.
 
     Returns:
         [b] float32 by loss term, 0 or 1; all 1 if the curriculum uses another signal.
     """
-    if not (config.harmonize.curriculum and config.harmonize.signal == "loss"):
+    if not (harmonize.curriculum and harmonize.signal == "loss"):
         return {name: jnp.ones_like(loss) for name, loss in losses.items()}
     return {
         t.name: drop_lowest(-losses[t.name], has_both(batch, t), share, axis_name) for t in terms

@@ -61,12 +61,12 @@ def pretrain(
     audio_rate = sources[0].audio_rate
     score = None if scoring is None else scoring(audio_rate)
     model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
-    optimizer = optimizer_of(config)
-    state = replicate(create_state(model, optimizer, zero_sample(config), config.seed))
+    optimizer = optimizer_of(config.train)
+    state = replicate(create_state(model, optimizer, zero_sample(config.data), config.seed))
     position = 0
     with ExitStack() as stack:
         records = [source.count for source in sources]
-        checkpoints = stack.enter_context(Checkpoints(workdir, config, records, audio_rate))
+        checkpoints = stack.enter_context(Checkpoints(workdir, config.train, records, audio_rate))
         if checkpoints.latest() is not None:
             state, position = checkpoints.restore(state)
         elif config.init_from:
@@ -148,7 +148,7 @@ class _Writer:
         sources: list[Source],
     ):
         self._config = config
-        self._rate = learning_rate_of(config)
+        self._rate = learning_rate_of(config.train)
         self._last = done
         self._empty = 0
         self.timer = StepTimer()

@@ -126,7 +126,7 @@ def train_step(
         keys = _sample_keys(_step_key(state), _NOISE, batch["index"])
         batch = batch | {"audio": with_noise(batch["audio"], config.data.audio_noise, keys)}
     randomness = draw_randomness(state, batch["index"], model)
-    gamma = schedule_of(config, state.step)
+    gamma = schedule_of(config.harmonize, state.step)
     found = step_gradients(
         model, state.params, state.statistics, batch, randomness, gamma, config, axis_name
     )
@@ -147,7 +147,7 @@ def train_step(
         opt_state=opt_state,
         empty_steps=state.empty_steps + empty.astype(jnp.int32),
     )
-    metrics = _loss_metrics(batch, found, config, axis_name)
+    metrics = _loss_metrics(batch, found, config.loss, axis_name)
     metrics |= _cosine_metrics(found.decided, axis_name)
     metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
     metrics |= _cost_in_signal(found.decided, weight, axis_name)
@@ -192,11 +192,11 @@ def _sample_keys(step_key: Array, use: int, index: Array) -> Array:
 
 
 def _loss_metrics(
-    batch: dict[str, Array], found: StepGradients, config: ConfigDict, axis_name: str | None
+    batch: dict[str, Array], found: StepGradients, loss: ConfigDict, axis_name: str | None
 ) -> dict[str, Array]:
     """Each loss as the mean over the samples that have it, and the losses' weighted mean."""
-    shares, terms = loss_shares(batch, config, axis_name), active_terms(config.loss)
-    weights = {term.name: config.loss[term.weight_key] for term in terms}
+    shares, terms = loss_shares(batch, loss, axis_name), active_terms(loss)
+    weights = {term.name: loss[term.weight_key] for term in terms}
     metrics = {"loss": jnp.float32(0.0)}
     for term in terms:
         part = summed(jnp.sum(shares[term.name] * found.losses[term.name]), axis_name)
