@@ -12,7 +12,11 @@ os.environ["XLA_FLAGS"] = (
     + " --xla_cpu_use_fusion_emitters=false"
 )
 
+import json
+import shutil
+
 import pytest
+from media_files import grey, tone, write_media
 
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.media.form import Form
@@ -48,6 +52,25 @@ def small_corpus(tmp_path_factory):
         max_scene_seconds=8.0,
     )
     render_corpus(folder, spec, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def messy_corpus(small_corpus, tmp_path_factory):
+    """Four good videos, one silent, one without captions; and unusable files."""
+    folder = tmp_path_factory.mktemp("messy") / "corpus"
+    shutil.copytree(small_corpus, folder)
+    videos = folder / "videos"
+    good = min(videos.glob("*.mp4")).read_bytes()
+    (videos / "truncated00.mp4").write_bytes(good[: len(good) // 2])
+    (videos / "zerobytes00.mp4").write_bytes(b"")
+    pictures = [grey(40 + k, 64, 48) for k in range(50)], [k / 10 for k in range(50)]
+    write_media(videos / "silentvideo.mp4", *pictures)
+    write_media(videos / "wordlessone.mkv", *pictures, sound=[(0.0, tone(5, 16_000))])
+    captions = json.loads((folder / "caption.json").read_text())
+    for name in ("silentvideo", "nosuchvideo"):
+        captions[name] = {"text": ["Caf\u00e9, 50% off!"], "start": [1.0], "end": [4.5]}
+    (folder / "caption.json").write_text(json.dumps(captions))
     return folder
 
 

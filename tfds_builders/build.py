@@ -20,11 +20,11 @@ from ml_collections import ConfigDict
 from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
 from tfds_builders.sets import DATA_SETS
-from tfds_builders.workers import Limits
 from vatt_gh.errors import UserError
 from vatt_gh.files import system_problems_named
 from vatt_gh.media.form import Form
 from vatt_gh.media.survey import text
+from vatt_gh.media.workers import Limits
 from vatt_gh.paths import local_path
 
 # TensorFlow is imported late: the decoding processes import this module and do not need it.

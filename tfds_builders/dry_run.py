@@ -6,9 +6,9 @@ from pathlib import Path
 from tfds_builders.checks import check_name, check_settings
 from tfds_builders.parts import Settings
 from tfds_builders.sets import DATA_SETS
-from tfds_builders.workers import Limits, run_in_order
 from vatt_gh.media.form import Form
 from vatt_gh.media.survey import SAMPLE, Survey, survey
+from vatt_gh.media.workers import Limits, run_in_order
 
 _SECONDS = 20.0  # time limit for one file or trial
 

@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfds_builders.workers import Limits
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.errors import UserError
 from vatt_gh.locks import claimed
 from vatt_gh.media.form import Form
+from vatt_gh.media.workers import Limits
 
 PART_BYTES = 8_000_000_000  # of videos in a part, if the number of parts is not given
 _NAME = re.compile(r"(?P<base>.+?)(-part(?P<part>\d+)of(?P<parts>\d+))?")

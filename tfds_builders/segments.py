@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.decoding import Decoded, decode_all
 from tfds_builders.features import example_of, features_of
 from tfds_builders.sets import DATA_SETS
-from tfds_builders.workers import Limits
 from vatt_gh.media.captions import Caption, overlapping
+from vatt_gh.media.decoding import Decoded, decode_all
 from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
 from vatt_gh.media.library import Library
 from vatt_gh.media.words import split_words
+from vatt_gh.media.workers import Limits
 
 # Bytes of video files per shard. Their records may take ten times as much.
 SHARD_BYTES = 32_000_000

@@ -176,7 +176,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(
     writer = tf.io.TFRecordWriter
     with monkeypatch.context() as patch:
         if full == "the spool":
-            patch.setattr("tfds_builders.decoding.tempfile.TemporaryDirectory", _FullSpool)
+            patch.setattr("vatt_gh.media.decoding.tempfile.TemporaryDirectory", _FullSpool)
         elif full == "the shard":
             patch.setattr("tensorflow.io.TFRecordWriter", lambda path: writer("/dev/full"))
         else:

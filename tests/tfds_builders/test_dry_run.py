@@ -12,10 +12,10 @@ from deadly import DeadlyPath
 from tfds_builders.build import build, main
 from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
-from tfds_builders.workers import Limits, run_in_order
 from vatt_gh.errors import UserError
 from vatt_gh.media.library import scan
 from vatt_gh.media.survey import survey
+from vatt_gh.media.workers import Limits, run_in_order
 
 
 def options_of(corpus, records, form):

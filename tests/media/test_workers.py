@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 HANG = """
 import os, sys, time
-from tfds_builders.workers import Limits, run_in_order
+from vatt_gh.media.workers import Limits, run_in_order
 
 def hang(path):
     open(path, "w").write(str(os.getpid()))
@@ -22,7 +22,7 @@ if __name__ == "__main__":
 """
 DIE = """
 import ctypes, os, sys
-from tfds_builders.workers import Limits, run_in_order
+from vatt_gh.media.workers import Limits, run_in_order
 
 def die():
     os.write(2, b"corrupted double-linked list\\n")

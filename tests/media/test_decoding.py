@@ -8,10 +8,10 @@ import pytest
 from deadly import DeadlyPath
 from media_files import grey, tone, write_media
 
-from tfds_builders.decoding import Decoded, decode_all
-from tfds_builders.workers import Limits
+from vatt_gh.media.decoding import Decoded, decode_all
 from vatt_gh.media.form import WHOLE, Segment
 from vatt_gh.media.video import read_segments
+from vatt_gh.media.workers import Limits
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_a_video_that_takes_too_long_is_given_up_alone(videos, small_form, tmp_p
 
 def test_a_video_that_needs_too_much_memory_is_given_up_alone(videos, small_form, tmp_path):
     good = videos[0]
-    huge = write_media(tmp_path / "huge.mkv", [grey(9, 6000, 6000)] * 3, [0, 0.1, 0.2])
+    huge = write_media(tmp_path / "huge.mkv", [grey(9, 8000, 8000)] * 3, [0, 0.1, 0.2])
     limits = Limits(gigabytes=0.25)
     row = [good, ("huge", huge), good]
     items = decode_all(whole(row), form=small_form, workers=1, spool_dir=None, limits=limits)

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from tfds_builders.workers import Died, Limits, run_in_order
 from vatt_gh.media.form import Form, MediaError, Segment, Span
 from vatt_gh.media.notes import Notes
 from vatt_gh.media.sound_file import is_sound_file
 from vatt_gh.media.video import read_segments
+from vatt_gh.media.workers import Died, Limits, run_in_order
 
 
 @dataclasses.dataclass(frozen=True)
