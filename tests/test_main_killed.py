@@ -74,7 +74,7 @@ def test_killed_command_continues_bit_for_bit(tiny, tmp_path):
     for name in ("metrics.jsonl", "samples.jsonl"):
         assert rows_of(workdir / name) == rows_of(tmp_path / "undisturbed" / name)
     assert [row["step"] for row in rows_of(workdir / "samples.jsonl")] == [*range(1, STEPS + 1)]
-    with Checkpoints(workdir, config) as checkpoints:
+    with Checkpoints(workdir, config.train) as checkpoints:
         restored, position = checkpoints.restore(expected)
     assert position == 8 * STEPS
     assert_same_state(restored, expected)

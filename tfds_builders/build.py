@@ -22,7 +22,7 @@ from tfds_builders.parts import Settings
 from tfds_builders.sets import DATA_SETS
 from vatt_gh.errors import UserError
 from vatt_gh.files import system_problems_named
-from vatt_gh.media.form import Form
+from vatt_gh.media.form import Form, form_of
 from vatt_gh.media.survey import text
 from vatt_gh.media.workers import Limits
 from vatt_gh.paths import local_path
@@ -67,13 +67,7 @@ def build_for(data: ConfigDict) -> list[Path]:
         data.builder,
         manual_dir=data.manual_dir,
         data_dir=data.data_dir,
-        form=Form(
-            fps=data.build_fps,
-            short_side=data.build_short_side,
-            audio_rate=data.build_audio_rate,
-            segment_seconds=data.build_segment_seconds,
-            storage=data.build_storage,
-        ),
+        form=form_of(data),
         settings=Settings(workers=data.build_workers),
     )
 

@@ -153,9 +153,8 @@ def test_a_long_clip_is_one_clip_with_the_windows_of_all_its_records(folder):
 
 
 def test_windows_are_spread_over_a_record(folder):
-    held_out = held_out_of("esc50", folder, **{"eval.windows": 3})
-    tokenizer = Tokenizer(WORDS, 4)
-    batches = list(clip_windows(held_out.source, tokenizer, held_out.config))
+    held_out = held_out_of("esc50", folder)
+    batches = list(clip_windows(held_out.source, held_out.config.data, windows=3, size=5))
     starts = np.concatenate([b["start"] for b in batches])
     assert len(starts) == 3 * held_out.source.count
     assert np.all(np.diff(starts.reshape(-1, 3), axis=1) > 0)

@@ -10,9 +10,8 @@ import pytest
 import tiny_run
 from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, STOP, checkpoints_of, flags_of, rows_of
 
-from vatt_gh.evaluation.scoring import load_for_evaluation
+from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.training.checkpoints import Checkpoints
-from vatt_gh.training.loop import open_input
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +72,7 @@ def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, t
 
     # A pod's checkpoint is like any other: one process can read it.
     config = tiny.config("howto100m", **DEFAULTS)
-    [source], words = open_input(config, workdir)
-    _, _, state = load_for_evaluation(config, workdir, source, words)
-    with Checkpoints(workdir, config) as checkpoints:
+    state = load_for_evaluation(config, workdir).state
+    with Checkpoints(workdir, config.train) as checkpoints:
         _, position = checkpoints.restore(state)
     assert int(state.step) == STEPS and position == 8 * STEPS

@@ -6,7 +6,7 @@ The libraries that decode, crop and resize frames release Python's global interp
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,36 @@ def _of_jpeg(
     data = memoryview(record(int(number)))
     stored = features(data)
     images = itertools.islice(byte_values(data, stored["frames"]), int(frames.max()) + 1)
-    places = [slice(*span) for span in images]  # none if audio-only
-    pictures = ((k, from_jpeg(data[places[k]])) for k in np.unique(frames) if places)
-    seen = _seen(pictures, frames, View(*views))
-    if not has_audio:
-        return seen, np.zeros(samples.shape, np.int16), True
-    (span,) = byte_values(data, stored["audio"])
-    return seen, np.frombuffer(data[slice(*span)], np.int16)[samples], True
+    jpegs = [data[slice(*span)] for span in images]
+    audio = None
+    if has_audio:
+        (span,) = byte_values(data, stored["audio"])
+        audio = np.frombuffer(data[slice(*span)], np.int16)
+    return *decoded_windows(jpegs, audio, frames, samples, View(*views)), True
+
+
+def decoded_windows(
+    jpegs: Sequence[bytes | memoryview],
+    audio: np.ndarray | None,
+    frames: np.ndarray,
+    samples: np.ndarray,
+    views: View,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decodes N windows of a segment that is stored as JPEG images.
+
+    Args:
+        jpegs: its frames, at least up to the last wanted one; none if it is audio-only.
+        audio: [n] int16, its sound, or None.
+        frames: [N, T] int32, numbers of the wanted frames.
+        samples: [N, S] int32, positions of the wanted sound.
+        views: of the windows.
+
+    Returns:
+        [N, T, *views.size, 3] uint8, black without frames, and [N, S] int16, zeros without sound.
+    """
+    pictures = ((k, from_jpeg(jpegs[k])) for k in np.unique(frames) if len(jpegs))
+    seen = _seen(pictures, frames, views)
+    return seen, np.zeros(samples.shape, np.int16) if audio is None else audio[samples]
 
 
 def _of_mp4(

@@ -1,12 +1,11 @@
 """Windows of a record: picture, sound and captions of the same time. tf.data graph functions."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
-from vatt_gh.data.records import Source
 from vatt_gh.data.sampling import (
     frame_places,
     nearest_captions,
@@ -14,15 +13,32 @@ from vatt_gh.data.sampling import (
     sample_places,
     stored_span,
 )
+from vatt_gh.data.storage import Windows
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import View, choose_view
 
 FULL_SCALE = 32768  # of stored 16-bit sound
 
 
+class Stored(Protocol):
+    """Records, or segments in memory: what windows are read from."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+
+    @property
+    def audio_rate(self) -> int:
+        """Sound samples a second, in Hz."""
+
+    @property
+    def windows(self) -> Windows:
+        """Reads pictures and sound of an example, see vatt_gh.data.storage."""
+
+
 def training_windows(
     example: dict[str, Any],
-    source: Source,
+    source: Stored,
     tokenizer: Tokenizer,
     data: ConfigDict,
     seeds: tf.Tensor,
@@ -62,7 +78,7 @@ def training_windows(
 def window(
     example: dict[str, Any],
     first: tf.Tensor,
-    source: Source,
+    source: Stored,
     tokenizer: Tokenizer,
     data: ConfigDict,
 ) -> dict[str, tf.Tensor]:
@@ -83,6 +99,30 @@ def window(
     return {name: x[0] for name, x in _read(example, _batched(chosen), source, data).items()}
 
 
+def plain_windows(
+    example: dict[str, Any], firsts: tf.Tensor, source: Stored, data: ConfigDict
+) -> dict[str, tf.Tensor]:
+    """Windows of a segment without captions, not augmented; frames are decoded once for all.
+
+    Args:
+        example: an undecoded record.
+        firsts: [N] int32, first frame of each window.
+        source: the record's source.
+        data: config.data.
+
+    Returns:
+        As `window` returns, for N windows [N, ...], but without 'text' and its mask.
+    """
+    count = tf.shape(firsts)[0]
+    crop = _view(example, data, tf.zeros([2], tf.int64), train=False).crop
+    nothing = tf.zeros([count], tf.bool)
+    chosen = _Chosen(
+        firsts, tf.tile(crop[None], [count, 1]), nothing, tf.zeros([count, 0, 0], tf.int32), nothing
+    )
+    found = _read(example, chosen, source, data)
+    return {n: x for n, x in found.items() if n not in (names.TEXT, names.TEXT_MASK)}
+
+
 class _Chosen(NamedTuple):
     """The choices for a window: its first frame, its view, and its captions' words."""
 
@@ -100,16 +140,14 @@ def _batched(chosen: _Chosen) -> _Chosen:
 def _choose(
     example: dict[str, Any],
     first: tf.Tensor,
-    source: Source,
+    source: Stored,
     tokenizer: Tokenizer,
     data: ConfigDict,
     seed: tf.Tensor,
     *,
     train: bool,
 ) -> _Chosen:
-    shape = tf.stack([example["height"], example["width"]])
-    shape = tf.where(example["height"] > 0, shape, [data.size, data.size])
-    view = choose_view(shape, data, seed, train=train)
+    view = _view(example, data, seed, train=train)
     captions, has_text = nearest_captions(
         example["captions"],
         *_times(example, first, source, data),
@@ -119,8 +157,14 @@ def _choose(
     return _Chosen(first, view.crop, view.mirrored, tokenizer(captions), has_text)
 
 
+def _view(example: dict[str, Any], data: ConfigDict, seed: tf.Tensor, *, train: bool) -> View:
+    shape = tf.stack([example["height"], example["width"]])
+    shape = tf.where(example["height"] > 0, shape, [data.size, data.size])
+    return choose_view(shape, data, seed, train=train)
+
+
 def _times(
-    example: dict[str, Any], first: tf.Tensor, source: Source, data: ConfigDict
+    example: dict[str, Any], first: tf.Tensor, source: Stored, data: ConfigDict
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Start and end, in seconds of the video."""
     start = example["start"] + tf.cast(first, tf.float32) / source.fps
@@ -128,7 +172,7 @@ def _times(
 
 
 def _read(
-    example: dict[str, Any], chosen: _Chosen, source: Source, data: ConfigDict
+    example: dict[str, Any], chosen: _Chosen, source: Stored, data: ConfigDict
 ) -> dict[str, tf.Tensor]:
     """Reads N windows as chosen."""
     count, first = example["frame_count"], chosen.first[:, None]

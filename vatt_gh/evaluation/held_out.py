@@ -89,11 +89,11 @@ class HeldOut:
         """
         if (split, modalities) not in self._whole:
             source = self.source.of_split(split)
-            tokenizer, size = (
-                Tokenizer(self.words, self.config.data.words),
-                self.config.eval.batch_size,
+            size = self.config.eval.batch_size
+            windows = clip_windows(
+                source, self.config.data, windows=self.config.eval.windows, size=size
             )
-            with closing(clip_windows(source, tokenizer, self.config)) as batches:
+            with closing(windows) as batches:
                 every = embed_clips_whole(
                     self.model, list(self.weights.values()), batches, size, modalities
                 )

@@ -16,17 +16,15 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
+from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
 from vatt_gh.files import write_whole
-from vatt_gh.models.vatt import Vatt
 from vatt_gh.report import RetrievalExample, known_references
 from vatt_gh.report.run import Aligned, write_report
-from vatt_gh.training.checkpoints import Checkpoints
-from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
+from vatt_gh.training.construct import model_of
 from vatt_gh.training.loop import Score
-from vatt_gh.training.parallel import replicate
-from vatt_gh.training.step import TrainState, create_state
+from vatt_gh.training.step import TrainState
 
 SHOWN = 8  # retrieval examples in the report
 TOP = 5  # clips per retrieval example
@@ -60,9 +58,8 @@ def evaluate_workdir(
         UserError: there is no checkpoint, or no records to evaluate on.
     """
     source = held_out_source(config, workdir, build)
-    words = read_vocabulary(workdir / "vocabulary.txt")
-    model, drawn, state = load_for_evaluation(config, workdir, source, words)
-    weights = {TRAINED: _weights(state), UNTRAINED: _weights(drawn)}
+    model, drawn, state, words, *_ = load_for_evaluation(config, workdir, source.audio_rate)
+    weights = {TRAINED: weights_of(state), UNTRAINED: weights_of(drawn)}
     held_out = HeldOut(model, weights, source, words, config, known)
     results = evaluate(held_out)
     results["step"], results["unreadable"] = int(state.step), len(source.unreadable)
@@ -112,7 +109,7 @@ def scorer(
         model = model_of(config, words=len(words), audio_rate=source.audio_rate)
 
         def score(state: TrainState) -> dict[str, float]:
-            weights = {TRAINED: _weights(state)}
+            weights = {TRAINED: weights_of(state)}
             results = evaluate(HeldOut(model, weights, source, words, config, known))
             return {
                 f"eval.{group}.{name}": score["value"]
@@ -153,29 +150,6 @@ def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = Non
     if jax.process_index() == 0:
         source.unreadable.log = workdir / "skipped.jsonl"
     return source
-
-
-def load_for_evaluation(
-    config: ConfigDict, workdir: Path, source: Source, words: list[str]
-) -> tuple[Vatt, TrainState, TrainState]:
-    """Loads the model of a work directory, as drawn and from its newest checkpoint.
-
-    The drawn state is that of a run without config.init_from.
-
-    Raises:
-        UserError: there is no checkpoint, or it does not match the configuration.
-    """
-    model = model_of(config, words=len(words), audio_rate=source.audio_rate)
-    drawn = replicate(
-        create_state(model, optimizer_of(config.train), zero_sample(config.data), config.seed)
-    )
-    with Checkpoints(workdir, config.train, audio_rate=source.audio_rate) as checkpoints:
-        state, _ = checkpoints.restore(drawn)
-    return model, drawn, state
-
-
-def _weights(state: TrainState) -> tuple[Any, Any]:
-    return state.params, state.statistics
 
 
 def _beside(results: dict[str, Any], plain: dict[str, Any]) -> None:

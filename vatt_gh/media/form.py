@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 STORAGES = ("jpeg", "mp4", "index")
 
@@ -47,6 +48,24 @@ class Form:
         10.0, "seconds without a picture (for sound alone: without sound) that end a segment"
     )
     damaged_share: float = _setting(0.01, "share of a stream's packets that may be damaged")
+
+
+def form_of(data: ConfigDict) -> Form:
+    """The form in which a configuration stores videos.
+
+    Args:
+        data: section of the configuration.
+
+    Returns:
+        The form, from the keys `build_*`.
+    """
+    return Form(
+        fps=data.build_fps,
+        short_side=data.build_short_side,
+        audio_rate=data.build_audio_rate,
+        segment_seconds=data.build_segment_seconds,
+        storage=data.build_storage,
+    )
 
 
 class Span(NamedTuple):

@@ -19,10 +19,10 @@ from sklearn.metrics import roc_auc_score
 from vatt_gh import batch as names
 from vatt_gh.data.kept import KeptWindows, kept_windows
 from vatt_gh.data.sources import open_sources
-from vatt_gh.data.text import Tokenizer, read_vocabulary
+from vatt_gh.data.text import Tokenizer
 from vatt_gh.demo.truth import Truth
 from vatt_gh.errors import UserError
-from vatt_gh.evaluation.scoring import load_for_evaluation
+from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.loss_terms import active_terms
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.checkpoints import Checkpoints
@@ -50,9 +50,8 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
         UserError: there are too few kept windows, or see `load_for_evaluation`.
     """
     (source,) = open_sources(config.data)
-    words = read_vocabulary(workdir / "vocabulary.txt")
+    model, drawn, _, words, *_ = load_for_evaluation(config, workdir, source.audio_rate)
     store = kept_windows(source, Tokenizer(words, config.data.words), config.data)
-    model, drawn, _ = load_for_evaluation(config, workdir, source, words)
     truth = Truth.load(Path(config.data.manual_dir) / "alignment.jsonl")
     find = jax.jit(lambda state, batch: signals_of(model, state, batch, config))
     rows = []

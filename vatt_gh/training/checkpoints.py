@@ -129,6 +129,13 @@ class Checkpoints:
         self._check_audio_rate(step, restored["meta"].get("audio_rate"))
         return to_local(restored["state"]), restored["meta"]["position"]
 
+    def audio_rate(self, step: int | None) -> int | None:
+        """Rate of the sound that a checkpoint was trained with, in Hz; None: it does not say."""
+        if step is None:
+            return None
+        wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        return self._manager.restore(step, args=wanted)["meta"].get("audio_rate")
+
     def _check_records(self, step: int, saved: list[int] | None) -> None:
         if self._records and saved != self._records:
             raise UserError(
@@ -224,7 +231,7 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
     # For keys added since the run, the default is the old behaviour, except where that was always
     # the paper's method. Removed keys had no effect.
     paper = {f"harmonize.{key}": value for key, value in PAPER.items()}
-    theirs = flatten(default()) | paper | _read_config(path)
+    theirs = flatten(default()) | paper | read_config(path)
     changed = sorted(key for key in mine.keys() - FREE_KEYS if mine.get(key) != theirs.get(key))
     if changed:
         lines = [f"{key}: there {theirs.get(key)!r}, now {mine.get(key)!r}" for key in changed]
@@ -237,7 +244,18 @@ def claim_workdir(workdir: Path, config: ConfigDict) -> None:
         )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Reads the configuration that `claim_workdir` has stored.
+
+    Args:
+        path: of config.json in a work directory.
+
+    Returns:
+        {"a.b": value}, tuples as lists.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         problem = f"it holds {type(stored).__name__}, not an object"

@@ -1,0 +1,118 @@
+"""Loads the model of a work directory, as trained and as drawn."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from vatt_gh.config import SCHEMA, default
+from vatt_gh.config.schema import keys_of
+from vatt_gh.data.text import read_vocabulary, vocabulary_of
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.features import Weights
+from vatt_gh.models.vatt import Vatt
+from vatt_gh.training.checkpoints import Checkpoints, read_config
+from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
+from vatt_gh.training.initial import start_from
+from vatt_gh.training.parallel import replicate
+from vatt_gh.training.step import TrainState, create_state
+
+
+class Loaded(NamedTuple):
+    """A model with two sets of weights.
+
+    Attributes:
+        model: built without an axis name.
+        drawn: state before any training, that of a run without config.init_from; replicated.
+        state: from the newest checkpoint; replicated.
+        words: the run's vocabulary.
+        audio_rate: of the sound that it was trained with, in Hz.
+        origin: the checkpoint, for messages and for comparison with another one.
+    """
+
+    model: Vatt
+    drawn: TrainState
+    state: TrainState
+    words: list[str]
+    audio_rate: int
+    origin: str
+
+
+def weights_of(state: TrainState) -> Weights:
+    """The part of a state that embeds."""
+    return state.params, state.statistics
+
+
+def stored_config(workdir: Path) -> ConfigDict:
+    """Reads the configuration of a work directory.
+
+    Args:
+        workdir: of a run.
+
+    Returns:
+        The configuration; keys that the run did not know have their defaults.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    path = Path(workdir) / "config.json"
+    if not path.is_file():
+        raise UserError(
+            "This is not the work directory of a run: it has no configuration.",
+            where=path,
+            expected="a directory that pre-training was given as --workdir",
+            todo="give that directory",
+        )
+    config = default()
+    known = {name for name, _ in keys_of(SCHEMA)}
+    stored = {key: value for key, value in read_config(path).items() if key in known}
+    tuples = {key: tuple(value) for key, value in stored.items() if isinstance(value, list)}
+    config.update_from_flattened_dict(stored | tuples)
+    return config
+
+
+def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | None = None) -> Loaded:
+    """Loads the newest checkpoint of a work directory, or config.init_from where there is none.
+
+    Args:
+        config: the whole configuration.
+        workdir: of the run.
+        audio_rate: of the sound that will be heard, in Hz; None: that of the checkpoint.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: there is no checkpoint, or it does not match the configuration, the vocabulary
+            or the rate.
+    """
+    with Checkpoints(workdir, config.train, audio_rate=audio_rate) as checkpoints:
+        step = checkpoints.latest()
+        trained = step is not None or not config.init_from
+        rate = audio_rate or checkpoints.audio_rate(step) or config.data.build_audio_rate
+        words = read_vocabulary(workdir / "vocabulary.txt") if trained else _given(config, workdir)
+        model = model_of(config, words=len(words), audio_rate=rate)
+        optimizer, sample = optimizer_of(config.train), zero_sample(config.data)
+        drawn = replicate(create_state(model, optimizer, sample, config.seed))
+        if trained:
+            state, _ = checkpoints.restore(drawn)
+            origin = f"step {int(state.step)} of {workdir}"
+        else:
+            state = replicate(start_from(jax.device_get(drawn), words, config, workdir))
+            origin = config.init_from
+    return Loaded(model, drawn, state, words, rate, origin)
+
+
+def _given(config: ConfigDict, workdir: Path) -> list[str]:
+    """The vocabulary of a checkpoint that is not ours."""
+
+    def counts() -> dict[str, int]:
+        raise UserError(
+            "The vocabulary of the checkpoint is not given.",
+            where=f"config.init_from = {config.init_from}",
+            expected="the file with its words, in the order of their numbers",
+            todo="add --config.data.vocabulary=FILE",
+        )
+
+    return vocabulary_of(workdir, config.data.vocabulary, counts, config.data.vocabulary_size)
