@@ -14,6 +14,7 @@ TRAIN = [
     "matplotlib>=3.11",
     "opencv-python-headless>=5.0",
     "pillow>=12.1.1",
+    "pyarrow>=25.0",
     "rich>=15.0",
     "scikit-learn>=1.9",
     "scipy>=1.17",

@@ -29,7 +29,7 @@ ALLOWED = {
     "demo": GROUND | {"data", "training", "evaluation"},
     "study": GROUND | {"data", "training", "evaluation", "demo"},
     "main": None,  # anything
-    "": set(),  # vatt_gh/__init__.py
+    "": {"evaluation"},  # vatt_gh/__init__.py, when vatt_gh.load is asked for
 }
 WITHOUT_TENSORFLOW = (
     "vatt_gh",

@@ -14,6 +14,8 @@ Every key of a configuration can be changed on the command line, e.g.
 --config.mode chooses what is done:
   pretrain   train from records (built from manual_dir where there are none yet)
   evaluate   score the newest checkpoint of --workdir on the records of eval.data_dir
+  extract    embed a folder of videos and sound files, into Parquet files
+  search     rank what was extracted by a sentence, a video or a sound
   describe   print the model's parts, parameters, FLOPs and memory; needs no data
   demo       render a corpus, build records, pre-train, evaluate, draw pictures
   study      many such runs with and without harmonization, and one table of them
@@ -88,6 +90,14 @@ def run(config: ConfigDict, workdir: Path) -> None:
         from vatt_gh.evaluation.scoring import evaluate_workdir
 
         evaluate_workdir(config, workdir, build=build_for, known=planted_of(config.eval))
+    elif config.mode == "extract":
+        from vatt_gh.evaluation.extract import extract
+
+        extract(config, workdir)
+    elif config.mode == "search":
+        from vatt_gh.evaluation.search import search
+
+        search(config, workdir)
     else:
         from vatt_gh.demo.planted import planted_of
         from vatt_gh.evaluation.scoring import scorer

@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "harmonize": ("vatt_gh.bench.harmonize", "what harmonization costs beside the plain step"),
     "memory": ("vatt_gh.bench.memory", "how memory grows with the batch and the tower's width"),
     "pipeline": ("vatt_gh.bench.pipeline", "windows a second beside decoding the same alone"),
+    "search": ("vatt_gh.bench.search", "a query among a million extracted windows"),
     "sketch": ("vatt_gh.bench.sketch", "how far a sketch moves the cosines of samples"),
 }
 

@@ -3,6 +3,7 @@
 schema    the class of keys, and the checks of single keys
 model     keys of the model, its losses and harmonization
 training  keys of a run, its input and its scores
+uses      keys of what a trained model is used for
 studies   keys of the demo and the study
 checks    the checks between keys
 document  the keys as text
@@ -20,6 +21,7 @@ from vatt_gh.config.model import HARMONIZE, LOSS, MODEL
 from vatt_gh.config.schema import Section, defaults_of, keys_of
 from vatt_gh.config.studies import DEMO, STUDY
 from vatt_gh.config.training import DATA, EVAL, RUN, TRAIN
+from vatt_gh.config.uses import EXTRACT, SEARCH
 
 SCHEMA: Section = {
     **RUN,
@@ -29,6 +31,8 @@ SCHEMA: Section = {
     "train": TRAIN,
     "data": DATA,
     "eval": EVAL,
+    "extract": EXTRACT,
+    "search": SEARCH,
     "demo": DEMO,
     "study": STUDY,
 }

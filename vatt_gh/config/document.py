@@ -17,6 +17,8 @@ _TITLES = {
     "train": "Training",
     "data": "Input",
     "eval": "Scores",
+    "extract": "Vectors of your own files",
+    "search": "Search in them",
     "demo": "The demo",
     "study": "The study",
 }

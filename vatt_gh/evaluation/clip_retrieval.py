@@ -3,12 +3,11 @@
 import functools
 
 import numpy as np
-import tensorflow as tf
 
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.bootstrap import interval
-from vatt_gh.evaluation.features import embed_batch
+from vatt_gh.evaluation.features import embed_texts
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import TOP, Score, rank_scores, ranks, window_similarities
@@ -56,7 +55,13 @@ class ClipRetrieval:
                 todo="give another --config.eval.split",
             )
         texts, own = zip(*pairs, strict=True)
-        queries = self._embedded(list(texts), weights, held_out)
+        queries = embed_texts(
+            held_out.model,
+            held_out.weights[weights],
+            texts,
+            Tokenizer(held_out.words, held_out.config.data.words),
+            held_out.config.eval.batch_size,
+        )
         similarity = window_similarities(
             queries,
             clips.embeddings["video_to_text"],
@@ -78,18 +83,3 @@ class ClipRetrieval:
             )
             scores |= _with_intervals(ranks(similarity[:, heard]), len(heard), "video_to_audio")
         return len(seen), scores
-
-    def _embedded(self, texts: list[str], weights: str, held_out: HeldOut) -> np.ndarray:
-        """[Q, D] embeddings of captions."""
-        config, size = held_out.config, held_out.config.eval.batch_size
-        ids = Tokenizer(held_out.words, config.data.words)(tf.constant(texts)).numpy()[:, None]
-        parts = [
-            embed_batch(
-                held_out.model,
-                held_out.weights[weights],
-                {"text": ids[first : first + size]},
-                size,
-            )[1]["text_to_video"][:, 0]
-            for first in range(0, len(ids), size)
-        ]
-        return np.concatenate(parts)

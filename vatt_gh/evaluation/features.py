@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 import numpy as np
+import tensorflow as tf
 
 from vatt_gh.batch import MODALITIES
+from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
 from vatt_gh.models.vatt import Vatt
 
@@ -116,6 +118,29 @@ def embed_batch(
     padded = {m: _pad(x, size) for m, x in inputs.items()}
     out = _embed(model, *weights, padded)
     return jax.tree.map(lambda x: np.asarray(x)[:count], out)
+
+
+def embed_texts(
+    model: Vatt, weights: Weights, texts: Sequence[str], tokenizer: Tokenizer, size: int
+) -> np.ndarray:
+    """Embeds sentences.
+
+    Args:
+        model: built without an axis name.
+        weights: of the model.
+        texts: N sentences.
+        tokenizer: of the run.
+        size: sentences of a batch.
+
+    Returns:
+        [N, D] float32, the head's 'text_to_video'.
+    """
+    ids = tokenizer(tf.constant(list(texts))).numpy()[:, None]
+    parts = [
+        embed_batch(model, weights, {"text": ids[first : first + size]}, size)[1]
+        for first in range(0, len(ids), size)
+    ]
+    return np.concatenate([part["text_to_video"][:, 0] for part in parts])
 
 
 def _pad(x: np.ndarray, size: int) -> np.ndarray:

@@ -28,7 +28,6 @@ class Loaded(NamedTuple):
         state: from the newest checkpoint; replicated.
         words: the run's vocabulary.
         audio_rate: of the sound that it was trained with, in Hz.
-        origin: the checkpoint, for messages and for comparison with another one.
     """
 
     model: Vatt
@@ -36,7 +35,6 @@ class Loaded(NamedTuple):
     state: TrainState
     words: list[str]
     audio_rate: int
-    origin: str
 
 
 def weights_of(state: TrainState) -> Weights:
@@ -97,11 +95,9 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         drawn = replicate(create_state(model, optimizer, sample, config.seed))
         if trained:
             state, _ = checkpoints.restore(drawn)
-            origin = f"step {int(state.step)} of {workdir}"
         else:
             state = replicate(start_from(jax.device_get(drawn), words, config, workdir))
-            origin = config.init_from
-    return Loaded(model, drawn, state, words, rate, origin)
+    return Loaded(model, drawn, state, words, rate)
 
 
 def _given(config: ConfigDict, workdir: Path) -> list[str]:

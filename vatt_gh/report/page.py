@@ -121,7 +121,23 @@ def write_index(
     if pictures:
         sections.append("<h2>Pictures</h2>")
         sections += [_figure(*picture) for picture in pictures]
-    page = "\n".join(
+    path = workdir / "index.html"
+    path.write_text(document(title, sections), encoding="utf-8")
+    return path
+
+
+def document(title: str, sections: Sequence[str], style: str = "") -> str:
+    """A page of HTML.
+
+    Args:
+        title: of the window, as plain text.
+        sections: HTML of the body.
+        style: more CSS.
+
+    Returns:
+        The whole page.
+    """
+    return "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en">',
@@ -129,7 +145,7 @@ def write_index(
             '<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{html.escape(title)}</title>",
-            f"<style>\n{_STYLE}\n</style>",
+            f"<style>\n{_STYLE}\n{style}\n</style>",
             "</head>",
             "<body>",
             *sections,
@@ -138,9 +154,6 @@ def write_index(
             "",
         ]
     )
-    path = workdir / "index.html"
-    path.write_text(page, encoding="utf-8")
-    return path
 
 
 def _flatten(node: Mapping[str, Any], group: str) -> list[Score]:

@@ -1,0 +1,344 @@
+"""Extracted vectors: against those of built records, after interruptions, and among bad files."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from media_files import grey, tone, write_media
+from small import WORDS, small_config
+
+import vatt_gh
+from tfds_builders.build import build_for
+from vatt_gh.data.records import open_source
+from vatt_gh.data.segments import window_places
+from vatt_gh.data.sources import find_or_build
+from vatt_gh.data.windows import plain_windows
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation import extract as module
+from vatt_gh.evaluation.extract import extract
+from vatt_gh.evaluation.search import apart, nearest, search
+from vatt_gh.evaluation.vectors import Block, Vectors
+from vatt_gh.files import write_whole
+from vatt_gh.locks import claimed
+from vatt_gh.report.search import Hit
+from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
+from vatt_gh.training.parallel import replicate
+from vatt_gh.training.step import create_state
+
+RATE = 16_000
+DATA = {
+    "data.build_fps": 10.0,
+    "data.build_short_side": 32,
+    "data.build_audio_rate": RATE,
+    "data.build_segment_seconds": 4.0,
+    "data.build_workers": 1,
+    "eval.batch_size": 6,
+}
+
+
+def make_run(workdir, seed=0):
+    """A work directory with a drawn checkpoint."""
+    config = small_config(**DATA, seed=seed)
+    words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"word{n}" for n in range(WORDS - 4))]
+    claim_workdir(workdir, config)
+    write_whole(workdir / "vocabulary.txt", "\n".join(words) + "\n")
+    model = model_of(config, words=WORDS, audio_rate=RATE)
+    state = create_state(model, optimizer_of(config.train), zero_sample(config.data), seed)
+    with Checkpoints(workdir, config.train, audio_rate=RATE) as checkpoints:
+        checkpoints.save(replicate(state), 0)
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(configuration, work directory)."""
+    workdir = tmp_path_factory.mktemp("run") / "work"
+    return make_run(workdir), workdir
+
+
+@pytest.fixture(scope="module")
+def films(small_corpus, tmp_path_factory):
+    """A folder as people have it: nested, with broken, silent, upright and audio-only files."""
+    folder = tmp_path_factory.mktemp("films")
+    (folder / "more").mkdir()
+    videos = sorted((small_corpus / "videos").glob("*.mp4"))
+    shutil.copy(videos[0], folder / "one.mp4")
+    shutil.copy(videos[1], folder / "more" / "one.mp4")
+    (folder / "broken.mp4").write_bytes(videos[0].read_bytes()[:3000])
+    (folder / "notes.txt").write_text("no film")
+    times = [k / 10 for k in range(23)]
+    write_media(folder / "silent.mp4", [grey(90, 64, 48)] * 23, times)
+    upright = [grey(7 * k, 48, 80) for k in range(23)]
+    write_media(folder / "upright.mkv", upright, times, sound=[(0.0, tone(2.3, RATE))])
+    write_media(folder / "song.wav", sound=[(0.0, tone(3.1, RATE))])
+    os.symlink("nowhere.mp4", folder / "lost.mp4")
+    return folder
+
+
+def rows(folder, modality, column):
+    """{(video id, start): vector}."""
+    return {
+        (str(video), round(float(start), 3)): vector
+        for block in Vectors(Path(folder)).blocks(modality, column)
+        for video, start, vector in zip(block.video_ids, block.start, block.vectors, strict=True)
+    }
+
+
+def extracted(run, films, to, **changes):
+    config = run[0].copy_and_resolve_references()
+    config.extract.update(videos=str(films), to=str(to), **changes)
+    return extract(config, run[1])
+
+
+@pytest.fixture(scope="module")
+def vectors(run, films, tmp_path_factory):
+    """(outcome, folder of the vectors)."""
+    to = tmp_path_factory.mktemp("vectors") / "to"
+    return extracted(run, films, to), to
+
+
+def test_good_files_are_embedded_and_bad_ones_named(vectors, films):
+    outcome, to = vectors
+    assert set(outcome.failed) == {"broken.mp4", "lost.mp4"}
+    assert all(outcome.failed.values())
+    assert outcome.files == 5
+    seen = {video for video, _ in rows(to, "video", "features")}
+    heard = {video for video, _ in rows(to, "audio", "features")}
+    assert seen == {"one.mp4", "more/one.mp4", "silent.mp4", "upright.mkv"}
+    assert heard == {"one.mp4", "more/one.mp4", "upright.mkv", "song.wav"}
+    listed = {row["video_id"]: row for row in Vectors(to).files()}
+    assert outcome.windows == sum(row["windows"] for row in listed.values())
+    # 23 frames in windows of 4: five, and one that ends with the video.
+    assert [round(s, 1) for v, s in rows(to, "video", "features") if v == "upright.mkv"] == [
+        0.0,
+        0.4,
+        0.8,
+        1.2,
+        1.6,
+        1.9,
+    ]
+
+
+@pytest.mark.parametrize("modality", ["video", "audio"])
+def test_vectors_are_those_of_records_built_from_the_same_files(
+    run, vectors, small_corpus, tmp_path, modality
+):
+    config = run[0].copy_and_resolve_references()
+    config.data.update(manual_dir=str(small_corpus), data_dir=str(tmp_path))
+    source = open_source(find_or_build(config.data, build_for))
+    embedder = vatt_gh.load(run[1])
+    name = {"video": "video_to_text", "audio": "audio_to_video"}[modality]
+    found, compared = rows(vectors[1], modality, name), 0
+    video = sorted((small_corpus / "videos").glob("*.mp4"))[0].stem
+    for record in tf.data.Dataset.range(source.count).map(source.read):
+        if record["video_id"].numpy().decode() != video:
+            continue
+        firsts = tf.constant(window_places(int(record["frame_count"]), 4, 4))
+        windows = plain_windows(record, firsts, source, config.data)
+        inputs = {m: windows[m].numpy() for m in ("video", "audio")}
+        embedded = embedder.model.embed(*embedder.weights, inputs)[1][name]
+        for start, vector in zip(windows["start"].numpy(), np.asarray(embedded), strict=True):
+            expected = vector / np.linalg.norm(vector)
+            mine = found["one.mp4", round(float(start), 3)]
+            np.testing.assert_allclose(mine, expected, atol=2e-5)
+            compared += 1
+    assert compared > 20
+
+
+def test_an_interrupted_extraction_continues(run, films, vectors, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_SHARD", 2)
+    write, calls = Vectors.write, []
+
+    def interrupted(self, *arguments):
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        write(self, *arguments)
+
+    monkeypatch.setattr(Vectors, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extracted(run, films, tmp_path / "to")
+    assert 0 < len(Vectors(tmp_path / "to").files()) < 7
+    outcome = extracted(run, films, tmp_path / "to")
+    assert outcome.files == vectors[0].files and outcome.windows == vectors[0].windows
+    for modality in ("video", "audio"):
+        mine, whole = (rows(to, modality, "features") for to in (tmp_path / "to", vectors[1]))
+        assert mine.keys() == whole.keys()
+        for key in mine:
+            np.testing.assert_allclose(mine[key], whole[key], atol=1e-5)
+    calls.clear()
+    assert extracted(run, films, tmp_path / "to").windows == outcome.windows
+    assert not calls  # nothing is embedded twice
+
+
+def test_python_gives_the_same_vectors_as_the_files(run, films, vectors):
+    embedder = vatt_gh.load(run[1])
+    video = embedder.embed_video(films / "upright.mkv")
+    found = rows(vectors[1], "video", "video_to_text")
+    for start, vector in zip(video.start, video.embeddings["video_to_text"], strict=True):
+        key = ("upright.mkv", round(float(start), 3))
+        np.testing.assert_allclose(vector, found[key], atol=1e-5)
+    song = embedder.embed_audio(films / "song.wav")
+    found = rows(vectors[1], "audio", "audio_to_video")
+    for start, vector in zip(song.start, song.embeddings["audio_to_video"], strict=True):
+        np.testing.assert_allclose(vector, found["song.wav", round(float(start), 3)], atol=1e-5)
+    texts = embedder.embed_text(["word1 word2", "word3"] * 5)
+    assert texts.shape == (10, 12)
+    np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(texts[0], texts[2], atol=1e-6)
+    assert np.abs(texts[0] - texts[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("broken.mp4", "cannot be embedded"), ("gone.mp4", "cannot be embedded")]
+)
+def test_a_file_that_cannot_be_read_is_named(run, films, name, what):
+    with pytest.raises(UserError, match=what) as raised:
+        vatt_gh.load(run[1]).embed_video(films / name)
+    assert name in str(raised.value)
+
+
+def test_silence_is_no_sound(run, films):
+    with pytest.raises(UserError, match="no sound to embed"):
+        vatt_gh.load(run[1]).embed_audio(films / "silent.mp4")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not the work directory of a run"):
+        vatt_gh.load(tmp_path)
+
+
+def test_vectors_of_another_checkpoint_or_step_are_not_mixed(run, films, vectors, tmp_path):
+    before = sorted(p.name for p in vectors[1].iterdir())
+    with pytest.raises(UserError, match="holds other vectors") as raised:
+        extracted(run, films, vectors[1], every=0.2)
+    assert "every" in str(raised.value)
+    other = make_run(tmp_path / "other", seed=1), tmp_path / "other"
+    with pytest.raises(UserError, match="holds other vectors") as raised:
+        extracted(other, films, vectors[1])
+    assert "weights" in str(raised.value)
+    config = other[0]
+    config.extract.to, config.search.query = str(vectors[1]), "word1"
+    with pytest.raises(UserError, match="another checkpoint"):
+        search(config, other[1])
+    assert sorted(p.name for p in vectors[1].iterdir()) == before
+
+
+def test_two_extractions_at_once_are_refused(run, films, tmp_path):
+    with claimed(tmp_path / "to" / ".lock-0") as free:
+        assert free
+        with pytest.raises(UserError, match="Another process writes"):
+            extracted(run, films, tmp_path / "to")
+
+
+def test_an_empty_folder_is_refused(run, tmp_path):
+    (tmp_path / "films").mkdir()
+    with pytest.raises(UserError, match="no video and no sound"):
+        extracted(run, tmp_path / "films", tmp_path / "to")
+
+
+def test_a_damaged_shard_is_named(run, films, vectors, tmp_path):
+    shutil.copytree(vectors[1], tmp_path / "to")
+    (shard,) = (tmp_path / "to").glob("video-*-00001.parquet")
+    shard.write_bytes(shard.read_bytes()[:500])
+    with pytest.raises(UserError, match="cannot be read") as raised:
+        list(Vectors(tmp_path / "to").blocks("video", "features"))
+    assert shard.name in str(raised.value)
+    index = shard.name.replace("video", "shard").replace(".parquet", ".json")
+    assert index in str(raised.value)
+    (tmp_path / "to" / index).unlink()
+    assert extracted(run, films, tmp_path / "to").windows == vectors[0].windows
+    mine, whole = (rows(to, "video", "features") for to in (tmp_path / "to", vectors[1]))
+    assert mine.keys() == whole.keys()
+
+
+def test_search_ranks_by_cosine_and_shows_pictures(run, vectors):
+    config = run[0].copy_and_resolve_references()
+    config.extract.to, config.search.query, config.search.results = str(vectors[1]), "word7", 6
+    hits = search(config, run[1])
+    query = vatt_gh.load(run[1]).embed_text(["word7"])[0]
+    every = {key: float(x @ query) for key, x in rows(vectors[1], "video", "video_to_text").items()}
+    best = max(every, key=every.get)
+    assert (hits[0].video_id, round(hits[0].start, 3)) == best
+    assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+    for hit in hits:
+        assert hit.score == pytest.approx(every[hit.video_id, round(hit.start, 3)], abs=1e-5)
+        assert hit.picture.shape[2] == 3
+    (page,) = (run[1] / "search").glob("word7.html")
+    text = page.read_text()
+    assert text.count("<video") == len(hits) and "#t=" in text
+
+
+def test_a_sound_and_a_video_are_queries_too(run, films, vectors):
+    config = run[0].copy_and_resolve_references()
+    config.extract.to = str(vectors[1])
+    found = rows(vectors[1], "video", "video_to_audio")
+    for name, column, modality in (
+        ("song.wav", "audio_to_video", "audio"),
+        ("upright.mkv", "video_to_audio", "video"),
+    ):
+        config.search.file = str(films / name)
+        windows = rows(vectors[1], modality, column)
+        mean = np.mean([x for (video, _), x in windows.items() if video == name], axis=0)
+        scores = {key: x @ mean / np.linalg.norm(mean) for key, x in found.items()}
+        first = search(config, run[1])[0]
+        assert (first.video_id, round(first.start, 3)) == max(scores, key=scores.get)
+
+
+@pytest.mark.parametrize("query", [{}, {"query": "a", "file": "b.mp4"}])
+def test_one_query_is_needed(run, query):
+    config = run[0].copy_and_resolve_references()
+    config.search.update(query)
+    with pytest.raises(UserError, match="One query"):
+        search(config, run[1])
+
+
+def test_a_search_without_vectors_says_how_to_make_them(run, tmp_path):
+    config = run[0].copy_and_resolve_references()
+    config.extract.to, config.search.query = str(tmp_path), "a"
+    with pytest.raises(UserError, match="There are no vectors"):
+        search(config, run[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ranking_in_blocks_is_sorting_all(seed):
+    rng = np.random.default_rng(seed)
+    # Few different values, so that many tie.
+    vectors = rng.integers(-2, 3, (200, 3)).astype(np.float32)
+    query = rng.integers(-2, 3, 3).astype(np.float32)
+    cuts = np.sort(rng.integers(0, 201, 6))
+    ids = np.array([f"v{n}" for n in range(200)], object)
+    times = np.zeros(200, np.float32)
+    parts = [np.arange(200)[a:b] for a, b in zip([0, *cuts], [*cuts, 200], strict=True)]
+    blocks = [Block(ids[p], times[p], times[p], vectors[p]) for p in parts]
+    count = int(rng.integers(1, 250))
+    order = np.argsort(-(vectors @ query), kind="stable")[:count]
+    assert [hit.video_id for hit in nearest(query, blocks, count)] == ids[order].tolist()
+
+
+def test_overlapping_windows_of_a_video_are_shown_once():
+    hits = [Hit("a", 0, 2, 0.9), Hit("a", 1, 3, 0.8), Hit("b", 1, 3, 0.7), Hit("a", 2, 4, 0.6)]
+    assert apart(hits, 3) == [hits[0], hits[2], hits[3]]
+    assert apart(hits, 2) == [hits[0], hits[2]]
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 7, 8, 40])
+@pytest.mark.parametrize("step", [1, 3, 4, 6])
+def test_windows_cover_a_segment(count, step):
+    places = window_places(count, 4, step)
+    assert places == sorted(set(places)) and places[0] == 0
+    if step <= 4:
+        assert {f for p in places for f in range(p, p + 4)} >= set(range(count))
+    assert all(p + 4 <= max(count, 4) for p in places)
+
+
+def test_the_files_of_a_shard_are_listed_once(vectors):
+    names = [row["video_id"] for row in Vectors(vectors[1]).files()]
+    assert len(names) == len(set(names)) == 7
+    about = json.loads((vectors[1] / "extraction.json").read_text())
+    assert about["storage"] == "jpeg" and about["fps"] == 10.0

@@ -1,0 +1,24 @@
+"""Keys of what a trained model is used for."""
+
+from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, Key, Section, free
+
+EXTRACT: Section = free(
+    {
+        "videos": Key("", "folder of videos and sound files, at any depth, that are embedded"),
+        "to": Key("", "folder of the vectors; empty: extracted in the work directory"),
+        "every": Key(
+            0.0,
+            "from one window to the next; 0: the length of a window",
+            within=NOT_NEGATIVE,
+            unit="s",
+        ),
+    }
+)
+
+SEARCH: Section = free(
+    {
+        "query": Key("", "text that pictures are ranked by"),
+        "file": Key("", "instead of text: a video or sound file that pictures are ranked by"),
+        "results": Key(20, "windows shown, the best first", within=POSITIVE),
+    }
+)

@@ -1,0 +1,195 @@
+"""Vectors of the windows of many files: Parquet shards, written file by file, read in blocks.
+
+FOLDER/extraction.json         what the vectors are of
+       video-0-00000.parquet   a row a window with pictures
+       audio-0-00000.parquet   a row a window with sound
+       shard-0-00000.json      the files of the shard, written last: without it the rest of
+                               the shard does not count
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.embedder import BOTH, Embedded
+from vatt_gh.files import replacing, write_whole
+from vatt_gh.locks import locked
+
+_ROWS = 8192  # of a row group: blocks of some MB
+_ABOUT = "extraction.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Some windows and one vector of each.
+
+    Attributes:
+        video_ids: [n] str.
+        start, end: [n] float32, seconds in the file.
+        vectors: [n, D] float32.
+    """
+
+    video_ids: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    vectors: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Vectors:
+    """A folder of vectors.
+
+    Attributes:
+        folder: where they are.
+    """
+
+    folder: Path
+
+    def about(self) -> dict[str, Any]:
+        """What the vectors are of: 'weights' (a digest), 'videos', 'every', form of the files.
+
+        Raises:
+            UserError: there are none.
+        """
+        path = self.folder / _ABOUT
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"There are no vectors: {error}",
+                where=path,
+                expected="a folder that --config.mode=extract has written",
+                todo="extract first, or give its folder as --config.extract.to",
+            ) from error
+
+    def claim(self, about: Mapping[str, Any]) -> None:
+        """Says what the vectors are of; refuses to add to those of something else.
+
+        Raises:
+            UserError: the folder holds vectors of another checkpoint, form or folder of files.
+        """
+        with locked(self.folder / ".lock"):
+            if not (self.folder / _ABOUT).exists():
+                write_whole(self.folder / _ABOUT, json.dumps(about, indent=1) + "\n")
+        there = self.about()
+        differ = [key for key in about if there.get(key) != about[key]]
+        if differ:
+            raise UserError(
+                "The folder holds other vectors.",
+                where=self.folder,
+                expected="the same, to add to them; they differ in "
+                + "; ".join(f"{k}: there {there.get(k)!r}, now {about[k]!r}" for k in differ),
+                todo="give another --config.extract.to, or delete this folder",
+            )
+
+    def files(self) -> list[dict[str, Any]]:
+        """Rows {'video_id', 'windows', 'seconds', 'error', 'remarks'} of all finished files."""
+        return [
+            row
+            for path in sorted(self.folder.glob("shard-*.json"))
+            for row in json.loads(path.read_text(encoding="utf-8"))
+        ]
+
+    def write(
+        self,
+        writer: int,
+        files: Sequence[Mapping[str, Any]],
+        video_ids: Sequence[str],
+        windows: Embedded | None,
+    ) -> None:
+        """Writes a shard.
+
+        Args:
+            writer: number of this process, which numbers its own shards.
+            files: rows for `files`.
+            video_ids: [n], of the windows.
+            windows: their vectors; None: there is no window.
+        """
+        name = f"{writer}-{len(list(self.folder.glob(f'shard-{writer}-*.json'))):05d}"
+        for modality in BOTH if windows is not None else ():
+            table = _table(np.array(video_ids, object), windows, modality)
+            if len(table):
+                with replacing(self.folder / f"{modality}-{name}.parquet") as partial:
+                    pq.write_table(
+                        table,
+                        partial,
+                        row_group_size=_ROWS,
+                        # Vectors neither repeat nor compress.
+                        use_dictionary=["video_id", "modality"],
+                        compression="none",
+                    )
+        write_whole(self.folder / f"shard-{name}.json", json.dumps(list(files), indent=1) + "\n")
+
+    def blocks(self, modality: str, column: str) -> Iterator[Block]:
+        """Reads one vector of every window, a block at a time.
+
+        Args:
+            modality: 'video' or 'audio'.
+            column: 'features', or an embedding such as 'video_to_text'.
+
+        Yields:
+            Blocks of at most some thousand windows, in the order of the shards.
+
+        Raises:
+            UserError: a shard lacks the column, or cannot be read.
+        """
+        for index in sorted(self.folder.glob("shard-*.json")):
+            path = index.with_name(index.name.replace("shard", modality, 1)).with_suffix(".parquet")
+            if path.exists():  # else the shard has no window of this modality
+                yield from _blocks_of(path, column)
+
+
+def _blocks_of(path: Path, column: str) -> Iterator[Block]:
+    columns = ["video_id", "start", "end", column]
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
+                ids, start, end, vectors = (batch[name] for name in columns)
+                yield Block(
+                    video_ids=np.array(ids.to_pylist(), object),
+                    start=start.to_numpy(),
+                    end=end.to_numpy(),
+                    vectors=vectors.flatten().to_numpy().reshape(len(batch), -1),
+                )
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise UserError(
+            f"The vectors cannot be read: {error}",
+            where=path,
+            expected=f"a Parquet file with {', '.join(columns)}",
+            todo=f"delete {path.name.replace(path.name.split('-')[0], 'shard', 1)[:-8]}.json and "
+            "extract again",
+        ) from error
+
+
+def _table(video_ids: np.ndarray, windows: Embedded, modality: str) -> pa.Table:
+    """The windows that have the modality."""
+    there = windows.masks[modality]
+    vectors = {"features": windows.features[modality]}
+    vectors |= {n: x for n, x in windows.embeddings.items() if n.startswith(f"{modality}_to_")}
+    return pa.table(
+        {
+            "video_id": video_ids[there].tolist(),
+            "start": windows.start[there],
+            "end": windows.end[there],
+            "modality": [modality] * int(there.sum()),
+            **{name: _fixed(x[there]) for name, x in vectors.items()},
+        }
+    )
+
+
+def _fixed(vectors: np.ndarray) -> pa.FixedSizeListArray:
+    flat = np.ascontiguousarray(vectors, np.float32).reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), vectors.shape[1])
+
+
+def relative_id(path: str, folder: Path) -> str:
+    """A file's id: its path from the folder, with slashes."""
+    return os.path.relpath(path, folder).replace(os.sep, "/")
