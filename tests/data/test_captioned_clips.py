@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vatt_gh.data.pipeline import captioned_clips
+from vatt_gh.data.clips import captioned_clips
 
 
 def all_clips(clock, config):

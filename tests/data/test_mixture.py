@@ -7,7 +7,7 @@ import pytest
 from streams import batches
 
 from vatt_gh import batch as names
-from vatt_gh.data.pipeline import captioned_clips
+from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.sources import open_sources
 from vatt_gh.errors import UserError
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 from media_files import write_media
 
 from vatt_gh import batch as names
-from vatt_gh.data.pipeline import captioned_clips, training_batches
+from vatt_gh.data.clips import captioned_clips
+from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import open_source
 from vatt_gh.data.video import View
 

@@ -9,7 +9,7 @@ import pytest
 import streams
 
 from vatt_gh import batch as names
-from vatt_gh.data.pipeline import captioned_clips
+from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.records import open_source
 from vatt_gh.data.storage import _of_original
 from vatt_gh.data.unreadable import Unreadable

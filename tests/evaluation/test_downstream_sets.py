@@ -246,6 +246,7 @@ def test_windows_that_cannot_be_read_count_for_nothing():
         "video_id": np.array([b"b", b"b", b"a", b"a"]),
         "labels": np.array([b"x", b"x", b"y", b"y"]),
         "said": np.array([b"one\ntwo", b"two", b"", b""]),
+        "number": np.arange(4),
     }
     [clips] = embed_clips_whole(model, [weights], [batch], 4, ("video", "audio"))
     assert clips.ids.tolist() == ["b", "a"] and clips.clip.tolist() == [0, 0, 1]

@@ -1,5 +1,6 @@
 """The real command as a pod of two processes: resumes, trains, saves, gives the same numbers."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tiny_run
 from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, STOP, checkpoints_of, flags_of, rows_of
 
 from vatt_gh.evaluation.loading import load_for_evaluation
+from vatt_gh.evaluation.scoring import evaluate_workdir
 from vatt_gh.training.checkpoints import Checkpoints
 
 
@@ -25,14 +27,14 @@ def alone(tmp_path_factory) -> Path:
     return tiny_run.uninterrupted(tiny_run.session_folder(tmp_path_factory))[0]
 
 
-def pod(tiny, workdir: Path, log: Path) -> subprocess.Popen[str]:
+def pod(tiny, workdir: Path, log: Path, *more: str) -> subprocess.Popen[str]:
     paths = {"data.manual_dir": tiny.corpus, "data.data_dir": tiny.records}
     options = ["--processes=2", "--devices=2", "--grace=1", "--"]
     experiment = ["--config=configs/howto100m.py", f"--workdir={workdir}"]
     flags = flags_of({**OVERRIDES, **DEFAULTS, **paths})
     with log.open("a") as output:
         return subprocess.Popen(
-            [sys.executable, "launch/local_pod.py", *options, *experiment, *flags],
+            [sys.executable, "launch/local_pod.py", *options, *experiment, *flags, *more],
             cwd=ROOT,
             env=tiny.environment,
             stdout=output,
@@ -70,8 +72,17 @@ def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, t
         for key in mine:
             np.testing.assert_allclose(mine[key], theirs[key], rtol=1e-3, atol=1e-4, err_msg=key)
 
-    # A pod's checkpoint is like any other: one process can read it.
+    # Each process embeds its share of the clips; one of them writes what one alone would find.
+    (workdir / "results.json").unlink(missing_ok=True)
+    evaluate = "--config.mode=evaluate"
+    assert pod(tiny, workdir, log, evaluate).wait(timeout=300) == 0, log.read_text()[-3000:]
+    shared = json.loads((workdir / "results.json").read_text())
     config = tiny.config("howto100m", **DEFAULTS)
+    results = evaluate_workdir(config, workdir)
+    assert shared["clips"] == results["clips"] > 8
+    assert shared == results
+
+    # A pod's checkpoint is like any other: one process can read it.
     state = load_for_evaluation(config, workdir).state
     with Checkpoints(workdir, config.train) as checkpoints:
         _, position = checkpoints.restore(state)

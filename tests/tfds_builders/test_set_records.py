@@ -8,7 +8,8 @@ from dummy_data import YOUTUBE, make, tone
 from small import small_config
 
 from vatt_gh import batch as names
-from vatt_gh.data.pipeline import captioned_clips, training_batches
+from vatt_gh.data.clips import captioned_clips
+from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import open_source
 from vatt_gh.data.text import Tokenizer, build_vocabulary
 from vatt_gh.errors import UserError

@@ -1,4 +1,4 @@
-"""Windows of the clips of a downstream set, in order: for scores of whole clips."""
+"""The clips of an evaluation, in order, of which each host reads its share."""
 
 from collections.abc import Iterator
 
@@ -6,19 +6,82 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from vatt_gh import batch as names
 from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.sampling import stored_span
+from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.views import window_starts
-from vatt_gh.data.windows import plain_windows
+from vatt_gh.data.windows import plain_windows, window
 
+# A number by which the clips of all hosts are put in order; the windows of a record share it.
+NUMBER = "number"
 LABELS, SAID = "labels", "said"
 _BETWEEN = "\n"  # labels, and captions, of one record
 
 
-def clip_windows(
-    source: Source, data: ConfigDict, *, windows: int, size: int
+def captioned_clips(
+    source: Source, tokenizer: Tokenizer, config: ConfigDict, *, host: int = 0, hosts: int = 1
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Yields some windows of every record, spread evenly, without augmentation.
+    """Yields this host's share of the clips with a caption: the window around its middle.
+
+    Of captions with overlapping windows the first is taken. A clip near the border of its segment
+    is moved inside. Audio-only and unreadable records give no clip.
+
+    Args:
+        source: the records.
+        tokenizer: for the captions.
+        config: the whole configuration.
+        host: number of this host.
+        hosts: number of hosts.
+
+    Yields:
+        Batches of at most eval.batch_size clips, in all as many as queries or probes need:
+        'video', 'audio', 'text' [B, 1, W] (the caption alone), the masks, 'caption' and
+        'video_id' [B] bytes, 'start' and 'end' [B] float32 in seconds, 'number' [B] int64.
+    """
+    data = config.data.copy_and_resolve_references()
+    data.candidates = 1
+    span = stored_span(data.frames, source.fps / data.fps)
+
+    def places_of(record: tf.Tensor) -> tf.data.Dataset:
+        example = source.read(record)
+        captions = example["captions"]
+        firsts, chosen = tf.numpy_function(
+            lambda s, e, begin, count: _windows(s, e, begin, count, span, source.fps),
+            [captions["start"], captions["end"], example["start"], example["frame_count"]],
+            [tf.int32, tf.int32],
+            stateful=False,
+        )
+        firsts, chosen = tf.ensure_shape(firsts, [None]), tf.ensure_shape(chosen, [None])
+        places = tf.data.Dataset.from_tensor_slices((firsts, chosen))
+        # Only clips with pictures are judged.
+        places = places.filter(lambda *place: example["height"] > 0)
+        return places.map(lambda *place: (record, *place))
+
+    def clip(number: tf.Tensor, place: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        record, first, caption = place
+        example = source.read(record)
+        only = {name: x[caption : caption + 1] for name, x in example["captions"].items()}
+        found = window({**example, "captions": only}, first, source, tokenizer, data)
+        return found | {"caption": only["text"][0], NUMBER: number}
+
+    places = tf.data.Dataset.range(source.count).flat_map(places_of)
+    places = places.take(max(config.eval.max_clips, config.eval.probe_clips)).enumerate()
+    clips = places.shard(hosts, host).map(clip, num_parallel_calls=data.parallel_reads)
+    clips = clips.filter(lambda clip: clip[names.VIDEO_MASK])  # it could be read
+    yield from read_on(clips.batch(config.eval.batch_size).prefetch(2), [source])
+
+
+def clip_windows(
+    source: Source,
+    data: ConfigDict,
+    *,
+    windows: int,
+    size: int,
+    host: int = 0,
+    hosts: int = 1,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields some windows of each of this host's records, spread evenly, without augmentation.
 
     A clip that is longer than a record has several records, with its id in each.
 
@@ -27,27 +90,47 @@ def clip_windows(
         data: section of the configuration.
         windows: of a record.
         size: of a batch.
+        host: number of this host.
+        hosts: number of hosts.
 
     Yields:
         Batches of at most `size` windows: 'video' [B, T, H, W, 3] uint8, 'audio' [B, S]
         float32, their masks [B] bool, 'video_id', 'labels' and 'said' [B] bytes, the last two
-        joined by line ends, 'start' and 'end' [B] float32 in seconds of the video.
+        joined by line ends, 'start' and 'end' [B] float32 in seconds of the video, 'number' [B]
+        int64.
     """
     span = stored_span(data.frames, source.fps / data.fps)
 
-    def windows_of(record: tf.Tensor) -> tf.data.Dataset:
+    def windows_of(record: tf.Tensor) -> dict[str, tf.Tensor]:
         example = source.read(record)
         firsts = window_starts(example["frame_count"], span, windows)
         said = tf.strings.reduce_join(example["captions"]["text"], separator=_BETWEEN)
         labels = tf.strings.reduce_join(example["labels"], separator=_BETWEEN)
+        same = {LABELS: labels, SAID: said, NUMBER: record}
         found = plain_windows(example, firsts, source, data)
-        found |= {LABELS: tf.fill([windows], labels), SAID: tf.fill([windows], said)}
-        return tf.data.Dataset.from_tensor_slices(found)
+        return found | {name: tf.fill([windows], value) for name, value in same.items()}
 
-    every = tf.data.Dataset.range(source.count).flat_map(windows_of)
+    records = tf.data.Dataset.range(source.count).shard(hosts, host)
+    every = records.map(windows_of, num_parallel_calls=data.parallel_reads).unbatch()
     yield from read_on(every.batch(size).prefetch(2), [source])
 
 
 def lines(joined: bytes) -> list[str]:
     """The labels, or captions, that `clip_windows` has joined."""
     return [line for line in joined.decode("utf-8").split(_BETWEEN) if line]
+
+
+def _windows(
+    starts: np.ndarray, ends: np.ndarray, begin: float, count: int, length: int, fps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """First frames [n] int32 and captions [n] int32 of non-overlapping windows."""
+    firsts, chosen = [], []
+    free_from = 0
+    for caption in np.argsort(starts + ends, kind="stable"):
+        middle = ((starts[caption] + ends[caption]) / 2 - begin) * fps
+        first = int(np.clip(round(middle - length / 2), 0, max(count - length, 0)))
+        if 0 <= middle <= count and first >= free_from:
+            firsts.append(first)
+            chosen.append(caption)
+            free_from = first + length
+    return np.array(firsts, np.int32), np.array(chosen, np.int32)

@@ -1,4 +1,4 @@
-"""tf.data pipelines: endless training batches, and the clips of an evaluation."""
+"""tf.data pipelines of training: endless batches."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,10 @@ from ml_collections import ConfigDict
 from vatt_gh import batch as names
 from vatt_gh.data.kept import KeptWindows, kept_windows
 from vatt_gh.data.records import Source, read_on
-from vatt_gh.data.sampling import shuffled, stored_span
+from vatt_gh.data.sampling import shuffled
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import draw_colour
-from vatt_gh.data.windows import training_windows, window
+from vatt_gh.data.windows import training_windows
 
 HOST_KEYS = (names.VIDEO_ID, names.START, names.END)
 _ROW = "row"
@@ -127,67 +127,3 @@ def split_host(
     """Splits a batch into arrays for the devices and arrays that stay on the host."""
     host = {name: arrays[name] for name in HOST_KEYS}
     return {name: x for name, x in arrays.items() if name not in host}, host
-
-
-def captioned_clips(
-    source: Source, tokenizer: Tokenizer, config: ConfigDict
-) -> Iterator[dict[str, np.ndarray]]:
-    """Clips for evaluation: for each caption the window around its middle.
-
-    Of captions with overlapping windows the first is taken. A clip near the border of its segment
-    is moved inside. Audio-only and unreadable records give no clip.
-
-    Args:
-        source: the records.
-        tokenizer: for the captions.
-        config: the whole configuration.
-
-    Yields:
-        Batches of at most eval.batch_size clips, in all as many as queries or probes need:
-        'video', 'audio', 'text' [B, 1, W] (the caption alone), the masks, 'caption' [B] bytes, and
-        HOST_KEYS.
-    """
-    data = config.data.copy_and_resolve_references()
-    data.candidates = 1
-    span = stored_span(data.frames, source.fps / data.fps)
-
-    def clips_of(record: tf.Tensor) -> tf.data.Dataset:
-        example = source.read(record)
-        captions = example["captions"]
-        firsts, chosen = tf.numpy_function(
-            lambda s, e, begin, count: _windows(s, e, begin, count, span, source.fps),
-            [captions["start"], captions["end"], example["start"], example["frame_count"]],
-            [tf.int32, tf.int32],
-            stateful=False,
-        )
-        firsts, chosen = tf.ensure_shape(firsts, [None]), tf.ensure_shape(chosen, [None])
-        pairs = tf.data.Dataset.from_tensor_slices((firsts, chosen))
-
-        def clip(first: tf.Tensor, caption: tf.Tensor) -> dict[str, tf.Tensor]:
-            only = {name: values[caption : caption + 1] for name, values in captions.items()}
-            result = window({**example, "captions": only}, first, source, tokenizer, data)
-            result["caption"] = only["text"][0]
-            return result
-
-        return pairs.map(clip)
-
-    clips = tf.data.Dataset.range(source.count).flat_map(clips_of)
-    clips = clips.filter(lambda clip: clip[names.VIDEO_MASK])  # only clips with pictures are judged
-    clips = clips.take(max(config.eval.max_clips, config.eval.probe_clips))
-    yield from read_on(clips.batch(config.eval.batch_size).prefetch(2), [source])
-
-
-def _windows(
-    starts: np.ndarray, ends: np.ndarray, begin: float, count: int, length: int, fps: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """First frames [n] int32 and captions [n] int32 of non-overlapping windows."""
-    firsts, chosen = [], []
-    free_from = 0
-    for caption in np.argsort(starts + ends, kind="stable"):
-        middle = ((starts[caption] + ends[caption]) / 2 - begin) * fps
-        first = int(np.clip(round(middle - length / 2), 0, max(count - length, 0)))
-        if 0 <= middle <= count and first >= free_from:
-            firsts.append(first)
-            chosen.append(caption)
-            free_from = first + length
-    return np.array(firsts, np.int32), np.array(chosen, np.int32)

@@ -35,6 +35,11 @@ class Unreadable:
     def __len__(self) -> int:
         return len(self._seen)
 
+    @property
+    def seen(self) -> set[tuple[str, str]]:
+        """(path, reason) of each."""
+        return self._seen
+
     def read(self) -> None:
         """Counts a record that is read, successfully or not."""
         with self._lock:

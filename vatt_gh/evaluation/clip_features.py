@@ -2,14 +2,17 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+import jax
 import numpy as np
 
-from vatt_gh.data.clips import LABELS, SAID, lines
+from vatt_gh.data.clips import LABELS, NUMBER, SAID, lines
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import Weights, embed_batch
+from vatt_gh.evaluation.hosts import gathered
 from vatt_gh.models.vatt import Vatt
+
+_KEPT = ("video_id", LABELS, SAID, "video_mask", "audio_mask", NUMBER)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,40 +71,32 @@ def embed_clips_whole(
     Args:
         model: built without an axis name.
         weights: of the model.
-        batches: of `data.clips.clip_windows`.
+        batches: this host's, of `data.clips.clip_windows`.
         size: windows of a batch; a smaller last one is padded.
         modalities: the ones that are embedded, of 'video' and 'audio'.
 
     Returns:
-        The clips as each of the weights sees them. A window that cannot be read is not among them.
+        The clips of all hosts as each of the weights sees them; no window that cannot be read.
 
     Raises:
         UserError: there is no window with one of these modalities.
     """
-    parts: list[list[tuple[dict[str, Any], dict[str, Any]]]] = [[] for _ in weights]
-    host: dict[str, list[np.ndarray]] = {name: [] for name in ("video_id", LABELS, SAID)}
-    masks: dict[str, list[np.ndarray]] = {m: [] for m in ("video", "audio")}
+    parts = []
     for batch in batches:
         readable = np.any([batch[f"{m}_mask"] for m in modalities], axis=0)
         inputs = {m: batch[m] for m in modalities}
-        for found, each in zip(parts, weights, strict=True):
-            features, embeddings = embed_batch(model, each, inputs, size)
-            found.append(
-                tuple({k: x[readable] for k, x in d.items()} for d in (features, embeddings))
-            )
-        for name, values in host.items():
-            values.append(batch[name][readable])
-        for m, values in masks.items():
-            values.append(batch[f"{m}_mask"][readable])
-    ids = np.concatenate(host["video_id"]) if host["video_id"] else np.array([])
-    if not len(ids):
+        seen = [embed_batch(model, each, inputs, size) for each in weights]
+        part = {**{name: batch[name] for name in _KEPT}, "seen": seen}
+        parts.append(jax.tree.map(lambda x, rows=readable: x[rows], part))
+    every = gathered(parts)
+    if every is None or not len(every["video_id"]):
         raise UserError(
             "There is no clip to evaluate.",
             where="the records of --config.eval.data_dir",
             expected=f"clips with {' or '.join(modalities)}",
             todo="build them again; skipped.jsonl of the build says what was left out",
         )
-    labels, said = np.concatenate(host[LABELS]), np.concatenate(host[SAID])
+    ids, labels, said = (every[name] for name in ("video_id", LABELS, SAID))
     _, first, clip = np.unique(ids, return_index=True, return_inverse=True)
     order = np.argsort(first)  # as they came
     rank = np.argsort(order)
@@ -112,18 +107,14 @@ def embed_clips_whole(
             labels=[lines(x) for x in labels[first[order]]],
             said=captions,
             clip=rank[clip],
-            features=_joined([features for features, _ in found]),
-            embeddings=_joined([embeddings for _, embeddings in found]),
-            masks={m: np.concatenate(values) for m, values in masks.items()},
+            features=features,
+            embeddings=embeddings,
+            masks={m: every[f"{m}_mask"] for m in ("video", "audio")},
         )
-        for found in parts
+        for features, embeddings in every["seen"]
     ]
 
 
 def _all_lines(joined: np.ndarray, clip: np.ndarray, number: int) -> list[str]:
     """The captions of a clip, whose records may hold different ones."""
     return [line for text in dict.fromkeys(joined[clip == number]) for line in lines(text)]
-
-
-def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -9,9 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from vatt_gh.batch import MODALITIES
+from vatt_gh.data.clips import NUMBER
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.hosts import gathered
 from vatt_gh.models.vatt import Vatt
+from vatt_gh.training.parallel import spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Clips:
         video_ids: [N] str.
         start, end: [N] float32, seconds in the source video.
         audio_mask: [N] bool, False where a clip has no sound.
-        frames: [N, T, H, W, 3] uint8, for pictures.
+        frames: [N, 3, H, W, 3] uint8: first, middle and last one, for pictures.
     """
 
     features: dict[str, np.ndarray]
@@ -45,6 +48,7 @@ class Clips:
 
 # All models of the same form share one program, in all evaluations.
 _embed = jax.jit(Vatt.embed, static_argnums=0)
+_KEPT = ("caption", "video_id", "start", "end", "audio_mask", NUMBER)
 # Parameters of towers and heads, and the heads' batch statistics.
 Weights = tuple[Any, Any]
 
@@ -57,11 +61,11 @@ def embed_clips(
     Args:
         model: built without an axis name.
         weights: weights of each model.
-        batches: batches from `data.pipeline.captioned_clips`.
+        batches: this host's, from `data.clips.captioned_clips`.
         size: clips per batch; a smaller last one is padded, so that one compilation suffices.
 
     Returns:
-        All clips in order, with the outputs of each model.
+        All clips of all hosts in order, with the outputs of each model.
 
     Raises:
         UserError: there is no clip.
@@ -69,41 +73,47 @@ def embed_clips(
     parts = []
     for batch in batches:
         inputs = {m: batch[m] for m in MODALITIES}
-        parts.append(([embed_batch(model, each, inputs, size) for each in weights], batch))
-    if not parts:
+        seen = [embed_batch(model, each, inputs, size) for each in weights]
+        kept = {name: batch[name] for name in _KEPT}
+        parts.append({**kept, "frames": _shown(batch["video"]), "seen": seen})
+    every = gathered(parts)
+    if every is None:
         raise UserError(
             "There is no clip to evaluate.",
             where="the records of --config.eval.data_dir (config.data.data_dir where it is empty)",
             expected="at least one caption",
             todo="evaluate on records that were built with captions",
         )
-
-    def join(pieces: list[Any]) -> Any:
-        return jax.tree.map(lambda *xs: np.concatenate(xs), *pieces)
-
-    host = join([{k: b[k] for k in ("start", "end", "audio_mask")} for _, b in parts])
-    words = {
-        k: np.array([x.decode("utf-8") for _, b in parts for x in b[k]])
-        for k in ("caption", "video_id")
-    }
-    frames = np.concatenate([b["video"] for _, b in parts])
     return [
         Clips(
             features=features,
             embeddings=embeddings,
-            captions=words["caption"],
-            video_ids=words["video_id"],
-            frames=frames,
-            **host,
+            captions=_text(every["caption"]),
+            video_ids=_text(every["video_id"]),
+            start=every["start"],
+            end=every["end"],
+            audio_mask=every["audio_mask"],
+            frames=every["frames"],
         )
-        for features, embeddings in join([seen for seen, _ in parts])
+        for features, embeddings in every["seen"]
     ]
+
+
+def _text(values: np.ndarray) -> np.ndarray:
+    return np.array([x.decode("utf-8") for x in values])
+
+
+def _shown(video: np.ndarray) -> np.ndarray:
+    """First, middle and last frame of each clip: all of them would fill the memory."""
+    return video[:, [0, video.shape[1] // 2, -1]]
 
 
 def embed_batch(
     model: Vatt, weights: Weights, inputs: dict[str, np.ndarray], size: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Features and embeddings of a batch, padded so that one program serves all.
+    """Features and embeddings of a batch, on all devices of this host.
+
+    It is padded so that one program serves all.
 
     Args:
         model: built without an axis name.
@@ -115,8 +125,10 @@ def embed_batch(
         As `Vatt.embed`, without the padding.
     """
     count = len(next(iter(inputs.values())))
-    padded = {m: _pad(x, size) for m, x in inputs.items()}
-    out = _embed(model, *weights, padded)
+    devices = jax.local_device_count()
+    whole = -(-size // devices) * devices
+    padded = {m: _pad(x, whole) for m, x in inputs.items()}
+    out = _embed(model, *weights, spread(padded))
     return jax.tree.map(lambda x: np.asarray(x)[:count], out)
 
 

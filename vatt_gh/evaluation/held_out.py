@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Protocol
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vatt_gh.data.clips import clip_windows
-from vatt_gh.data.pipeline import captioned_clips
+from vatt_gh.data.clips import captioned_clips, clip_windows
 from vatt_gh.data.records import Source
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
@@ -67,7 +67,8 @@ class HeldOut:
         tokenizer = Tokenizer(self.words, self.config.data.words)
         size = self.config.eval.batch_size
         # Closed on errors too: tf.data hangs if the interpreter exits before its iterators end.
-        with closing(captioned_clips(self.source, tokenizer, self.config)) as batches:
+        share = {"host": jax.process_index(), "hosts": jax.process_count()}
+        with closing(captioned_clips(self.source, tokenizer, self.config, **share)) as batches:
             every = embed_clips(self.model, list(self.weights.values()), batches, size)
         return dict(zip(self.weights, every, strict=True))
 
@@ -91,7 +92,12 @@ class HeldOut:
             source = self.source.of_split(split)
             size = self.config.eval.batch_size
             windows = clip_windows(
-                source, self.config.data, windows=self.config.eval.windows, size=size
+                source,
+                self.config.data,
+                windows=self.config.eval.windows,
+                size=size,
+                host=jax.process_index(),
+                hosts=jax.process_count(),
             )
             with closing(windows) as batches:
                 every = embed_clips_whole(

@@ -16,6 +16,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
+from vatt_gh.evaluation.hosts import all_hosts
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
@@ -62,9 +63,10 @@ def evaluate_workdir(
     weights = {TRAINED: weights_of(state), UNTRAINED: weights_of(drawn)}
     held_out = HeldOut(model, weights, source, words, config, known)
     results = evaluate(held_out)
-    results["step"], results["unreadable"] = int(state.step), len(source.unreadable)
+    unreadable = set().union(*all_hosts(source.unreadable.seen))
+    results["step"], results["unreadable"] = int(state.step), len(unreadable)
     if jax.process_index() != 0:
-        return results  # every process scores all clips, but only one writes
+        return results  # every process knows all scores, but only one writes
     if plain is not None:
         _beside(results, json.loads((plain / "results.json").read_text()))
     name = f"results_{held_out.builder}" if held_out.builder in PROTOCOLS else "results"
@@ -147,8 +149,8 @@ def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = Non
     source = open_source(
         find_or_build(data, build), data.manual_dir, data.split, data.unreadable_share
     )
-    if jax.process_index() == 0:
-        source.unreadable.log = workdir / "skipped.jsonl"
+    host = jax.process_index()
+    source.unreadable.log = workdir / (f"skipped.{host}.jsonl" if host else "skipped.jsonl")
     return source
 
 

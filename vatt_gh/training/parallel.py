@@ -63,6 +63,12 @@ def split(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: x.reshape(devices, -1, *x.shape[1:]) for name, x in batch.items()}
 
 
+def spread(arrays: Any) -> Any:
+    """Places arrays [devices of this host * b, ...] on them, along the first axis."""
+    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    return jax.device_put(arrays, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
 def prefetch(
     batches: Iterable[tuple[dict[str, np.ndarray], Any]], size: int
 ) -> Iterator[tuple[dict[str, jax.Array], Any]]:
@@ -75,11 +81,9 @@ def prefetch(
     Yields:
         The same, with arrays [devices of this host, b, ...] on the devices.
     """
-    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
-    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
     waiting = []
     for arrays, rest in batches:
-        waiting.append((jax.device_put(split(arrays), sharding), rest))
+        waiting.append((spread(split(arrays)), rest))
         if len(waiting) > size:
             yield waiting.pop(0)
     yield from waiting
