@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+from vatt_gh.media.form import WHOLE, Span
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Clip:
@@ -19,11 +21,16 @@ class Clip:
 
     id: str
     path: Path
-    start: float | None
-    end: float | None
-    labels: tuple[int, ...]
-    captions: tuple[str, ...]
-    splits: tuple[str, ...]
+    start: float | None = None
+    end: float | None = None
+    labels: tuple[int, ...] = ()
+    captions: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+
+    @property
+    def span(self) -> Span:
+        """Its place in the file."""
+        return WHOLE if self.start is None else Span(self.start, self.end)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """Collects the clips that a set's lists name: each with its file, or the reason why it has none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 from vatt_gh.media.downstream.clip import Clip, Listing
-from vatt_gh.media.files import NO_FILE, NO_NAME, Tree, is_plain_name
-from vatt_gh.media.found import Media
+from vatt_gh.media.files import NO_FILE, NO_NAME, Tree, is_plain_name, media_files, stem
+from vatt_gh.media.found import usable
 
 
 class Collector:
@@ -12,17 +13,27 @@ class Collector:
 
     Args:
         tree: the directory.
-        media: its media files.
+        suffixes: of its media files; none for a set that finds its files itself.
+        key: makes the key of a media file from its path.
 
     Attributes:
-        skipped: rows {"id", "reason"} of what cannot be used, in the order of the lists.
+        skipped: rows {"id" or "path", "reason"} of what cannot be used, in the order of the lists.
     """
 
-    def __init__(self, tree: Tree, media: Media):
+    def __init__(self, tree: Tree, suffixes: Collection[str], key: Callable[[str], str] = stem):
         self.skipped: list[dict[str, str]] = []
-        self._tree, self._media = tree, media
+        self._tree = tree
         self._clips: list[Clip] = []
         self._seen: set[str] = set()
+        self._media: dict[str, Path] = {}
+        self._spare: list[dict[str, str]] = []  # files whose key belongs to another file
+        groups: dict[str, list[str]] = {}
+        for path in media_files(tree, suffixes):
+            groups.setdefault(key(path), []).append(path)
+        for name, paths in groups.items():
+            self._media[name], others = usable(paths)
+            self._spare += others
+        self._left = dict(self._media)
 
     def skip(self, name: str, reason: str) -> None:
         """Notes that something cannot be used."""
@@ -44,34 +55,32 @@ class Collector:
             return True
         return False
 
-    def take(
-        self,
-        name: str,
-        key: str,
-        *,
-        labels: Sequence[int] = (),
-        captions: Sequence[str] = (),
-        splits: Sequence[str] = (),
-    ) -> None:
+    def find(self, key: str) -> Path | None:
+        """The media file with this key; it then counts as listed."""
+        self._left.pop(key, None)
+        return self._media.get(key)
+
+    def take(self, name: str, key: str, **about: tuple) -> None:
         """Takes a clip that is a whole file, or skips it where there is no file.
 
         Args:
             name: its id.
-            key: of its file, see Media.
-            labels, captions, splits: see Clip.
+            key: of its file.
+            about: its labels, captions and splits, see Clip.
         """
-        path = self._media.find(key)
+        path = self.find(key)
         if path is None:
             self.skip(name, NO_FILE)
         else:
-            whole = (path, None, None)
-            self._clips.append(Clip(name, *whole, tuple(labels), tuple(captions), tuple(splits)))
+            self.add(Clip(name, path, **about))
 
     def add(self, clip: Clip) -> None:
-        """Takes a clip that is a stretch of a file."""
+        """Takes a clip whose file is known."""
         self._clips.append(clip)
 
     def listing(self, class_names: Sequence[str] = ()) -> Listing:
         """All clips, and all that was skipped, files that no list names too."""
-        skipped = self._tree.skipped + self._media.skipped + self.skipped + self._media.left()
+        reason = "is in no annotation file"
+        left = [{"path": str(path), "reason": reason} for path in self._left.values()]
+        skipped = self._tree.skipped + self._spare + self.skipped + left
         return Listing(self._clips, skipped, list(class_names))

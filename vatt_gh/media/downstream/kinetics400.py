@@ -5,14 +5,7 @@ from pathlib import Path
 
 from vatt_gh.media.downstream.clip import Listing
 from vatt_gh.media.downstream.collector import Collector
-from vatt_gh.media.files import (
-    VIDEO_SUFFIXES,
-    Tree,
-    open_text,
-    read_table,
-    scan_files,
-)
-from vatt_gh.media.found import Media
+from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, open_text, read_table, scan_files
 
 LAYOUT = """
     MANUAL_DIR/
@@ -42,7 +35,7 @@ def list_clips(manual_dir: Path) -> Listing:
     rows = [row for path in _tables(tree) for row in read_table(path, COLUMNS, tree)]
     class_names = sorted({_label(row) for row in rows} - {""})
     index = {name: label for label, name in enumerate(class_names)}
-    collector = Collector(tree, Media(tree, VIDEO_SUFFIXES))
+    collector = Collector(tree, VIDEO_SUFFIXES)
     for row in rows:
         video, split = row["youtube_id"], _SPLITS.get(row["split"])
         name = _file_name(row)

@@ -6,14 +6,7 @@ from typing import Literal
 
 from vatt_gh.media.downstream.clip import Listing
 from vatt_gh.media.downstream.collector import Collector
-from vatt_gh.media.files import (
-    VIDEO_SUFFIXES,
-    Tree,
-    read_json,
-    read_table,
-    scan_files,
-)
-from vatt_gh.media.found import Media
+from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, read_json, read_table, scan_files
 
 LAYOUT = """
     MANUAL_DIR/
@@ -46,7 +39,7 @@ def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Lis
         UserError: the directory or an annotation file is missing or cannot be read.
     """
     tree = scan_files(manual_dir, LAYOUT)
-    collector = Collector(tree, Media(tree, VIDEO_SUFFIXES))
+    collector = Collector(tree, VIDEO_SUFFIXES)
     rows = (_one_k_a if split == "1k-A" else _full)(tree, collector.skipped)
     for video, captions, part in rows:
         if collector.accepts(video, part):

@@ -13,7 +13,6 @@ from vatt_gh.media.files import (
     scan_files,
     stem,
 )
-from vatt_gh.media.found import Media
 
 LAYOUT = """
     MANUAL_DIR/
@@ -41,16 +40,15 @@ def list_clips(manual_dir: Path) -> Listing:
     tree = scan_files(manual_dir, LAYOUT)
     class_names = _class_names(tree)
     labels = {name.lower(): label for label, name in enumerate(class_names)}
-    media = Media(tree, VIDEO_SUFFIXES, key=lambda path: stem(path).lower())
-    collector = Collector(tree, media)
+    collector = Collector(tree, VIDEO_SUFFIXES, key=lambda path: stem(path).lower())
     for key, (name, splits) in _listed(tree, collector).items():
         folder, clip = name.split("/")
         label = labels.get(folder.lower())
         if label is None:
-            media.find(key)  # its file is not said to be in no list
+            collector.find(key)  # its file is not said to be in no list
             collector.skip(clip, f"the class {folder} is not in classInd.txt")
         else:
-            collector.take(clip, key, labels=(label,), splits=splits)
+            collector.take(clip, key, labels=(label,), splits=tuple(splits))
     return collector.listing(class_names)
 
 

@@ -17,7 +17,6 @@ from vatt_gh.media.files import (
     scan_files,
     stem,
 )
-from vatt_gh.media.found import Media
 from vatt_gh.media.names import video_id
 
 LAYOUT = """
@@ -47,17 +46,16 @@ def list_clips(manual_dir: Path) -> Listing:
     paths = [tree.annotation("youcookii_annotations_trainval.json")]
     test = tree.optional_annotation("youcookii_annotations_test_segments_only.json")
     paths += [test] if test else []
-    media = Media(tree, VIDEO_SUFFIXES, key=lambda path: video_id(stem(path)))
-    collector = Collector(tree, media)
+    collector = Collector(tree, VIDEO_SUFFIXES, key=lambda path: video_id(stem(path)))
     for video, content in (pair for path in paths for pair in _database(path, tree)):
-        split = content.get("subset") if isinstance(content, dict) else None
-        steps = content.get("annotations") if isinstance(content, dict) else None
+        content = content if isinstance(content, dict) else {}
+        split, steps = content.get("subset"), content.get("annotations")
         if not is_plain_name(video):
             collector.skip(video, NO_NAME)
         elif split not in SPLITS or not isinstance(steps, list):
             collector.skip(video, "has no subset or no annotations")
         elif collector.accepts(video, split):
-            path = media.find(video)
+            path = collector.find(video)
             if path is None:
                 collector.skip(video, f"{NO_FILE} ({len(steps)} clips)")
             else:
