@@ -24,6 +24,7 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aac")
 # Files that operating systems leave among the user's: macOS metadata, thumbnails, settings.
 _OF_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
 NO_FILE = "has no media file"
+NO_LIST = "is in no annotation file"
 NO_NAME = "is not the plain name of a file"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vatt_gh.media.example import byte_values, features, integers
 from vatt_gh.media.files import Tree, read_lines, read_table, scan_files
+from vatt_gh.media.names import YOUTUBE_ID
 from vatt_gh.media.tfrecord import read_records
 
 LAYOUT = """
@@ -25,7 +26,7 @@ LAYOUT = """
 FOLDER = "yt8m"
 _DIGITS = 6  # of an index; the list of the 3862 classes is as long as the largest index
 _YT8M_ID = re.compile(r"[A-Za-z0-9_-]{4}")
-_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_YOUTUBE_ID = re.compile(YOUTUBE_ID)
 _JSONP = re.compile(r'i\("([^"]*)","([^"]*)"\);?')
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from vatt_gh.media.downstream.clip import Clip, Listing
-from vatt_gh.media.files import NO_FILE, NO_NAME, Tree, is_plain_name, media_files, stem
+from vatt_gh.media.files import NO_FILE, NO_LIST, NO_NAME, Tree, is_plain_name, media_files, stem
 from vatt_gh.media.found import usable
 
 
@@ -80,7 +80,6 @@ class Collector:
 
     def listing(self, class_names: Sequence[str] = ()) -> Listing:
         """All clips, and all that was skipped, files that no list names too."""
-        reason = "is in no annotation file"
-        left = [{"path": str(path), "reason": reason} for path in self._left.values()]
+        left = [{"path": str(path), "reason": NO_LIST} for path in self._left.values()]
         skipped = self._tree.skipped + self._spare + self.skipped + left
         return Listing(self._clips, skipped, list(class_names))

@@ -88,4 +88,4 @@ def _add_steps(video: str, path: Path, split: str, steps: list[Any], collector: 
         else:
             seen.add(clip)
             captions = (sentence,) if sentence else ()
-            collector.add(Clip(clip, path, start, end, (), captions, (split,)))
+            collector.add(Clip(clip, path, start, end, captions=captions, splits=(split,)))
