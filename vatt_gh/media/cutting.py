@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vatt_gh.media.form import Form, Segment
+from vatt_gh.media.form import Form, Segment, Span
 from vatt_gh.media.sound import Chunk, place
 
 PATIENCE = 10.0  # s of video to wait for a segment's sound
@@ -31,21 +31,27 @@ class Cutter:
         form: how videos are stored.
         pack: turns a segment's frames and sound into its stored fields.
         has_audio: whether there is sound.
+        span: the wanted part.
+
+    Attributes:
         first: number of the first wanted frame.
-        last: number of the first frame after the wanted ones; None: take all.
+        size: height and width of the frames, once they are known.
     """
 
-    def __init__(self, form: Form, pack: Callable, has_audio: bool, first: int, last: int | None):
+    def __init__(self, form: Form, pack: Callable, has_audio: bool, span: Span):
+        self.first = round(span.start * form.fps)
+        self.size: tuple[int, int] | None = None
+        # The number of the first frame after the wanted ones.
+        end = span.end
+        self._last = None if end is None else max(self.first + 1, round(end * form.fps))
         self._form, self._pack = form, pack
         self._per_segment = max(1, round(form.segment_seconds * form.fps))
         self._has_audio = has_audio
         self._index = 0
-        self._runs = [_Run(first)]
-        self._last = last
+        self._runs = [_Run(self.first)]
         self._chunks: list[Chunk] = []
         self._sound_end = 0
         self._taken = 0
-        self.size: tuple[int, int] | None = None
 
     def add_sound(self, chunks: list[Chunk]) -> None:
         """Adds samples at their positions."""

@@ -9,6 +9,7 @@ import av
 
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
 from vatt_gh.media.notes import Notes, decoded
+from vatt_gh.media.opening import claimed_seconds
 from vatt_gh.media.sound_file import is_sound_file, sound_seconds
 from vatt_gh.media.video import Opened, check_length, opened, read_segments
 
@@ -71,11 +72,9 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
             gaps = _gaps(file, form, end)
             if end <= span.start:
                 raise MediaError(path, f"has no frame at {span.start:.1f} s")
-            stop, short = span.end, None
-            if stop is None or stop > end:
-                short, stop = check_length(file, path, end), end
+            short = check_length(file, path, end) if span.until > end else None
             remarks = tuple(remark for remark in (file.remark, short) if remark)
-            seconds = stop - span.start - (gaps if span == WHOLE else 0.0)
+            seconds = min(span.until, end) - span.start - (gaps if span == WHOLE else 0.0)
             return Look(span, seconds, file.audio is not None, remarks)
     except MediaError as error:
         return error
@@ -85,14 +84,14 @@ def _look_at_sound(path: Path, span: Span) -> Look:
     end = sound_seconds(path)
     if end <= span.start:
         raise MediaError(path, f"has no sound at {span.start:.1f} s")
-    return Look(span, min(end, span.end or end) - span.start, True)
+    return Look(span, min(end, span.until) - span.start, True)
 
 
 def _end(file: Opened, path: Path, form: Form) -> float:
     """End of the last picture, in seconds of the video: from its packet, not from a header."""
     unit = file.video.time_base
     # Without a length in the header, far past any end: FFmpeg goes to the last key frame.
-    seconds = file.container.duration / av.time_base if file.container.duration else 1e6
+    seconds = claimed_seconds(file.container) or 1e6
     try:
         file.container.seek(int((seconds + file.zero) / unit), stream=file.video)
     except av.FFmpegError:  # no index: reads all packets, decodes none

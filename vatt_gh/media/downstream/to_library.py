@@ -1,6 +1,5 @@
 """Turns the clips of an evaluation set into a library, for the builders."""
 
-import math
 from pathlib import Path
 
 from vatt_gh.errors import UserError
@@ -49,5 +48,4 @@ def library_of(folder: Path, listing: Listing, layout: str) -> Library:
 
 
 def _said(clip: Clip) -> list[Caption]:
-    end = math.inf if clip.end is None else clip.end
-    return [Caption(text, clip.span.start, end) for text in clip.captions]
+    return [Caption(text, clip.span.start, clip.span.until) for text in clip.captions]
