@@ -10,9 +10,8 @@ from vatt_gh.media.names import video_id
 
 # What may stand between a video's name and a caption file's suffix, in any order:
 # ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add an eleven-character track name.
-_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9_-]+)?", re.IGNORECASE)
-_NAMES = re.compile(
-    "arabic|chinese|czech|danish|dutch|english|finnish|french|german|greek|hebrew|"
+_LANGUAGE = re.compile(
+    "[a-z]{2,3}([-_][a-z0-9_-]+)?|arabic|chinese|czech|danish|dutch|english|finnish|french|german|greek|hebrew|"
     "hindi|hungarian|indonesian|italian|japanese|korean|norwegian|persian|polish|"
     "portuguese|romanian|russian|spanish|swedish|thai|turkish|ukrainian|vietnamese",
     re.IGNORECASE,
@@ -59,9 +58,10 @@ def find_caption_files(
         for path in _files(trees[folder]):
             name, language, marks = _parts(path.stem, ids)
             if name in ids:
-                rank = _language_rank(language), len(marks), _form_rank(path)
+                suffix = path.suffix.lower()
+                rank = _language_rank(language), len(marks), list(READERS).index(suffix)
                 # Beside a video they often hold something else.
-                doubtful = folder == "videos" and path.suffix.lower() in _AMBIGUOUS
+                doubtful = folder == "videos" and suffix in _AMBIGUOUS
                 ranked.append(("forced" in marks, doubtful, place, *rank, path, name))
             elif _is_ours(path, folder):
                 reason = f"has captions of {name}, and there is no such video file"
@@ -83,11 +83,8 @@ def _is_ours(path: Path, folder: str) -> bool:
 def _unread(tree: Tree, folder: str, ids: Collection[str]) -> list[dict[str, str]]:
     """Rows of unsupported files: all in captions/, and in videos/ those that are captions."""
     reason = f"is in a form of captions that is not read: {', '.join(READERS)} are"
-    return [
-        {"path": path, "reason": reason}
-        for path in tree.files
-        if _holds_unread(Path(path), folder, ids)
-    ]
+    paths = (path for path in tree.files if _holds_unread(Path(path), folder, ids))
+    return [{"path": path, "reason": reason} for path in paths]
 
 
 def _holds_unread(path: Path, folder: str, ids: Collection[str]) -> bool:
@@ -119,7 +116,7 @@ def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
             marks.add(lower)
         elif f".{lower}" in _MEDIA:
             pass
-        elif _is_language(part) and not language:
+        elif _LANGUAGE.fullmatch(part) and not language:
             language = "en" if lower == "english" else part
         else:
             break
@@ -130,14 +127,6 @@ def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
     return video_id(stem), language, marks
 
 
-def _is_language(part: str) -> bool:
-    return bool(_LANGUAGE.fullmatch(part) or _NAMES.fullmatch(part))
-
-
 def _language_rank(language: str) -> tuple[bool, bool, str, bool, str]:
     main = re.split("[-_]", language.lower())[0]
     return main != "", main != "en", main, language.lower().endswith("-orig"), language
-
-
-def _form_rank(path: Path) -> int:
-    return list(READERS).index(path.suffix.lower())

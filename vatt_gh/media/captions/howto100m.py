@@ -58,6 +58,16 @@ def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, st
         window.fail(f"{found!r} follows the dictionary")
 
 
+def unusable(where: Path, what: str) -> UserError:
+    """An error that shows the form of a caption file."""
+    return UserError(
+        what,
+        where=where,
+        expected=FORM,
+        todo="mend the file, or move it out of manual_dir to build without captions",
+    )
+
+
 class _Window:
     """The part of the file in memory.
 
@@ -139,13 +149,9 @@ class _Window:
     def fail(self, problem: str, error: Exception | None = None) -> None:
         """Raises the UserError with the file and the place."""
         after = f", after the captions of {self.last!r}" if self.last else ""
-        raise UserError(
-            f"The caption file is not JSON of the expected form: {problem}, "
-            f"at character {self._before + self.position}{after}.",
-            where=self._where,
-            expected=FORM,
-            todo="mend the file, or move it out of manual_dir to build without captions",
-        ) from error
+        what = f"{problem}, at character {self._before + self.position}{after}."
+        what = f"The caption file is not JSON of the expected form: {what}"
+        raise unusable(self._where, what) from error
 
 
 def is_well_formed(content: Any) -> bool:

@@ -35,7 +35,7 @@ def json_cues(path: Path, content: str) -> list[Cue]:
     except (RecursionError, ValueError) as error:  # nested deeply; a number of thousands of digits
         raise CaptionFileError(path, f"is JSON that cannot be read: {error}") from error
     if isinstance(data, dict) and isinstance(data.get("events"), list):
-        return json3_cues(data["events"])
+        return list(json3_cues(data["events"]))
     try:
         cues = cues_of(data)
         if cues is None and isinstance(data, dict):
@@ -81,7 +81,7 @@ def cues_of(data: Any) -> list[Cue] | None:
     return [row_cue(f"item {k}", row) for k, row in enumerate(rows, 1)]
 
 
-def json3_cues(events: list[Any]) -> list[Cue]:
+def json3_cues(events: list[Any]) -> Iterator[Cue]:
     """Cues of json3's events.
 
     A line of rolling captions stays until the next one is finished; its cue ends at the line end
@@ -90,13 +90,9 @@ def json3_cues(events: list[Any]) -> list[Cue]:
     Args:
         events: {"tStartMs", "dDurationMs", optional "aAppend", "segs": [{"utf8"}, ...]}.
 
-    Returns:
+    Yields:
         One cue per event that is not appended to another.
     """
-    return list(_said_of(events))
-
-
-def _said_of(events: list[Any]) -> Iterator[Cue]:
     said: Cue | None = None
     for k, event in enumerate(events, 1):
         if not isinstance(event, dict) or not isinstance(event.get("segs"), list):
