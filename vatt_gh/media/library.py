@@ -9,7 +9,6 @@ import shutil
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
@@ -93,18 +92,14 @@ class Library:
 
     def _only(self, videos: list[tuple[str, Path]]) -> "Library":
         ids = [video for video, _ in videos]
-
-        def some(values: dict[str, Any]) -> dict[str, Any]:
-            return {video: values[video] for video in ids if video in values}
-
         return dataclasses.replace(
             self,
             videos=videos,
             captions=self.captions.only(ids),
             skipped=[],
-            spans=some(self.spans),
-            labels=some(self.labels),
-            splits=some(self.splits),
+            spans={video: self.spans[video] for video in ids if video in self.spans},
+            labels={video: self.labels[video] for video in ids if video in self.labels},
+            splits={video: self.splits[video] for video in ids if video in self.splits},
         )
 
 

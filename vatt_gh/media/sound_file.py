@@ -16,7 +16,7 @@ from vatt_gh.media.files import AUDIO_SUFFIXES
 from vatt_gh.media.form import Form, MediaError, Segment, Span
 from vatt_gh.media.notes import Clock, Notes, decoded
 from vatt_gh.media.opening import claimed_seconds, is_short, reading, sound_stream
-from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
+from vatt_gh.media.sound import Chunk, Resampler, place
 
 _TOUCH = 0.01  # s
 _LEAD = 1.0  # s; reading begins this much before a position
@@ -55,7 +55,7 @@ def sound_segments(path: Path, form: Form, notes: Notes, span: Span) -> Iterator
             before the span begins.
     """
     with _opened(path) as file:
-        cutter = Cutter(form, lambda _, audio: _packed(audio, form), True, span)
+        cutter = Cutter(form, span, has_video=False, has_audio=True)
         sound = Resampler(form.audio_rate, file.container.format.name not in _COUNTED)
         clock = Clock("sound", form.longest_gap, notes)
         for frame in _decoded_from(file, span.start, notes):
@@ -171,14 +171,6 @@ def _add_sound(cutter: Cutter, chunks: list[Chunk], form: Form, clock: Clock) ->
             cutter.restart(math.ceil(time * form.fps))
         cutter.add_sound([chunk])
     return False
-
-
-def _packed(audio: np.ndarray | None, form: Form) -> dict[str, Any]:
-    if audio is None or form.storage == "index":
-        return {}
-    if form.storage == "mp4":
-        return {"flac": to_flac(audio, form.audio_rate)}
-    return {"audio": audio}
 
 
 def _add_places(cutter: Cutter, until: int, form: Form) -> None:

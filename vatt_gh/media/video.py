@@ -11,7 +11,6 @@ import numpy as np
 
 from vatt_gh.media.cutting import PATIENCE, Cutter
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
-from vatt_gh.media.mp4 import to_mp4
 from vatt_gh.media.notes import Clock, Notes, decoded
 from vatt_gh.media.opening import (
     claimed_seconds,
@@ -21,8 +20,8 @@ from vatt_gh.media.opening import (
     reading,
     sound_stream,
 )
-from vatt_gh.media.pictures import AviPlaces, Planes, Sampler, Scaler
-from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
+from vatt_gh.media.pictures import AviPlaces, Sampler, Scaler
+from vatt_gh.media.sound import Chunk, Resampler, place
 from vatt_gh.media.sound_file import is_sound_file, sound_segments, sound_window
 
 _WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo")
@@ -186,9 +185,9 @@ def _seek(file: Opened, target: float, wanted: float) -> None:
 
 
 def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) -> Iterator[Segment]:
-    make, pack = _storage(file.scaler, form)
-    cutter = Cutter(form, pack, file.audio is not None, span)
-    sampler, sound = Sampler(form.fps, make, cutter.first), Resampler(form.audio_rate)
+    cutter = Cutter(form, span, has_video=True, has_audio=file.audio is not None)
+    sampler = Sampler(form.fps, _maker(file.scaler, form), cutter.first)
+    sound = Resampler(form.audio_rate)
     notes.remarks += [] if file.remark is None else [file.remark]
     clock = Clock("picture", form.longest_gap, notes)
     heard = math.inf  # amount of sound at the last picture
@@ -225,23 +224,12 @@ def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) ->
     yield from cutter.rest()
 
 
-def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
-    """Two functions: what to make of a needed frame, and what to keep of a segment."""
-
-    def jpeg(frame: av.VideoFrame) -> bytes:
-        return scaler.planes(frame).jpeg(form.jpeg_quality)
-
-    def as_is(frames: list[bytes], audio: np.ndarray | None) -> dict[str, Any]:
-        return {"frames": frames, "audio": audio}
-
-    def compressed(frames: list[Planes], audio: np.ndarray | None) -> dict[str, Any]:
-        flac = b"" if audio is None else to_flac(audio, form.audio_rate)
-        return {"video": to_mp4(frames), "flac": flac}
-
+def _maker(scaler: Scaler, form: Form) -> Callable[[av.VideoFrame], Any]:
+    """The function that makes of a needed frame what a segment keeps of it."""
     return {
-        "jpeg": (jpeg, as_is),
-        "mp4": (scaler.planes, compressed),
-        "index": (lambda frame: None, lambda frames, audio: {}),
+        "jpeg": lambda frame: scaler.planes(frame).jpeg(form.jpeg_quality),
+        "mp4": scaler.planes,
+        "index": lambda frame: None,
     }[form.storage]
 
 

@@ -38,7 +38,8 @@ def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, st
         twice comes twice.
 
     Raises:
-        UserError: the file is not JSON, is truncated, or is not a dictionary; says where.
+        UserError: the file cannot be read, is not JSON, is truncated, or is not a dictionary; says
+            where.
     """
     window = _Window(file, where)
     window.take("{")
@@ -58,8 +59,12 @@ def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, st
         window.fail(f"{found!r} follows the dictionary")
 
 
-def unusable(where: Path, what: str) -> UserError:
-    """An error that shows the form of a caption file."""
+def unreadable(where: Path, error: OSError) -> UserError:
+    """The error that a caption file cannot be read."""
+    return _unusable(where, f"The caption file cannot be read: {error}")
+
+
+def _unusable(where: Path, what: str) -> UserError:
     return UserError(
         what,
         where=where,
@@ -134,7 +139,10 @@ class _Window:
 
     def _more(self) -> None:
         # Doubles the window, so that a long entry is not parsed too often.
-        data = self._file.read(max(_CHUNK, len(self._text) - self.position))
+        try:
+            data = self._file.read(max(_CHUNK, len(self._text) - self.position))
+        except OSError as error:
+            raise unreadable(self._where, error) from error
         try:
             text = self._utf8.decode(data, final=not data)
         except UnicodeDecodeError as error:
@@ -151,7 +159,7 @@ class _Window:
         after = f", after the captions of {self.last!r}" if self.last else ""
         what = f"{problem}, at character {self._before + self.position}{after}."
         what = f"The caption file is not JSON of the expected form: {what}"
-        raise unusable(self._where, what) from error
+        raise _unusable(self._where, what) from error
 
 
 def is_well_formed(content: Any) -> bool:

@@ -18,7 +18,7 @@ from vatt_gh.media.captions.howto100m import (
     entry_cues,
     is_well_formed,
     stream_howto100m,
-    unusable,
+    unreadable,
 )
 
 _FORMAT = 3  # version of the index; another version is rebuilt
@@ -67,7 +67,7 @@ class CaptionIndex:
         try:
             file = Path(source).open("rb")  # noqa: SIM115
         except OSError as error:
-            raise unusable(source, f"The caption file cannot be read: {error}") from error
+            raise unreadable(source, error) from error
         with file:
             if _state_in(path) != _state_of(file):
                 _build_alone(file, Path(source), path)
@@ -120,18 +120,11 @@ def _build(file: BinaryIO, source: Path, path: Path) -> None:
             connection.executescript(_TABLES)
             connection.execute("BEGIN")
             connection.execute("INSERT INTO source VALUES (?, ?, ?)", _state_of(file))
-            for name, content, text in _entries(file, source):
+            for name, content, text in stream_howto100m(file, source):
                 _insert(connection, name, content, text)
             connection.execute("COMMIT")
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-
-
-def _entries(file: BinaryIO, source: Path) -> Iterator[tuple[str, Any, str]]:
-    try:
-        yield from stream_howto100m(file, source)
-    except OSError as error:
-        raise unusable(source, f"The caption file cannot be read: {error}") from error
 
 
 def _insert(connection: sqlite3.Connection, name: str, content: Any, text: str) -> None:

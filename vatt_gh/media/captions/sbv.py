@@ -23,19 +23,19 @@ def sbv_cues(path: Path, content: str) -> list[Cue]:
     Raises:
         CaptionFileError: it has no such line.
     """
-    cues: list[Cue] = []
-    texts: list[list[str]] = []
+    cues: list[tuple[Cue, list[str]]] = []
     for number, line in enumerate(content.split("\n"), 1):
-        if match := _TIMES.fullmatch(line):
-            start, end = seconds_of(*match.groups()[:3]), seconds_of(*match.groups()[3:])
-            cues.append(Cue(f"line {number}", "", start, end))
-            texts.append([])
-        elif _CUE.fullmatch(line):
-            cues.append(Cue(f"line {number}", "", None, None))
-            texts.append([])
-        elif texts:
-            texts[-1].append(line.replace("[br]", "\n"))
+        if _CUE.fullmatch(line):
+            cues.append((Cue(f"line {number}", "", *_times(line)), []))
+        elif cues:
+            cues[-1][1].append(line.replace("[br]", "\n"))
     if not cues:
         raise CaptionFileError(path, 'holds no line "START,END"')
-    rows = zip(cues, texts, strict=True)
-    return [cue._replace(text=plain_text("\n".join(text))) for cue, text in rows]
+    return [cue._replace(text=plain_text("\n".join(text))) for cue, text in cues]
+
+
+def _times(line: str) -> tuple[float | None, float | None]:
+    match = _TIMES.fullmatch(line)
+    if match is None:
+        return None, None
+    return seconds_of(*match.groups()[:3]), seconds_of(*match.groups()[3:])
