@@ -14,9 +14,9 @@ from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
 from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, media_files, scan_files
 from vatt_gh.media.form import WHOLE, Span
-from vatt_gh.media.found import usable
 from vatt_gh.media.listing import LISTING, Listed, read_listing
 from vatt_gh.media.names import video_id, without_mark
+from vatt_gh.media.probe import usable
 
 CAPTION_FILES = ("caption.json", "raw_caption.json", "raw_caption_superclean.json")
 LAYOUT = """

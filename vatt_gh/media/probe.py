@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -78,6 +79,31 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
             return Look(span, seconds, file.audio is not None, remarks)
     except MediaError as error:
         return error
+
+
+def usable(paths: Sequence[str | Path]) -> tuple[Path, list[dict[str, str]]]:
+    """Chooses one of several files with the same id or name.
+
+    Args:
+        paths: media files, the preferred ones first.
+
+    Returns:
+        The first that can be decoded, else the first; and rows {"path", "reason"} of the others.
+    """
+    first = Path(paths[0])
+    errors: dict[Path, str] = {}
+    for path in map(Path, paths if len(paths) > 1 else ()):
+        found = look(path, WHOLE, Form())
+        if not isinstance(found, MediaError):
+            first = path
+            break
+        errors[path] = f"{found.reason}; "
+    rows = [
+        {"path": str(path), "reason": f"{errors.get(path, '')}has the same id as {first}"}
+        for path in map(Path, paths)
+        if path != first
+    ]
+    return first, rows
 
 
 def _look_at_sound(path: Path, span: Span) -> Look:

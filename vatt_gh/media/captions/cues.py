@@ -136,6 +136,19 @@ def seconds_of(hours: str | None, minutes: str, seconds: str) -> float:
     return round(whole + float(seconds.replace(",", ".")), 6)
 
 
+def times_of(match: re.Match[str] | None, shift: float = 0.0) -> tuple[float | None, float | None]:
+    """Start and end of a cue, in seconds.
+
+    Args:
+        match: of two clock times with three groups each, see `seconds_of`; None: there are none.
+        shift: seconds to add.
+    """
+    if match is None:
+        return None, None
+    start, end = seconds_of(*match.groups()[:3]), seconds_of(*match.groups()[3:])
+    return round(start + shift, 6), round(end + shift, 6)
+
+
 def plain_text(markup: str) -> str:
     """The text of a subtitle line: no tags, entities, ">>" of new speakers, or line ends."""
     text = html.unescape(_TAGS.sub("", markup)).translate(_INVISIBLE)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
-from vatt_gh.media.captions.rows import column_cues, columns_of, is_row, row_cue
+from vatt_gh.media.captions.rows import columns_of, is_row, row_cue
 
 # Keys of lists of rows: Whisper, whisper.cpp, Transformers, and common names of transcripts.
 _LISTS = ("segments", "transcription", "chunks", "utterances", "transcript", "snippets", "captions")
@@ -70,7 +70,8 @@ def cues_of(data: Any) -> list[Cue] | None:
             return None
         if len(set(map(len, lists.values()))) > 1:
             raise ValueError(f"has columns {', '.join(lists)} of different lengths")
-        return column_cues(lists)
+        rows = (dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True))
+        return [row_cue(f"row {k}", row) for k, row in enumerate(rows, 1)]
     if not isinstance(data, list):
         return None
     if len(data) == 1 and isinstance(data[0], list):

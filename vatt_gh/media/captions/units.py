@@ -34,7 +34,13 @@ def fitting(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]
     unit = _unit(np.asarray(rows, np.float64).reshape(-1, 3), length)
     if unit == "seconds":
         return cues, []
-    scaled = [cue if _numbers(cue) is None else _scaled(cue, UNITS[unit]) for cue in cues]
+    size = UNITS[unit]
+    scaled = [
+        cue._replace(start=round(cue.start * size, 6), end=round(cue.end * size, 6))
+        if _numbers(cue)
+        else cue
+        for cue in cues
+    ]
     return scaled, [f"its times are read as {unit}, and not as seconds, which do not fit"]
 
 
@@ -80,10 +86,6 @@ def _numbers(cue: Cue) -> tuple[float, float, float] | None:
     if not all(isinstance(t, float) and math.isfinite(t) for t in times) or cue.end < cue.start:
         return None
     return *times, len(cue.text.strip())
-
-
-def _scaled(cue: Cue, unit: float) -> Cue:
-    return cue._replace(start=round(cue.start * unit, 6), end=round(cue.end * unit, 6))
 
 
 def _unit(rows: np.ndarray, length: float | None) -> str:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import av
 
-from vatt_gh.media.downstream.clip import Clip, Listing
-from vatt_gh.media.downstream.collector import Collector
+from vatt_gh.media.downstream.clips import Clip, Collector, Listing
 from vatt_gh.media.files import (
     AUDIO_SUFFIXES,
     NO_FILE,
@@ -26,9 +25,9 @@ from vatt_gh.media.files import (
     scan_files,
     stem,
 )
-from vatt_gh.media.found import usable
 from vatt_gh.media.names import YOUTUBE_ID, video_id
 from vatt_gh.media.opening import open_media
+from vatt_gh.media.probe import usable
 from vatt_gh.media.sound_file import is_sound_file
 
 LAYOUT = """

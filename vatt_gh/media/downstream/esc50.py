@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
+from vatt_gh.media.downstream.clips import Collector, Listing
 from vatt_gh.media.files import AUDIO_SUFFIXES, NO_NAME, is_plain_name, read_table, scan_files, stem
 
 LAYOUT = """

@@ -3,8 +3,7 @@
 import csv
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
+from vatt_gh.media.downstream.clips import Collector, Listing
 from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, open_text, read_table, scan_files
 
 LAYOUT = """

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
+from vatt_gh.media.downstream.clips import Collector, Listing
 from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, read_json, read_table, scan_files
 
 LAYOUT = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, VideoCaptions
-from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.downstream.clips import Clip, Listing
 from vatt_gh.media.form import WHOLE
 from vatt_gh.media.library import Library
 from vatt_gh.media.splits import joined

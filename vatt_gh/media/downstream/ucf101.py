@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
+from vatt_gh.media.downstream.clips import Collector, Listing
 from vatt_gh.media.files import (
     NO_NAME,
     VIDEO_SUFFIXES,

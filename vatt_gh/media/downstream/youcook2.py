@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vatt_gh.media.downstream.clip import Clip, Listing
-from vatt_gh.media.downstream.collector import Collector
+from vatt_gh.media.downstream.clips import Clip, Collector, Listing
 from vatt_gh.media.files import (
     NO_FILE,
     NO_NAME,
