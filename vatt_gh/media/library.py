@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, media_files, scan_files
+from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, scan_files
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.listing import LISTING, Listed, read_listing
 from vatt_gh.media.names import video_id, without_mark
@@ -160,9 +160,9 @@ def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
         return [], []
     skipped = tree.skipped_of(VIDEO_SUFFIXES) + _unfinished(tree)
     reason = "is sound alone, and this set is of videos"
-    skipped += [{"path": p, "reason": reason} for p in media_files(tree, AUDIO_SUFFIXES)]
+    skipped += [{"path": p, "reason": reason} for p in tree.media_files(AUDIO_SUFFIXES)]
     groups: dict[str, list[tuple[bool, str]]] = {}
-    for path in media_files(tree, VIDEO_SUFFIXES):
+    for path in tree.media_files(VIDEO_SUFFIXES):
         name, marked = without_mark(Path(path).stem)
         groups.setdefault(video_id(name), []).append((marked, path))
     rows = []

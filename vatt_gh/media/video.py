@@ -96,11 +96,7 @@ def read_segments(
 
 
 def read_window(
-    path: Path | str,
-    form: Form,
-    frames: range,
-    samples: range,
-    size: tuple[int, int] | None = None,
+    path: Path | str, form: Form, frames: range, samples: range, size: tuple[int, int] | None = None
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Decodes a window of a file, starting at the key frame before it.
 

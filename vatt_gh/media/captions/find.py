@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, media_files
+from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree
 from vatt_gh.media.names import video_id
 
 # What may stand between a video's name and a caption file's suffix, in any order:
@@ -100,7 +100,7 @@ def _holds_unread(path: Path, folder: str, ids: Collection[str]) -> bool:
 
 
 def _files(tree: Tree) -> list[Path]:
-    found = (path for path in media_files(tree, READERS) if not path.lower().endswith(_OTHER))
+    found = (path for path in tree.media_files(READERS) if not path.lower().endswith(_OTHER))
     return sorted(map(Path, found))
 
 

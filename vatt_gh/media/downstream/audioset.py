@@ -19,9 +19,6 @@ from vatt_gh.media.files import (
     VIDEO_SUFFIXES,
     Tree,
     is_plain_name,
-    media_files,
-    read_lines,
-    read_table,
     scan_files,
     stem,
 )
@@ -115,7 +112,7 @@ def list_clips(manual_dir: Path) -> Listing:
 def _classes(tree: Tree) -> tuple[list[str], dict[str, int]]:
     """Class names by index, and indices by machine identifier such as /m/09x0r."""
     path = tree.annotation("class_labels_indices.csv")
-    rows = list(read_table(path, ("index", "mid", "display_name"), tree))
+    rows = list(tree.read_table(path, ("index", "mid", "display_name")))
     if [row["index"] for row in rows] != [str(n) for n in range(len(rows))]:
         raise tree.error("The classes are not numbered from 0 without gaps.", path)
     names = [row["display_name"] for row in rows]
@@ -125,10 +122,10 @@ def _classes(tree: Tree) -> tuple[list[str], dict[str, int]]:
 def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterator[Segment]:
     paths = [path for name in TABLES if (path := tree.optional_annotation(name))]
     if not paths:
-        raise tree.error(f"The annotation files {', '.join(TABLES)} are missing.", tree.root)
+        raise tree.error(f"The annotation files {', '.join(TABLES)} are missing.")
     for path in paths:
         split = TABLES[path.name]
-        for line in read_lines(path, tree):
+        for line in tree.read_lines(path):
             if line.startswith("#"):
                 continue
             try:
@@ -151,7 +148,7 @@ def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterat
 def _files(tree: Tree) -> dict[str, list[Found]]:
     """What each file may be, by video id: a name can be read in several ways."""
     files: defaultdict[str, list[Found]] = defaultdict(list)
-    for path in media_files(tree, VIDEO_SUFFIXES + AUDIO_SUFFIXES):
+    for path in tree.media_files(VIDEO_SUFFIXES + AUDIO_SUFFIXES):
         name = stem(path)
         files[video_id(name)].append(Found(path, True, None))
         if re.fullmatch(rf"Y{YOUTUBE_ID}", name):

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from vatt_gh.media.files import NO_FILE, NO_LIST, NO_NAME, Tree, is_plain_name, media_files, stem
+from vatt_gh.media.files import NO_FILE, NO_LIST, NO_NAME, Tree, is_plain_name, stem
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.probe import usable
 
@@ -71,7 +71,7 @@ class Collector:
         self._media: dict[str, Path] = {}
         self._spare: list[dict[str, str]] = []  # files whose key belongs to another file
         groups: dict[str, list[str]] = {}
-        for path in media_files(tree, suffixes):
+        for path in tree.media_files(suffixes):
             groups.setdefault(key(path), []).append(path)
         for name, paths in groups.items():
             self._media[name], others = usable(paths)

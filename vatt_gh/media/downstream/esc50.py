@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import AUDIO_SUFFIXES, NO_NAME, is_plain_name, read_table, scan_files, stem
+from vatt_gh.media.files import AUDIO_SUFFIXES, NO_NAME, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/
@@ -30,7 +30,7 @@ def list_clips(manual_dir: Path) -> Listing:
     table = tree.annotation("esc50.csv")
     collector = Collector(tree, AUDIO_SUFFIXES)
     categories: dict[int, str] = {}
-    for row in read_table(table, COLUMNS, tree):
+    for row in tree.read_table(table, COLUMNS):
         file, fold, target = row["filename"], row["fold"], row["target"]
         clip = stem(file)
         if not is_plain_name(file):

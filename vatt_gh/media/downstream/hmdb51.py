@@ -5,15 +5,7 @@ import re
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import (
-    NO_NAME,
-    VIDEO_SUFFIXES,
-    Tree,
-    is_plain_name,
-    read_lines,
-    scan_files,
-    stem,
-)
+from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, Tree, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/
@@ -58,7 +50,7 @@ def _lists(tree: Tree) -> dict[str, list[Path]]:
     matches = (_LIST.fullmatch(os.path.basename(path)) for path in tree.files)
     names = dict.fromkeys(match[1] for match in matches if match)
     if not names:
-        raise tree.error("The annotation files CLASS_test_splitN.txt are missing.", tree.root)
+        raise tree.error("The annotation files CLASS_test_splitN.txt are missing.")
     return {n: [tree.annotation(f"{n}_test_split{k}.txt") for k in (1, 2, 3)] for n in names}
 
 
@@ -67,7 +59,7 @@ def _listed(name: str, lists: list[Path], tree: Tree, collector: Collector) -> d
     listed: dict[str, list[str]] = {}
     for number, path in enumerate(lists, 1):
         seen = set()
-        for line in read_lines(path, tree):
+        for line in tree.read_lines(path):
             # From the right: names may contain spaces.
             file, *part = line.rsplit(maxsplit=1)
             clip = stem(file)

@@ -3,15 +3,7 @@
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import (
-    NO_NAME,
-    VIDEO_SUFFIXES,
-    Tree,
-    is_plain_name,
-    read_lines,
-    scan_files,
-    stem,
-)
+from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, Tree, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/
@@ -53,7 +45,7 @@ def list_clips(manual_dir: Path) -> Listing:
 
 def _class_names(tree: Tree) -> list[str]:
     path = tree.annotation("classInd.txt")
-    rows = [line.split() for line in read_lines(path, tree)]
+    rows = [line.split() for line in tree.read_lines(path)]
     numbers = [row[0] for row in rows]
     if any(len(row) != 2 for row in rows) or numbers != [str(n + 1) for n in range(len(rows))]:
         raise tree.error('The lines are not of the form "1 NAME", numbered from 1.', path)
@@ -65,7 +57,7 @@ def _listed(tree: Tree, collector: Collector) -> dict[str, tuple[str, list[str]]
     listed: dict[str, tuple[str, list[str]]] = {}
     for split in SPLITS:
         path = tree.annotation(f"{split[:-1]}list0{split[-1]}.txt")
-        for line in read_lines(path, tree):
+        for line in tree.read_lines(path):
             name = line.split()[0]
             folder, _, file = name.partition("/")
             if not (is_plain_name(folder) and is_plain_name(file)):

@@ -12,7 +12,6 @@ from vatt_gh.media.files import (
     VIDEO_SUFFIXES,
     Tree,
     is_plain_name,
-    read_json,
     scan_files,
     stem,
 )
@@ -63,7 +62,7 @@ def list_clips(manual_dir: Path) -> Listing:
 
 
 def _database(path: Path, tree: Tree) -> Iterator[tuple[str, Any]]:
-    content = read_json(path, tree)
+    content = tree.read_json(path)
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict):
         raise tree.error("The annotation file has no database.", path)
