@@ -21,6 +21,7 @@ from vatt_gh.media.names import is_utf8
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 VIDEO_SUFFIXES += (".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv", ".ts")
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aac")
+MEDIA_SUFFIXES = VIDEO_SUFFIXES + AUDIO_SUFFIXES
 # Files that operating systems leave among the user's: macOS metadata, thumbnails, settings.
 _OF_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
 NO_FILE = "has no media file"

@@ -215,9 +215,8 @@ def _captions(
 def _open_index(manual_dir: Path, index_dir: Path | None) -> CaptionIndex | None:
     for file in CAPTION_FILES:
         if (manual_dir / file).exists():
-            return CaptionIndex.open(
-                manual_dir / file, (index_dir or _passing_dir()) / f"{file}.sqlite"
-            )
+            folder = index_dir or _passing_dir()
+            return CaptionIndex.open(manual_dir / file, folder / f"{file}.sqlite")
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from vatt_gh.errors import printable
 from vatt_gh.media.captions import Caption
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from vatt_gh.media.files import MEDIA_SUFFIXES
 from vatt_gh.media.form import WHOLE, Form
 from vatt_gh.media.library import NAMES, Library
 from vatt_gh.media.names import RULES, id_and_rule
@@ -171,7 +171,7 @@ def _besides(said: list[Caption], one: _Usable, form: Form) -> int:
 
 def _count_files(library: Library) -> int:
     left_out = (row.get("path", "") for row in library.skipped)
-    media = {path for path in left_out if path.lower().endswith(VIDEO_SUFFIXES + AUDIO_SUFFIXES)}
+    media = {path for path in left_out if path.lower().endswith(MEDIA_SUFFIXES)}
     return len(media | {str(path) for _, path in library.videos})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree
+from vatt_gh.media.files import MEDIA_SUFFIXES, Tree
 from vatt_gh.media.names import video_id
 
 # What may stand between a video's name and a caption file's suffix, in any order:
@@ -16,7 +16,6 @@ _LANGUAGE = re.compile(
     "portuguese|romanian|russian|spanish|swedish|thai|turkish|ukrainian|vietnamese",
     re.IGNORECASE,
 )
-_MEDIA = VIDEO_SUFFIXES + AUDIO_SUFFIXES
 _MARKS = ("forced", "sdh", "hi", "cc", "auto", "asr", "default", "orig")  # "hi" may be Hindi
 # Files that yt-dlp writes beside a video and that are not captions.
 _OTHER = (".info.json", ".live_chat.json")
@@ -89,7 +88,7 @@ def _unread(tree: Tree, folder: str, ids: Collection[str]) -> list[dict[str, str
 
 def _holds_unread(path: Path, folder: str, ids: Collection[str]) -> bool:
     suffix = path.suffix.lower()
-    if suffix in READERS or suffix in _MEDIA:
+    if suffix in READERS or suffix in MEDIA_SUFFIXES:
         return False
     if folder == "captions" or suffix in _UNREAD:
         return True
@@ -114,7 +113,7 @@ def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
             break
         if lower in _MARKS:
             marks.add(lower)
-        elif f".{lower}" in _MEDIA:
+        elif f".{lower}" in MEDIA_SUFFIXES:
             pass
         elif _LANGUAGE.fullmatch(part) and not language:
             language = "en" if lower == "english" else part

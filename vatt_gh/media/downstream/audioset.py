@@ -12,11 +12,10 @@ import av
 
 from vatt_gh.media.downstream.clips import Clip, Collector, Listing
 from vatt_gh.media.files import (
-    AUDIO_SUFFIXES,
+    MEDIA_SUFFIXES,
     NO_FILE,
     NO_LIST,
     NO_NAME,
-    VIDEO_SUFFIXES,
     Tree,
     is_plain_name,
     scan_files,
@@ -148,7 +147,7 @@ def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterat
 def _files(tree: Tree) -> dict[str, list[Found]]:
     """What each file may be, by video id: a name can be read in several ways."""
     files: defaultdict[str, list[Found]] = defaultdict(list)
-    for path in tree.media_files(VIDEO_SUFFIXES + AUDIO_SUFFIXES):
+    for path in tree.media_files(MEDIA_SUFFIXES):
         name = stem(path)
         files[video_id(name)].append(Found(path, True, None))
         if re.fullmatch(rf"Y{YOUTUBE_ID}", name):
