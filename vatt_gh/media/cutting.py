@@ -2,13 +2,14 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from vatt_gh.media.form import Form, Segment
-from vatt_gh.media.sound import Chunk, place
+from vatt_gh.media.form import Form, Segment, Span
+from vatt_gh.media.mp4 import to_mp4
+from vatt_gh.media.sound import Chunk, place, to_flac
 
 PATIENCE = 10.0  # s of video to wait for a segment's sound
 
@@ -29,23 +30,28 @@ class Cutter:
 
     Args:
         form: how videos are stored.
-        pack: turns a segment's frames and sound into its stored fields.
+        has_video: whether there are pictures; if not, frames only count the time.
         has_audio: whether there is sound.
+        span: the wanted part.
+
+    Attributes:
         first: number of the first wanted frame.
-        last: number of the first frame after the wanted ones; None: take all.
+        size: height and width of the frames, once they are known.
     """
 
-    def __init__(self, form: Form, pack: Callable, has_audio: bool, first: int, last: int | None):
-        self._form, self._pack = form, pack
+    def __init__(self, form: Form, span: Span, *, has_video: bool, has_audio: bool):
+        self.first = round(span.start * form.fps)
+        self.size: tuple[int, int] | None = None
+        # The number of the first frame after the wanted ones.
+        end = span.end
+        self._last = None if end is None else max(self.first + 1, round(end * form.fps))
+        self._form, self._has_video, self._has_audio = form, has_video, has_audio
         self._per_segment = max(1, round(form.segment_seconds * form.fps))
-        self._has_audio = has_audio
         self._index = 0
-        self._runs = [_Run(first)]
-        self._last = last
+        self._runs = [_Run(self.first)]
         self._chunks: list[Chunk] = []
         self._sound_end = 0
         self._taken = 0
-        self.size: tuple[int, int] | None = None
 
     def add_sound(self, chunks: list[Chunk]) -> None:
         """Adds samples at their positions."""
@@ -134,12 +140,21 @@ class Cutter:
             height=height,
             width=width,
             has_audio=audio is not None,
-            **self._pack(frames, audio),
+            **self._stored(frames if self._has_video else [], audio),
         )
         self._index, run.first = self._index + 1, last
         if not run.frames and len(self._runs) > 1:
             self._runs.pop(0)
         return segment
+
+    def _stored(self, frames: list[Any], audio: np.ndarray | None) -> dict[str, Any]:
+        """The fields of a segment that hold its frames and sound."""
+        if self._form.storage == "index":
+            return {}
+        if self._form.storage == "jpeg":
+            return {"frames": frames, "audio": audio}
+        flac = b"" if audio is None else to_flac(audio, self._form.audio_rate)
+        return {"video": to_mp4(frames) if frames else b"", "flac": flac}
 
     def _take_sound(self, start: int, end: int) -> np.ndarray | None:
         if not self._has_audio or not self._sound_end:

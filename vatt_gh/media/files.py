@@ -21,9 +21,11 @@ from vatt_gh.media.names import is_utf8
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 VIDEO_SUFFIXES += (".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv", ".ts")
 AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".aac")
+MEDIA_SUFFIXES = VIDEO_SUFFIXES + AUDIO_SUFFIXES
 # Files that operating systems leave among the user's: macOS metadata, thumbnails, settings.
 _OF_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
 NO_FILE = "has no media file"
+NO_LIST = "is in no annotation file"
 NO_NAME = "is not the plain name of a file"
 
 
@@ -57,31 +59,80 @@ class Tree:
         """
         path = self.optional_annotation(name)
         if path is None:
-            raise self.error(f"The annotation file {name} is missing.", self.root)
+            raise self.error(f"The annotation file {name} is missing.")
         return path
 
     def optional_annotation(self, name: str) -> Path | None:
         """Like `annotation`, but None where there is no such file."""
-        found = (path for path in self.files if os.path.basename(path) == name)
-        first = next(found, None)
-        return None if first is None else Path(first)
+        return next((Path(path) for path in self.files if os.path.basename(path) == name), None)
 
     def skipped_of(self, suffixes: Collection[str]) -> list[dict[str, str]]:
         """Rows of `skipped`: files with one of these suffixes, and folders."""
         return [
             row
             for row in self.skipped
-            if os.path.splitext(row["path"])[1].lower() in suffixes or os.path.isdir(row["path"])
+            if _suffix(row["path"]) in suffixes or os.path.isdir(row["path"])
         ]
 
-    def error(self, what: str, where: object) -> UserError:
-        """An error that shows the expected layout."""
+    def error(self, what: str, where: object = None) -> UserError:
+        """An error that shows the expected layout; `where`: the directory by default."""
         return UserError(
             what,
-            where=where,
+            where=where or self.root,
             expected=f"this layout:{self.layout}",
             todo="give --manual_dir=DIR with this layout",
         )
+
+    def media_files(self, suffixes: Collection[str]) -> Iterator[str]:
+        """Paths of the files with one of these suffixes, in lower or upper case."""
+        return (path for path in self.files if _suffix(path) in suffixes)
+
+    def read_lines(self, path: Path) -> Iterator[str]:
+        """The non-empty lines of an annotation file, stripped.
+
+        Backslashes, the path separators of Windows, become slashes.
+        """
+        with self._reading(path) as file:
+            for line in file.read().splitlines():
+                if line.strip():
+                    yield line.strip().replace("\\", "/")
+
+    def read_json(self, path: Path) -> Any:
+        """The content of a JSON file; UserError if it is not JSON."""
+        with self._reading(path) as file:
+            return json.load(file)
+
+    def read_table(self, path: Path, columns: Collection[str]) -> Iterator[dict[str, str]]:
+        """The rows of a csv file with a header.
+
+        Args:
+            path: the file.
+            columns: the required columns.
+
+        Yields:
+            {column: stripped text}; "" where a row is too short.
+
+        Raises:
+            UserError: it cannot be read, or lacks a column.
+        """
+        with self._reading(path) as file:
+            table = csv.DictReader(file, restval="", skipinitialspace=True)
+            missing = sorted(set(columns) - set(table.fieldnames or ()))
+            if missing:
+                raise self.error(f"The annotation file has no column {', '.join(missing)}.", path)
+            for row in table:
+                yield {name: text.strip() for name, text in row.items() if name is not None}
+
+    @contextlib.contextmanager
+    def _reading(self, path: Path) -> Iterator[TextIO]:
+        """Opens an annotation file; turns errors while it is open into UserErrors."""
+        try:
+            with open_text(path) as file:
+                yield file
+        except json.JSONDecodeError as error:
+            raise self.error(f"The annotation file is not JSON: {error}", path) from error
+        except (OSError, ValueError, RecursionError, csv.Error) as error:
+            raise self.error(f"The annotation file cannot be read: {error}", path) from error
 
 
 def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> Tree:
@@ -156,11 +207,8 @@ def is_plain_name(name: str) -> bool:
     return name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 
-def media_files(tree: Tree, suffixes: Collection[str]) -> Iterator[str]:
-    """Paths of the files with one of these suffixes, in lower or upper case."""
-    for path in tree.files:
-        if os.path.splitext(path)[1].lower() in suffixes:
-            yield path
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 @contextlib.contextmanager
@@ -187,55 +235,3 @@ def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
         if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|head|body)", head, re.IGNORECASE):
             raise ValueError("it is a web page, as a download that failed leaves it")
         yield file
-
-
-def read_lines(path: Path, tree: Tree) -> Iterator[str]:
-    """The non-empty lines of an annotation file, stripped.
-
-    Backslashes, the path separators of Windows, become slashes.
-    """
-    try:
-        with open_text(path) as file:
-            for line in file.read().splitlines():
-                if line.strip():
-                    yield line.strip().replace("\\", "/")
-    except (OSError, ValueError) as error:
-        raise tree.error(f"The annotation file cannot be read: {error}", path) from error
-
-
-def read_json(path: Path, tree: Tree) -> Any:
-    """The content of a JSON file; UserError if it is not JSON."""
-    try:
-        with open_text(path) as file:
-            return json.load(file)
-    except json.JSONDecodeError as error:
-        raise tree.error(f"The annotation file is not JSON: {error}", path) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise tree.error(f"The annotation file cannot be read: {error}", path) from error
-
-
-def read_table(path: Path, columns: Collection[str], tree: Tree) -> Iterator[dict[str, str]]:
-    """The rows of a csv file with a header.
-
-    Args:
-        path: the file.
-        columns: the required columns.
-        tree: the directory of the file.
-
-    Yields:
-        {column: stripped text}; "" where a row is too short.
-
-    Raises:
-        UserError: it cannot be read, or lacks a column.
-    """
-    try:
-        with open_text(path) as file:
-            table = csv.DictReader(file, restval="", skipinitialspace=True)
-            missing = sorted(set(columns) - set(table.fieldnames or ()))
-            if missing:
-                what = f"The annotation file has no column {', '.join(missing)}."
-                raise tree.error(what, path)
-            for row in table:
-                yield {name: text.strip() for name, text in row.items() if name is not None}
-    except (OSError, ValueError, csv.Error) as error:
-        raise tree.error(f"The annotation file cannot be read: {error}", path) from error

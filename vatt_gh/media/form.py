@@ -1,6 +1,7 @@
 """How a video is stored, what a stored segment holds, and why a file cannot be used."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +74,11 @@ class Span(NamedTuple):
 
     start: float = 0.0
     end: float | None = None
+
+    @property
+    def until(self) -> float:
+        """Its end, in seconds; infinity where that is the file's."""
+        return math.inf if self.end is None else self.end
 
 
 WHOLE = Span()

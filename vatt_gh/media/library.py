@@ -9,15 +9,14 @@ import shutil
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, media_files, scan_files
+from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, scan_files
 from vatt_gh.media.form import WHOLE, Span
-from vatt_gh.media.found import usable
 from vatt_gh.media.listing import LISTING, Listed, read_listing
 from vatt_gh.media.names import video_id, without_mark
+from vatt_gh.media.probe import usable
 
 CAPTION_FILES = ("caption.json", "raw_caption.json", "raw_caption_superclean.json")
 LAYOUT = """
@@ -93,18 +92,14 @@ class Library:
 
     def _only(self, videos: list[tuple[str, Path]]) -> "Library":
         ids = [video for video, _ in videos]
-
-        def some(values: dict[str, Any]) -> dict[str, Any]:
-            return {video: values[video] for video in ids if video in values}
-
         return dataclasses.replace(
             self,
             videos=videos,
             captions=self.captions.only(ids),
             skipped=[],
-            spans=some(self.spans),
-            labels=some(self.labels),
-            splits=some(self.splits),
+            spans={video: self.spans[video] for video in ids if video in self.spans},
+            labels={video: self.labels[video] for video in ids if video in self.labels},
+            splits={video: self.splits[video] for video in ids if video in self.splits},
         )
 
 
@@ -165,9 +160,9 @@ def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
         return [], []
     skipped = tree.skipped_of(VIDEO_SUFFIXES) + _unfinished(tree)
     reason = "is sound alone, and this set is of videos"
-    skipped += [{"path": p, "reason": reason} for p in media_files(tree, AUDIO_SUFFIXES)]
+    skipped += [{"path": p, "reason": reason} for p in tree.media_files(AUDIO_SUFFIXES)]
     groups: dict[str, list[tuple[bool, str]]] = {}
-    for path in media_files(tree, VIDEO_SUFFIXES):
+    for path in tree.media_files(VIDEO_SUFFIXES):
         name, marked = without_mark(Path(path).stem)
         groups.setdefault(video_id(name), []).append((marked, path))
     rows = []
@@ -220,9 +215,8 @@ def _captions(
 def _open_index(manual_dir: Path, index_dir: Path | None) -> CaptionIndex | None:
     for file in CAPTION_FILES:
         if (manual_dir / file).exists():
-            return CaptionIndex.open(
-                manual_dir / file, (index_dir or _passing_dir()) / f"{file}.sqlite"
-            )
+            folder = index_dir or _passing_dir()
+            return CaptionIndex.open(manual_dir / file, folder / f"{file}.sqlite")
     return None
 
 

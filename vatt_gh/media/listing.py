@@ -2,14 +2,13 @@
 
 import csv
 import dataclasses
-import math
 import os
 from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption
 from vatt_gh.media.files import open_text
-from vatt_gh.media.form import WHOLE, Span
+from vatt_gh.media.form import Span
 from vatt_gh.media.names import is_utf8
 
 LISTING = "videos.csv"
@@ -103,28 +102,22 @@ def _row(values: dict[str, str], manual_dir: Path, known: dict[str, Listed]) -> 
         return "is not UTF-8"
     if name in known:
         return f"is in {LISTING} twice; the first row is taken"
-    path, caption_path = _inside(manual_dir, values["path"]), None
-    if values.get("caption_path"):
-        caption_path = _inside(manual_dir, values["caption_path"])
-    if path is None or (values.get("caption_path") and caption_path is None):
+    given = [file for file in (values["path"], values.get("caption_path")) if file]
+    files = [_inside(manual_dir, file) for file in given]
+    if None in files:
         return "has a path that leads out of manual_dir"
-    for file in (path, caption_path):
-        if file is not None and not file.is_file():
+    for file in files:
+        if not file.is_file():
             return f"{file} is missing"
     try:
         span = _span(values.get("start"), values.get("end"))
     except ValueError:
         return f"start {values.get('start')!r}, end {values.get('end')!r} are no stretch of time"
     text, labels = values.get("text") or "", values.get("label") or ""
-    said = [Caption(text, span.start, math.inf if span.end is None else span.end)] if text else []
-    return Listed(
-        name,
-        path,
-        caption_path,
-        span,
-        said,
-        tuple(label for label in labels.split("|") if label),
-    )
+    said = [Caption(text, span.start, span.until)] if text else []
+    path, caption_path = (*files, None)[:2]
+    names = tuple(label for label in labels.split("|") if label)
+    return Listed(name, path, caption_path, span, said, names)
 
 
 def _inside(manual_dir: Path, given: str) -> Path | None:
@@ -134,12 +127,11 @@ def _inside(manual_dir: Path, given: str) -> Path | None:
     """
     root = Path(os.path.abspath(manual_dir))
     names = (given, given.replace("\\", "/"))
-    places = [
-        Path(os.path.abspath(top / name)) for top in (root, root / "videos") for name in names
-    ]
-    inside = [place for place in places if place.is_relative_to(root)]
-    if not places[0].is_relative_to(root) or not places[1].is_relative_to(root):
+    folders = (root, root / "videos")
+    places = [Path(os.path.abspath(top / name)) for top in folders for name in names]
+    if not all(place.is_relative_to(root) for place in places[:2]):
         return None
+    inside = (place for place in places if place.is_relative_to(root))
     return next((place for place in inside if place.is_file()), places[1])
 
 
@@ -147,6 +139,6 @@ def _span(start: str | None, end: str | None) -> Span:
     # Where semicolons separate, a comma is the decimal point.
     start, end = ((text or "").replace(",", ".") for text in (start, end))
     span = Span(float(start or 0.0), float(end) if end else None)
-    if not 0 <= span.start < (math.inf if span.end is None else span.end):
+    if not 0 <= span.start < span.until:
         raise ValueError
-    return span if span != (0.0, None) else WHOLE
+    return span

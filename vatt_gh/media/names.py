@@ -2,12 +2,12 @@
 
 import re
 
-_ID = r"[A-Za-z0-9_-]{11}"
+YOUTUBE_ID = r"[A-Za-z0-9_-]{11}"
 # Rules that find an id in a name: description and pattern; the first match counts.
 _RULES = {
-    "11 characters": rf"({_ID})$",
-    "[id]": rf".*\[({_ID})\]$",
-    "-id": rf".*-({_ID})$",
+    "11 characters": rf"({YOUTUBE_ID})$",
+    "[id]": rf".*\[({YOUTUBE_ID})\]$",
+    "-id": rf".*-({YOUTUBE_ID})$",
 }
 _LEFT_OVER = re.compile(r"\.(f[0-9]+[a-z0-9_-]*|temp)$")
 RULES = (*_RULES, "the whole name")

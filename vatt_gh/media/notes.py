@@ -32,17 +32,15 @@ class Notes:
         self.anywhere = False
         self._packets: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
-        self._begun: set[str] = set()
 
     def took(self, kind: str) -> None:
         """Counts a frame that a kind of stream gave."""
         self._packets[kind] += 1
-        self._begun.add(kind)
 
     def broke(self, kind: str, error: Exception) -> None:
         """Counts a packet that could not be decoded."""
         self.error = self.error or f"cannot be decoded: {reason_of(error)}"
-        self._broken[kind] += kind in self._begun or not self.anywhere
+        self._broken[kind] += self._packets[kind] > 0 or not self.anywhere
 
     def left_behind(self, seconds: float) -> None:
         """Adds a remark on sound that was left out because its clock had gone back."""

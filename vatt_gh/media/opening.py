@@ -1,9 +1,10 @@
 """Opens users' media files: only real containers, and only local files."""
 
+import contextlib
 import functools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import av
 from av.stream import Disposition
 
 from vatt_gh.media.form import MediaError
+from vatt_gh.media.notes import reason_of
 from vatt_gh.media.sound import SoundCheck
 
 # FFmpeg's names. Left out: playlists and scripts, which name other files and addresses.
@@ -41,6 +43,16 @@ def open_media(path: Path | str) -> av.container.InputContainer:
     """
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
     return av.open(f"file:{os.path.abspath(path)}", metadata_errors="ignore", options=options)
+
+
+@contextlib.contextmanager
+def reading(path: Path | str) -> Iterator[av.container.InputContainer]:
+    """Opens a media file as `open_media` does; turns errors while it is open into MediaError."""
+    try:
+        with open_media(path) as container:
+            yield container
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(path, f"cannot be decoded: {reason_of(error)}") from error
 
 
 def picture_stream(
@@ -128,6 +140,11 @@ def promised_seconds(stream: av.stream.Stream) -> float | None:
     if stream.duration is None or stream.time_base is None:
         return None
     return float(stream.duration * stream.time_base)
+
+
+def claimed_seconds(container: av.container.InputContainer) -> float:
+    """Length of a file according to its header, in seconds; 0: it does not say."""
+    return (container.duration or 0) / av.time_base
 
 
 def is_short(seconds: float, promised: float) -> bool:

@@ -91,9 +91,10 @@ class Scaler:
         if self._size is None:
             # numpy and a frame's angle both turn counterclockwise.
             self._turns = round(frame.rotation / 90) % 4
-            height, width = self._wanted or (0, 0)
-            wanted = (height, width) if self._turns % 2 else (width, height)
-            self._size = wanted if self._wanted else self._own(frame)
+            if self._wanted is None:
+                self._size = self._own(frame)
+            else:
+                self._size = self._wanted if self._turns % 2 else self._wanted[::-1]
         return self._size
 
     def _own(self, frame: av.VideoFrame) -> tuple[int, int]:

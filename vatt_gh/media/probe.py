@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import av
 
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
 from vatt_gh.media.notes import Notes, decoded
+from vatt_gh.media.opening import claimed_seconds
 from vatt_gh.media.sound_file import is_sound_file, sound_seconds
 from vatt_gh.media.video import Opened, check_length, opened, read_segments
 
@@ -71,28 +73,51 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
             gaps = _gaps(file, form, end)
             if end <= span.start:
                 raise MediaError(path, f"has no frame at {span.start:.1f} s")
-            stop, short = span.end, None
-            if stop is None or stop > end:
-                short, stop = check_length(file, path, end), end
+            short = check_length(file, path, end) if span.until > end else None
             remarks = tuple(remark for remark in (file.remark, short) if remark)
-            seconds = stop - span.start - (gaps if span == WHOLE else 0.0)
+            seconds = min(span.until, end) - span.start - (gaps if span == WHOLE else 0.0)
             return Look(span, seconds, file.audio is not None, remarks)
     except MediaError as error:
         return error
+
+
+def usable(paths: Sequence[str | Path]) -> tuple[Path, list[dict[str, str]]]:
+    """Chooses one of several files with the same id or name.
+
+    Args:
+        paths: media files, the preferred ones first.
+
+    Returns:
+        The first that can be decoded, else the first; and rows {"path", "reason"} of the others.
+    """
+    first = Path(paths[0])
+    errors: dict[Path, str] = {}
+    for path in map(Path, paths if len(paths) > 1 else ()):
+        found = look(path, WHOLE, Form())
+        if not isinstance(found, MediaError):
+            first = path
+            break
+        errors[path] = f"{found.reason}; "
+    rows = [
+        {"path": str(path), "reason": f"{errors.get(path, '')}has the same id as {first}"}
+        for path in map(Path, paths)
+        if path != first
+    ]
+    return first, rows
 
 
 def _look_at_sound(path: Path, span: Span) -> Look:
     end = sound_seconds(path)
     if end <= span.start:
         raise MediaError(path, f"has no sound at {span.start:.1f} s")
-    return Look(span, min(end, span.end or end) - span.start, True)
+    return Look(span, min(end, span.until) - span.start, True)
 
 
 def _end(file: Opened, path: Path, form: Form) -> float:
     """End of the last picture, in seconds of the video: from its packet, not from a header."""
     unit = file.video.time_base
     # Without a length in the header, far past any end: FFmpeg goes to the last key frame.
-    seconds = file.container.duration / av.time_base if file.container.duration else 1e6
+    seconds = claimed_seconds(file.container) or 1e6
     try:
         file.container.seek(int((seconds + file.zero) / unit), stream=file.video)
     except av.FFmpegError:  # no index: reads all packets, decodes none

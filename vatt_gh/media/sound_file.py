@@ -14,9 +14,9 @@ import numpy as np
 from vatt_gh.media.cutting import Cutter
 from vatt_gh.media.files import AUDIO_SUFFIXES
 from vatt_gh.media.form import Form, MediaError, Segment, Span
-from vatt_gh.media.notes import Clock, Notes, decoded, reason_of
-from vatt_gh.media.opening import is_short, open_media, sound_stream
-from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
+from vatt_gh.media.notes import Clock, Notes, decoded
+from vatt_gh.media.opening import claimed_seconds, is_short, reading, sound_stream
+from vatt_gh.media.sound import Chunk, Resampler, place
 
 _TOUCH = 0.01  # s
 _LEAD = 1.0  # s; reading begins this much before a position
@@ -55,9 +55,7 @@ def sound_segments(path: Path, form: Form, notes: Notes, span: Span) -> Iterator
             before the span begins.
     """
     with _opened(path) as file:
-        first = round(span.start * form.fps)
-        last = None if span.end is None else max(first + 1, round(span.end * form.fps))
-        cutter = Cutter(form, lambda _, audio: _packed(audio, form), True, first, last)
+        cutter = Cutter(form, span, has_video=False, has_audio=True)
         sound = Resampler(form.audio_rate, file.container.format.name not in _COUNTED)
         clock = Clock("sound", form.longest_gap, notes)
         for frame in _decoded_from(file, span.start, notes):
@@ -123,8 +121,8 @@ def sound_seconds(path: Path) -> float:
     with _opened(path) as file:
         if next(file.container.decode(file.stream), None) is None:
             raise MediaError(path, "holds no sound")
-        if file.container.duration:
-            return _duration(file)
+        if claimed := claimed_seconds(file.container):
+            return claimed
         packets = (p for p in file.container.demux(file.stream) if p.pts is not None)
         end = max(((p.pts + (p.duration or 0)) * p.time_base for p in packets), default=0)
         return float(end) - file.zero
@@ -132,15 +130,12 @@ def sound_seconds(path: Path) -> float:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[_Opened]:
-    try:
-        with open_media(path) as container:
-            stream, remark = sound_stream(container, path)
-            if stream is None:
-                raise MediaError(path, remark or "has no audio stream")
-            stream.codec_context.thread_count = 1  # builds run one process per core
-            yield _Opened(container, stream, float((stream.start_time or 0) * stream.time_base))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(path, f"cannot be decoded: {reason_of(error)}") from error
+    with reading(path) as container:
+        stream, remark = sound_stream(container, path)
+        if stream is None:
+            raise MediaError(path, remark or "has no audio stream")
+        stream.codec_context.thread_count = 1  # builds run one process per core
+        yield _Opened(container, stream, float((stream.start_time or 0) * stream.time_base))
 
 
 def _decoded_from(file: _Opened, seconds: float, notes: Notes) -> Iterator[Any]:
@@ -178,14 +173,6 @@ def _add_sound(cutter: Cutter, chunks: list[Chunk], form: Form, clock: Clock) ->
     return False
 
 
-def _packed(audio: np.ndarray | None, form: Form) -> dict[str, Any]:
-    if audio is None or form.storage == "index":
-        return {}
-    if form.storage == "mp4":
-        return {"flac": to_flac(audio, form.audio_rate)}
-    return {"audio": audio}
-
-
 def _add_places(cutter: Cutter, until: int, form: Form) -> None:
     """Adds the missing frames, which a video would have, up to `until`."""
     count = until - round(cutter.seconds() * form.fps)
@@ -197,10 +184,6 @@ def _add_last_places(cutter: Cutter, form: Form) -> None:
     _add_places(cutter, math.ceil(cutter.sound_seconds() * form.fps - 1e-3), form)
 
 
-def _duration(file: _Opened) -> float:
-    return float((file.container.duration or 0) / av.time_base)
-
-
 def _check_end(file: _Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
     """Refuses a file that ends too early."""
     seconds = cutter.sound_seconds()
@@ -208,7 +191,8 @@ def _check_end(file: _Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
         begin = cutter.seconds()
         reason = "holds no sound" if begin == 0 else f"has no sound at {begin:.1f} s"
         raise MediaError(path, notes.error or reason)
-    promised = 0.0 if file.container.format.name in _GUESSED else _duration(file)
+    guessed = file.container.format.name in _GUESSED
+    promised = 0.0 if guessed else claimed_seconds(file.container)
     if is_short(seconds, promised):
         raise MediaError(path, f"is truncated: {seconds:.1f} of {promised:.1f} s can be decoded")
     promised = riff_seconds(path) or 0.0

@@ -8,11 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from vatt_gh.errors import printable
 from vatt_gh.media.captions import Caption
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from vatt_gh.media.files import MEDIA_SUFFIXES
 from vatt_gh.media.form import WHOLE, Form
 from vatt_gh.media.library import NAMES, Library
 from vatt_gh.media.names import RULES, id_and_rule
@@ -106,13 +107,10 @@ def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run)
         captioned -= one.video in library.captions and not said
     stored = build_seconds = None
     if trials:
-        rates = [
-            (n.found.seconds, t.stored / t.seconds, t.cpu_seconds / t.seconds) for n, t in trials
-        ]
-        weight = sum(length for length, *_ in rates)
-        stored = seconds * sum(length * size for length, size, _ in rates) / weight
+        lengths = [one.found.seconds for one, _ in trials]
+        stored = seconds * fmean([found.stored / found.seconds for _, found in trials], lengths)
         stored += besides * len(library.videos) / looked
-        cpu = seconds * sum(length * cost for length, _, cost in rates) / weight
+        cpu = seconds * fmean([found.cpu_seconds / found.seconds for _, found in trials], lengths)
         build_seconds = cpu / min(workers, os.cpu_count() or workers)
     return Survey(
         folder=library.folder,
@@ -172,10 +170,9 @@ def _besides(said: list[Caption], one: _Usable, form: Form) -> int:
 
 
 def _count_files(library: Library) -> int:
-    left_out = {row.get("path", "") for row in library.skipped}
-    found = {str(path) for _, path in library.videos}
-    suffixes = VIDEO_SUFFIXES + AUDIO_SUFFIXES
-    return len(found | {path for path in left_out if path.lower().endswith(suffixes)})
+    left_out = (row.get("path", "") for row in library.skipped)
+    media = {path for path in left_out if path.lower().endswith(MEDIA_SUFFIXES)}
+    return len(media | {str(path) for _, path in library.videos})
 
 
 def _count_rules(library: Library) -> dict[str, int]:
@@ -195,7 +192,8 @@ def text(found: Survey) -> str:
         Several lines.
     """
     rules = ", ".join(f"{count} by {rule}" for rule, count in found.rules.items())
-    part = "all of them" if found.looked == found.videos else f"{found.looked} of {found.videos}"
+    whole = found.looked == found.videos
+    part = "all of them" if whole else f"{found.looked} of {found.videos}"
     bad = found.looked - found.usable
     lines = [
         f"{found.folder}: nothing is built",
@@ -205,17 +203,13 @@ def text(found: Survey) -> str:
         f"  looked at      {part}",
         f"    unreadable     {_share(bad, found.looked)}",
         f"    without sound  {_share(found.silent, found.usable)}",
-        f"  video          {_about(found)}{_time(found.hours * 3600)}",
+        f"  video          {'' if whole else 'about '}{_time(found.hours * 3600)}",
         *_estimates(found),
         *_reasons(found.skipped),
     ]
     if not found.usable:
         lines.append(f"None of the {found.looked} videos that were looked at can be used.")
     return printable("\n".join(lines))
-
-
-def _about(found: Survey) -> str:
-    return "" if found.looked == found.videos else "about "
 
 
 def _share(count: int, of: int) -> str:
@@ -233,15 +227,17 @@ def _estimates(found: Survey) -> Iterator[str]:
 
 
 def _time(seconds: float) -> str:
-    units = ("hours", 3600), ("minutes", 60), ("seconds", 1)
-    unit, size = next(((u, s) for u, s in units if seconds >= s), units[-1])
-    return f"{seconds / size:.3g} {unit}"
+    return _in_units(seconds, {"hours": 3600, "minutes": 60, "seconds": 1})
 
 
 def _bytes(count: float) -> str:
-    units = ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)
-    unit, size = next(((u, s) for u, s in units if count >= s), units[-1])
-    return f"{count / size:.3g} {unit}"
+    return _in_units(count, {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3})
+
+
+def _in_units(number: float, units: dict[str, float]) -> str:
+    """A number in the largest unit that it reaches, else in the last one."""
+    unit = next((name for name, size in units.items() if number >= size), list(units)[-1])
+    return f"{number / units[unit]:.3g} {unit}"
 
 
 def _reasons(skipped: list[dict[str, str]]) -> Iterator[str]:

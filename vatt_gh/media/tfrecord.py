@@ -51,7 +51,8 @@ def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int
     with open(path, "rb") as file:
         size, offset = os.fstat(file.fileno()).st_size, 0
         while offset < size:
-            length = _length_at(file, offset)
+            file.seek(offset)
+            length = _length(file.read(HEADER.size))
             end = None if length is None else offset + HEADER.size + length + CHECKSUM.size
             if end is None:
                 reason = "its length and the checksum of that disagree"
@@ -73,13 +74,8 @@ def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int
             offset = following
 
 
-def _length_at(file: BinaryIO, offset: int) -> int | None:
-    """The length of the record at `offset`, or None; leaves the file after the header."""
-    file.seek(offset)
-    return _length(file.read(HEADER.size))
-
-
 def _length(header: bytes) -> int | None:
+    """The length of the record that begins with these bytes; None: they are no header."""
     if len(header) < HEADER.size:
         return None
     length, checksum = HEADER.unpack(header)

@@ -11,17 +11,17 @@ import numpy as np
 
 from vatt_gh.media.cutting import PATIENCE, Cutter
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
-from vatt_gh.media.mp4 import to_mp4
-from vatt_gh.media.notes import Clock, Notes, decoded, reason_of
+from vatt_gh.media.notes import Clock, Notes, decoded
 from vatt_gh.media.opening import (
+    claimed_seconds,
     is_short,
-    open_media,
     picture_stream,
     promised_seconds,
+    reading,
     sound_stream,
 )
-from vatt_gh.media.pictures import AviPlaces, Planes, Sampler, Scaler
-from vatt_gh.media.sound import Chunk, Resampler, place, to_flac
+from vatt_gh.media.pictures import AviPlaces, Sampler, Scaler
+from vatt_gh.media.sound import Chunk, Resampler, place
 from vatt_gh.media.sound_file import is_sound_file, sound_segments, sound_window
 
 _WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo")
@@ -34,6 +34,7 @@ class Opened(NamedTuple):
     Attributes:
         container: PyAV's.
         video, audio: the streams to read; audio: None where there is no sound.
+        streams: those of the two that there are.
         zero: start of the earlier stream, in seconds of its time stamps, where players start.
         scaler: for its frames.
         remark: on its sound stream, or None.
@@ -42,32 +43,25 @@ class Opened(NamedTuple):
     container: av.container.InputContainer
     video: av.video.stream.VideoStream
     audio: av.audio.stream.AudioStream | None
+    streams: list[av.stream.Stream]
     zero: float
     scaler: Scaler
     remark: str | None
-
-    def streams(self) -> list[av.stream.Stream]:
-        """The streams to read."""
-        return [self.video] if self.audio is None else [self.video, self.audio]
 
 
 @contextlib.contextmanager
 def opened(path: Path | str, form: Form, size: tuple[int, int] | None = None) -> Iterator[Opened]:
     """Opens a file with a video stream; turns errors while it is open into MediaError."""
-    try:
-        with open_media(path) as container:
-            video = picture_stream(container, path)
-            audio, remark = sound_stream(container, path)
-            streams = [s for s in (video, audio) if s is not None]
-            for stream in streams:
-                stream.codec_context.thread_count = 1  # builds run one process a core
-            begins = [
-                float(s.start_time * s.time_base) for s in streams if s.start_time is not None
-            ]
-            scaler = Scaler(form.short_side, float(video.sample_aspect_ratio or 1), size)
-            yield Opened(container, video, audio, float(min(begins, default=0)), scaler, remark)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(path, f"cannot be decoded: {reason_of(error)}") from error
+    with reading(path) as container:
+        video = picture_stream(container, path)
+        audio, remark = sound_stream(container, path)
+        streams = [s for s in (video, audio) if s is not None]
+        for stream in streams:
+            stream.codec_context.thread_count = 1  # builds run one process a core
+        begins = [s.start_time * s.time_base for s in streams if s.start_time is not None]
+        scaler = Scaler(form.short_side, float(video.sample_aspect_ratio or 1), size)
+        zero = float(min(begins, default=0))
+        yield Opened(container, video, audio, streams, zero, scaler, remark)
 
 
 def read_segments(
@@ -102,11 +96,7 @@ def read_segments(
 
 
 def read_window(
-    path: Path | str,
-    form: Form,
-    frames: range,
-    samples: range,
-    size: tuple[int, int] | None = None,
+    path: Path | str, form: Form, frames: range, samples: range, size: tuple[int, int] | None = None
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Decodes a window of a file, starting at the key frame before it.
 
@@ -160,7 +150,7 @@ def _decoded_from(file: Opened, seconds: float, notes: Notes) -> Iterator[Any]:
             if places is not None:
                 places.learn(file.container.demux(file.video))
             _seek(file, target, seconds)
-    for packet in file.container.demux(file.streams()):
+    for packet in file.container.demux(file.streams):
         if places is not None and packet.stream is file.video:
             places.take(packet)
         for frame in decoded(packet, notes):
@@ -191,11 +181,9 @@ def _seek(file: Opened, target: float, wanted: float) -> None:
 
 
 def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) -> Iterator[Segment]:
-    first = round(span.start * form.fps)
-    last = None if span.end is None else max(first + 1, round(span.end * form.fps))
-    make, pack = _storage(file.scaler, form)
-    cutter = Cutter(form, pack, file.audio is not None, first, last)
-    sampler, sound = Sampler(form.fps, make, first), Resampler(form.audio_rate)
+    cutter = Cutter(form, span, has_video=True, has_audio=file.audio is not None)
+    sampler = Sampler(form.fps, _maker(file.scaler, form), cutter.first)
+    sound = Resampler(form.audio_rate)
     notes.remarks += [] if file.remark is None else [file.remark]
     clock = Clock("picture", form.longest_gap, notes)
     heard = math.inf  # amount of sound at the last picture
@@ -232,23 +220,12 @@ def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) ->
     yield from cutter.rest()
 
 
-def _storage(scaler: Scaler, form: Form) -> tuple[Callable, Callable]:
-    """Two functions: what to make of a needed frame, and what to keep of a segment."""
-
-    def jpeg(frame: av.VideoFrame) -> bytes:
-        return scaler.planes(frame).jpeg(form.jpeg_quality)
-
-    def as_is(frames: list[bytes], audio: np.ndarray | None) -> dict[str, Any]:
-        return {"frames": frames, "audio": audio}
-
-    def compressed(frames: list[Planes], audio: np.ndarray | None) -> dict[str, Any]:
-        flac = b"" if audio is None else to_flac(audio, form.audio_rate)
-        return {"video": to_mp4(frames), "flac": flac}
-
+def _maker(scaler: Scaler, form: Form) -> Callable[[av.VideoFrame], Any]:
+    """The function that makes of a needed frame what a segment keeps of it."""
     return {
-        "jpeg": (jpeg, as_is),
-        "mp4": (scaler.planes, compressed),
-        "index": (lambda frame: None, lambda frames, audio: {}),
+        "jpeg": lambda frame: scaler.planes(frame).jpeg(form.jpeg_quality),
+        "mp4": scaler.planes,
+        "index": lambda frame: None,
     }[form.storage]
 
 
@@ -288,8 +265,7 @@ def check_length(file: Opened, path: Path, seconds: float) -> str | None:
         MediaError: the file is truncated.
     """
     container, video = file.container, file.video
-    whole = float(container.duration / av.time_base) if container.duration else 0.0
-    promised = promised_seconds(video)
+    whole, promised = claimed_seconds(container), promised_seconds(video)
     if promised and whole:  # a stream may count what an edit list removes
         promised = min(promised, whole)
     if container.format.name == "avi" and video.average_rate:

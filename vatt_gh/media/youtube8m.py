@@ -12,7 +12,8 @@ from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from vatt_gh.media.example import byte_values, features, integers
-from vatt_gh.media.files import Tree, read_lines, read_table, scan_files
+from vatt_gh.media.files import Tree, scan_files
+from vatt_gh.media.names import YOUTUBE_ID
 from vatt_gh.media.tfrecord import read_records
 
 LAYOUT = """
@@ -25,7 +26,7 @@ LAYOUT = """
 FOLDER = "yt8m"
 _DIGITS = 6  # of an index; the list of the 3862 classes is as long as the largest index
 _YT8M_ID = re.compile(r"[A-Za-z0-9_-]{4}")
-_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_YOUTUBE_ID = re.compile(YOUTUBE_ID)
 _JSONP = re.compile(r'i\("([^"]*)","([^"]*)"\);?')
 
 
@@ -63,21 +64,21 @@ def read_labels(manual_dir: Path, videos: Container[str] | None = None) -> Label
     tree = scan_files(Path(manual_dir) / FOLDER, LAYOUT, without={"j"})
     paths = [Path(path) for path in tree.files if path.endswith(".tfrecord")]
     if not paths:
-        raise tree.error("The records are missing.", tree.root)
+        raise tree.error("The records are missing.")
     skipped = list(tree.skipped)
     class_names = _class_names(tree)
     youtube_id = _ids(tree, skipped)
     by_video: dict[str, tuple[int, ...]] = {}
     alike: dict[tuple[int, ...], tuple[int, ...]] = {}
     for path in paths:
-        count, unusable = 0, Counter()
+        unusable = Counter()
         try:
             for _, record in read_records(path, skipped):
-                count += 1
                 reason = _add(record, youtube_id, len(class_names), by_video, alike, videos)
                 unusable[reason] += 1
         except OSError as error:
             skipped.append({"path": str(path), "reason": f"cannot be read: {error.strerror}"})
+        count = unusable.total()
         del unusable[None]
         for reason, number in sorted(unusable.items()):
             skipped.append({"path": str(path), "reason": f"{number} of {count} records {reason}"})
@@ -114,7 +115,7 @@ def _add(
 def _class_names(tree: Tree) -> list[str]:
     path = tree.annotation("vocabulary.csv")
     names = {}
-    for row in read_table(path, ("Index", "Name"), tree):
+    for row in tree.read_table(path, ("Index", "Name")):
         # isdecimal() alone accepts the digits of all scripts.
         digits = row["Index"].isascii() and row["Index"].isdecimal()
         if not digits or len(row["Index"]) > _DIGITS:
@@ -132,9 +133,7 @@ def _ids(tree: Tree, skipped: list[dict[str, str]]) -> Callable[[str], str | Non
     for folder in (tree.root / "j" / "i", tree.root / "2" / "j" / "i"):
         if folder.is_dir():
             return lambda name: _published_id(folder, name)
-    raise tree.error(
-        "The file yt8m_ids.csv, yt8m_ids.jsonl or the folder j/i is missing.", tree.root
-    )
+    raise tree.error("The file yt8m_ids.csv, yt8m_ids.jsonl or the folder j/i is missing.")
 
 
 def _table(path: Path, pairs: Iterator[tuple], skipped: list[dict[str, str]]) -> dict[str, str]:
@@ -142,10 +141,11 @@ def _table(path: Path, pairs: Iterator[tuple], skipped: list[dict[str, str]]) ->
     for number, (name, video) in enumerate(pairs, 1):
         if not (_is(_YT8M_ID, name) and _is(_YOUTUBE_ID, video)):
             reason = f"row {number} is no pair of ids: {name!r}, {video!r}"
-            skipped.append({"path": str(path), "reason": reason})
         elif table.setdefault(name, video) != video:
             reason = f"row {number} gives {name} a second YouTube id, {video}"
-            skipped.append({"path": str(path), "reason": reason})
+        else:
+            continue
+        skipped.append({"path": str(path), "reason": reason})
     return table
 
 
@@ -154,12 +154,12 @@ def _is(pattern: re.Pattern, text: object) -> bool:
 
 
 def _csv_pairs(path: Path, tree: Tree) -> Iterator[tuple]:
-    for row in read_table(path, ("yt8m_id", "youtube_id"), tree):
+    for row in tree.read_table(path, ("yt8m_id", "youtube_id")):
         yield row["yt8m_id"], row["youtube_id"]
 
 
 def _jsonl_pairs(path: Path, tree: Tree) -> Iterator[tuple]:
-    for line in read_lines(path, tree):
+    for line in tree.read_lines(path):
         try:
             row = json.loads(line)
             yield row["yt8m_id"], row["youtube_id"]

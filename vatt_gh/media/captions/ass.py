@@ -9,18 +9,7 @@ from pathlib import Path
 
 from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, seconds_of
 
-_FIELDS = (
-    "layer",
-    "start",
-    "end",
-    "style",
-    "name",
-    "marginl",
-    "marginr",
-    "marginv",
-    "effect",
-    "text",
-)
+_FORMAT = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 _TIME = re.compile(r"(\d+):(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 _DRAWING = re.compile(r"\{[^}]*\\p[1-9][^}]*\}.*?(?=\{[^}]*\\p0[^}]*\}|$)", re.DOTALL)
 _OVERRIDES = re.compile(r"\{[^}]*\}")
@@ -40,14 +29,14 @@ def ass_cues(path: Path, content: str) -> list[Cue]:
     Raises:
         CaptionFileError: it has no section [Events].
     """
-    cues, fields, inside, found = [], _FIELDS, False, False
+    cues, fields, inside, found = [], _fields(_FORMAT), False, False
     for number, line in enumerate(content.split("\n"), 1):
         name, _, rest = line.strip().partition(":")
         if name.startswith("["):
             inside = name.lower() == "[events]"
             found |= inside
         elif inside and name == "Format":
-            fields = tuple(field.strip().lower() for field in rest.split(","))
+            fields = _fields(rest)
         elif inside and name == "Dialogue":
             values = dict(zip(fields, rest.strip().split(",", len(fields) - 1), strict=False))
             text = values.get("text")
@@ -58,6 +47,10 @@ def ass_cues(path: Path, content: str) -> list[Cue]:
     if not found:
         raise CaptionFileError(path, "holds no [Events]")
     return cues
+
+
+def _fields(text: str) -> list[str]:
+    return [field.strip().lower() for field in text.split(",")]
 
 
 def _plain(text: str) -> str:

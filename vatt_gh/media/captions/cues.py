@@ -70,7 +70,9 @@ def to_captions(cues: Iterable[Cue]) -> tuple[list[Caption], list[str]]:
     for cue in cues:
         problem = _problem(cue)
         if problem is None:
-            captions.append(Caption(encodable(cue.text.strip()), float(cue.start), float(cue.end)))
+            # JSON permits lone surrogates, and UTF-8 does not: they become "?".
+            text = cue.text.strip().encode("utf-8", "replace").decode("utf-8")
+            captions.append(Caption(text, float(cue.start), float(cue.end)))
         else:
             left_out.setdefault(problem, []).append(cue.where)
     captions = _joined(sorted(captions, key=lambda row: (row.start, row.end)))
@@ -89,7 +91,7 @@ def _joined(captions: list[Caption]) -> list[Caption]:
     runs: list[list[Caption]] = []
     latest: dict[str, tuple[list[Caption], float]] = {}  # the last run of a text, and its end
     for caption in captions:
-        text = _visible(caption.text)
+        text = " ".join(caption.text.translate(_INVISIBLE).split())
         run, end = latest.get(text, ([], -math.inf))
         if caption.start - end > _TOUCH:
             run, end = [], -math.inf
@@ -105,10 +107,6 @@ def _joined(captions: list[Caption]) -> list[Caption]:
         else:
             joined += run
     return sorted(joined, key=lambda row: (row.start, row.end))
-
-
-def _visible(text: str) -> str:
-    return " ".join(text.translate(_INVISIBLE).split())
 
 
 def _problem(cue: Cue) -> str | None:
@@ -127,11 +125,6 @@ def _problem(cue: Cue) -> str | None:
     return None if split_words(cue.text) else "it holds no word"
 
 
-def encodable(text: str) -> str:
-    """The text with lone surrogates, which JSON permits and UTF-8 does not, replaced by "?"."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def seconds_of(hours: str | None, minutes: str, seconds: str) -> float:
     """A clock time in seconds, to the microsecond.
 
@@ -141,6 +134,19 @@ def seconds_of(hours: str | None, minutes: str, seconds: str) -> float:
     """
     whole = 3600 * int(hours or 0) + 60 * int(minutes)
     return round(whole + float(seconds.replace(",", ".")), 6)
+
+
+def times_of(match: re.Match[str] | None, shift: float = 0.0) -> tuple[float | None, float | None]:
+    """Start and end of a cue, in seconds.
+
+    Args:
+        match: of two clock times with three groups each, see `seconds_of`; None: there are none.
+        shift: seconds to add.
+    """
+    if match is None:
+        return None, None
+    start, end = seconds_of(*match.groups()[:3]), seconds_of(*match.groups()[3:])
+    return round(start + shift, 6), round(end + shift, 6)
 
 
 def plain_text(markup: str) -> str:

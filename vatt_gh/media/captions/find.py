@@ -5,19 +5,17 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, media_files
+from vatt_gh.media.files import MEDIA_SUFFIXES, Tree
 from vatt_gh.media.names import video_id
 
 # What may stand between a video's name and a caption file's suffix, in any order:
 # ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add an eleven-character track name.
-_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9_-]+)?", re.IGNORECASE)
-_NAMES = re.compile(
-    "arabic|chinese|czech|danish|dutch|english|finnish|french|german|greek|hebrew|"
+_LANGUAGE = re.compile(
+    "[a-z]{2,3}([-_][a-z0-9_-]+)?|arabic|chinese|czech|danish|dutch|english|finnish|french|german|greek|hebrew|"
     "hindi|hungarian|indonesian|italian|japanese|korean|norwegian|persian|polish|"
     "portuguese|romanian|russian|spanish|swedish|thai|turkish|ukrainian|vietnamese",
     re.IGNORECASE,
 )
-_MEDIA = VIDEO_SUFFIXES + AUDIO_SUFFIXES
 _MARKS = ("forced", "sdh", "hi", "cc", "auto", "asr", "default", "orig")  # "hi" may be Hindi
 # Files that yt-dlp writes beside a video and that are not captions.
 _OTHER = (".info.json", ".live_chat.json")
@@ -59,9 +57,10 @@ def find_caption_files(
         for path in _files(trees[folder]):
             name, language, marks = _parts(path.stem, ids)
             if name in ids:
-                rank = _language_rank(language), len(marks), _form_rank(path)
+                suffix = path.suffix.lower()
+                rank = _language_rank(language), len(marks), list(READERS).index(suffix)
                 # Beside a video they often hold something else.
-                doubtful = folder == "videos" and path.suffix.lower() in _AMBIGUOUS
+                doubtful = folder == "videos" and suffix in _AMBIGUOUS
                 ranked.append(("forced" in marks, doubtful, place, *rank, path, name))
             elif _is_ours(path, folder):
                 reason = f"has captions of {name}, and there is no such video file"
@@ -83,16 +82,13 @@ def _is_ours(path: Path, folder: str) -> bool:
 def _unread(tree: Tree, folder: str, ids: Collection[str]) -> list[dict[str, str]]:
     """Rows of unsupported files: all in captions/, and in videos/ those that are captions."""
     reason = f"is in a form of captions that is not read: {', '.join(READERS)} are"
-    return [
-        {"path": path, "reason": reason}
-        for path in tree.files
-        if _holds_unread(Path(path), folder, ids)
-    ]
+    paths = (path for path in tree.files if _holds_unread(Path(path), folder, ids))
+    return [{"path": path, "reason": reason} for path in paths]
 
 
 def _holds_unread(path: Path, folder: str, ids: Collection[str]) -> bool:
     suffix = path.suffix.lower()
-    if suffix in READERS or suffix in _MEDIA:
+    if suffix in READERS or suffix in MEDIA_SUFFIXES:
         return False
     if folder == "captions" or suffix in _UNREAD:
         return True
@@ -103,7 +99,7 @@ def _holds_unread(path: Path, folder: str, ids: Collection[str]) -> bool:
 
 
 def _files(tree: Tree) -> list[Path]:
-    found = (path for path in media_files(tree, READERS) if not path.lower().endswith(_OTHER))
+    found = (path for path in tree.media_files(READERS) if not path.lower().endswith(_OTHER))
     return sorted(map(Path, found))
 
 
@@ -117,9 +113,9 @@ def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
             break
         if lower in _MARKS:
             marks.add(lower)
-        elif f".{lower}" in _MEDIA:
+        elif f".{lower}" in MEDIA_SUFFIXES:
             pass
-        elif _is_language(part) and not language:
+        elif _LANGUAGE.fullmatch(part) and not language:
             language = "en" if lower == "english" else part
         else:
             break
@@ -130,14 +126,6 @@ def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
     return video_id(stem), language, marks
 
 
-def _is_language(part: str) -> bool:
-    return bool(_LANGUAGE.fullmatch(part) or _NAMES.fullmatch(part))
-
-
 def _language_rank(language: str) -> tuple[bool, bool, str, bool, str]:
     main = re.split("[-_]", language.lower())[0]
     return main != "", main != "en", main, language.lower().endswith("-orig"), language
-
-
-def _form_rank(path: Path) -> int:
-    return list(READERS).index(path.suffix.lower())

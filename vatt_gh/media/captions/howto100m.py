@@ -38,7 +38,8 @@ def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, st
         twice comes twice.
 
     Raises:
-        UserError: the file is not JSON, is truncated, or is not a dictionary; says where.
+        UserError: the file cannot be read, is not JSON, is truncated, or is not a dictionary; says
+            where.
     """
     window = _Window(file, where)
     window.take("{")
@@ -56,6 +57,20 @@ def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, st
             separator = window.take(",}")
     if found := window.character():
         window.fail(f"{found!r} follows the dictionary")
+
+
+def unreadable(where: Path, error: OSError) -> UserError:
+    """The error that a caption file cannot be read."""
+    return _unusable(where, f"The caption file cannot be read: {error}")
+
+
+def _unusable(where: Path, what: str) -> UserError:
+    return UserError(
+        what,
+        where=where,
+        expected=FORM,
+        todo="mend the file, or move it out of manual_dir to build without captions",
+    )
 
 
 class _Window:
@@ -124,7 +139,10 @@ class _Window:
 
     def _more(self) -> None:
         # Doubles the window, so that a long entry is not parsed too often.
-        data = self._file.read(max(_CHUNK, len(self._text) - self.position))
+        try:
+            data = self._file.read(max(_CHUNK, len(self._text) - self.position))
+        except OSError as error:
+            raise unreadable(self._where, error) from error
         try:
             text = self._utf8.decode(data, final=not data)
         except UnicodeDecodeError as error:
@@ -139,13 +157,9 @@ class _Window:
     def fail(self, problem: str, error: Exception | None = None) -> None:
         """Raises the UserError with the file and the place."""
         after = f", after the captions of {self.last!r}" if self.last else ""
-        raise UserError(
-            f"The caption file is not JSON of the expected form: {problem}, "
-            f"at character {self._before + self.position}{after}.",
-            where=self._where,
-            expected=FORM,
-            todo="mend the file, or move it out of manual_dir to build without captions",
-        ) from error
+        what = f"{problem}, at character {self._before + self.position}{after}."
+        what = f"The caption file is not JSON of the expected form: {what}"
+        raise _unusable(self._where, what) from error
 
 
 def is_well_formed(content: Any) -> bool:

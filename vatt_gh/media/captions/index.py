@@ -13,7 +13,13 @@ from vatt_gh.errors import UserError
 from vatt_gh.files import replacing
 from vatt_gh.locks import locked
 from vatt_gh.media.captions.cues import Cue, to_captions
-from vatt_gh.media.captions.howto100m import FORM, entry_cues, is_well_formed, stream_howto100m
+from vatt_gh.media.captions.howto100m import (
+    FORM,
+    entry_cues,
+    is_well_formed,
+    stream_howto100m,
+    unreadable,
+)
 
 _FORMAT = 3  # version of the index; another version is rebuilt
 _TABLES = """
@@ -61,7 +67,7 @@ class CaptionIndex:
         try:
             file = Path(source).open("rb")  # noqa: SIM115
         except OSError as error:
-            raise _unreadable(source, error) from error
+            raise unreadable(source, error) from error
         with file:
             if _state_in(path) != _state_of(file):
                 _build_alone(file, Path(source), path)
@@ -114,18 +120,11 @@ def _build(file: BinaryIO, source: Path, path: Path) -> None:
             connection.executescript(_TABLES)
             connection.execute("BEGIN")
             connection.execute("INSERT INTO source VALUES (?, ?, ?)", _state_of(file))
-            for name, content, text in _entries(file, source):
+            for name, content, text in stream_howto100m(file, source):
                 _insert(connection, name, content, text)
             connection.execute("COMMIT")
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-
-
-def _entries(file: BinaryIO, source: Path) -> Iterator[tuple[str, Any, str]]:
-    try:
-        yield from stream_howto100m(file, source)
-    except OSError as error:
-        raise _unreadable(source, error) from error
 
 
 def _insert(connection: sqlite3.Connection, name: str, content: Any, text: str) -> None:
@@ -175,12 +174,3 @@ def _key(name: str) -> bytes:
 
 def _id(key: bytes) -> str:
     return key.decode("utf-8", "surrogatepass")
-
-
-def _unreadable(source: Path, error: OSError) -> UserError:
-    return UserError(
-        f"The caption file cannot be read: {error}",
-        where=source,
-        expected=FORM,
-        todo="mend the file, or move it out of manual_dir to build without captions",
-    )

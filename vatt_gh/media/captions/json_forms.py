@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text
-from vatt_gh.media.captions.rows import column_cues, columns_of, is_row, row_cue
+from vatt_gh.media.captions.rows import columns_of, is_row, row_cue
 
 # Keys of lists of rows: Whisper, whisper.cpp, Transformers, and common names of transcripts.
 _LISTS = ("segments", "transcription", "chunks", "utterances", "transcript", "snippets", "captions")
@@ -35,7 +35,7 @@ def json_cues(path: Path, content: str) -> list[Cue]:
     except (RecursionError, ValueError) as error:  # nested deeply; a number of thousands of digits
         raise CaptionFileError(path, f"is JSON that cannot be read: {error}") from error
     if isinstance(data, dict) and isinstance(data.get("events"), list):
-        return json3_cues(data["events"])
+        return list(json3_cues(data["events"]))
     try:
         cues = cues_of(data)
         if cues is None and isinstance(data, dict):
@@ -70,7 +70,8 @@ def cues_of(data: Any) -> list[Cue] | None:
             return None
         if len(set(map(len, lists.values()))) > 1:
             raise ValueError(f"has columns {', '.join(lists)} of different lengths")
-        return column_cues(lists)
+        rows = (dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True))
+        return [row_cue(f"row {k}", row) for k, row in enumerate(rows, 1)]
     if not isinstance(data, list):
         return None
     if len(data) == 1 and isinstance(data[0], list):
@@ -81,7 +82,7 @@ def cues_of(data: Any) -> list[Cue] | None:
     return [row_cue(f"item {k}", row) for k, row in enumerate(rows, 1)]
 
 
-def json3_cues(events: list[Any]) -> list[Cue]:
+def json3_cues(events: list[Any]) -> Iterator[Cue]:
     """Cues of json3's events.
 
     A line of rolling captions stays until the next one is finished; its cue ends at the line end
@@ -90,13 +91,9 @@ def json3_cues(events: list[Any]) -> list[Cue]:
     Args:
         events: {"tStartMs", "dDurationMs", optional "aAppend", "segs": [{"utf8"}, ...]}.
 
-    Returns:
+    Yields:
         One cue per event that is not appended to another.
     """
-    return list(_said_of(events))
-
-
-def _said_of(events: list[Any]) -> Iterator[Cue]:
     said: Cue | None = None
     for k, event in enumerate(events, 1):
         if not isinstance(event, dict) or not isinstance(event.get("segs"), list):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vatt_gh.media.captions.ass import ass_cues
-from vatt_gh.media.captions.cues import Caption, CaptionFileError, Cue, to_captions
+from vatt_gh.media.captions.cues import Caption, CaptionFileError, to_captions
 from vatt_gh.media.captions.json_forms import json_cues
 from vatt_gh.media.captions.sbv import sbv_cues
 from vatt_gh.media.captions.subtitles import subtitle_cues
@@ -32,32 +32,14 @@ READERS = {
 }
 
 
-def read_cues(path: Path) -> list[Cue]:
-    """Reads the cues of one video's caption file.
+def read_captions(path: Path, length: float | None = None) -> tuple[list[Caption], list[str]]:
+    """Reads the captions of one video.
 
     The suffix chooses between tables, subtitles, JSON and XML; the content decides the rest, so
     that WebVTT named .srt, SRT named .vtt and json3 named .json are read correctly.
 
     Args:
         path: the file.
-
-    Returns:
-        Its cues, unchecked.
-
-    Raises:
-        CaptionFileError: the file is unreadable, or its suffix is not in READERS.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in READERS:
-        raise CaptionFileError(path, f"is none of {', '.join(READERS)}")
-    return READERS[path.suffix.lower()](path, read_text(path))
-
-
-def read_captions(path: Path, length: float | None = None) -> tuple[list[Caption], list[str]]:
-    """Reads the captions of one video.
-
-    Args:
-        path: see `read_cues`.
         length: of the video in seconds; None: unknown.
 
     Returns:
@@ -65,9 +47,13 @@ def read_captions(path: Path, length: float | None = None) -> tuple[list[Caption
         video; and reasons why others were left out or how they were read.
 
     Raises:
-        CaptionFileError: the file is unreadable.
+        CaptionFileError: the file is unreadable, or its suffix is not in READERS.
     """
-    cues, unit = fitting(read_cues(path), length)
+    path = Path(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise CaptionFileError(path, f"is none of {', '.join(READERS)}")
+    cues, unit = fitting(reader(path, read_text(path)), length)
     captions, left_out = to_captions(cues)
     captions, outside = within(captions, length)
     return captions, [*unit, *left_out, *outside]

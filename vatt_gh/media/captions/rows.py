@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from vatt_gh.media.captions.cues import Cue, seconds_of
@@ -101,15 +101,6 @@ def row_cue(where: str, row: Mapping[str, Any]) -> Cue:
             length /= 1000  # beside a clock; nothing is said for so long
         end = round(start + length, 6) if numbers else None
     return Cue(where, text, start, end, told or too)
-
-
-def column_cues(columns: Mapping[str, Sequence[Any]]) -> list[Cue]:
-    """The cues of lists of texts, starts, and ends or durations, all equally long."""
-    names = list(columns)
-    rows = zip(*(columns[name] for name in names), strict=True)
-    return [
-        row_cue(f"row {k}", dict(zip(names, row, strict=True))) for k, row in enumerate(rows, 1)
-    ]
 
 
 def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:

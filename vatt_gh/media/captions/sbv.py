@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, seconds_of
+from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, times_of
 
 _TIME = r"(\d+):(\d{1,2}):(\d{1,2}(?:\.\d+)?)"
 _TIMES = re.compile(rf"\s*{_TIME},{_TIME}\s*")
@@ -23,19 +23,12 @@ def sbv_cues(path: Path, content: str) -> list[Cue]:
     Raises:
         CaptionFileError: it has no such line.
     """
-    cues: list[Cue] = []
-    texts: list[list[str]] = []
+    cues: list[tuple[Cue, list[str]]] = []
     for number, line in enumerate(content.split("\n"), 1):
-        if match := _TIMES.fullmatch(line):
-            start, end = seconds_of(*match.groups()[:3]), seconds_of(*match.groups()[3:])
-            cues.append(Cue(f"line {number}", "", start, end))
-            texts.append([])
-        elif _CUE.fullmatch(line):
-            cues.append(Cue(f"line {number}", "", None, None))
-            texts.append([])
-        elif texts:
-            texts[-1].append(line.replace("[br]", "\n"))
+        if _CUE.fullmatch(line):
+            cues.append((Cue(f"line {number}", "", *times_of(_TIMES.fullmatch(line))), []))
+        elif cues:
+            cues[-1][1].append(line.replace("[br]", "\n"))
     if not cues:
         raise CaptionFileError(path, 'holds no line "START,END"')
-    rows = zip(cues, texts, strict=True)
-    return [cue._replace(text=plain_text("\n".join(text))) for cue, text in rows]
+    return [cue._replace(text=plain_text("\n".join(text))) for cue, text in cues]

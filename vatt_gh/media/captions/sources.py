@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any
 
 from vatt_gh.media.captions.cues import Caption, CaptionFileError, to_captions
 from vatt_gh.media.captions.index import CaptionIndex
@@ -81,12 +80,9 @@ class VideoCaptions(Mapping[str, list[Caption]]):
 
     def only(self, videos: Collection[str]) -> "VideoCaptions":
         """The captions of some videos, without anything about others."""
-
-        def some(values: Mapping[str, Any]) -> dict[str, Any]:
-            return {video: values[video] for video in videos if video in values}
-
-        indexed = self._indexed.intersection(videos)
-        return VideoCaptions(some(self._files), self._index, indexed, some(self._given))
+        files = {video: self._files[video] for video in videos if video in self._files}
+        given = {video: self._given[video] for video in videos if video in self._given}
+        return VideoCaptions(files, self._index, self._indexed.intersection(videos), given)
 
     def _videos(self) -> Set[str]:
         return self._given.keys() | self._files.keys() | self._indexed

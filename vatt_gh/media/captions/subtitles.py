@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, seconds_of
+from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, seconds_of, times_of
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
 _TIMES = re.compile(rf"\s*{_TIME}\s*--?>\s*{_TIME}(?!\S)")
@@ -58,7 +58,10 @@ def subtitle_cues(path: Path, content: str) -> list[Cue]:
     blocks = list(_blocks(content.split("\n")))
     if not blocks and not content.startswith("WEBVTT"):
         raise CaptionFileError(path, 'holds no line "START --> END"')
-    cues = [(Cue(f"line {b.number}", "", *_times(b.times, b.shift)), b.lines) for b in blocks]
+    cues = [
+        (Cue(f"line {b.number}", "", *times_of(_TIMES.match(b.times), b.shift)), b.lines)
+        for b in blocks
+    ]
     if _TIME_TAG.search(content) or _flashes(cues) or _rolls(cues):
         return list(_unrolled(cues))
     return [cue._replace(text=plain_text("\n".join(lines))) for cue, lines in cues]
@@ -107,14 +110,6 @@ def _without_name(block: _Block, last: int | None) -> tuple[list[str], int | Non
     if first or due or (adjacent and alone):
         return text[:-1], last if number is None else number
     return text, last
-
-
-def _times(line: str, shift: float) -> tuple[float | None, float | None]:
-    match = _TIMES.match(line)
-    if match is None:
-        return None, None
-    times = seconds_of(*match.groups()[:3]), seconds_of(*match.groups()[3:])
-    return round(times[0] + shift, 6), round(times[1] + shift, 6)
 
 
 def _said(lines: list[str]) -> list[str]:

@@ -25,10 +25,6 @@ _TOGETHER = {"LATIN", "CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFW
 _NO_SCRIPT = {"MICRO", "MASCULINE", "FEMININE", "MODIFIER", "IDEOGRAPHIC"}
 
 
-class _UnknownEncoding(Exception):
-    """An encoding that cannot be determined."""
-
-
 def read_text(path: Path) -> str:
     """Reads a file as text, with "\\n" as line end.
 
@@ -60,15 +56,16 @@ def read_text(path: Path) -> str:
         text = _decode(data)
     except UnicodeDecodeError as error:
         raise CaptionFileError(path, f"is not the {error.encoding} that it begins with") from error
-    except _UnknownEncoding as error:
-        raise CaptionFileError(path, "is in an unknown encoding: convert it to UTF-8") from error
+    if text is None:
+        raise CaptionFileError(path, "is in an unknown encoding: convert it to UTF-8")
     if not text.strip():
         raise CaptionFileError(path, "is empty")
     # Windows turns "\r\n" into "\r\r\n" in a file that it takes for Unix text.
     return text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _decode(data: bytes) -> str:
+def _decode(data: bytes) -> str | None:
+    """The text; None: its encoding is unknown. UnicodeDecodeError if its mark is wrong."""
     if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return data.decode("utf-32")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -88,7 +85,7 @@ def _decode(data: bytes) -> str:
             text = data.decode(encoding or "ascii")
             if not _is_rubbish(text):
                 return text
-    raise _UnknownEncoding
+    return None
 
 
 def _is_rubbish(text: str) -> bool:

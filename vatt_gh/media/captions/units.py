@@ -34,7 +34,13 @@ def fitting(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]
     unit = _unit(np.asarray(rows, np.float64).reshape(-1, 3), length)
     if unit == "seconds":
         return cues, []
-    scaled = [cue if _numbers(cue) is None else _scaled(cue, UNITS[unit]) for cue in cues]
+    size = UNITS[unit]
+    scaled = [
+        cue._replace(start=round(cue.start * size, 6), end=round(cue.end * size, 6))
+        if _numbers(cue)
+        else cue
+        for cue in cues
+    ]
     return scaled, [f"its times are read as {unit}, and not as seconds, which do not fit"]
 
 
@@ -82,25 +88,20 @@ def _numbers(cue: Cue) -> tuple[float, float, float] | None:
     return *times, len(cue.text.strip())
 
 
-def _scaled(cue: Cue, unit: float) -> Cue:
-    return cue._replace(start=round(cue.start * unit, 6), end=round(cue.end * unit, 6))
-
-
 def _unit(rows: np.ndarray, length: float | None) -> str:
     """A key of UNITS, for rows [n, 3]: start, end, characters; "seconds" if undecided."""
-    plain = next(iter(UNITS))
     if not len(rows) or not np.array_equal(rows, np.floor(rows)):
-        return plain
+        return "seconds"
     if _fits(rows, 1.0, length) and not _too_slow(rows, length):
-        return plain
+        return "seconds"
     scores = {}
     for name, unit in UNITS.items():
         speed, reach = _speed(rows, unit), _reach(rows, unit, length)
         speaks = _SPEECH[0] <= speed <= _SPEECH[1]
         alone = len(rows) == 1 and (length is None or reach < _LEAST)
-        if name != plain and speaks and _fits(rows, unit, length) and not alone:
+        if name != "seconds" and speaks and _fits(rows, unit, length) and not alone:
             scores[name] = abs(math.log(speed / _USUAL)) + _REACH * abs(math.log(reach))
-    return min(scores, key=scores.get, default=plain)
+    return min(scores, key=scores.get, default="seconds")
 
 
 def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:

@@ -37,7 +37,7 @@ def xml_cues(path: Path, content: str) -> list[Cue]:
     if form == "tt":
         return list(_Ttml(path, root).cues())
     if form == "timedtext" and root.find("body") is not None:
-        return json3_cues([_event(p) for p in root.find("body").iter("p")])
+        return list(json3_cues([_event(p) for p in root.find("body").iter("p")]))
     if form in ("timedtext", "transcript"):
         return [_line(k, line) for k, line in enumerate(root.iter("text"), 1)]
     raise CaptionFileError(path, f"is XML with the root {form!r}, and neither TTML nor of YouTube")

@@ -2,31 +2,29 @@
 
 import csv
 import math
-import os
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 
-from vatt_gh.media.downstream.clip import Clip, Listing
+from vatt_gh.media.downstream.clips import Clip, Collector, Listing
 from vatt_gh.media.files import (
-    AUDIO_SUFFIXES,
+    MEDIA_SUFFIXES,
     NO_FILE,
+    NO_LIST,
     NO_NAME,
-    VIDEO_SUFFIXES,
     Tree,
     is_plain_name,
-    media_files,
-    read_lines,
-    read_table,
     scan_files,
     stem,
 )
-from vatt_gh.media.found import usable
-from vatt_gh.media.names import video_id
+from vatt_gh.media.names import YOUTUBE_ID, video_id
 from vatt_gh.media.opening import open_media
+from vatt_gh.media.probe import usable
+from vatt_gh.media.sound_file import is_sound_file
 
 LAYOUT = """
     MANUAL_DIR/
@@ -38,9 +36,8 @@ LAYOUT = """
                               START in seconds or milliseconds
       **/YYTID.wav            the piece; all with any suffix of video or sound"""
 TABLES = {f"{name}_segments.csv": name for name in ("unbalanced_train", "balanced_train", "eval")}
-_ID = r"[A-Za-z0-9_-]{11}"
 _NUMBER = r"\d+(?:\.\d+)?"
-_CUT = (rf"({_ID})_({_NUMBER})(?:[_-]{_NUMBER})?", rf"Y({_ID})_({_NUMBER})(?:[_-]{_NUMBER})?")
+_PIECE = rf"({YOUTUBE_ID})_({_NUMBER})(?:[_-]{_NUMBER})?"
 
 
 class Segment(NamedTuple):
@@ -87,50 +84,47 @@ def list_clips(manual_dir: Path) -> Listing:
     tree = scan_files(manual_dir, LAYOUT)
     class_names, index = _classes(tree)
     files = _files(tree)
-    clips, skipped, seen, used = [], [], set(), set()
-    for segment in _segments(tree, index, skipped):
-        if segment.id in seen:
-            skipped.append({"id": segment.id, "reason": f"is listed again: {segment.split}"})
+    collector, used = Collector(tree, suffixes=()), set()
+    for segment in _segments(tree, index, collector):
+        if not collector.accepts(segment.id, segment.split):
             continue
-        seen.add(segment.id)
         fitting = sorted(
             (found for found in files.get(segment.video, ()) if _fits(found, segment)),
-            key=lambda found: (_is_sound(found.path), found.whole, found.path),
+            key=lambda found: (is_sound_file(found.path), found.whole, found.path),
         )
         if not fitting:
-            skipped.append({"id": segment.id, "reason": NO_FILE})
+            collector.skip(segment.id, NO_FILE)
             continue
         used.update(found.path for found in fitting)
         best, _ = usable([found.path for found in fitting])
         chosen = next(found for found in fitting if found.path == str(best))
         for other in (found for found in fitting if found is not chosen):
             reason = f"is not needed: {segment.id} is taken from {chosen.path}"
-            skipped.append({"path": other.path, "reason": reason})
-        start, end = _times(chosen, segment)
-        path = Path(chosen.path)
-        clips.append(Clip(segment.id, path, start, end, segment.labels, (), (segment.split,)))
+            collector.skipped.append({"path": other.path, "reason": reason})
+        place = best, *_times(chosen, segment)
+        collector.add(Clip(segment.id, *place, labels=segment.labels, splits=(segment.split,)))
     left = sorted({found.path for several in files.values() for found in several} - used)
-    skipped += [{"path": path, "reason": "is in no annotation file"} for path in left]
-    return Listing(clips, tree.skipped + skipped, class_names)
+    collector.skipped += [{"path": path, "reason": NO_LIST} for path in left]
+    return collector.listing(class_names)
 
 
 def _classes(tree: Tree) -> tuple[list[str], dict[str, int]]:
     """Class names by index, and indices by machine identifier such as /m/09x0r."""
     path = tree.annotation("class_labels_indices.csv")
-    rows = list(read_table(path, ("index", "mid", "display_name"), tree))
+    rows = list(tree.read_table(path, ("index", "mid", "display_name")))
     if [row["index"] for row in rows] != [str(n) for n in range(len(rows))]:
         raise tree.error("The classes are not numbered from 0 without gaps.", path)
     names = [row["display_name"] for row in rows]
     return names, {row["mid"]: label for label, row in enumerate(rows)}
 
 
-def _segments(tree: Tree, index: dict[str, int], skipped) -> Iterator[Segment]:
+def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterator[Segment]:
     paths = [path for name in TABLES if (path := tree.optional_annotation(name))]
     if not paths:
-        raise tree.error(f"The annotation files {', '.join(TABLES)} are missing.", tree.root)
+        raise tree.error(f"The annotation files {', '.join(TABLES)} are missing.")
     for path in paths:
         split = TABLES[path.name]
-        for line in read_lines(path, tree):
+        for line in tree.read_lines(path):
             if line.startswith("#"):
                 continue
             try:
@@ -140,28 +134,27 @@ def _segments(tree: Tree, index: dict[str, int], skipped) -> Iterator[Segment]:
                 labels = tuple(index[mid.strip()] for mid in mids.split(","))
             except (ValueError, KeyError, csv.Error) as error:
                 reason = f"{path.name} has a row of another form or with an unknown class: {error}"
-                skipped.append({"id": line.split(",")[0], "reason": reason})
+                collector.skip(line.split(",")[0], reason)
                 continue
             if not is_plain_name(video):
-                skipped.append({"id": video, "reason": NO_NAME})
+                collector.skip(video, NO_NAME)
             elif not (0 <= start < end < math.inf):
-                skipped.append({"id": video, "reason": f"is from {start} s to {end} s"})
+                collector.skip(video, f"is from {start} s to {end} s")
             else:
                 yield Segment(video, start, end, labels, split)
 
 
 def _files(tree: Tree) -> dict[str, list[Found]]:
     """What each file may be, by video id: a name can be read in several ways."""
-    files: dict[str, list[Found]] = {}
-    for path in media_files(tree, VIDEO_SUFFIXES + AUDIO_SUFFIXES):
+    files: defaultdict[str, list[Found]] = defaultdict(list)
+    for path in tree.media_files(MEDIA_SUFFIXES):
         name = stem(path)
-        files.setdefault(video_id(name), []).append(Found(path, True, None))
-        if re.fullmatch(rf"Y{_ID}", name):
-            files.setdefault(name[1:], []).append(Found(path, False, None))
-        for pattern in _CUT:
+        files[video_id(name)].append(Found(path, True, None))
+        if re.fullmatch(rf"Y{YOUTUBE_ID}", name):
+            files[name[1:]].append(Found(path, False, None))
+        for pattern in (_PIECE, f"Y{_PIECE}"):
             if match := re.fullmatch(pattern, name):
-                found = Found(path, False, float(match[2]))
-                files.setdefault(match[1], []).append(found)
+                files[match[1]].append(Found(path, False, float(match[2])))
     return files
 
 
@@ -169,10 +162,6 @@ def _fits(found: Found, segment: Segment) -> bool:
     if found.start is None:
         return True
     return any(abs(found.start * unit - segment.start) < 1 for unit in (1, 0.001))
-
-
-def _is_sound(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES
 
 
 def _times(found: Found, segment: Segment) -> tuple[float | None, float | None]:

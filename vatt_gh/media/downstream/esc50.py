@@ -2,22 +2,14 @@
 
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
-from vatt_gh.media.files import (
-    AUDIO_SUFFIXES,
-    NO_NAME,
-    is_plain_name,
-    read_table,
-    scan_files,
-    stem,
-)
-from vatt_gh.media.found import Media
+from vatt_gh.media.downstream.clips import Collector, Listing
+from vatt_gh.media.files import AUDIO_SUFFIXES, NO_NAME, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/
       ESC-50-master/audio/1-100032-A-0.wav   in any depth; other suffixes than .wav are accepted
       ESC-50-master/meta/esc50.csv           filename,fold,target,category,esc10,src_file,take"""
+FOLDS = ("1", "2", "3", "4", "5")
 COLUMNS = ("filename", "fold", "target", "category")
 
 
@@ -36,15 +28,15 @@ def list_clips(manual_dir: Path) -> Listing:
     """
     tree = scan_files(manual_dir, LAYOUT)
     table = tree.annotation("esc50.csv")
-    collector = Collector(tree, Media(tree, AUDIO_SUFFIXES))
+    collector = Collector(tree, AUDIO_SUFFIXES)
     categories: dict[int, str] = {}
-    for row in read_table(table, COLUMNS, tree):
+    for row in tree.read_table(table, COLUMNS):
         file, fold, target = row["filename"], row["fold"], row["target"]
         clip = stem(file)
         if not is_plain_name(file):
             collector.skip(file, NO_NAME)
             continue
-        if not (target.isdecimal() and fold in "12345" and len(fold) == 1):
+        if not (target.isdecimal() and fold in FOLDS):
             collector.skip(clip, f"has a fold or target that is none: {fold}, {target}")
             continue
         if categories.setdefault(int(target), row["category"]) != row["category"]:

@@ -4,25 +4,15 @@ import os
 import re
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
-from vatt_gh.media.files import (
-    NO_NAME,
-    VIDEO_SUFFIXES,
-    Tree,
-    is_plain_name,
-    read_lines,
-    scan_files,
-    stem,
-)
-from vatt_gh.media.found import Media
+from vatt_gh.media.downstream.clips import Collector, Listing
+from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, Tree, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/
       CLASS/CLIP.avi      in any depth; other suffixes than .avi are accepted
       testTrainMulti_7030_splits/CLASS_test_split{1,2,3}.txt
                           lines "CLIP.avi N", N = 1 training, 2 test, 0 unused in this split"""
-_LIST = re.compile(r"(.+)_test_split([123])\.txt")
+_LIST = re.compile(r"(.+)_test_split[123]\.txt")
 _PARTS = {"1": "train", "2": "test", "0": ""}
 
 
@@ -42,45 +32,34 @@ def list_clips(manual_dir: Path) -> Listing:
     tree = scan_files(manual_dir, LAYOUT)
     lists = _lists(tree)
     class_names = sorted(lists)
-    # The class is part of the key: two classes may share a clip name.
-    media = Media(tree, VIDEO_SUFFIXES, key=_class_and_stem)
-    collector = Collector(tree, media)
+    collector = Collector(tree, VIDEO_SUFFIXES, key=_class_and_stem)
     for label, name in enumerate(class_names):
         for file, splits in _listed(name, lists[name], tree, collector).items():
             clip = f"{name}/{file}"
-            collector.take(clip, clip, labels=(label,), splits=splits)
+            collector.take(clip, clip, labels=(label,), splits=tuple(splits))
     return collector.listing(class_names)
 
 
 def _class_and_stem(path: str) -> str:
+    # The class is part of the key: two classes may share a clip name.
     return f"{os.path.basename(os.path.dirname(path))}/{stem(path)}"
 
 
-def _lists(tree: Tree) -> dict[str, dict[str, Path]]:
-    """{class: {"1": path, "2": path, "3": path}}."""
-    lists: dict[str, dict[str, Path]] = {}
-    for path in tree.files:
-        match = _LIST.fullmatch(os.path.basename(path))
-        if match:
-            lists.setdefault(match[1], {}).setdefault(match[2], Path(path))
-    if not lists:
-        raise tree.error("The annotation files CLASS_test_splitN.txt are missing.", tree.root)
-    for name, numbers in lists.items():
-        for number in "123":
-            if number not in numbers:
-                what = f"The annotation file {name}_test_split{number}.txt is missing."
-                raise tree.error(what, tree.root)
-    return lists
+def _lists(tree: Tree) -> dict[str, list[Path]]:
+    """The three lists of each class."""
+    matches = (_LIST.fullmatch(os.path.basename(path)) for path in tree.files)
+    names = dict.fromkeys(match[1] for match in matches if match)
+    if not names:
+        raise tree.error("The annotation files CLASS_test_splitN.txt are missing.")
+    return {n: [tree.annotation(f"{n}_test_split{k}.txt") for k in (1, 2, 3)] for n in names}
 
 
-def _listed(
-    name: str, lists: dict[str, Path], tree: Tree, collector: Collector
-) -> dict[str, list[str]]:
+def _listed(name: str, lists: list[Path], tree: Tree, collector: Collector) -> dict[str, list[str]]:
     """Splits of a class's clips, by file name without suffix."""
     listed: dict[str, list[str]] = {}
-    for number, path in sorted(lists.items()):
+    for number, path in enumerate(lists, 1):
         seen = set()
-        for line in read_lines(path, tree):
+        for line in tree.read_lines(path):
             # From the right: names may contain spaces.
             file, *part = line.rsplit(maxsplit=1)
             clip = stem(file)
@@ -94,5 +73,5 @@ def _listed(
             else:
                 seen.add(clip)
                 splits = listed.setdefault(clip, [])
-                splits += [_PARTS[part[0]] + number] if part[0] != "0" else []
+                splits += [f"{_PARTS[part[0]]}{number}"] if part[0] != "0" else []
     return listed

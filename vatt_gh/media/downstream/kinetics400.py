@@ -3,16 +3,8 @@
 import csv
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
-from vatt_gh.media.files import (
-    VIDEO_SUFFIXES,
-    Tree,
-    open_text,
-    read_table,
-    scan_files,
-)
-from vatt_gh.media.found import Media
+from vatt_gh.media.downstream.clips import Collector, Listing
+from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, open_text, scan_files
 
 LAYOUT = """
     MANUAL_DIR/
@@ -39,10 +31,10 @@ def list_clips(manual_dir: Path) -> Listing:
         UserError: the directory or the csv files are missing or cannot be read.
     """
     tree = scan_files(manual_dir, LAYOUT)
-    rows = [row for path in _tables(tree) for row in read_table(path, COLUMNS, tree)]
+    rows = [row for path in _tables(tree) for row in tree.read_table(path, COLUMNS)]
     class_names = sorted({_label(row) for row in rows} - {""})
     index = {name: label for label, name in enumerate(class_names)}
-    collector = Collector(tree, Media(tree, VIDEO_SUFFIXES))
+    collector = Collector(tree, VIDEO_SUFFIXES)
     for row in rows:
         video, split = row["youtube_id"], _SPLITS.get(row["split"])
         name = _file_name(row)
@@ -60,7 +52,7 @@ def _tables(tree: Tree) -> list[Path]:
     tables = [Path(path) for path in tree.files if path.lower().endswith(".csv")]
     tables = [path for path in tables if _has_columns(path)]
     if not tables:
-        raise tree.error("The annotation files are missing.", tree.root)
+        raise tree.error("The annotation files are missing.")
     return tables
 
 

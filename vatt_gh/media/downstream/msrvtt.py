@@ -4,16 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
-from vatt_gh.media.files import (
-    VIDEO_SUFFIXES,
-    Tree,
-    read_json,
-    read_table,
-    scan_files,
-)
-from vatt_gh.media.found import Media
+from vatt_gh.media.downstream.clips import Collector, Listing
+from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, scan_files
 
 LAYOUT = """
     MANUAL_DIR/
@@ -46,7 +38,7 @@ def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Lis
         UserError: the directory or an annotation file is missing or cannot be read.
     """
     tree = scan_files(manual_dir, LAYOUT)
-    collector = Collector(tree, Media(tree, VIDEO_SUFFIXES))
+    collector = Collector(tree, VIDEO_SUFFIXES)
     rows = (_one_k_a if split == "1k-A" else _full)(tree, collector.skipped)
     for video, captions, part in rows:
         if collector.accepts(video, part):
@@ -57,7 +49,7 @@ def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Lis
 def _one_k_a(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
     table = tree.annotation("MSRVTT_JSFUSION_test.csv")
     tested = set()
-    for row in read_table(table, ("video_id", "sentence"), tree):
+    for row in tree.read_table(table, ("video_id", "sentence")):
         tested.add(row["video_id"])
         yield row["video_id"], (row["sentence"],), "test"
     if not _found(tree, []):
@@ -74,9 +66,9 @@ def _full(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
     paths = _found(tree, skipped)
     if not paths:
         what = f"The annotation files {_ALL}, or {' or '.join(_PARTS)}, are missing."
-        raise tree.error(what, tree.root)
+        raise tree.error(what)
     for path in paths:
-        content = read_json(path, tree)
+        content = tree.read_json(path)
         try:
             captions: dict[str, list[str]] = {}
             for row in content["sentences"]:

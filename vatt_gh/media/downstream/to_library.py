@@ -1,12 +1,11 @@
 """Turns the clips of an evaluation set into a library, for the builders."""
 
-import math
 from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, VideoCaptions
-from vatt_gh.media.downstream.clip import Clip, Listing
-from vatt_gh.media.form import WHOLE, Span
+from vatt_gh.media.downstream.clips import Clip, Listing
+from vatt_gh.media.form import WHOLE
 from vatt_gh.media.library import Library
 from vatt_gh.media.splits import joined
 
@@ -40,7 +39,7 @@ def library_of(folder: Path, listing: Listing, layout: str) -> Library:
         videos=sorted((clip.id, clip.path) for clip in clips),
         captions=VideoCaptions({}, given={c.id: _said(c) for c in clips if c.captions}),
         skipped=listing.skipped,
-        spans={c.id: span for c in clips if (span := _span(c)) != WHOLE},
+        spans={c.id: c.span for c in clips if c.span != WHOLE},
         labels={c.id: tuple(listing.class_names[n] for n in c.labels) for c in clips if c.labels},
         splits={c.id: joined(c.splits) for c in clips},
         class_names=listing.class_names,
@@ -48,11 +47,5 @@ def library_of(folder: Path, listing: Listing, layout: str) -> Library:
     )
 
 
-def _span(clip: Clip) -> Span:
-    return WHOLE if clip.start is None else Span(clip.start, clip.end)
-
-
 def _said(clip: Clip) -> list[Caption]:
-    span = _span(clip)
-    end = math.inf if span.end is None else span.end
-    return [Caption(text, span.start, end) for text in clip.captions]
+    return [Caption(text, clip.span.start, clip.span.until) for text in clip.captions]

@@ -2,18 +2,8 @@
 
 from pathlib import Path
 
-from vatt_gh.media.downstream.clip import Listing
-from vatt_gh.media.downstream.collector import Collector
-from vatt_gh.media.files import (
-    NO_NAME,
-    VIDEO_SUFFIXES,
-    Tree,
-    is_plain_name,
-    read_lines,
-    scan_files,
-    stem,
-)
-from vatt_gh.media.found import Media
+from vatt_gh.media.downstream.clips import Collector, Listing
+from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, Tree, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/
@@ -41,22 +31,21 @@ def list_clips(manual_dir: Path) -> Listing:
     tree = scan_files(manual_dir, LAYOUT)
     class_names = _class_names(tree)
     labels = {name.lower(): label for label, name in enumerate(class_names)}
-    media = Media(tree, VIDEO_SUFFIXES, key=lambda path: stem(path).lower())
-    collector = Collector(tree, media)
+    collector = Collector(tree, VIDEO_SUFFIXES, key=lambda path: stem(path).lower())
     for key, (name, splits) in _listed(tree, collector).items():
         folder, clip = name.split("/")
         label = labels.get(folder.lower())
         if label is None:
-            media.find(key)  # its file is not said to be in no list
+            collector.find(key)  # its file is not said to be in no list
             collector.skip(clip, f"the class {folder} is not in classInd.txt")
         else:
-            collector.take(clip, key, labels=(label,), splits=splits)
+            collector.take(clip, key, labels=(label,), splits=tuple(splits))
     return collector.listing(class_names)
 
 
 def _class_names(tree: Tree) -> list[str]:
     path = tree.annotation("classInd.txt")
-    rows = [line.split() for line in read_lines(path, tree)]
+    rows = [line.split() for line in tree.read_lines(path)]
     numbers = [row[0] for row in rows]
     if any(len(row) != 2 for row in rows) or numbers != [str(n + 1) for n in range(len(rows))]:
         raise tree.error('The lines are not of the form "1 NAME", numbered from 1.', path)
@@ -68,7 +57,7 @@ def _listed(tree: Tree, collector: Collector) -> dict[str, tuple[str, list[str]]
     listed: dict[str, tuple[str, list[str]]] = {}
     for split in SPLITS:
         path = tree.annotation(f"{split[:-1]}list0{split[-1]}.txt")
-        for line in read_lines(path, tree):
+        for line in tree.read_lines(path):
             name = line.split()[0]
             folder, _, file = name.partition("/")
             if not (is_plain_name(folder) and is_plain_name(file)):

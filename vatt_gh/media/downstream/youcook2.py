@@ -5,19 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vatt_gh.media.downstream.clip import Clip, Listing
-from vatt_gh.media.downstream.collector import Collector
+from vatt_gh.media.downstream.clips import Clip, Collector, Listing
 from vatt_gh.media.files import (
     NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
     Tree,
     is_plain_name,
-    read_json,
     scan_files,
     stem,
 )
-from vatt_gh.media.found import Media
 from vatt_gh.media.names import video_id
 
 LAYOUT = """
@@ -47,17 +44,16 @@ def list_clips(manual_dir: Path) -> Listing:
     paths = [tree.annotation("youcookii_annotations_trainval.json")]
     test = tree.optional_annotation("youcookii_annotations_test_segments_only.json")
     paths += [test] if test else []
-    media = Media(tree, VIDEO_SUFFIXES, key=lambda path: video_id(stem(path)))
-    collector = Collector(tree, media)
+    collector = Collector(tree, VIDEO_SUFFIXES, key=lambda path: video_id(stem(path)))
     for video, content in (pair for path in paths for pair in _database(path, tree)):
-        split = content.get("subset") if isinstance(content, dict) else None
-        steps = content.get("annotations") if isinstance(content, dict) else None
+        content = content if isinstance(content, dict) else {}
+        split, steps = content.get("subset"), content.get("annotations")
         if not is_plain_name(video):
             collector.skip(video, NO_NAME)
         elif split not in SPLITS or not isinstance(steps, list):
             collector.skip(video, "has no subset or no annotations")
         elif collector.accepts(video, split):
-            path = media.find(video)
+            path = collector.find(video)
             if path is None:
                 collector.skip(video, f"{NO_FILE} ({len(steps)} clips)")
             else:
@@ -66,7 +62,7 @@ def list_clips(manual_dir: Path) -> Listing:
 
 
 def _database(path: Path, tree: Tree) -> Iterator[tuple[str, Any]]:
-    content = read_json(path, tree)
+    content = tree.read_json(path)
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict):
         raise tree.error("The annotation file has no database.", path)
@@ -90,4 +86,4 @@ def _add_steps(video: str, path: Path, split: str, steps: list[Any], collector: 
         else:
             seen.add(clip)
             captions = (sentence,) if sentence else ()
-            collector.add(Clip(clip, path, start, end, (), captions, (split,)))
+            collector.add(Clip(clip, path, start, end, captions=captions, splits=(split,)))
