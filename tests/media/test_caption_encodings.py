@@ -116,3 +116,16 @@ def test_what_makes_no_words_in_any_encoding_is_left_out(tmp_path, data):
     path.write_bytes(data)
     with pytest.raises(CaptionFileError, match="is in an unknown encoding: convert it to UTF-8"):
         read_captions(path)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+)
+def test_a_byte_order_mark_decides(tmp_path, encoding):
+    path = tmp_path / "a.srt"
+    said = "Naïve café, 先把面粉倒进碗里"
+    text = f"1\n00:00:01,000 --> 00:00:02,500\n{said}\n"
+    mark = "" if encoding == "utf-8-sig" else "\ufeff"
+    path.write_bytes((mark + text).encode(encoding))
+    ((caption,), _) = read_captions(path)
+    assert (caption.text, caption.start, caption.end) == (said, 1.0, 2.5)

@@ -18,7 +18,7 @@ from vatt_gh.evaluation.embedder import Embedded, Embedder, Windows, joined, loa
 from vatt_gh.evaluation.vectors import Vectors, relative_id
 from vatt_gh.locks import claimed
 from vatt_gh.media.decoding import Decoded, decode_all
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, media_files, scan_files
+from vatt_gh.media.files import MEDIA_SUFFIXES, scan_files
 from vatt_gh.media.form import WHOLE, Segment
 from vatt_gh.media.workers import Limits
 
@@ -113,13 +113,12 @@ def extract(config: ConfigDict, workdir: Path) -> Summary:
 def _found(videos: Path) -> list[tuple[str, Path, str | None]]:
     """(id, path, why it cannot be opened at all or None) of all media files of a folder."""
     tree = scan_files(videos, LAYOUT)
-    suffixes = VIDEO_SUFFIXES + AUDIO_SUFFIXES
     found: list[tuple[str, Path, str | None]] = [
-        (relative_id(path, videos), Path(path), None) for path in media_files(tree, suffixes)
+        (relative_id(path, videos), Path(path), None) for path in tree.media_files(MEDIA_SUFFIXES)
     ]
     found += [
         (relative_id(row["path"], videos), Path(row["path"]), row["reason"])
-        for row in tree.skipped_of(suffixes)
+        for row in tree.skipped_of(MEDIA_SUFFIXES)
     ]
     if not found:
         raise tree.error("The folder has no video and no sound file.", videos)

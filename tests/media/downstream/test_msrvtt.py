@@ -94,12 +94,14 @@ def test_damaged_entries(copied):
         {"video_id": "video9", "split": "train"},
         {"video_id": "video8", "split": "spare"},
         {"video_id": "video7"},
+        {"video_id": 6, "split": "train"},
     ]
     whole["sentences"].append({"video_id": "video99", "caption": "of nothing"})
     path.write_text(json.dumps(whole))
     after = list_clips(directory, split="full")
     assert after.clips == before.clips
     assert sorted(after.skipped, key=lambda row: row["id"]) == [
+        {"id": "6", "reason": "has no media file"},
         {"id": "video0", "reason": "is listed again: test"},
         {"id": "video7", "reason": "is in no split: None"},
         {"id": "video8", "reason": "is in no split: 'spare'"},

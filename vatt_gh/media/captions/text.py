@@ -13,6 +13,14 @@ from vatt_gh.media.names import is_utf8
 
 # A day of speech takes less than a megabyte; a larger file is something else.
 MAX_BYTES = 64_000_000
+# Byte order marks; UTF-32's begins with UTF-16's.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _SURE = 0.05  # chardet's confidence; three words of Russian have more
 _MOSTLY = 20  # correct characters needed per wrong byte
 _PLAIN = 0.6  # share of unaccented letters, in any language with Latin letters
@@ -50,10 +58,11 @@ def read_text(path: Path) -> str:
         raise CaptionFileError(path, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise CaptionFileError(path, f"has more than {MAX_BYTES} bytes")
-    if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    mark = next((encoding for bom, encoding in _MARKS.items() if data.startswith(bom)), None)
+    if b"\0" in data and mark in (None, "utf-8-sig"):
         raise CaptionFileError(path, "holds zero bytes: it is no text, or UTF-16 without a mark")
     try:
-        text = _decode(data)
+        text = data.decode(mark) if mark else _decode(data)
     except UnicodeDecodeError as error:
         raise CaptionFileError(path, f"is not the {error.encoding} that it begins with") from error
     if text is None:
@@ -65,13 +74,7 @@ def read_text(path: Path) -> str:
 
 
 def _decode(data: bytes) -> str | None:
-    """The text; None: its encoding is unknown. UnicodeDecodeError if its mark is wrong."""
-    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return data.decode("utf-32")
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
-    if data.startswith(codecs.BOM_UTF8):
-        return data.decode("utf-8-sig")
+    """The text of a file without a mark; None: its encoding is unknown."""
     with contextlib.suppress(UnicodeDecodeError):
         return data.decode("utf-8")
     text = data.decode("utf-8", "surrogateescape")

@@ -72,8 +72,8 @@ def _full(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
         try:
             captions: dict[str, list[str]] = {}
             for row in content["sentences"]:
-                captions.setdefault(row["video_id"], []).append(str(row["caption"]))
-            videos = [(row["video_id"], row.get("split")) for row in content["videos"]]
+                captions.setdefault(str(row["video_id"]), []).append(str(row["caption"]))
+            videos = [(str(row["video_id"]), row.get("split")) for row in content["videos"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise tree.error(f"The annotation file has another form: {error!r}", path) from error
         for video, part in videos:
