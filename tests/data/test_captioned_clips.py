@@ -6,16 +6,17 @@ import pytest
 from vatt_gh.data.clips import captioned_clips
 
 
-def all_clips(clock, config):
+def all_clips(clock, config, size=4, **options):
     """Every clip's arrays as a dictionary, and the sizes of the batches."""
-    batches = list(captioned_clips(clock.source, clock.tokenizer, config))
+    batches = list(
+        captioned_clips(clock.source, clock.tokenizer, config.data, size=size, **options)
+    )
     sizes = [len(batch["start"]) for batch in batches]
     clips = [{name: x[k] for name, x in b.items()} for b in batches for k in range(len(b["start"]))]
     return clips, sizes
 
 
 def test_every_clip_shows_its_caption_s_time(clock, clock_config):
-    clock_config.eval.batch_size = 4
     clips, sizes = all_clips(clock, clock_config)
     middles = {word: (low + high) / 2 for word, low, high in clock.captions}
     # Captions are 1 s apart, windows 0.4 s long: all captions of both captioned videos.
@@ -62,8 +63,7 @@ def test_windows_do_not_overlap_and_the_first_caption_wins(clock, clock_config):
 
 def test_no_more_clips_than_asked_for(clock, clock_config):
     every, _ = all_clips(clock, clock_config)
-    clock_config.eval.max_clips, clock_config.eval.batch_size = 5, 3
-    some, sizes = all_clips(clock, clock_config)
+    some, sizes = all_clips(clock, clock_config, size=3, most=5)
     assert sizes == [3, 2]
     for clip, expected in zip(some, every, strict=False):
         for name in clip:
@@ -79,3 +79,24 @@ def test_clips_are_the_same_whatever_the_augmentation_of_training(clock, clock_c
         for name in clip:
             np.testing.assert_array_equal(clip[name], expected[name])
     assert clock_config.data.candidates == 2  # the caller's configuration is unchanged
+
+
+def test_a_random_order_has_every_clip_once(clock, clock_config):
+    every, _ = all_clips(clock, clock_config)
+    mixed, _ = all_clips(clock, clock_config, order=3)
+    numbers = [int(clip["number"]) for clip in mixed]
+    assert sorted(numbers) == [int(clip["number"]) for clip in every] != numbers
+    assert [int(c["number"]) for c in all_clips(clock, clock_config, order=3)[0]] == numbers
+    assert [int(c["number"]) for c in all_clips(clock, clock_config, order=4)[0]] != numbers
+    for clip in mixed:
+        for name, value in every[clip["number"]].items():
+            np.testing.assert_array_equal(clip[name], value)
+
+
+def test_chosen_clips_alone_are_read(clock, clock_config):
+    every, _ = all_clips(clock, clock_config)
+    some, sizes = all_clips(clock, clock_config, numbers=[20, 3, 4])
+    assert sizes == [3]
+    for clip, number in zip(some, (3, 4, 20), strict=True):
+        for name, value in every[number].items():
+            np.testing.assert_array_equal(clip[name], value)

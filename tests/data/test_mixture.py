@@ -64,7 +64,7 @@ def test_a_window_shows_what_is_on_screen_at_its_own_rate(clock, clock_config, f
 
 def test_evaluation_windows_have_that_rate_too(clock, clock_config):
     clock_config.data.fps = 5.0
-    for clips in captioned_clips(clock.source, clock.tokenizer, clock_config):
+    for clips in captioned_clips(clock.source, clock.tokenizer, clock_config.data, size=4):
         first = clock.numbers_of(clips[names.VIDEO])[:, 0]
         np.testing.assert_allclose(clips[names.START], first / clock.fps, atol=1e-5)
         shown = clock.numbers_of(clips[names.VIDEO])

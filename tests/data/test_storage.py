@@ -46,11 +46,10 @@ def test_training_windows_are_those_of_jpeg(clock, clock_config, storage, frames
 
 @pytest.mark.parametrize("storage", STORAGES)
 def test_evaluation_clips_are_those_of_jpeg(clock, clock_config, storage):
-    arguments = clock.tokenizer, clock_config
-    expected = list(captioned_clips(clock.source, *arguments))
-    for found, other in zip(
-        captioned_clips(clock.others[storage], *arguments), expected, strict=True
-    ):
+    arguments = clock.tokenizer, clock_config.data
+    expected = list(captioned_clips(clock.source, *arguments, size=4))
+    clips = captioned_clips(clock.others[storage], *arguments, size=4)
+    for found, other in zip(clips, expected, strict=True):
         assert found["caption"].tolist() == other["caption"].tolist()
         numbers = clock.numbers_of(other[names.VIDEO])
         np.testing.assert_array_equal(clock.numbers_of(found[names.VIDEO]), numbers)

@@ -63,8 +63,12 @@ def test_a_record_with_a_wrong_checksum_is_left_out(clock, clock_config, tmp_pat
     )
     assert len(source.unreadable) == 1
     assert capfd.readouterr().err.count(f"left out: {shard}") == 1
+    data = clock_config.data
     fewer, all_clips = (
-        sum(len(b["caption"]) for b in captioned_clips(one, clock.tokenizer, clock_config))
+        sum(
+            len(b["caption"])
+            for b in captioned_clips(one, clock.tokenizer, clock_config.data, size=4)
+        )
         for one in (source, whole)
     )
     assert 0 < fewer < all_clips
@@ -83,7 +87,7 @@ def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, dam
     expected = batches(clock.others["index"], clock, clock_config, 3)
     assert_left_out(found, expected, lambda video, start: video == b"whole")
     assert len(source.unreadable) == 1
-    clips = captioned_clips(source, clock.tokenizer, clock_config)
+    clips = captioned_clips(source, clock.tokenizer, clock_config.data, size=4)
     assert {video for batch in clips for video in batch[names.VIDEO_ID]} == {b"silent"}
 
 

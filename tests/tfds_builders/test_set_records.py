@@ -114,7 +114,7 @@ def test_pieces_of_a_video_have_its_times_and_their_captions(built):
         assert (row["start"], row["end"]) == (number, number + 1)
         assert row["captions"] == [f"step {number} of {name[:-2]}"]
         assert row["labels"].size == 0
-    clips = list(captioned_clips(source, TOKENIZER, config_of(4)))
+    clips = list(captioned_clips(source, TOKENIZER, config_of(4).data, size=8))
     shown = {b.decode() for batch in clips for b in batch["caption"]}
     assert shown == {row["captions"][0] for row in rows.values()}
 

@@ -97,6 +97,12 @@ DATA: Section = {
         "the one above, sample by sample",
         any_length=True,
     ),
+    "only": Key(
+        "",
+        "a CSV file of stretches of videos, the only ones that are trained on: columns video_id, "
+        "start, end (s), modality; all but the first may be missing or empty",
+    ),
+    "without": Key("", "such a file of stretches that are not trained on"),
     "frames": Key(32, "pictures of a window", within=POSITIVE),
     "fps": Key(
         10.0,

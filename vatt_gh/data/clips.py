@@ -1,6 +1,6 @@
 """The clips of an evaluation, in order, of which each host reads its share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,11 +16,21 @@ from vatt_gh.data.windows import plain_windows, window
 # A number by which the clips of all hosts are put in order; the windows of a record share it.
 NUMBER = "number"
 LABELS, SAID = "labels", "said"
+_SHUFFLED = 1_000_000  # clips that are shuffled at a time; three numbers each
 _BETWEEN = "\n"  # labels, and captions, of one record
 
 
 def captioned_clips(
-    source: Source, tokenizer: Tokenizer, config: ConfigDict, *, host: int = 0, hosts: int = 1
+    source: Source,
+    tokenizer: Tokenizer,
+    data: ConfigDict,
+    *,
+    size: int,
+    most: int = -1,
+    order: int | None = None,
+    numbers: Sequence[int] | None = None,
+    host: int = 0,
+    hosts: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields this host's share of the clips with a caption: the window around its middle.
 
@@ -30,16 +40,20 @@ def captioned_clips(
     Args:
         source: the records.
         tokenizer: for the captions.
-        config: the whole configuration.
+        data: section of the configuration.
+        size: of a batch.
+        most: number of clips, of all hosts together; -1: all.
+        order: seed of a random order; None: that of the records.
+        numbers: of the wanted clips; None: all.
         host: number of this host.
         hosts: number of hosts.
 
     Yields:
-        Batches of at most eval.batch_size clips, in all as many as queries or probes need:
-        'video', 'audio', 'text' [B, 1, W] (the caption alone), the masks, 'caption' and
-        'video_id' [B] bytes, 'start' and 'end' [B] float32 in seconds, 'number' [B] int64.
+        Batches of at most `size` clips: 'video', 'audio', 'text' [B, 1, W] (the caption alone),
+        the masks, 'caption' and 'video_id' [B] bytes, 'start' and 'end' [B] float32 in seconds,
+        'number' [B] int64.
     """
-    data = config.data.copy_and_resolve_references()
+    data = data.copy_and_resolve_references()
     data.candidates = 1
     span = stored_span(data.frames, source.fps / data.fps)
 
@@ -66,10 +80,15 @@ def captioned_clips(
         return found | {"caption": only["text"][0], NUMBER: number}
 
     places = tf.data.Dataset.range(source.count).flat_map(places_of)
-    places = places.take(max(config.eval.max_clips, config.eval.probe_clips)).enumerate()
+    places = places.take(most).enumerate()
+    if numbers is not None:
+        wanted = tf.constant(sorted(numbers), tf.int64)
+        places = places.filter(lambda number, place: tf.reduce_any(number == wanted))
+    if order is not None:
+        places = places.shuffle(_SHUFFLED, seed=order)
     clips = places.shard(hosts, host).map(clip, num_parallel_calls=data.parallel_reads)
     clips = clips.filter(lambda clip: clip[names.VIDEO_MASK])  # it could be read
-    yield from read_on(clips.batch(config.eval.batch_size).prefetch(2), [source])
+    yield from read_on(clips.batch(size).prefetch(2), [source])
 
 
 def clip_windows(

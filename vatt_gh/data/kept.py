@@ -112,6 +112,8 @@ def _keep(folder: Path, source: Source, tokenizer: Tokenizer, data: ConfigDict) 
 
 def _digest(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> str:
     settings = {name: data[name] for name in _SETTINGS} | {"words": tokenizer.length}
+    if source.selection is not None:
+        settings["selection"] = source.selection.digest
     shards = [[Path(f).name, os.path.getsize(f)] for f in source.shards.files]
     known = [_FORMAT, settings, shards, source.count, tokenizer.words]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import RecordIndex, load_index
+from vatt_gh.data.selection import Selection
 from vatt_gh.data.shards import Shards
 from vatt_gh.data.storage import STORED, Windows, windows_reader
 from vatt_gh.data.unreadable import Unreadable
@@ -39,6 +40,7 @@ class Source:
         manual_dir: folder of the originals; "": where they were.
         class_names: of the labels, in order of their numbers; empty without labels.
         windows: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
+        selection: what of the videos is used; None: everything.
     """
 
     directories: tuple[Path, ...]
@@ -49,6 +51,7 @@ class Source:
     manual_dir: str
     class_names: tuple[str, ...]
     windows: Windows
+    selection: Selection | None = None
 
     @property
     def count(self) -> int:

@@ -71,6 +71,7 @@ class _InMemory:
 
     segment: Segment
     form: Form
+    selection: None = None
 
     @property
     def fps(self) -> float:

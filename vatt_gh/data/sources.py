@@ -1,5 +1,6 @@
 """Finds the records of a configuration, and builds what is missing."""
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
+from vatt_gh.data.selection import read_selection
 from vatt_gh.errors import UserError
 
 # Builds the records for a configuration's section "data"; returns the directories of all parts.
@@ -93,9 +95,9 @@ def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
 
     Raises:
         UserError: see `find_or_build` and `open_source`; records of data.also are missing, or
-            their sound has another rate.
+            their sound has another rate; or see `read_selection`.
     """
-    share = data.unreadable_share
+    share, selection = data.unreadable_share, read_selection(data.only, data.without)
     sources = [open_source(find_or_build(data, build), data.manual_dir, data.split, share)]
     for given in data.also:
         name, _, folder = given.partition("=")
@@ -117,7 +119,7 @@ def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
                 expected="the same rate in all data sets",
                 todo=f"build it with --audio_rate={sources[0].audio_rate}",
             )
-    return sources
+    return [dataclasses.replace(source, selection=selection) for source in sources]
 
 
 def word_counts(sources: Sequence[Source]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from vatt_gh.data.sampling import (
     sample_places,
     stored_span,
 )
+from vatt_gh.data.selection import Selection
 from vatt_gh.data.storage import Windows
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import View, choose_view
@@ -34,6 +35,10 @@ class Stored(Protocol):
     @property
     def windows(self) -> Windows:
         """Reads pictures and sound of an example, see vatt_gh.data.storage."""
+
+    @property
+    def selection(self) -> Selection | None:
+        """What of the videos is used; None: everything."""
 
 
 def training_windows(
@@ -149,7 +154,7 @@ def _choose(
 ) -> _Chosen:
     view = _view(example, data, seed, train=train)
     captions, has_text = nearest_captions(
-        example["captions"],
+        _allowed_captions(example, source),
         *_times(example, first, source, data),
         candidates=data.candidates,
         reach=data.caption_reach,
@@ -161,6 +166,27 @@ def _view(example: dict[str, Any], data: ConfigDict, seed: tf.Tensor, *, train: 
     shape = tf.stack([example["height"], example["width"]])
     shape = tf.where(example["height"] > 0, shape, [data.size, data.size])
     return choose_view(shape, data, seed, train=train)
+
+
+def _allowed_captions(example: dict[str, Any], source: Stored) -> dict[str, tf.Tensor]:
+    """The captions whose middle is in a stretch that is used."""
+    captions, selection = example["captions"], source.selection
+    if selection is None:
+        return captions
+    middles = (captions["start"] + captions["end"]) / 2
+    allowed = _allowed(selection, example["video_id"], "text", middles)
+    return {name: tf.boolean_mask(values, allowed) for name, values in captions.items()}
+
+
+def _allowed(selection: Selection, video: tf.Tensor, modality: str, times: tf.Tensor) -> tf.Tensor:
+    """[n] bool, see `Selection.allows`."""
+    allowed = tf.numpy_function(
+        lambda name, at: selection.allows(name, modality, at),
+        [video, times],
+        tf.bool,
+        stateful=False,
+    )
+    return tf.ensure_shape(allowed, times.shape)
 
 
 def _times(
@@ -190,17 +216,25 @@ def _read(
         View(chosen.crop, chosen.mirrored, tf.constant([data.size, data.size])),
     )
     pictures = tf.ensure_shape(pictures, [None, data.frames, data.size, data.size, 3])
-    start, end = _times(example, chosen.first, source, data)
 
     def of_all(value: tf.Tensor) -> tf.Tensor:
         return tf.fill(tf.shape(chosen.first), value)
 
+    start, end = _times(example, chosen.first, source, data)
+    has_video, has_audio = (
+        of_all((example["height"] > 0) & there),
+        of_all(example["has_audio"] & there),
+    )
+    if source.selection is not None:
+        middles = (start + end) / 2
+        has_video &= _allowed(source.selection, example["video_id"], "video", middles)
+        has_audio &= _allowed(source.selection, example["video_id"], "audio", middles)
     return {
         names.VIDEO: pictures,
         names.AUDIO: tf.cast(sound, tf.float32) / FULL_SCALE,
         names.TEXT: chosen.words,
-        names.VIDEO_MASK: of_all((example["height"] > 0) & there),
-        names.AUDIO_MASK: of_all(example["has_audio"] & there),
+        names.VIDEO_MASK: has_video,
+        names.AUDIO_MASK: has_audio,
         names.TEXT_MASK: chosen.has_text & there,
         names.VIDEO_ID: of_all(example["video_id"]),
         names.START: start,

@@ -67,8 +67,16 @@ class HeldOut:
         tokenizer = Tokenizer(self.words, self.config.data.words)
         size = self.config.eval.batch_size
         # Closed on errors too: tf.data hangs if the interpreter exits before its iterators end.
-        share = {"host": jax.process_index(), "hosts": jax.process_count()}
-        with closing(captioned_clips(self.source, tokenizer, self.config, **share)) as batches:
+        clips = captioned_clips(
+            self.source,
+            tokenizer,
+            self.config.data,
+            size=size,
+            most=max(self.config.eval.max_clips, self.config.eval.probe_clips),
+            host=jax.process_index(),
+            hosts=jax.process_count(),
+        )
+        with closing(clips) as batches:
             every = embed_clips(self.model, list(self.weights.values()), batches, size)
         return dict(zip(self.weights, every, strict=True))
 
