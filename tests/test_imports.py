@@ -27,7 +27,8 @@ ALLOWED = {
     "describe": GROUND | {"flops", "data", "training"},
     "bench": GROUND | {"data", "evaluation", "flops", "training"},
     "demo": GROUND | {"data", "training", "evaluation"},
-    "study": GROUND | {"data", "training", "evaluation", "demo"},
+    "audit": GROUND | {"data", "training", "evaluation"},
+    "study": GROUND | {"data", "training", "evaluation", "audit", "demo"},
     "main": None,  # anything
     "": {"evaluation"},  # vatt_gh/__init__.py, when vatt_gh.load is asked for
 }

@@ -16,6 +16,7 @@ Every key of a configuration can be changed on the command line, e.g.
   evaluate   score the newest checkpoint of --workdir on the records of eval.data_dir
   extract    embed a folder of videos and sound files, into Parquet files
   search     rank what was extracted by a sentence, a video or a sound
+  audit      score every captioned sample of a data set: a page, and a list of the worst
   describe   print the model's parts, parameters, FLOPs and memory; needs no data
   demo       render a corpus, build records, pre-train, evaluate, draw pictures
   study      many such runs with and without harmonization, and one table of them
@@ -94,6 +95,11 @@ def run(config: ConfigDict, workdir: Path) -> None:
         from vatt_gh.evaluation.extract import extract
 
         extract(config, workdir)
+    elif config.mode == "audit":
+        from vatt_gh.audit.run import audit
+        from vatt_gh.demo.planted import aligned_of
+
+        audit(config, workdir, aligned_of(config.audit.truth))
     elif config.mode == "search":
         from vatt_gh.evaluation.search import search
 

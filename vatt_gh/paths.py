@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from vatt_gh.errors import UserError
 
 _KEYS = ("data.data_dir", "data.manual_dir", "data.vocabulary", "eval.data_dir", "eval.truth")
-_KEYS += ("data.only", "data.without", "extract.videos", "extract.to", "search.file")
+_KEYS += ("data.only", "data.without", "audit.truth", "extract.videos", "extract.to", "search.file")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from small import RATE, TERMS, WORDS, small_batch, small_config
 
+from vatt_gh.audit.signals import signals_of
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build
 from vatt_gh.report.study import areas_over_time
-from vatt_gh.study.signals import ATTRIBUTIONS, PLACES, areas, signals_of
+from vatt_gh.study.signals import COSINES, areas
 from vatt_gh.study.table import signals_to_markdown
 from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import step_gradients
@@ -43,13 +44,13 @@ def case():
     model = build(config, words=WORDS, audio_rate=RATE)
     sample = {m: batch[m][0] for m in MODALITIES}
     state = create_state(model, optimizer_of(config.train), sample, seed=3)
-    found = jax.jit(lambda s, b: signals_of(model, s, b, config))(state, batch)
+    found = jax.jit(lambda s, b: signals_of(model, s, b, config, COSINES))(state, batch)
     return config, batch, model, state, found
 
 
 def test_cosines_are_those_that_the_step_would_decide_by(case):
     config, batch, model, state, found = case
-    cosines = [np.asarray(found[f"cosine {p} {a}"]) for p in PLACES for a in ATTRIBUTIONS]
+    cosines = [np.asarray(found[f"cosine {p} {a}"]) for p, a in COSINES]
     every = {tuple(np.round(values, 4).tolist()) for values in cosines}
     assert len(every) == 6
     randomness = draw_randomness(state, batch["index"], model)

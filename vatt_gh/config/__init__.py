@@ -21,7 +21,7 @@ from vatt_gh.config.model import HARMONIZE, LOSS, MODEL
 from vatt_gh.config.schema import Section, defaults_of, keys_of
 from vatt_gh.config.studies import DEMO, STUDY
 from vatt_gh.config.training import DATA, EVAL, RUN, TRAIN
-from vatt_gh.config.uses import EXTRACT, SEARCH
+from vatt_gh.config.uses import AUDIT, EXTRACT, SEARCH
 
 SCHEMA: Section = {
     **RUN,
@@ -33,6 +33,7 @@ SCHEMA: Section = {
     "eval": EVAL,
     "extract": EXTRACT,
     "search": SEARCH,
+    "audit": AUDIT,
     "demo": DEMO,
     "study": STUDY,
 }

@@ -19,6 +19,7 @@ _TITLES = {
     "eval": "Scores",
     "extract": "Vectors of your own files",
     "search": "Search in them",
+    "audit": "The audit of a data set",
     "demo": "The demo",
     "study": "The study",
 }

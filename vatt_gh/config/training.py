@@ -2,12 +2,13 @@
 
 from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
 
-MODES = ("pretrain", "evaluate", "extract", "search", "describe", "demo", "study")
+MODES = ("pretrain", "evaluate", "extract", "search", "audit", "describe", "demo", "study")
 
 RUN: Section = {
     "mode": Key(
         "pretrain",
-        "train; score a checkpoint; embed a folder of videos; search in it; print sizes and costs; "
+        "train; score a checkpoint; embed a folder of videos; search in it; score the "
+        "samples of a data set; print sizes and costs; "
         "render a corpus and do it all; many such runs and one table",
         choices=MODES,
         free=True,

@@ -1,6 +1,6 @@
 """Keys of what a trained model is used for."""
 
-from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, Key, Section, free
+from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
 
 EXTRACT: Section = free(
     {
@@ -20,5 +20,24 @@ SEARCH: Section = free(
         "query": Key("", "text that pictures are ranked by"),
         "file": Key("", "instead of text: a video or sound file that pictures are ranked by"),
         "results": Key(20, "windows shown, the best first", within=POSITIVE),
+    }
+)
+
+AUDIT: Section = free(
+    {
+        "visits": Key(
+            4,
+            "of every sample, each in another batch with other tokens kept; their mean counts",
+            within=POSITIVE,
+        ),
+        "by": Key(
+            "loss",
+            "what the worst samples are found by: loss and similarity judge sound and captions "
+            "apart, the cosine of the two gradients both together",
+            choices=("loss", "similarity", "cosine"),
+        ),
+        "worst": Key(0.2, "share that worst.csv lists, for --config.data.without", within=SHARE),
+        "shown": Key(300, "samples on the page", within=POSITIVE),
+        "truth": Key("", "alignment.jsonl of a rendered corpus: how many of the worst are planted"),
     }
 )

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from vatt_gh.demo.narration import attributes_said
 from vatt_gh.demo.truth import Truth
 from vatt_gh.evaluation.features import Clips
+from vatt_gh.report.run import Aligned
 
 
 class Planted:
@@ -43,3 +44,26 @@ def planted_of(evaluation: ConfigDict) -> Planted | None:
         UserError: it cannot be read.
     """
     return Planted(Truth.load(Path(evaluation.truth))) if evaluation.truth else None
+
+
+def aligned_of(path: str) -> Aligned | None:
+    """Reads the truth about a corpus: whether sound and caption of a window belong to it.
+
+    Args:
+        path: alignment.jsonl, or "" for none.
+
+    Returns:
+        A function of video id, start and end (s); None without a path.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not path:
+        return None
+    truth = Truth.load(Path(path))
+
+    def aligned(video: str, start: float, end: float) -> tuple[bool, bool]:
+        window = truth.window(video, start, end)
+        return window.sound_aligned, window.caption_aligned
+
+    return aligned

@@ -14,8 +14,7 @@ from ml_collections import ConfigDict
 from vatt_gh.config import harmonizes
 from vatt_gh.data.sources import Build, find_or_build
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
-from vatt_gh.demo.planted import planted_of
-from vatt_gh.demo.truth import Truth
+from vatt_gh.demo.planted import aligned_of, planted_of
 from vatt_gh.evaluation.scoring import evaluate_workdir, scorer
 from vatt_gh.locks import locked
 from vatt_gh.report.run import Aligned
@@ -44,12 +43,7 @@ def run_demo(config: ConfigDict, workdir: Path, build: Build) -> None:
         prepare(config, workdir, "train", build, videos=demo.videos, seed=seed, **noise)
         prepare_heldout(config, workdir, seed, build)
     use_corpus(config, workdir, "train")
-    truth = Truth.load(workdir / "corpus" / "train" / "alignment.jsonl")
-
-    def aligned(video: str, start: float, end: float) -> tuple[bool, bool]:
-        window = truth.window(video, start, end)
-        return window.sound_aligned, window.caption_aligned
-
+    aligned = aligned_of(str(workdir / "corpus" / "train" / "alignment.jsonl"))
     plain = None
     if harmonizes(config.harmonize):
         plain = workdir / "plain"
@@ -58,7 +52,7 @@ def run_demo(config: ConfigDict, workdir: Path, build: Build) -> None:
 
 
 def _train_and_score(
-    name: str, config: ConfigDict, workdir: Path, aligned: Aligned, plain: Path | None
+    name: str, config: ConfigDict, workdir: Path, aligned: Aligned | None, plain: Path | None
 ) -> None:
     with station(f"pre-training: {name}"):
         pretrain(config, workdir, scoring=scorer(config, workdir, planted_of))

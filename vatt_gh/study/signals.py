@@ -6,32 +6,29 @@ contrastive loss depends on the rest of the batch. A signal is evaluated for sin
 the mean over all visits.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from sklearn.metrics import roc_auc_score
 
 from vatt_gh import batch as names
+from vatt_gh.audit.signals import signals_of
 from vatt_gh.data.kept import KeptWindows, kept_windows
 from vatt_gh.data.sources import open_sources
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.demo.truth import Truth
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import load_for_evaluation
-from vatt_gh.loss_terms import active_terms
-from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.checkpoints import Checkpoints
-from vatt_gh.training.gradients import step_gradients
-from vatt_gh.training.step import TrainState, draw_randomness
+from vatt_gh.training.step import TrainState
 
-Array = jax.Array
-PLACES = ("shared", "last_block", "features")
-ATTRIBUTIONS = ("embedding", "anchor")
+# The cosines, by what they are taken over and by attribution.
+COSINES = tuple(itertools.product(("shared", "last_block", "features"), ("embedding", "anchor")))
 
 
 def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
@@ -53,7 +50,7 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     model, drawn, _, words, *_ = load_for_evaluation(config, workdir, source.audio_rate)
     store = kept_windows(source, Tokenizer(words, config.data.words), config.data)
     truth = Truth.load(Path(config.data.manual_dir) / "alignment.jsonl")
-    find = jax.jit(lambda state, batch: signals_of(model, state, batch, config))
+    find = jax.jit(lambda state, batch: signals_of(model, state, batch, config, COSINES))
     rows = []
     with Checkpoints(workdir, config.train) as checkpoints:
         # A checkpoint of an interruption exists by chance, and other runs lack it.
@@ -63,52 +60,6 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
             found, right = _visited(find, state, store, truth, config)
             rows += [{"step": step, **row} for row in areas(found, right)]
     return rows
-
-
-def signals_of(
-    model: Vatt, state: TrainState, batch: dict[str, Array], config: ConfigDict
-) -> dict[str, Array]:
-    """Computes all signals of a batch, without training.
-
-    Args:
-        model: built without an axis name.
-        state: from a checkpoint.
-        batch: arrays of `vatt_gh.batch.DEVICE_KEYS`.
-        config: the whole configuration.
-
-    Returns:
-        {name: [b] float32}: 'cosine PLACE ATTRIBUTION', 'loss audio' and 'loss text' (negated, so
-        that more is better), 'similarity audio' and 'similarity text'.
-    """
-    randomness = draw_randomness(state, batch["index"], model)
-    found = {}
-    for place in PLACES:
-        for attribution in ATTRIBUTIONS:
-            own = config.copy_and_resolve_references()
-            own.train.microbatch = 0
-            own.harmonize.update(realign=True, curriculum=False, group=1, engine="ghost", sketch=0)
-            own.harmonize.update(cosine_over=place, attribution=attribution, sketch_check=False)
-            step = step_gradients(
-                model,
-                state.params,
-                state.statistics,
-                batch,
-                randomness,
-                jnp.float32(0.0),
-                own,
-                None,
-            )
-            found[f"cosine {place} {attribution}"] = step.decided.cosine
-    for term in active_terms(config.loss):
-        if term.anchor == "video":
-            found[f"loss {term.other}"] = -step.losses[term.name]
-    inputs = {m: batch[m] for m in names.MODALITIES}
-    features = model.encode(state.params["towers"], inputs, randomness.keys, randomness.keep)
-    embeddings, _ = model.project(state.params["heads"], state.statistics, features)
-    unit = {name: x / jnp.linalg.norm(x, axis=-1, keepdims=True) for name, x in embeddings.items()}
-    audio = jnp.einsum("bd,bd->b", unit["video_to_audio"], unit["audio_to_video"])
-    text = jnp.einsum("bd,bkd->bk", unit["video_to_text"], unit["text_to_video"])
-    return found | {"similarity audio": audio, "similarity text": jnp.max(text, axis=1)}
 
 
 def areas(found: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> list[dict[str, Any]]:

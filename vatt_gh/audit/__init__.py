@@ -1,0 +1,1 @@
+"""Scores the samples of a data set: which pictures, sounds and words do not belong together."""

@@ -1,0 +1,216 @@
+"""mode=audit: the scores of all clips, the list of the worst, and a page to look at them."""
+
+import csv
+import json
+import wave
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ml_collections import ConfigDict
+
+from vatt_gh.audit.scores import Scored, score_clips
+from vatt_gh.data.clips import NUMBER, captioned_clips
+from vatt_gh.data.records import Source
+from vatt_gh.data.sources import open_sources
+from vatt_gh.data.text import Tokenizer
+from vatt_gh.data.windows import FULL_SCALE
+from vatt_gh.evaluation.loading import Loaded, load_for_evaluation
+from vatt_gh.files import replacing, write_whole
+from vatt_gh.report.audit import Shown, write_audit_page
+from vatt_gh.report.run import Aligned
+
+# The modality that a measure of audit.by judges; "" stands for the whole sample.
+_JUDGED = {
+    "loss": {"text": "loss_text", "audio": "loss_audio"},
+    "similarity": {"text": "similarity_text", "audio": "similarity_audio"},
+    "cosine": {"": "cosine"},
+}
+
+
+def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> dict[str, Any]:
+    """Scores all captioned clips of the training data with the newest checkpoint.
+
+    Writes into WORKDIR/audit: scores.parquet (a row a clip), worst.csv (the worst share, for
+    data.without), summary.json and index.html.
+
+    Args:
+        config: the whole configuration.
+        workdir: work directory of the run.
+        aligned: the truth about planted noise, if known.
+
+    Returns:
+        The summary: number of clips, settings and, with `aligned`, how many of the worst clips are
+        planted ('value') and how many a random list has ('chance').
+
+    Raises:
+        UserError: there is no checkpoint, or there are no records with captions.
+    """
+    folder = Path(workdir) / "audit"
+    source = open_sources(config.data)[0]
+    loaded = load_for_evaluation(config, workdir, source.audio_rate)
+    scored = score_clips(config, loaded, source)
+    worst = worst_clips(scored, config.audit.by, config.audit.worst)
+    summary: dict[str, Any] = {
+        "clips": len(scored.number),
+        "step": int(loaded.state.step),
+        "visits": config.audit.visits,
+        "by": config.audit.by,
+        "worst": {modality or "sample": len(rows) for modality, rows in worst.items()},
+    }
+    if aligned is not None:
+        summary["planted"] = planted_shares(scored, worst, aligned)
+    if jax.process_index() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_scores(scored, folder / "scores.parquet")
+        _write_list(scored, worst, folder / "worst.csv")
+        write_whole(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+        shown = _shown(config, loaded, source, scored, folder)
+        page = write_audit_page(folder, scored.measures, shown, summary)
+        print(json.dumps(summary))
+        print(f"Page: {page}")
+    return summary
+
+
+def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:
+    """The worst share of the clips.
+
+    Args:
+        scored: the clips.
+        by: 'loss', 'similarity' or 'cosine'.
+        share: of the clips that a measure is defined for, rounded down.
+
+    Returns:
+        {'text', 'audio', or '' for the whole sample: [k] int64 rows, the worst first}.
+    """
+    found = {}
+    for modality, name in _JUDGED[by].items():
+        if name not in scored.percentiles:  # the run has no such loss
+            continue
+        percentile = scored.percentiles[name]
+        there = np.flatnonzero(np.isfinite(percentile))
+        count = int(share * len(there))
+        found[modality] = there[np.argsort(percentile[there], kind="stable")[:count]]
+    return found
+
+
+def planted_shares(
+    scored: Scored, worst: dict[str, np.ndarray], aligned: Aligned
+) -> dict[str, dict[str, float]]:
+    """How many of the worst clips are planted.
+
+    Args:
+        scored: the clips.
+        worst: see `worst_clips`.
+        aligned: the truth.
+
+    Returns:
+        By modality {'value': share of the worst clips, 'chance': share of all clips that have the
+        measure, 'worst': number of the worst}.
+    """
+    where = zip(scored.video_ids, scored.start, scored.end, strict=True)
+    truth = np.array([aligned(video, float(a), float(b)) for video, a, b in where])
+    planted = {"audio": ~truth[:, 0], "text": ~truth[:, 1], "": ~truth.all(axis=1)}
+    shares = {}
+    for modality, rows in worst.items():
+        measure = next(m for judged in _JUDGED.values() for k, m in judged.items() if k == modality)
+        there = np.isfinite(scored.percentiles[measure])
+        shares[modality or "sample"] = {
+            "value": float(np.mean(planted[modality][rows])) if len(rows) else 0.0,
+            "chance": float(np.mean(planted[modality][there])),
+            "worst": len(rows),
+        }
+    return shares
+
+
+def _write_scores(scored: Scored, path: Path) -> None:
+    def column(values: np.ndarray) -> pa.Array:
+        return pa.array(values, mask=np.isnan(values))  # null: the clip has nothing to compare
+
+    table = {
+        "video_id": scored.video_ids.tolist(),
+        "start": scored.start,
+        "end": scored.end,
+        "caption": scored.captions.tolist(),
+        **{name: column(values) for name, values in scored.measures.items()},
+        **{f"{name}_percentile": column(x) for name, x in scored.percentiles.items()},
+    }
+    with replacing(path) as partial:
+        pq.write_table(pa.table(table), partial)
+
+
+def _write_list(scored: Scored, worst: dict[str, np.ndarray], path: Path) -> None:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["video_id", "start", "end", "modality"])
+        for modality, rows in worst.items():
+            for row in rows:
+                ends = f"{scored.start[row]:.3f}", f"{scored.end[row]:.3f}"
+                table.writerow([scored.video_ids[row], *ends, modality])
+
+
+def _shown(
+    config: ConfigDict, loaded: Loaded, source: Source, scored: Scored, folder: Path
+) -> list[Shown]:
+    """The worst and the best clips of each measure, with picture and sound in files."""
+    rows = _interesting(scored, config.audit.shown)
+    place = {int(scored.number[row]): row for row in rows}
+    (folder / "clips").mkdir(exist_ok=True)
+    shown = {}
+    batches = captioned_clips(
+        source,
+        Tokenizer(loaded.words, config.data.words),
+        config.data,
+        size=config.eval.batch_size,
+        numbers=list(place),
+    )
+    with closing(batches):
+        for batch in batches:
+            for k, number in enumerate(batch[NUMBER]):
+                clip = {name: values[k] for name, values in batch.items()}
+                row = place[int(number)]
+                shown[row] = _one(clip, row, scored, folder, source.audio_rate)
+    return [shown[row] for row in rows if row in shown]
+
+
+def _interesting(scored: Scored, count: int) -> list[int]:
+    """About `count` rows: in turn the worst and the best that are left of each measure."""
+    orders = []
+    for percentile in scored.percentiles.values():
+        there = np.flatnonzero(np.isfinite(percentile))
+        order = there[np.argsort(percentile[there], kind="stable")]
+        orders += [order, order[::-1]]
+    found: dict[int, None] = {}
+    for rank in range(max(map(len, orders), default=0)):
+        for order in orders:
+            if rank < len(order) and len(found) < count:
+                found.setdefault(int(order[rank]))
+    return list(found)
+
+
+def _one(clip: dict[str, Any], row: int, scored: Scored, folder: Path, rate: int) -> Shown:
+    video, number = clip["video"], int(clip[NUMBER])
+    strip = np.concatenate([video[0], video[len(video) // 2], video[-1]], axis=1)
+    picture = Path("clips") / f"{number}.jpg"
+    cv2.imwrite(str(folder / picture), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))
+    sound = None
+    if clip["audio_mask"]:
+        sound = Path("clips") / f"{number}.wav"
+        with wave.open(str(folder / sound), "wb") as file:
+            file.setparams((1, 2, rate, 0, "NONE", ""))
+            file.writeframes(np.rint(clip["audio"] * FULL_SCALE).astype("<i2").tobytes())
+    return Shown(
+        video_id=str(scored.video_ids[row]),
+        start=float(scored.start[row]),
+        end=float(scored.end[row]),
+        caption=str(scored.captions[row]),
+        picture=picture.as_posix(),
+        sound=sound and sound.as_posix(),
+        measures={name: float(x[row]) for name, x in scored.measures.items()},
+        percentiles={name: float(x[row]) for name, x in scored.percentiles.items()},
+    )

@@ -1,0 +1,162 @@
+"""Scores every captioned clip of a data set, as the mean over several visits."""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from scipy.stats import rankdata
+
+from vatt_gh import batch as names
+from vatt_gh.audit.signals import signals_of
+from vatt_gh.data.clips import NUMBER, captioned_clips
+from vatt_gh.data.records import Source
+from vatt_gh.data.text import Tokenizer
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.hosts import gathered
+from vatt_gh.evaluation.loading import Loaded
+from vatt_gh.training.parallel import spread
+
+# Measures, and the modalities that a clip needs for them.
+MEASURES = {
+    "cosine": ("audio", "text"),
+    "loss_audio": ("audio",),
+    "loss_text": ("text",),
+    "similarity_audio": ("audio",),
+    "similarity_text": ("text",),
+}
+_KEPT = (NUMBER, names.VIDEO_ID, names.START, names.END, names.AUDIO_MASK, "caption")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """The clips of a data set with their scores.
+
+    Attributes:
+        number: [n] int64, see `data.clips.captioned_clips`.
+        video_ids, captions: [n] str.
+        start, end: [n] float32, seconds in the video.
+        measures: by name [n] float64, NaN where a clip lacks what is compared: 'cosine' of its two
+            gradients, losses, and similarities (cosines of embeddings).
+        percentiles: by name [n] float64, from 0 for the worst clip to 100 for the best; NaN as
+            above.
+    """
+
+    number: np.ndarray
+    video_ids: np.ndarray
+    captions: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    measures: dict[str, np.ndarray]
+    percentiles: dict[str, np.ndarray]
+
+
+def score_clips(config: ConfigDict, loaded: Loaded, source: Source) -> Scored:
+    """Scores all clips with a caption.
+
+    Each visit puts a clip into another batch, because a contrastive loss depends on the others,
+    and keeps other tokens (DropToken).
+
+    Args:
+        config: the whole configuration; audit.visits visits are made.
+        loaded: the model.
+        source: the records.
+
+    Returns:
+        The clips of all hosts, in the order of the records.
+
+    Raises:
+        UserError: no clip has a caption.
+    """
+    chosen = config.harmonize.cosine_over, config.harmonize.attribution
+    state = loaded.state
+    find = jax.jit(lambda s, b: signals_of(loaded.model, s, b, config, [chosen]))
+    clips, visits = None, []
+    for visit in range(config.audit.visits):
+        here = state.replace(step=state.step + visit)
+        parts = []
+        for batch, count in _batches(config, loaded, source, visit):
+            found = jax.device_get(find(here, spread(_inputs(batch))))
+            part = {name: batch[name] for name in _KEPT} | {"found": found}
+            parts.append(jax.tree.map(lambda x, n=count: x[:n], part))
+        clips = gathered(parts)
+        if clips is None:
+            raise UserError(
+                "There is no clip with a caption.",
+                where=source.directories[0],
+                expected="records with captions and pictures",
+                todo="audit records that were built with captions",
+            )
+        visits.append(clips["found"])
+    values = jax.tree.map(lambda *xs: np.mean(xs, axis=0, dtype=np.float64), *visits)
+    return _scored(clips, values, f"cosine {' '.join(chosen)}")
+
+
+def _batches(
+    config: ConfigDict, loaded: Loaded, source: Source, visit: int
+) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+    """A visit's batches of one size, and how many of their clips count."""
+    size, first = config.train.batch_size // jax.process_count(), None
+    batches = captioned_clips(
+        source,
+        Tokenizer(loaded.words, config.data.words),
+        config.data,
+        size=size,
+        order=config.seed + visit,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+    )
+    with closing(batches):
+        for batch in batches:
+            count = len(batch[NUMBER])
+            first = batch if first is None else first
+            # The last one is filled up: in a smaller batch a loss is smaller.
+            rows = np.arange(size - count) % len(first[NUMBER])
+            yield {n: np.concatenate([x, first[n][rows]]) for n, x in batch.items()}, count
+
+
+def _inputs(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of `vatt_gh.batch.DEVICE_KEYS`."""
+    size = len(batch[NUMBER])
+    return {
+        **{name: batch[name] for name in (*names.MODALITIES, *names.MASKS)},
+        names.INDEX: np.arange(size, dtype=np.int32),
+        names.COLOUR: np.tile(np.float32(names.NEUTRAL_COLOUR), (size, 1)),
+    }
+
+
+def _scored(clips: dict[str, Any], values: dict[str, np.ndarray], cosine: str) -> Scored:
+    there = {"audio": clips[names.AUDIO_MASK], "text": np.ones(len(clips[NUMBER]), bool)}
+    measures, percentiles = {}, {}
+    for name, needed in MEASURES.items():
+        signal = values.get(cosine if name == "cosine" else name.replace("_", " "))
+        if signal is None:  # the run has no such loss
+            continue
+        mask = np.all([there[m] for m in needed], axis=0)
+        percentiles[name] = _percentiles(np.where(mask, signal, np.nan))
+        # A signal is higher for better samples, a loss lower.
+        measures[name] = np.where(mask, -signal if name.startswith("loss") else signal, np.nan)
+    text = {
+        name: np.array([x.decode("utf-8") for x in clips[name]], object)
+        for name in (names.VIDEO_ID, "caption")
+    }
+    return Scored(
+        number=clips[NUMBER],
+        video_ids=text[names.VIDEO_ID],
+        captions=text["caption"],
+        start=clips[names.START],
+        end=clips[names.END],
+        measures=measures,
+        percentiles=percentiles,
+    )
+
+
+def _percentiles(signal: np.ndarray) -> np.ndarray:
+    """Ranks from 0 to 100, equal values share theirs; NaN stays NaN."""
+    there = np.isfinite(signal)
+    found = np.full(len(signal), np.nan)
+    found[there] = (rankdata(signal[there]) - 1) / max(there.sum() - 1, 1) * 100
+    return found
