@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
 from vatt_gh.harmonize.known import known_rules
 from vatt_gh.harmonize.recording import Trace
-from vatt_gh.harmonize.trees import paths_of
+from vatt_gh.harmonize.trees import by_path
 from vatt_gh.loss_terms import active_terms, places_of
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
@@ -158,10 +158,10 @@ def parameter_numbers(model: Vatt, params: Shapes, common: Sequence[str]) -> Par
         The numbers.
     """
     towers, parts = params["towers"], {**params["towers"], "heads": params["heads"]}
-    words = (x for path, x in _flat(towers) if path.endswith("embed/embedding"))
+    words = [x for path, x in by_path(towers).items() if path[-2:] == ("embed", "embedding")]
     return Parameters(
         parts={name: _size(part) for name, part in parts.items()},
-        word_table=_size(list(words)),
+        word_table=_size(words),
         shared=sum(
             _size(part) for name, part in towers.items() if model.is_shared((name,), common)
         ),
@@ -178,8 +178,8 @@ def shape_table(params: Shapes) -> dict[str, tuple[tuple[int, ...], int]]:
         {name, with layer_* for any layer's number: (shape, number of layers)}.
     """
     table: dict[str, tuple[tuple[int, ...], int]] = {}
-    for path, x in _flat(params):
-        name = re.sub(r"layer_\d+", "layer_*", path)
+    for path, x in by_path(params).items():
+        name = re.sub(r"layer_\d+", "layer_*", "/".join(path))
         table[name] = (x.shape, table.get(name, ((), 0))[1] + 1)
     return table
 
@@ -323,11 +323,6 @@ def _batch(sample: Shapes, count: int) -> Shapes:
         batch[name] = jax.ShapeDtypeStruct((count,), names.DTYPES[name])
     batch[names.COLOUR] = jax.ShapeDtypeStruct((count, 4), names.DTYPES[names.COLOUR])
     return batch
-
-
-def _flat(shapes: Shapes) -> Iterator[tuple[str, jax.ShapeDtypeStruct]]:
-    """The leaves, by name."""
-    return zip(map("/".join, paths_of(shapes)), jax.tree.leaves(shapes), strict=True)
 
 
 def _size(shapes: Shapes) -> int:
