@@ -131,14 +131,14 @@ def test_whole_numbers_do_for_numbers_and_not_the_other_way_round():
 
 def test_every_check_is_tried():
     """Each key named in the source of the checks is among those rejected above."""
-    named = {
-        node.args[1].value
-        for node in ast.walk(ast.parse(inspect.getsource(checks)))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("_divides", "_check")
-        and isinstance(node.args[1], ast.Constant)
-    }
+    nodes = list(ast.walk(ast.parse(inspect.getsource(checks))))
+    yielded = [node.value.elts[0] for node in nodes if isinstance(node, ast.Yield)]
+    multiples = [
+        node.args[1]
+        for node in nodes
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_unless_multiple"
+    ]
+    named = {key.value for key in yielded + multiples if isinstance(key, ast.Constant)}
     others = {"harmonize.cosine_over", "harmonize.select", "harmonize.signal"}  # below
     assert len(named) >= 12
     assert named - others <= REFUSED.keys() | {"loss.video_audio_weight"}

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
-from vatt_gh.batch import MODALITIES, NEUTRAL_COLOUR
+from vatt_gh.batch import MASKS, MODALITIES, NEUTRAL_COLOUR
 from vatt_gh.harmonize import ENGINES, Method, harmonized_gradients
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.models.vatt import Vatt
@@ -223,9 +223,7 @@ def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
         "video": rng.integers(0, 256, shape, np.uint8),
         "audio": rng.uniform(-1, 1, (count, data.audio_samples)).astype(np.float32),
         "text": rng.integers(1, size.words, words).astype(np.int32),
-        "video_mask": np.ones(count, bool),
-        "audio_mask": np.ones(count, bool),
-        "text_mask": np.ones(count, bool),
+        **{name: np.ones(count, bool) for name in MASKS},
         "colour": np.tile(np.float32(NEUTRAL_COLOUR), (count, 1)),
         "index": np.arange(count, dtype=np.int32),
     }

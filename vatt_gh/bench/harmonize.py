@@ -6,7 +6,6 @@ it is the median over the rounds of (an engine's time / the plain step's).
 
 import argparse
 import dataclasses
-import functools
 import os
 import platform
 import time
@@ -157,7 +156,6 @@ def relative_difference(actual: Tree, expected: Tree) -> float:
     return float(optax.global_norm(difference) / optax.global_norm(expected))
 
 
-@functools.cache
 def matrix_peak(dtype: str) -> float:
     """Highest rate found on this device for large matrix products.
 

@@ -7,6 +7,7 @@ compiled for shapes; no values are drawn and nothing runs.
 
 import argparse
 import dataclasses
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -91,7 +92,7 @@ def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         plain = None
         for engine in STEPS:
             own = [row for row in rows if (row["width"], row["engine"]) == (width, engine)]
-            first, last = min(own, key=_batch), max(own, key=_batch)
+            first, last = min(own, key=itemgetter("batch")), max(own, key=itemgetter("batch"))
             if first["batch"] == last["batch"]:
                 continue
             slope = (last["temp_bytes"] - first["temp_bytes"]) / (last["batch"] - first["batch"])
@@ -106,10 +107,6 @@ def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def _batch(row: dict[str, Any]) -> int:
-    return row["batch"]
 
 
 def show(numbers: dict[str, Any]) -> str:

@@ -82,17 +82,12 @@ def compares_gradients(harmonize: ConfigDict) -> bool:
     return harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
 
 
-def flatten(config: ConfigDict) -> dict[str, Any]:
+def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
     """Flattens a configuration to {"a.b": value}, with values that JSON preserves."""
     flat: dict[str, Any] = {}
-
-    def visit(prefix: str, node: ConfigDict) -> None:
-        for key, value in node.items():
-            name = f"{prefix}{key}"
-            if isinstance(value, ConfigDict):
-                visit(f"{name}.", value)
-            else:
-                flat[name] = list(value) if isinstance(value, tuple) else value
-
-    visit("", config)
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
     return flat

@@ -1,8 +1,10 @@
 """Configuration keys: default, meaning, and valid values."""
 
 import dataclasses
+import functools
 import importlib
 import math
+import operator
 from collections.abc import Iterator, Mapping
 from typing import Any, Union
 
@@ -125,6 +127,11 @@ def defaults_of(section: Section) -> ConfigDict:
     )
 
 
+def value_of(config: ConfigDict, name: str) -> Any:
+    """The value of the key with a dotted name."""
+    return functools.reduce(operator.getitem, name.split("."), config)
+
+
 def check_keys(section: Section, config: ConfigDict) -> None:
     """Checks the value of every key separately.
 
@@ -136,9 +143,7 @@ def check_keys(section: Section, config: ConfigDict) -> None:
         UserError: names the first invalid key.
     """
     for name, key in keys_of(section):
-        value: Any = config
-        for part in name.split("."):
-            value = value[part]
+        value = value_of(config, name)
         if not key.takes(value):
             raise misfit(name, value, key.expected(), f"set --config.{name}={_example(key)}")
 

@@ -110,9 +110,9 @@ def narrate(rng: np.random.Generator, scenes: list[Scene], caption_noise: float)
 def phrase(rng: np.random.Generator, shape: str, colour: str, motion: str) -> str:
     """Makes a sentence.
 
-    rng: the video's random generator.
-    shape, colour, motion: what it describes.
-        shape, colour, motion: what it is about.
+    Args:
+        rng: the video's random generator.
+        shape, colour, motion: what it describes.
 
     Returns:
         Lower-case words that name the shape and, mostly, colour and motion.

@@ -5,6 +5,7 @@ start on the same batches.
 """
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,22 +93,16 @@ def prepare(
     Raises:
         UserError: another corpus exists there, the disk is full, or the build fails.
     """
-    demo, corpus = config.demo, workdir / "corpus" / name
+    corpus = workdir / "corpus" / name
+    own = {
+        "seed": seed,
+        "videos": videos,
+        "caption_noise": caption_noise,
+        "sound_noise": sound_noise,
+    }
+    others = [field.name for field in dataclasses.fields(CorpusSpec) if field.name not in own]
+    spec = CorpusSpec(**own, **{name: config.demo[name] for name in others})
     with station(f"rendering {videos} videos ({name})"):
-        spec = CorpusSpec(
-            seed=seed,
-            videos=videos,
-            caption_noise=caption_noise,
-            sound_noise=sound_noise,
-            width=demo.width,
-            height=demo.height,
-            fps=demo.fps,
-            audio_rate=demo.audio_rate,
-            min_seconds=demo.min_seconds,
-            max_seconds=demo.max_seconds,
-            min_scene_seconds=demo.min_scene_seconds,
-            max_scene_seconds=demo.max_scene_seconds,
-        )
         render_corpus(corpus, spec, workers=config.data.build_workers)
     with station(f"building records ({name})"):
         own = config.copy_and_resolve_references()

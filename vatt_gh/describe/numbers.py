@@ -1,16 +1,14 @@
 """Sizes and costs of a configuration's model and training step, found from shapes alone."""
 
 import dataclasses
-import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import optax
-import tree
 from jax.extend.core import Var
 from ml_collections import ConfigDict
 
@@ -21,6 +19,7 @@ from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
 from vatt_gh.harmonize.known import known_rules
 from vatt_gh.harmonize.recording import Trace
+from vatt_gh.harmonize.trees import by_path
 from vatt_gh.loss_terms import active_terms, places_of
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
@@ -124,7 +123,7 @@ def inspect(config: ConfigDict, *, devices: int) -> Description:
     """
     model = model_of(config, words=_words(config.data), audio_rate=config.data.build_audio_rate)
     optimizer = optimizer_of(config.train)
-    sample = {name: _shape(x) for name, x in zero_sample(config.data).items()}
+    sample = jax.eval_shape(lambda: zero_sample(config.data))
     state = _state(model, optimizer, sample)
     towers = state.params["towers"]
     common = common_modalities(model, active_terms(config.loss))
@@ -159,10 +158,10 @@ def parameter_numbers(model: Vatt, params: Shapes, common: Sequence[str]) -> Par
         The numbers.
     """
     towers, parts = params["towers"], {**params["towers"], "heads": params["heads"]}
-    words = (x for path, x in _flat(towers) if path.endswith("embed/embedding"))
+    words = [x for path, x in by_path(towers).items() if path[-2:] == ("embed", "embedding")]
     return Parameters(
         parts={name: _size(part) for name, part in parts.items()},
-        word_table=sum(math.prod(x.shape) for x in words),
+        word_table=_size(words),
         shared=sum(
             _size(part) for name, part in towers.items() if model.is_shared((name,), common)
         ),
@@ -179,8 +178,8 @@ def shape_table(params: Shapes) -> dict[str, tuple[tuple[int, ...], int]]:
         {name, with layer_* for any layer's number: (shape, number of layers)}.
     """
     table: dict[str, tuple[tuple[int, ...], int]] = {}
-    for path, x in _flat(params):
-        name = re.sub(r"layer_\d+", "layer_*", path)
+    for path, x in by_path(params).items():
+        name = re.sub(r"layer_\d+", "layer_*", "/".join(path))
         table[name] = (x.shape, table.get(name, ((), 0))[1] + 1)
     return table
 
@@ -201,12 +200,10 @@ def activation_bytes(model: Vatt, towers: Shapes, sample: Shapes, keep: Shapes) 
         {modality: bytes}.
     """
 
-    key = jax.eval_shape(lambda: jax.random.key(0))
-
     def pullback(p: Shapes, part: Shapes, key: jax.Array, keep: Shapes) -> Shapes:
         return jax.vjp(lambda p: model.encode_one(p, part, key, keep), p)[1]
 
-    return {m: _dependent_bytes(pullback, towers, {m: sample[m]}, key, keep) for m in sample}
+    return {m: _dependent_bytes(pullback, towers, {m: sample[m]}, _key(), keep) for m in sample}
 
 
 def _dependent_bytes(function: Callable[..., Shapes], params: Shapes, *args: Shapes) -> int:
@@ -226,12 +223,10 @@ def _flops(
     sample: Shapes,
     config: ConfigDict,
 ) -> Flops:
-    towers, keep = state.params["towers"], _kept(model)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    parts = ({m: sample[m]} for m in MODALITIES)
+    towers, keep, key = state.params["towers"], _kept(model), _key()
     evaluation, training = {}, {}
-    for part in parts:
-        [modality] = part
+    for modality in MODALITIES:
+        part = {modality: sample[modality]}
         evaluation[modality] = count_flops(
             lambda p, s, k: model.encode_one(p, s, k, {}, False), towers, part, key
         )
@@ -279,13 +274,13 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
     if config.harmonize.engine == "vmap":
         shared = [x for name, x in towers.items() if model.is_shared((name,), common)]
         return len(terms) * _bytes(shared)
-    key, total = jax.eval_shape(lambda: jax.random.key(0)), 0
+    total = 0
     for modality in common:
 
         def encode(p: Shapes, inputs: Shapes) -> Shapes:
             return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
 
-        trace = Trace(encode, towers, ({modality: sample[modality]}, key))
+        trace = Trace(encode, towers, ({modality: sample[modality]}, _key()))
         for site in trace.sites(known_rules([trace])):
             # A layer's input, and its output's cotangent for each loss.
             total += _bytes(site.x) + len(places_of(modality, terms)) * _bytes(site.y)
@@ -310,6 +305,10 @@ def _words(data: ConfigDict) -> int:
     return len(read_vocabulary(Path(given))) if given else data.vocabulary_size
 
 
+def _key() -> Shapes:
+    return jax.eval_shape(lambda: jax.random.key(0))
+
+
 def _kept(model: Vatt) -> Shapes:
     return jax.eval_shape(lambda: model.draw_keep(jax.random.key(0)))
 
@@ -326,18 +325,9 @@ def _batch(sample: Shapes, count: int) -> Shapes:
     return batch
 
 
-def _shape(x: np.ndarray) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype)
-
-
-def _flat(shapes: Shapes) -> Iterator[tuple[str, jax.ShapeDtypeStruct]]:
-    for path, x in tree.flatten_with_path(shapes):
-        yield "/".join(path), x
-
-
 def _size(shapes: Shapes) -> int:
-    return sum(math.prod(x.shape) for _, x in _flat(shapes))
+    return sum(x.size for x in jax.tree.leaves(shapes))
 
 
 def _bytes(shapes: Shapes) -> int:
-    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))

@@ -23,6 +23,7 @@ products     the arithmetic of products
 views        tracks parameters through reshapes and transposes
 recording    records the data that meet a parameter, and the results' cotangents
 trees        names of parameters in any tree
+samples      arrays with one entry a sample, in parts or with factors
 devices      sums and maxima over devices
 """
 

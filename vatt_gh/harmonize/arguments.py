@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from vatt_gh.harmonize.engine import Encode
 from vatt_gh.harmonize.method import Method
-from vatt_gh.harmonize.trees import Path, Tree, named, paths_of
+from vatt_gh.harmonize.trees import Path, Tree, by_path, named
 
 Array = jax.Array
 Losses = Sequence[Array] | Mapping[str, Array] | Array
@@ -84,10 +84,10 @@ def as_arrays(params: Tree, shared: Callable[[Path], bool]) -> Tree:
     Raises:
         ValueError: there are no parameters, one is not floating, or `shared` picks none.
     """
-    paths = paths_of(params)
-    if not paths:
+    arrays = by_path(params)
+    if not arrays:
         raise ValueError("params holds no array: expected the encoder's parameters")
-    for path, x in zip(paths, jax.tree.leaves(params), strict=True):
+    for path, x in arrays.items():
         try:
             dtype = jnp.result_type(x)
         except TypeError:
@@ -97,10 +97,10 @@ def as_arrays(params: Tree, shared: Callable[[Path], bool]) -> Tree:
                 f"{named(path)} is {dtype}: expected real floating-point parameters; keep in the "
                 "function what is not trained, and split a complex one into real and imaginary part"
             )
-    if not any(shared(path) for path in paths):
-        some = ", ".join(map(named, paths[:5])) or "none"
+    if not any(shared(path) for path in arrays):
+        some = ", ".join(map(named, list(arrays)[:5]))
         raise ValueError(
-            f"shared picks none of {len(paths)} parameters, so that there is nothing to compare: "
+            f"shared picks none of {len(arrays)} parameters, so that there is nothing to compare: "
             f"expected True for some of their paths ({some}, ...), each a tuple of names"
         )
     return jax.tree.map(jnp.asarray, params)
@@ -147,10 +147,10 @@ def check_features(features: Tree) -> None:
     Raises:
         ValueError: there are none, or one is not floating.
     """
-    leaves = jax.tree.leaves(features)
-    if not leaves:
+    arrays = by_path(features)
+    if not arrays:
         raise ValueError("the encoder returns no array: expected the features of one sample")
-    for path, x in zip(paths_of(features), leaves, strict=True):
+    for path, x in arrays.items():
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise ValueError(
                 f"the encoder returns {x.dtype} features ({'/'.join(path) or 'one array'}): "
@@ -171,8 +171,7 @@ def batch_size(inputs: Tree) -> int:
     Raises:
         ValueError: there is no array, or they disagree.
     """
-    leaves = jax.tree.leaves(inputs)
-    shapes = {"/".join(p): jnp.shape(x) for p, x in zip(paths_of(inputs), leaves, strict=True)}
+    shapes = {"/".join(path): jnp.shape(x) for path, x in by_path(inputs).items()}
     sizes = {shape[0] if shape else None for shape in shapes.values()}
     if len(sizes) != 1 or sizes <= {None, 0}:
         shown = shapes.get("", shapes)

@@ -15,6 +15,7 @@ from vatt_gh.harmonize.conflict import inner_products
 from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass, Request
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.ordinary import ordinary
+from vatt_gh.harmonize.samples import scaled_losses
 from vatt_gh.harmonize.trees import Tree
 
 Array = jax.Array
@@ -44,7 +45,7 @@ class AtFeatures:
                 [_of_loss(cotangents[n], loss) for n in common] for loss in range(request.losses)
             ]
             decided, factors = decide(jax.vmap(lambda *g: inner_products(g))(*own), samples)
-            return pull([_scaled(given, factors) for given in cotangents]), decided
+            return pull([scaled_losses(given, factors) for given in cotangents]), decided
 
         return features, finish
 
@@ -54,16 +55,3 @@ def _of_loss(cotangents: Mapping[int, Tree], loss: int) -> Tree:
     if loss in cotangents:
         return cotangents[loss]
     return jax.tree.map(jnp.zeros_like, next(iter(cotangents.values())))
-
-
-def _scaled(cotangents: Mapping[int, Tree], factors: Array) -> dict[int, Tree]:
-    """A pass's cotangents, multiplied by the factors [B, L] of each loss and sample."""
-
-    def times(x: Array, factor: Array) -> Array:
-        factor = factor.reshape(-1, *[1] * (x.ndim - 1))
-        return (x.astype(jnp.float32) * factor).astype(x.dtype)
-
-    return {
-        loss: jax.tree.map(lambda x, f=factors[:, loss]: times(x, f), c)
-        for loss, c in cotangents.items()
-    }

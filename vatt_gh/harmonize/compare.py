@@ -41,12 +41,8 @@ class Comparison:
     @property
     def worst(self) -> Path:
         """The parameter that differs most; NaN counts as the largest difference."""
-
-        def apart(path: Path) -> tuple[bool, float]:
-            difference = self.differences[path]
-            return math.isnan(difference), difference
-
-        return max(self.differences, key=apart)
+        apart = self.differences
+        return max(apart, key=lambda path: (math.isnan(apart[path]), apart[path]))
 
     def __str__(self) -> str:
         lines = [

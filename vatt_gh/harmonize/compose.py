@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from vatt_gh.harmonize.engine import Cotangents, Encode, Engine, Finish, Pass, Request
 from vatt_gh.harmonize.groups import InGroups
 from vatt_gh.harmonize.method import Coefficients, Method
+from vatt_gh.harmonize.samples import in_parts, scaled_losses
 from vatt_gh.harmonize.trees import Tree
 
 Array = jax.Array
@@ -62,10 +63,7 @@ class Forward(NamedTuple):
         """
         size = _together(jnp.max, _sizes(self.features, cotangents, self.losses), self.group)
         complete = _together(jnp.all, complete, self.group)
-        unit = [
-            {n: jax.tree.map(lambda x, n=n: _divided(x, size[:, n]), c) for n, c in given.items()}
-            for given in cotangents
-        ]
+        unit = [scaled_losses(given, 1.0 / size) for given in cotangents]
 
         def decide(gram: Array, samples: tuple[Array, Array]) -> tuple[Coefficients, Array]:
             complete, size = samples
@@ -108,7 +106,7 @@ def _together(reduce: Callable[..., Array], x: Array, group: int) -> Array:
     """Reduces over groups: [B, ...] with equal values for all samples of a group."""
     if group == 1:
         return x
-    return jnp.repeat(reduce(x.reshape(-1, group, *x.shape[1:]), axis=1), group, axis=0)
+    return jnp.repeat(reduce(in_parts(x, group), axis=1), group, axis=0)
 
 
 def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Array:
@@ -139,8 +137,3 @@ def _peak(tree: Tree) -> Array:
         for x in jax.tree.leaves(tree)
     ]
     return jnp.max(jnp.stack(peaks), axis=0)
-
-
-def _divided(x: Array, size: Array) -> Array:
-    factor = (1.0 / size).reshape(-1, *[1] * (x.ndim - 1))
-    return (x.astype(jnp.float32) * factor).astype(x.dtype)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.samples import in_parts, joined
 from vatt_gh.harmonize.trees import Path
 
 Array = jax.Array
@@ -38,6 +39,11 @@ class Pass(NamedTuple):
     inputs: Tree
     losses: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        """The number of samples B."""
+        return len(jax.tree.leaves(self.inputs)[0])
+
 
 class Request(NamedTuple):
     """Settings of an engine's run.
@@ -45,7 +51,7 @@ class Request(NamedTuple):
     Attributes:
         losses: number of losses L.
         shared: selects, by path of names, the parameters over which inner products are taken.
-            microbatch: samples that an engine processes at a time; divides B; 0: all.
+        microbatch: samples that an engine processes at a time; divides B; 0: all.
         key: random key of the step, for an engine that draws random numbers.
     """
 
@@ -109,7 +115,7 @@ def in_microbatches(
     Raises:
         ValueError: microbatch does not divide B.
     """
-    count = len(jax.tree.leaves(passes[0].inputs)[0])
+    count = passes[0].size
     if microbatch < 0 or (microbatch and count % microbatch):
         divisors = [n for n in range(1, count + 1) if count % n == 0]
         raise ValueError(
@@ -119,17 +125,7 @@ def in_microbatches(
     if microbatch in (0, count):
         return forward(passes)
 
-    def split(tree: Tree) -> Tree:
-        parts = count // microbatch
-        return jax.tree.map(lambda x: x.reshape(parts, microbatch, *x.shape[1:]), tree)
-
-    def joined(tree: Tree) -> Tree:
-        return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), tree)
-
-    parts = split([p.inputs for p in passes])
-
-    def encode_part(part: list[Tree]) -> list[Tree]:
-        return [jax.vmap(encode, in_axes=(None, 0))(params, inputs) for inputs in part]
+    parts = in_parts([p.inputs for p in passes], microbatch)
 
     def finish(cotangents: Cotangents, decide: Decide, samples: Tree) -> tuple[Tree, Coefficients]:
         def add(total: Tree, part: tuple[list[Tree], Cotangents, Tree]):
@@ -139,7 +135,11 @@ def in_microbatches(
             return jax.tree.map(jnp.add, total, gradients), decided
 
         zero = varying_like(jax.tree.map(jnp.zeros_like, params), parts)
-        total, decided = jax.lax.scan(add, zero, (parts, split(cotangents), split(samples)))
+        others = in_parts((cotangents, samples), microbatch)
+        total, decided = jax.lax.scan(add, zero, (parts, *others))
         return total, joined(decided)
+
+    def encode_part(part: list[Tree]) -> list[Tree]:
+        return [jax.vmap(encode, in_axes=(None, 0))(params, inputs) for inputs in part]
 
     return joined(jax.lax.map(encode_part, parts)), finish

@@ -124,7 +124,7 @@ def harmonized_gradients(
     def values_of(features: Tree) -> list[Array]:
         return as_list(losses(features), count)
 
-    features = jax.eval_shape(lambda p, x: jax.vmap(encode, (None, 0))(p, x), params, inputs)
+    features = jax.eval_shape(jax.vmap(encode, in_axes=(None, 0)), params, inputs)
     check_features(features)
     number = len(jax.eval_shape(values_of, features))
     passes = [Pass(inputs, tuple(range(number)))]

@@ -30,7 +30,7 @@ from vatt_gh.harmonize.known import known_rules, note, say_once
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.products import Sketch, Use
 from vatt_gh.harmonize.recording import Slot, Trace
-from vatt_gh.harmonize.trees import Path, Tree, paths_of
+from vatt_gh.harmonize.trees import Path, Tree, by_path
 from vatt_gh.harmonize.vmap import Vmap
 
 Array = jax.Array
@@ -72,7 +72,7 @@ class Ghost:
                 f"sketch={self.sketch} draws signs: expected a key, such as jax.random.key(step)"
             )
         params = varying_like(params, [p.inputs for p in passes])
-        flat = dict(zip(paths_of(params), jax.tree.leaves(params), strict=True))
+        flat = by_path(params)
         traces = [Trace(encode, params, jax.tree.map(lambda x: x[0], p.inputs)) for p in passes]
         if not all(trace.complete for trace in traces):
             say_once(
@@ -107,8 +107,7 @@ class Ghost:
                 rest_gram = _rest_products(formed, shared)
 
                 def products(size: int) -> Array:
-                    count = len(jax.tree.leaves(some[0].inputs)[0])
-                    gram = jnp.zeros((count, losses, losses), jnp.float32)
+                    gram = jnp.zeros((some[0].size, losses, losses), jnp.float32)
                     for number, (path, layer) in enumerate(layers.items()):
                         if shared(path):
                             gram += layer.inner_products(_signs(size, request.key, number))
@@ -148,7 +147,6 @@ class _Recording:
 
     def __init__(self, trace: Trace, sites: Sequence[Site], flat: Flat, rest: Flat, way: Pass):
         self._losses, self._sites, self._recomputes = way.losses, sites, trace.recomputes
-        size = len(jax.tree.leaves(way.inputs)[0])
         rest = {path: x for path, x in rest.items() if path in trace.uses}
 
         def one(slots: list[Slot], copies: Flat, zero: Array, sample: Tree) -> Tree:
@@ -156,7 +154,7 @@ class _Recording:
             return trace.encode(moved, sample, sites, slots, zero)
 
         def zeros(like: Tree) -> Tree:
-            made = jax.tree.map(lambda x: jnp.zeros((size, *x.shape), x.dtype), like)
+            made = jax.tree.map(lambda x: jnp.zeros((way.size, *x.shape), x.dtype), like)
             return varying_like(made, way.inputs)
 
         zero = zeros(jax.ShapeDtypeStruct((), jnp.float32))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Engine, Finish, Pass, Request
 from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.samples import in_parts, joined
 from vatt_gh.harmonize.trees import Tree
 
 Array = jax.Array
@@ -43,7 +44,7 @@ class InGroups:
         features, finish = self.engine.run(
             jax.vmap(encode, in_axes=(None, 0)),
             params,
-            [Pass(_grouped(p.inputs, group), p.losses) for p in passes],
+            [Pass(in_parts(p.inputs, group), p.losses) for p in passes],
             request._replace(microbatch=request.microbatch // group),
         )
 
@@ -51,17 +52,7 @@ class InGroups:
             cotangents: Cotangents, decide: Decide, samples: Tree
         ) -> tuple[Tree, Coefficients]:
             known = jax.tree.map(lambda x: x[::group], samples)
-            total, decided = finish(_grouped(list(cotangents), group), decide, known)
+            total, decided = finish(in_parts(list(cotangents), group), decide, known)
             return total, jax.tree.map(lambda x: jnp.repeat(x, group, axis=0), decided)
 
-        return [_apart(h) for h in features], finish_groups
-
-
-def _grouped(tree: Tree, group: int) -> Tree:
-    """[B, ...] -> [B / group, group, ...]"""
-    return jax.tree.map(lambda x: x.reshape(-1, group, *x.shape[1:]), tree)
-
-
-def _apart(tree: Tree) -> Tree:
-    """[B / group, group, ...] -> [B, ...]"""
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
+        return joined(features), finish_groups

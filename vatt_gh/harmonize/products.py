@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from vatt_gh.harmonize.samples import scaled
+
 Array = jax.Array
 
 
@@ -282,15 +284,8 @@ def weighted(cotangents: Mapping[int, Array], scale: Array) -> Array:
     Returns:
         [B, ...] in the cotangents' dtype.
     """
-    total = 0.0
-    for loss, d in cotangents.items():
-        total += _scaled(scale[:, loss], d)
+    total = sum(scaled(d, scale[:, loss]) for loss, d in cotangents.items())
     return total.astype(next(iter(cotangents.values())).dtype)
-
-
-def _scaled(factor: Array, x: Array) -> Array:
-    """Multiplies each sample's [...] by its factor, [B, ...] float32."""
-    return factor.reshape(-1, *[1] * (x.ndim - 1)) * x.astype(jnp.float32)
 
 
 def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
@@ -309,7 +304,7 @@ def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
             # HIGHEST: by default, TPUs would round the terms to bfloat16.
             return jnp.tensordot(factor, x, axes=1, precision=jax.lax.Precision.HIGHEST)
         # A product would first need all of x in float32.
-        return jnp.sum(_scaled(factor, x), axis=0)
+        return jnp.sum(scaled(x, factor), axis=0)
 
     return sum(total(scale[:, n], x) for n, x in enumerate(gradients) if x is not None)
 

@@ -30,6 +30,11 @@ def paths_of(tree: Tree) -> list[Path]:
     return found
 
 
+def by_path(tree: Tree) -> dict[Path, Any]:
+    """The leaves of a tree, by their paths of names."""
+    return dict(zip(paths_of(tree), jax.tree.leaves(tree), strict=True))
+
+
 def _is_box(node: Any) -> bool:
     return isinstance(node, (AxisMetadata, nnx.Variable))
 

@@ -23,7 +23,7 @@ from vatt_gh.harmonize.engine import (
     in_microbatches,
 )
 from vatt_gh.harmonize.method import Coefficients
-from vatt_gh.harmonize.trees import Tree, paths_of
+from vatt_gh.harmonize.trees import Tree, by_path
 
 Array = jax.Array
 
@@ -75,5 +75,4 @@ def _weighted_sum(factor: Array, gradients: Array) -> Array:
 
 
 def _picked(tree: Tree, shared: Shared) -> list[Array]:
-    leaves = zip(paths_of(tree), jax.tree.leaves(tree), strict=True)
-    return [x for path, x in leaves if shared(path)]
+    return [x for path, x in by_path(tree).items() if shared(path)]

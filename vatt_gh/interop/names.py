@@ -16,6 +16,8 @@ Path = tuple[str, ...]
 Names = dict[Path, str]
 
 ROOT = "model/layer_with_weights-0"  # of a published checkpoint
+_BASE = f"{ROOT}/_base_layer"
+_UNIFIED = f"{_BASE}/unified_backbone"
 _PROJECTIONS = {"query": "q", "key": "k", "value": "v", "out": "o"}
 _PATCHES = {5: "voxel_to_patch", 4: "spectrum_to_patch", 3: "wave_to_patch"}  # by kernel's rank
 _SHORT = {"video": "vid", "audio": "aud", "text": "txt"}
@@ -33,43 +35,42 @@ _FAC = {
 }
 
 
-def model_names(variables: Tree, root: str = ROOT) -> Names:
+def model_names(variables: Tree) -> Names:
     """Names of a pre-training model's variables (TX_FAC or UT_FAC, depending on its structure).
 
     Args:
         variables: {'params': {'towers', 'heads'}, 'batch_stats': for the heads}; arrays or their
             shapes.
-        root: the model's name in the checkpoint.
 
     Returns:
         {path in `variables`: name}.
     """
-    towers = variables["params"]["towers"]
-    base = f"{root}/_base_layer"
+    params, statistics = variables["params"], variables.get("batch_stats", {})
+    towers, heads = params["towers"], f"{ROOT}/_head_layer/_bridge_heads/0"
     if "encoder" in towers:
-        names = _below(shared_names(towers), f"{base}/unified_backbone")
+        names = _below(shared_names(towers), _UNIFIED)
     else:
         names = {
-            **_below(grid_tower_names(towers["video"]), f"{base}/vid_backbone", "video"),
-            **_below(grid_tower_names(towers["audio"]), f"{base}/aud_backbone", "audio"),
-            **_below(text_tower_names(towers["text"]), f"{base}/txt_backbone", "text"),
+            **_below(grid_tower_names(towers["video"]), f"{_BASE}/vid_backbone", "video"),
+            **_below(grid_tower_names(towers["audio"]), f"{_BASE}/aud_backbone", "audio"),
+            **_below(text_tower_names(towers["text"]), f"{_BASE}/txt_backbone", "text"),
         }
-    names = _below(names, "", "params", "towers")
-    for collection, tree in (
-        ("params", variables["params"]["heads"]),
-        ("batch_stats", variables.get("batch_stats", {})),
-    ):
-        ours = (collection, "heads") if collection == "params" else (collection,)
-        names |= _below(head_names(tree), f"{root}/_head_layer/_bridge_heads/0", *ours)
-    return names
+    return {
+        **_below(names, "", "params", "towers"),
+        **_below(head_names(params["heads"]), heads, "params", "heads"),
+        **_below(head_names(statistics), heads, "batch_stats"),
+    }
 
 
 def classifier_names(variables: Tree, root: str = ROOT) -> Names:
-    """Names of a fine-tuned classifier's variables; arguments and result as in `model_names`.
+    """Names of a fine-tuned classifier's variables.
 
     Args:
         variables: {'params': {'backbone', 'classifier'}}.
         root: the model's name in the checkpoint.
+
+    Returns:
+        {path in `variables`: name}.
     """
     params = variables["params"]
     names = _below(grid_tower_names(params["backbone"]), root, "params", "backbone")
@@ -77,36 +78,33 @@ def classifier_names(variables: Tree, root: str = ROOT) -> Names:
     return names | _below(head, root, "params", "classifier")
 
 
-def backbone_names(variables: Tree, modality: str, shared: bool, root: str = ROOT) -> Names:
+def backbone_names(variables: Tree, modality: str, shared: bool) -> Names:
     """Names in a pre-training checkpoint of the variables that a classifier starts from.
 
     Args:
         variables: {'params': {'backbone', 'classifier'}}; the classifier's own head gets no name.
         modality: 'video' or 'audio'.
         shared: whether the checkpoint holds a shared encoder (UT_FAC).
-        root: the model's name in the checkpoint.
 
     Returns:
         {path in `variables`: name}.
     """
     backbone = variables["params"]["backbone"]
-    base = f"{root}/_base_layer"
     if not shared:
-        names = _below(grid_tower_names(backbone), f"{base}/{_SHORT[modality]}_backbone")
-    else:
-        paths = _leaves(backbone)
-        names = {
-            path: f"{base}/unified_backbone/unified_transformer/"
-            # In a shared encoder the parts are one level higher than in a tower.
-            + _shared_name((modality, *path[1:]) if path[0] == "tokens" else path, modality)
-            for path in paths
-        }
-    return _below(names, "", "params", "backbone")
+        names = grid_tower_names(backbone)
+        return _below(names, f"{_BASE}/{_SHORT[modality]}_backbone", "params", "backbone")
+
+    def name(path: Path) -> str:
+        # In a shared encoder the parts are one level higher than in a tower.
+        path = (modality, *path[1:]) if path[0] == "tokens" else path
+        return f"unified_transformer/{_shared_name(path, modality)}"
+
+    return _below(_named(flatten_dict(backbone), name), _UNIFIED, "params", "backbone")
 
 
 def grid_tower_names(tree: Tree) -> Names:
     """Names of a GridTower's parameters below the original's video or audio module."""
-    leaves = _leaves(tree)
+    leaves = flatten_dict(tree)
     kernel = leaves[("tokens", "embed", "kernel")]
 
     def name(path: Path) -> str:
@@ -130,7 +128,6 @@ def grid_tower_names(tree: Tree) -> Names:
 
 def text_tower_names(tree: Tree) -> Names:
     """Names of a T5Text's, BertText's or LinearText's parameters below the original's module."""
-    leaves = _leaves(tree)
 
     def name(path: Path) -> str:
         match path:
@@ -152,12 +149,12 @@ def text_tower_names(tree: Tree) -> Names:
                 return f"base_lm/tx/{_encoder_name(rest)}"
         raise KeyError(path)
 
-    return _named(leaves, name)
+    return _named(flatten_dict(tree), name)
 
 
 def shared_names(tree: Tree) -> Names:
     """Names of a SharedEncoder's parameters below the original's unified module."""
-    return _named(_leaves(tree), lambda path: f"unified_transformer/{_shared_name(path)}")
+    return _named(flatten_dict(tree), lambda path: f"unified_transformer/{_shared_name(path)}")
 
 
 def head_names(tree: Tree) -> Names:
@@ -172,7 +169,7 @@ def head_names(tree: Tree) -> Names:
                 return "/".join((_FAC[part], *rest))
         raise KeyError(path)
 
-    return _named(_leaves(tree), name)
+    return _named(flatten_dict(tree), name)
 
 
 def is_word_table(name: str) -> bool:
@@ -255,10 +252,6 @@ def _layer(name: str) -> str:
 
 def _norm_leaf(leaf: str) -> str:
     return {"scale": "gamma", "bias": "beta"}[leaf]
-
-
-def _leaves(tree: Tree) -> dict[Path, Any]:
-    return flatten_dict(dict(tree))
 
 
 def _named(leaves: dict[Path, Any], name: Callable[[Path], str]) -> Names:

@@ -3,69 +3,37 @@
 config.model.update(sizes.MODELS["tx_fac_mbs"]())
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 Overrides = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """Sizes of a transformer; the names are the keys of the configuration's towers."""
-
-    layers: int
-    d_model: int
-    d_ff: int
-    heads: int
-    d_kv: int = 64
-
-    def overrides(self) -> Overrides:
-        """The sizes as configuration keys."""
-        return dataclasses.asdict(self)
+def _size(layers: int, d_model: int, d_ff: int, heads: int) -> Overrides:
+    return {"layers": layers, "d_model": d_model, "d_ff": d_ff, "heads": heads, "d_kv": 64}
 
 
 SIZES = {
-    "small": Size(6, 512, 2048, 8),
-    "base": Size(12, 768, 3072, 12),
-    "medium": Size(12, 1024, 4096, 16),
-    "large": Size(24, 1024, 4096, 16),
-    "xlarge": Size(24, 1536, 4096, 24),
-}
-
-
-def tx_fac_bbs() -> Overrides:
-    """Three towers: video base, sound base, text small."""
-    return _three_towers("base")
-
-
-def tx_fac_mbs() -> Overrides:
-    """Three towers: video medium, sound base, text small; the original's default."""
-    return _three_towers("medium")
-
-
-def tx_fac_lbs() -> Overrides:
-    """Three towers: video large, sound base, text small."""
-    return _three_towers("large")
-
-
-def ut_fac_medium() -> Overrides:
-    """One shared encoder, medium."""
-    return {"kind": "shared", "video": SIZES["medium"].overrides(), "d_post_proj": 1024}
-
-
-MODELS: dict[str, Callable[[], Overrides]] = {
-    "tx_fac_bbs": tx_fac_bbs,
-    "tx_fac_mbs": tx_fac_mbs,
-    "tx_fac_lbs": tx_fac_lbs,
-    "ut_fac_medium": ut_fac_medium,
+    "small": _size(6, 512, 2048, 8),
+    "base": _size(12, 768, 3072, 12),
+    "medium": _size(12, 1024, 4096, 16),
+    "large": _size(24, 1024, 4096, 16),
 }
 
 
 def _three_towers(video: str) -> Overrides:
     return {
         "kind": "three_tower",
-        "video": SIZES[video].overrides(),
-        "audio": SIZES["base"].overrides(),
-        "text": {"kind": "t5", **SIZES["small"].overrides()},
+        "video": SIZES[video],
+        "audio": SIZES["base"],
+        "text": {"kind": "t5", **SIZES["small"]},
     }
+
+
+# The letters are the sizes of video, sound and text; tx_fac_mbs is the original's default.
+MODELS: dict[str, Callable[[], Overrides]] = {
+    "tx_fac_bbs": lambda: _three_towers("base"),
+    "tx_fac_mbs": lambda: _three_towers("medium"),
+    "tx_fac_lbs": lambda: _three_towers("large"),
+    "ut_fac_medium": lambda: {"kind": "shared", "video": SIZES["medium"], "d_post_proj": 1024},
+}

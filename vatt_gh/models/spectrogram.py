@@ -9,7 +9,7 @@ import numpy as np
 Array = jax.Array
 
 
-def log_mel(
+def mel_magnitude(
     audio: Array,
     *,
     rate: int,
@@ -19,7 +19,7 @@ def log_mel(
     low_hz: float,
     high_hz: float,
 ) -> Array:
-    """log(1 + 10000 mel), scaled to [0, 1] by the clip's own minimum and maximum.
+    """Magnitude spectrogram in mel bins.
 
     Args:
         audio: [S] float32 in [-1, 1].
@@ -31,25 +31,8 @@ def log_mel(
         high_hz: upper edge of the last bin.
 
     Returns:
-        [ceil(S / hop), mel_bins] float32 in [0, 1]; zeros for a silent clip.
+        [ceil(S / hop), mel_bins] float32.
     """
-    mel = mel_magnitude(
-        audio, rate=rate, frame=frame, hop=hop, mel_bins=mel_bins, low_hz=low_hz, high_hz=high_hz
-    )
-    return normalise(jnp.log1p(10_000.0 * mel))
-
-
-def mel_magnitude(
-    audio: Array,
-    *,
-    rate: int,
-    frame: int,
-    hop: int,
-    mel_bins: int,
-    low_hz: float,
-    high_hz: float,
-) -> Array:
-    """Magnitude spectrogram in mel bins; arguments as in `log_mel`, returns [frames, mel_bins]."""
     count = -(-audio.shape[0] // hop)
     length = (count - 1) * hop + frame
     audio = jnp.pad(audio, (0, max(0, length - audio.shape[0])))

@@ -36,8 +36,7 @@ class T5Text(nn.Module):
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
         """[K, W] int32 -> pooled [K, width], words [K, W, width]."""
-        sizes = (self.words, self.d_embedding)
-        y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
+        y = word_vectors(ids, self.words, self.d_embedding, self.learn, self.dtype)
         y = AggregationToken(self.d_embedding, name="aggregate")(y)
         y = gelu(Dense(self.width, False, self.dtype, name="pre_proj")(y))
         y = self.encoder(y, word_mask(ids), train)
@@ -82,8 +81,7 @@ class LinearText(nn.Module):
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
         """[K, W] int32 -> pooled [K, width], words [K, W, width]; no dropout."""
         del train
-        sizes = (self.words, self.d_embedding)
-        y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
+        y = word_vectors(ids, self.words, self.d_embedding, self.learn, self.dtype)
         y = jax.nn.relu(Dense(self.width, dtype=self.dtype, name="dense")(y))
         return y.max(axis=-2), y
 

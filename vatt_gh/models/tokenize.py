@@ -5,6 +5,7 @@ alone or in a batch. DropToken is passed as `keep`, the indices of the kept toke
 are never embedded, which gives the same numbers as dropping them afterwards.
 """
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -16,16 +17,6 @@ from vatt_gh.models.interpolate import spline_matrix
 from vatt_gh.models.layers import LayerNorm
 
 Array = jax.Array
-glorot_uniform = nn.initializers.glorot_uniform()
-
-
-def _conv_kernel_init(key: Array, shape: Sequence[int], dtype: jnp.dtype) -> Array:
-    """Glorot uniform with the receptive field in the fans, as in Keras convolutions."""
-    return glorot_uniform(key, shape, dtype)
-
-
-def _embedding_init(width: int):
-    return nn.initializers.truncated_normal(stddev=width**-0.5)
 
 
 def patches(x: Array, window: Sequence[int]) -> Array:
@@ -39,13 +30,12 @@ def patches(x: Array, window: Sequence[int]) -> Array:
         [N, prod(window) * channels], row-major over the grid of patches.
     """
     counts = [length // size for length, size in zip(x.shape[:-1], window, strict=True)]
-    for axis, (count, size) in enumerate(zip(counts, window, strict=True)):
-        x = jax.lax.slice_in_dim(x, 0, count * size, axis=axis)
+    x = x[tuple(slice(n * size) for n, size in zip(counts, window, strict=True))]
     split = [n for pair in zip(counts, window, strict=True) for n in pair]
     x = x.reshape(*split, x.shape[-1])
-    rank = len(window)
-    order = [2 * a for a in range(rank)] + [2 * a + 1 for a in range(rank)] + [2 * rank]
-    return x.transpose(order).reshape(int(np.prod(counts)), -1)
+    # [count, size, count, size, ..., channels] -> [counts, sizes, channels]
+    order = (*range(0, x.ndim - 1, 2), *range(1, x.ndim - 1, 2), x.ndim - 1)
+    return x.transpose(order).reshape(math.prod(counts), -1)
 
 
 class PatchEmbed(nn.Module):
@@ -64,9 +54,11 @@ class PatchEmbed(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Embeds patches [N, prod(window) * channels] (see `patches`) to [N, width]."""
-        channels = x.shape[-1] // int(np.prod(self.window))
+        channels = x.shape[-1] // math.prod(self.window)
         shape = (*self.window, channels, self.width)
-        kernel = self.param("kernel", _conv_kernel_init, shape, jnp.float32)
+        # With the receptive field in the fans, as in Keras convolutions.
+        init = nn.initializers.glorot_uniform()
+        kernel = self.param("kernel", init, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.width,), jnp.float32)
         kernel = kernel.reshape(-1, self.width).astype(self.dtype)
         return x.astype(self.dtype) @ kernel + bias.astype(self.dtype)
@@ -95,8 +87,8 @@ class PositionTable(nn.Module):
         Returns:
             [N, width] float32.
         """
-        shape = (self.rows, self.width)
-        table = self.param("embedding", _embedding_init(self.width), shape, jnp.float32)
+        init = nn.initializers.truncated_normal(stddev=self.width**-0.5)
+        table = self.param("embedding", init, (self.rows, self.width), jnp.float32)
         if length != self.rows:
             table = jnp.asarray(spline_matrix(self.rows, length), jnp.float32) @ table
         return table[index]
@@ -151,9 +143,7 @@ class AggregationToken(nn.Module):
         return jnp.concatenate([token, x], axis=-2)
 
 
-def word_vectors(
-    ids: Array, words: int, width: int, *, learn: bool, dtype: jnp.dtype = jnp.float32
-) -> Array:
+def word_vectors(ids: Array, words: int, width: int, learn: bool, dtype: jnp.dtype) -> Array:
     """Word vectors, from the table `embed` of the calling module.
 
     Args:

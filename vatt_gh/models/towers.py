@@ -1,12 +1,13 @@
 """The towers: turn a sample's video, sound or captions into pooled and token features."""
 
+import math
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
 from vatt_gh.models.layers import Dense, gelu
-from vatt_gh.models.spectrogram import log_mel
+from vatt_gh.models.spectrogram import mel_magnitude, normalise
 from vatt_gh.models.tokenize import AggregationToken, PatchEmbed, Positions, patches, word_vectors
 from vatt_gh.models.transformer import Encoder
 
@@ -78,8 +79,7 @@ class WordTokens(nn.Module):
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
         """[K, W] int32 -> tokens [K, 1 + W, width] and mask [K, 1 + W] bool (True = a word)."""
-        sizes = (self.words, self.d_embedding)
-        y = word_vectors(ids, *sizes, learn=self.learn, dtype=self.dtype)
+        y = word_vectors(ids, self.words, self.d_embedding, self.learn, self.dtype)
         y = gelu(Dense(self.width, self.use_bias, self.dtype, name="pre_proj")(y))
         positions = Positions(("temporal",), (self.rows,), self.width, (0,), name="positions")
         y = y + positions((ids.shape[-1],), None).astype(self.dtype)
@@ -116,7 +116,7 @@ class GridTower(nn.Module):
 
 
 class Spectrogram(nn.Module):
-    """Turns sound into a log-mel image; has no parameters.
+    """Turns sound into an image of log(1 + 10000 mel); has no parameters.
 
     Attributes:
         rate: samples a second.
@@ -132,8 +132,8 @@ class Spectrogram(nn.Module):
     high_hz: float
 
     def __call__(self, audio: Array) -> Array:
-        """[S] float32 -> [frames, mel_bins, 1] float32 in [0, 1]."""
-        return log_mel(
+        """[S] float32 -> [frames, mel_bins, 1] float32 in [0, 1]; zeros for a silent clip."""
+        mel = mel_magnitude(
             audio,
             rate=self.rate,
             frame=self.frame,
@@ -141,7 +141,8 @@ class Spectrogram(nn.Module):
             mel_bins=self.mel_bins,
             low_hz=self.low_hz,
             high_hz=self.high_hz,
-        )[..., None]
+        )
+        return normalise(jnp.log1p(10_000.0 * mel))[..., None]
 
 
 class ThreeTowers(nn.Module):
@@ -251,4 +252,4 @@ def as_grid(audio: Array, spectrogram: Spectrogram | None) -> Array:
 
 def token_count(length: tuple[int, ...], window: tuple[int, ...]) -> int:
     """Number of patches of a grid."""
-    return int(np.prod([n // size for n, size in zip(length, window, strict=True)]))
+    return math.prod(n // size for n, size in zip(length, window, strict=True))

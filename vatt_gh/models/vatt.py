@@ -212,15 +212,13 @@ def build(
         The model; it holds no parameters.
     """
     model = config.model
-    dtype = jnp.dtype(model.dtype)
     mel = spectrogram(model, audio_rate)
-    shared = model.kind == "shared"
-    if shared:
+    if model.kind == "shared":
         # The shared encoder has the sizes of model.video; every modality enters at its width.
         width = model.video.d_model
         towers = SharedEncoder(
-            _video_tokens(model, width, True, dtype),
-            _audio_tokens(model, width, True, dtype),
+            _grid_tokens(model, "video", width),
+            _grid_tokens(model, "audio", width),
             word_tokens(model, words, width, use_bias=True),
             encoder(model, model.video, use_bias=True).clone(pad_tokens_to=pad_tokens_to),
             model.d_post_proj,
@@ -246,14 +244,12 @@ def grid_tower(model: ConfigDict, modality: str) -> GridTower:
     Returns:
         The module; it holds no parameters.
     """
-    dtype = jnp.dtype(model.dtype)
     shared = model.kind == "shared"
-    size = model.video if shared or modality == "video" else model.audio
-    tokens = _video_tokens if modality == "video" else _audio_tokens
+    size = model.video if shared else model[modality]
     # The original's spectrogram tower has no biases in attention and MLP.
     use_bias = shared or modality == "video" or model.audio.input == "waveform"
     return GridTower(
-        tokens(model, size.d_model, shared, dtype),
+        _grid_tokens(model, modality, size.d_model),
         encoder(model, size, use_bias=use_bias),
         model.d_post_proj if shared else None,
     )
@@ -283,25 +279,15 @@ def _token_counts(config: ConfigDict) -> dict[str, int]:
     return counts
 
 
-def _video_tokens(model: ConfigDict, width: int, shared: bool, dtype: jnp.dtype) -> GridTokens:
-    return GridTokens(
-        width,
-        tuple(model.video.patch),
-        VIDEO_AXES,
-        tuple(model.video.buckets),
-        (0, 1, 2),
-        shared,
-        model.position_dropout_rate,
-        dtype,
-    )
-
-
-def _audio_tokens(model: ConfigDict, width: int, shared: bool, dtype: jnp.dtype) -> GridTokens:
-    if model.audio.input == "waveform":
+def _grid_tokens(model: ConfigDict, modality: str, width: int) -> GridTokens:
+    if modality == "video":
+        layout = (tuple(model.video.patch), VIDEO_AXES, tuple(model.video.buckets), (0, 1, 2))
+    elif model.audio.input == "waveform":
         layout = ((model.audio.patch,), ("temporal",), (model.audio.buckets,), (0,))
     else:
         mel = model.audio.spectrogram
         layout = (tuple(mel.patch), ("temporal", "spectral"), tuple(mel.buckets), (1, 0))
+    shared, dtype = model.kind == "shared", jnp.dtype(model.dtype)
     return GridTokens(width, *layout, shared, model.position_dropout_rate, dtype)
 
 

@@ -77,6 +77,13 @@ def legend_above(
         text.set_parse_math(False)
 
 
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """Puts the legend of one of the figure's axes below all of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    place = "outside lower center"
+    figure.legend(handles, labels, loc=place, ncols=columns, frameon=False, fontsize=11)
+
+
 def marker(points: int) -> str | None:
     """Returns the marker for a line of so many points: a dot if they are few."""
     return "o" if points <= _FEW_POINTS else None
@@ -103,5 +110,4 @@ def by_step(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def column(rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
     """Returns one number per row, float64 [N], NaN if it is missing or null."""
-    values = (row.get(key) for row in rows)
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return np.array([row.get(key) for row in rows], dtype=np.float64)

@@ -36,6 +36,22 @@ figcaption p { margin: 0; color: #444; }
 img { width: 100%; height: auto; border: 1px solid #e0e0e0; box-sizing: border-box; }
 """.strip()
 
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
 # References for a score, in the order of the columns.
 REFERENCES = ("chance", "untrained", "plain", "ceiling", "published", "low", "high")
 _OFTEN_UNKNOWN = ("plain", "published", "low", "high")  # no column where no score has them
@@ -76,18 +92,28 @@ class Score:
         return "less" if any(word in self.measure for word in _LESS_IS_BETTER) else "more"
 
 
-def flatten_scores(results: Mapping[str, Any]) -> list[Score]:
+def flatten_scores(results: Mapping[str, Any], group: str = "") -> list[Score]:
     """Lists the numbers of results.json in file order.
 
     Args:
         results: nested groups; a leaf is {"value": number}, with "chance", "untrained",
             "plain", ... if known, or a bare number. Anything else (text, lists) is
             left out.
+        group: the group that all of them are in; "": none.
 
     Returns:
         One score per leaf; the names of nested groups are joined by " / ".
     """
-    return _flatten(results, "")
+    scores = []
+    for key, leaf in results.items():
+        if isinstance(leaf, Mapping) and "value" not in leaf:
+            scores += flatten_scores(leaf, f"{group} / {key}" if group else key)
+        elif isinstance(leaf, Mapping):
+            known = {name: _number(leaf.get(name)) for name in ("value", *REFERENCES)}
+            scores.append(Score(group, key, **known))
+        elif leaf is None or (isinstance(leaf, (int, float)) and not isinstance(leaf, bool)):
+            scores.append(Score(group, key, _number(leaf)))
+    return scores
 
 
 def write_index(
@@ -137,37 +163,8 @@ def document(title: str, sections: Sequence[str], style: str = "") -> str:
     Returns:
         The whole page.
     """
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{html.escape(title)}</title>",
-            f"<style>\n{_STYLE}\n{style}\n</style>",
-            "</head>",
-            "<body>",
-            *sections,
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
-
-
-def _flatten(node: Mapping[str, Any], group: str) -> list[Score]:
-    """Lists the scores below one group."""
-    scores = []
-    for key, leaf in node.items():
-        if isinstance(leaf, Mapping) and "value" not in leaf:
-            scores += _flatten(leaf, f"{group} / {key}" if group else key)
-        elif isinstance(leaf, Mapping):
-            known = {name: _number(leaf.get(name)) for name in ("value", *REFERENCES)}
-            scores.append(Score(group, key, **known))
-        elif leaf is None or (isinstance(leaf, (int, float)) and not isinstance(leaf, bool)):
-            scores.append(Score(group, key, _number(leaf)))
-    return scores
+    body = "\n".join(sections)
+    return _PAGE.format(title=html.escape(title), style=f"{_STYLE}\n{style}", body=body)
 
 
 def known_references(scores: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -250,13 +247,8 @@ def _shown(value: float | None, missing: str) -> str:
 
 def _figure(file: str, heading: str, explanation: str) -> str:
     """Returns one picture with its caption; the picture links to its own file."""
-    link = html.escape(quote(file))
-    return "\n".join(
-        [
-            "<figure>",
-            f"<figcaption><h3>{html.escape(heading)}</h3>"
-            f"<p>{html.escape(explanation)}</p></figcaption>",
-            f'<a href="{link}"><img src="{link}" alt="{html.escape(heading)}"></a>',
-            "</figure>",
-        ]
-    )
+    link, heading = html.escape(quote(file)), html.escape(heading)
+    return f"""<figure>
+<figcaption><h3>{heading}</h3><p>{html.escape(explanation)}</p></figcaption>
+<a href="{link}"><img src="{link}" alt="{heading}"></a>
+</figure>"""

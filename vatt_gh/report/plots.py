@@ -16,17 +16,6 @@ from matplotlib.ticker import MaxNLocator
 
 from vatt_gh.errors import UserError
 from vatt_gh.report import canvas
-from vatt_gh.report.examples import RetrievalExample, retrieval_examples
-
-__all__ = [
-    "RetrievalExample",
-    "cosine_by_truth",
-    "cosine_over_time",
-    "curriculum",
-    "loss_curves",
-    "retrieval_examples",
-    "scores_over_time",
-]
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -49,8 +38,7 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
         plain: the rows of plain VATT, drawn as dotted lines.
     """
     rows = canvas.by_step(rows)
-    width = _smoothing(rows)
-    figure = canvas.new_figure(f"Losses{_smoothing_note(width)}", 5.0)
+    figure = canvas.new_figure(f"Losses{_smoothing_note(rows)}", 5.0)
     axes = figure.add_subplot()
     lines = [("loss", "total", "#333333")]
     losses = dict.fromkeys(key for row in rows for key in row if key.startswith("loss_"))
@@ -58,9 +46,9 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
         label = "-".join(_MODALITIES.get(letter, letter) for letter in key[5:])
         lines.append((key, label, colour))
     for key, label, colour in lines:
-        _raw_and_smoothed(axes, rows, key, label, colour, width)
+        _raw_and_smoothed(axes, rows, key, label, colour)
         if plain:
-            _dotted(axes, canvas.by_step(plain), key, colour, width)
+            _dotted(axes, canvas.by_step(plain), key, colour, _smoothing(rows))
     _step_axis(axes, rows)
     axes.set(ylabel="loss (nats)")
     canvas.tidy(axes)
@@ -101,14 +89,14 @@ def curriculum(rows: Rows, path: str | os.PathLike[str]) -> None:
         path: the PNG to write.
     """
     rows = canvas.by_step(rows)
-    width = _smoothing(rows)
-    figure = canvas.new_figure(f"Curriculum{_smoothing_note(width)}", 6.0)
+    figure = canvas.new_figure(f"Curriculum{_smoothing_note(rows)}", 6.0)
     shares, threshold = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
-    _raw_and_smoothed(shares, rows, "kept_share", "kept (weight above 0)", canvas.GREEN, width)
-    _raw_and_smoothed(shares, rows, "conflict_rate", "in conflict (cosine < 0)", canvas.RED, width)
+    lines = (
+        ("kept_share", "kept (weight above 0)", canvas.GREEN),
+        ("conflict_rate", "in conflict (cosine < 0)", canvas.RED),
+    )
+    _lines(shares, rows, lines, "no shares recorded yet")
     shares.set(ylabel="share of samples", ylim=(-0.03, 1.03))
-    canvas.tidy(shares)
-    _legend_or_say(shares, 2, "no shares recorded yet")
 
     share = np.isfinite(canvas.column(rows, "drop_share")).any()
     schedule = canvas.column(rows, "drop_share" if share else "gamma")
@@ -132,22 +120,18 @@ def cost_in_signal(rows: Rows, path: str | os.PathLike[str]) -> None:
         path: the PNG to write.
     """
     rows = canvas.by_step(rows)
-    width = _smoothing(rows)
-    figure = canvas.new_figure(f"What a step has left{_smoothing_note(width)}", 6.0)
+    figure = canvas.new_figure(f"What a step has left{_smoothing_note(rows)}", 6.0)
     batch, norms = figure.subplots(2, 1, sharex=True)
-    _raw_and_smoothed(batch, rows, "effective_batch", "effective batch", canvas.GREEN, width)
+    samples = (("effective_batch", "effective batch", canvas.GREEN),)
+    _lines(batch, rows, samples, "no effective batch recorded")
     batch.set(ylabel="samples", ylim=(0, None))
-    canvas.tidy(batch)
-    _legend_or_say(batch, 1, "no effective batch recorded")
-    for key, label, colour in (
+    before_and_after = (
         ("sample_norm_before", "before", canvas.BLUE),
         ("sample_norm_after", "after harmonization", canvas.ORANGE),
-    ):
-        _raw_and_smoothed(norms, rows, key, label, colour, width)
-    _step_axis(norms, rows)
+    )
+    _lines(norms, rows, before_and_after, "no norms recorded: plain VATT measures none")
     norms.set(ylabel="norm of a sample's gradient", ylim=(0, None))
-    canvas.tidy(norms)
-    _legend_or_say(norms, 2, "no norms recorded: plain VATT measures none")
+    _step_axis(norms, rows)
     canvas.save(figure, path)
 
 
@@ -242,15 +226,23 @@ def _smoothing(rows: Rows) -> int:
     return 2 * (len(rows) // 50) + 1
 
 
-def _smoothing_note(width: int) -> str:
+def _smoothing_note(rows: Rows) -> str:
     """Returns the title's note on the smoothing."""
+    width = _smoothing(rows)
     return f" (bold: mean over {width} logged steps)" if width > 1 else ""
 
 
-def _raw_and_smoothed(
-    axes: Axes, rows: Rows, key: str, label: str, colour: str, width: int
-) -> None:
-    """Draws a column as a light line with its running mean over `width` rows in bold."""
+def _lines(axes: Axes, rows: Rows, lines: Sequence[tuple[str, str, str]], empty: str) -> None:
+    """Draws columns, each a (key, label, colour), with a legend or a note that there are none."""
+    for key, label, colour in lines:
+        _raw_and_smoothed(axes, rows, key, label, colour)
+    canvas.tidy(axes)
+    _legend_or_say(axes, len(lines), empty)
+
+
+def _raw_and_smoothed(axes: Axes, rows: Rows, key: str, label: str, colour: str) -> None:
+    """Draws a column as a light line with its running mean in bold."""
+    width = _smoothing(rows)
     steps, values = canvas.column(rows, "step"), canvas.column(rows, key)
     if not np.isfinite(values).any():
         return

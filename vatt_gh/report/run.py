@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,13 +152,10 @@ def cosines_by_truth(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[s
     Returns:
         {group: [N] float64 cosines, NaN for a sample without one}.
     """
-    values: dict[str, list[float]] = {name: [] for name in GROUPS.values()}
-    for row in rows[len(rows) // 2 :]:
-        windows = zip(row["video_id"], row["start"], row["end"], row["cosine"], strict=True)
-        for video, start, end, cosine in windows:
-            group = GROUPS[aligned(video, start, end)]
-            values[group].append(np.nan if cosine is None else cosine)
-    return {name: np.array(cosines) for name, cosines in values.items()}
+    values: dict[str, list[float | None]] = {name: [] for name in GROUPS.values()}
+    for sound, caption, cosine in _windows(rows[len(rows) // 2 :], aligned):
+        values[GROUPS[sound, caption]].append(cosine)
+    return {name: np.array(cosines, np.float64) for name, cosines in values.items()}
 
 
 def areas_by_quarter(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[str, list[float]]:
@@ -175,14 +172,7 @@ def areas_by_quarter(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[s
     found: dict[str, list[float]] = {"captions": [], "sounds": []}
     for quarter in range(4):
         part = rows[len(rows) * quarter // 4 : len(rows) * (quarter + 1) // 4]
-        windows = [
-            (*aligned(video, start, end), cosine)
-            for row in part
-            for video, start, end, cosine in zip(
-                row["video_id"], row["start"], row["end"], row["cosine"], strict=True
-            )
-            if cosine is not None
-        ]
+        windows = [window for window in _windows(part, aligned) if window[2] is not None]
         sound, caption, cosine = np.array(windows, float).reshape(-1, 3).T
         for name, right, other in (("captions", caption, sound), ("sounds", sound, caption)):
             some = other == 1
@@ -190,3 +180,13 @@ def areas_by_quarter(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[s
             area = roc_auc_score(right[some], cosine[some]) if both else np.nan
             found[name].append(float(area))
     return found
+
+
+def _windows(
+    rows: Sequence[dict[str, Any]], aligned: Aligned
+) -> Iterator[tuple[bool, bool, float | None]]:
+    """(whether sound and caption belong to the picture, cosine or None) of each sample."""
+    for row in rows:
+        where = zip(row["video_id"], row["start"], row["end"], strict=True)
+        for window, cosine in zip(where, row["cosine"], strict=True):
+            yield *aligned(*window), cosine

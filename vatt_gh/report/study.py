@@ -68,8 +68,7 @@ def scores_by_noise(rows: Rows, path: Path) -> None:
             axes.set(ylabel=label if column == 0 else "", xlim=(-0.05, 0.85))
             canvas.tidy(axes)
         grid[-1, column].set(xlabel=f"share of {said}")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=11)
+    canvas.legend_below(figure, grid[0, 0], 6)
     canvas.save(figure, path)
 
 
@@ -111,6 +110,5 @@ def areas_over_time(rows: Rows, path: Path) -> None:
         axes.axhline(0.5, color=canvas.GREY, linewidth=1, linestyle=":")
         axes.set(title=f"planted {kind}", xlabel="step", ylabel="AUC" if axes is grid[0, 0] else "")
         canvas.tidy(axes)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=11)
+    canvas.legend_below(figure, grid[0, 0], 3)
     canvas.save(figure, path)
