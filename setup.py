@@ -63,6 +63,7 @@ setup(
             "pytest>=9.2",
             "pytest-xdist>=3.8",
             "ruff>=0.17",
+            "selenium>=4.51",
         ],
     },
 )

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-import jax
 import numpy as np
+import tree
 
 from vatt_gh.data.clips import LABELS, NUMBER, SAID, lines
 from vatt_gh.errors import UserError
@@ -87,7 +87,7 @@ def embed_clips_whole(
         inputs = {m: batch[m] for m in modalities}
         seen = [embed_batch(model, each, inputs, size) for each in weights]
         part = {**{name: batch[name] for name in _KEPT}, "seen": seen}
-        parts.append(jax.tree.map(lambda x, rows=readable: x[rows], part))
+        parts.append(tree.map_structure(lambda x, rows=readable: x[rows], part))
     every = gathered(parts)
     if every is None or not len(every["video_id"]):
         raise UserError(

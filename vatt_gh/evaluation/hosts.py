@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
+import tree
 from jax.experimental import multihost_utils
 
 from vatt_gh.data.clips import NUMBER
@@ -47,8 +48,8 @@ def gathered(parts: list[Arrays]) -> Arrays | None:
         return None
     (whole,) = _joined(every)
     order = np.argsort(whole[NUMBER], kind="stable")
-    return jax.tree.map(lambda x: x[order], whole)
+    return tree.map_structure(lambda x: x[order], whole)
 
 
 def _joined(parts: list[Arrays]) -> list[Arrays]:
-    return [jax.tree.map(lambda *xs: np.concatenate(xs), *parts)] if parts else []
+    return [tree.map_structure(lambda *xs: np.concatenate(xs), *parts)] if parts else []

@@ -81,8 +81,8 @@ function show() {
   get("next").disabled = state.page === pages - 1;
 }
 
-for (const id of ["filter", "measure", "order"]) {
-  get(id).addEventListener("input", () => { state.page = 0; show(); });
+for (const [id, event] of [["filter", "input"], ["measure", "change"], ["order", "change"]]) {
+  get(id).addEventListener(event, () => { state.page = 0; show(); });
 }
 get("previous").addEventListener("click", () => { state.page -= 1; show(); });
 get("next").addEventListener("click", () => { state.page += 1; show(); });

@@ -1,0 +1,187 @@
+"""The audit of small records: scores against plain code, the list of the worst, the page."""
+
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from small import small_config
+
+from vatt_gh import batch as names
+from vatt_gh.audit.run import audit, planted_shares, worst_clips
+from vatt_gh.audit.scores import MEASURES, Scored, _percentiles
+from vatt_gh.audit.signals import signals_of
+from vatt_gh.data.clips import captioned_clips
+from vatt_gh.data.records import open_source
+from vatt_gh.data.selection import read_selection
+from vatt_gh.data.sources import word_counts
+from vatt_gh.data.text import Tokenizer, build_vocabulary
+from vatt_gh.demo.planted import aligned_of
+from vatt_gh.evaluation.loading import load_for_evaluation
+from vatt_gh.files import write_whole
+from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
+from vatt_gh.training.parallel import replicate
+from vatt_gh.training.step import create_state
+
+
+@pytest.fixture(scope="module")
+def run(small_records, small_corpus, tmp_path_factory):
+    """A drawn model, its work directory, and the small records."""
+    workdir = tmp_path_factory.mktemp("audited")
+    config = small_config(
+        **{
+            "data.data_dir": str(small_records.parents[2]),
+            "data.build_audio_rate": 16_000,
+            "train.batch_size": 8,
+            "audit.visits": 2,
+            "audit.shown": 7,
+            "audit.worst": 0.3,
+        }
+    )
+    source = open_source([small_records])
+    words = build_vocabulary(word_counts([source]), 100)
+    claim_workdir(workdir, config)
+    write_whole(workdir / "vocabulary.txt", "\n".join(words) + "\n")
+    model = model_of(config, words=len(words), audio_rate=16_000)
+    state = create_state(model, optimizer_of(config.train), zero_sample(config.data), 0)
+    with Checkpoints(workdir, config.train, audio_rate=16_000) as checkpoints:
+        checkpoints.save(replicate(state), 0)
+    aligned = aligned_of(str(small_corpus / "alignment.jsonl"))
+    summary = audit(config, workdir, aligned)
+    table = pq.read_table(workdir / "audit" / "scores.parquet").to_pydict()
+    return SimpleNamespace(
+        config=config,
+        workdir=workdir,
+        source=source,
+        aligned=aligned,
+        summary=summary,
+        table=table,
+        folder=workdir / "audit",
+    )
+
+
+def test_every_clip_is_scored_once(run):
+    loaded = load_for_evaluation(run.config, run.workdir)
+    tokenizer = Tokenizer(loaded.words, run.config.data.words)
+    (clips,) = captioned_clips(run.source, tokenizer, run.config.data, size=100)
+    assert run.table["video_id"] == [x.decode() for x in clips["video_id"]]
+    assert run.table["caption"] == [x.decode() for x in clips["caption"]]
+    assert run.table["start"] == clips["start"].tolist()
+    assert run.summary["clips"] == len(clips["start"]) > 8
+    for name in MEASURES:
+        values = np.array(run.table[name], float)
+        assert np.all(np.isfinite(values))
+        better = -values if name.startswith("loss") else values
+        order = np.argsort(better)
+        percentiles = np.array(run.table[f"{name}_percentile"], float)
+        assert np.all(np.diff(percentiles[order]) >= 0)
+        assert percentiles.min() == 0 and percentiles.max() == 100
+
+
+def test_scores_are_means_over_visits(run):
+    """The slow twin: every batch of every visit, filled up by hand, and sums by clip."""
+    loaded = load_for_evaluation(run.config, run.workdir)
+    tokenizer, size = Tokenizer(loaded.words, run.config.data.words), run.config.train.batch_size
+    sums = {name: {} for name in ("loss text", "similarity audio", "cosine shared embedding")}
+    for visit in (0, 1):
+        state = loaded.state.replace(step=loaded.state.step + visit)
+        order = run.config.seed + visit
+        batches = list(
+            captioned_clips(run.source, tokenizer, run.config.data, size=size, order=order)
+        )
+        for batch in batches:
+            numbers = batch["number"].tolist()
+            rows = [*range(len(numbers)), *range(size - len(numbers))]
+            filled = {
+                name: np.stack(
+                    [
+                        (batch if k < len(numbers) else batches[0])[name][r]
+                        for k, r in enumerate(rows)
+                    ]
+                )
+                for name in (*names.MODALITIES, *names.MASKS)
+            }
+            filled["index"] = np.arange(size, dtype=np.int32)
+            filled["colour"] = np.tile(np.float32(names.NEUTRAL_COLOUR), (size, 1))
+            chosen = [("shared", "embedding")]
+            found = signals_of(loaded.model, state, filled, run.config, chosen)
+            for name, total in sums.items():
+                for k, number in enumerate(numbers):
+                    total[number] = total.get(number, 0.0) + float(found[name][k])
+    for name, column, sign in (
+        ("loss text", "loss_text", -1),
+        ("similarity audio", "similarity_audio", 1),
+        ("cosine shared embedding", "cosine", 1),
+    ):
+        expected = [sign * total / 2 for _, total in sorted(sums[name].items())]
+        np.testing.assert_allclose(run.table[column], expected, rtol=2e-3, atol=2e-3)
+
+
+def test_the_list_of_the_worst_is_one_that_training_takes(run):
+    with (run.folder / "worst.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for modality in ("text", "audio"):
+        name = f"loss_{modality}"
+        values = np.array(run.table[name], float)
+        mine = [r for r in rows if r["modality"] == modality]
+        assert len(mine) == run.summary["worst"][modality] == int(0.3 * len(values))
+        worst = np.argsort(-values, kind="stable")[: len(mine)]
+        expected = {(run.table["video_id"][k], f"{run.table['start'][k]:.3f}") for k in worst}
+        assert {(r["video_id"], r["start"]) for r in mine} == expected
+    selection = read_selection("", str(run.folder / "worst.csv"))
+    row = rows[0]
+    middle = np.array([(float(row["start"]) + float(row["end"])) / 2])
+    assert not selection.allows(row["video_id"], row["modality"], middle)[0]
+    assert selection.allows(row["video_id"], "video", middle)[0]
+
+
+def made_up(**measures):
+    count = len(next(iter(measures.values())))
+    percentiles = {name: _percentiles(np.array(x, float)) for name, x in measures.items()}
+    ids = np.array([f"v{k}" for k in range(count)], object)
+    times = np.arange(count, dtype=np.float32)
+    return Scored(np.arange(count), ids, ids, times, times + 1, {}, percentiles)
+
+
+def test_a_clip_without_sound_is_never_among_the_worst_sounds():
+    nan = np.nan
+    scored = made_up(loss_text=[3, 1, 2, 0, 4], loss_audio=[nan, 5, nan, 1, 3])
+    worst = worst_clips(scored, "loss", 0.5)
+    assert worst["text"].tolist() == [3, 1] and worst["audio"].tolist() == [3]
+    assert worst_clips(scored, "cosine", 0.5) == {}
+    assert np.isnan(scored.percentiles["loss_audio"][[0, 2]]).all()
+
+
+def test_an_oracle_s_list_holds_what_is_planted():
+    wrong = np.array([1, 0, 0, 1, 0, 0, 0, 0], bool)
+    scored = made_up(loss_text=np.where(wrong, 0.0, 1.0), loss_audio=np.arange(8.0))
+
+    def aligned(video, start, end):
+        return True, not wrong[int(video[1:])]
+
+    shares = planted_shares(scored, worst_clips(scored, "loss", 0.25), aligned)
+    assert shares["text"] == {"value": 1.0, "chance": 0.25, "worst": 2}
+    assert shares["audio"] == {"value": 0.0, "chance": 0.0, "worst": 2}
+
+
+def test_planted_noise_is_counted_by_the_truth(run):
+    shares = run.summary["planted"]
+    where = zip(*(run.table[k] for k in ("video_id", "start", "end")), strict=True)
+    truth = np.array([run.aligned(*w) for w in where])
+    assert shares["text"]["chance"] == pytest.approx(np.mean(~truth[:, 1]))
+    assert shares["audio"]["chance"] == pytest.approx(np.mean(~truth[:, 0]))
+    assert json.loads((run.folder / "summary.json").read_text()) == run.summary
+
+
+def test_the_page_shows_the_worst_and_the_best(run):
+    page = (run.folder / "index.html").read_text()
+    clips = json.loads(page.split("const CLIPS = ", 1)[1].split(";\n", 1)[0])
+    assert len(clips) == 7
+    worst = int(np.argmin(run.table["loss_text_percentile"]))
+    assert run.table["caption"][worst] in {clip["caption"] for clip in clips}
+    for clip in clips:
+        assert (run.folder / clip["picture"]).stat().st_size > 100
+        assert (run.folder / clip["sound"]).stat().st_size > 100

@@ -1,0 +1,135 @@
+"""The page of an audit in a real browser: filter, sort, look, play, next page."""
+
+import shutil
+import wave
+
+import numpy as np
+import pytest
+
+from vatt_gh.report.audit import Shown, write_audit_page
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    import cv2
+
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "clips").mkdir()
+    cv2.imwrite(str(folder / "clips" / "a.jpg"), np.full((24, 72, 3), 90, np.uint8))
+    with wave.open(str(folder / "clips" / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(np.zeros(800, np.int16).tobytes())
+    clips = [
+        Shown(
+            video_id=f"video{k}",
+            start=float(k),
+            end=k + 1.0,
+            caption="</script><b>bold</b>" if k == 3 else f"says {k}",
+            picture="clips/a.jpg",
+            sound="clips/a.wav" if k % 2 else None,
+            measures={"loss_text": 60.0 - k, "loss_audio": float(k) if k % 2 else float("nan")},
+            percentiles={"loss_text": float(k), "loss_audio": 60.0 - k if k % 2 else float("nan")},
+        )
+        for k in range(60)
+    ]
+    measures = {"loss_text": np.arange(60.0), "loss_audio": np.full(60, np.nan)}
+    return write_audit_page(folder, measures, clips, {"clips": 1000})
+
+
+@pytest.fixture(scope="module")
+def browser(page):
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("no chromium")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for option in OPTIONS:
+        options.add_argument(option)
+    options.binary_location = CHROMIUM
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.get(page.as_uri())
+    yield driver
+    driver.quit()
+
+
+def captions(browser):
+    """Of the shown cards, in their order."""
+    cards = browser.find_elements("css selector", ".clip")
+    return [c.text.replace("no sound\n", "").split("\n")[0] for c in cards]
+
+
+def choose(browser, name, value):
+    from selenium.webdriver.support.ui import Select
+
+    Select(browser.find_element("id", name)).select_by_visible_text(value)
+
+
+@pytest.fixture
+def fresh(browser, page):
+    browser.get(page.as_uri())
+    return browser
+
+
+def test_the_worst_come_first_and_pages_turn(fresh):
+    first = captions(fresh)
+    assert len(first) == 24 and first[:3] == ["says 0", "says 1", "says 2"]
+    assert "page 1 of 3, 60 clips" in fresh.find_element("id", "where").text
+    assert not fresh.find_element("id", "previous").is_enabled()
+    fresh.find_element("id", "next").click()
+    assert captions(fresh)[0] == "says 24"
+    fresh.find_element("id", "next").click()
+    assert len(captions(fresh)) == 12
+    assert not fresh.find_element("id", "next").is_enabled()
+    fresh.find_element("id", "previous").click()
+    assert captions(fresh)[0] == "says 24"
+
+
+def test_a_caption_is_text_and_no_markup(fresh):
+    assert captions(fresh)[3] == "</script><b>bold</b>"
+
+
+def test_order_and_measure_are_chosen(fresh):
+    choose(fresh, "order", "best")
+    assert captions(fresh)[:2] == ["says 59", "says 58"]
+    choose(fresh, "measure", "loss_audio")
+    assert captions(fresh)[:2] == ["says 1", "</script><b>bold</b>"]
+    assert "30 clips" in fresh.find_element("id", "where").text  # those with sound
+
+
+def test_the_filter_finds_videos_and_words(fresh):
+    fresh.find_element("id", "next").click()
+    box = fresh.find_element("id", "filter")
+    box.send_keys("VIDEO5")
+    assert len(captions(fresh)) == 11
+    assert "page 1 of 1" in fresh.find_element("id", "where").text
+    box.clear()
+    box.send_keys("says 17")
+    assert captions(fresh) == ["says 17"]
+    box.send_keys("nothing")
+    assert captions(fresh) == []
+    assert "0 clips" in fresh.find_element("id", "where").text
+
+
+def test_pictures_are_there_and_sound_plays(fresh):
+    script = """
+        const done = arguments[arguments.length - 1];
+        const sound = document.querySelector('audio');
+        sound.addEventListener('ended', () => done(sound.duration));
+        sound.addEventListener('error', () => done('error'));
+        sound.play().catch(error => done(String(error)));
+    """
+    assert fresh.execute_async_script(script) == pytest.approx(0.1, abs=0.01)
+    assert fresh.find_element("css selector", ".clip img").get_property("naturalWidth") == 72
+    assert fresh.execute_script("return document.images[0].naturalWidth") == 1000
