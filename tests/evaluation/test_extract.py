@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import create_state
 
 RATE = 16_000
+README = Path(__file__).parents[2] / "README.md"
 DATA = {
     "data.build_fps": 10.0,
     "data.build_short_side": 32,
@@ -342,3 +344,21 @@ def test_the_files_of_a_shard_are_listed_once(vectors):
     assert len(names) == len(set(names)) == 7
     about = json.loads((vectors[1] / "extraction.json").read_text())
     assert about["storage"] == "jpeg" and about["fps"] == 10.0
+
+
+def test_the_example_of_the_readme(run, films, tmp_path, monkeypatch):
+    (code,) = (
+        block
+        for block in re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+        if "vatt_gh.load" in block
+    )
+    (tmp_path / "work").mkdir()
+    os.symlink(run[1], tmp_path / "work" / "demo")
+    os.symlink(films / "one.mp4", tmp_path / "film.mp4")
+    monkeypatch.chdir(tmp_path)
+    *first, last = code.strip().splitlines()
+    variables = {}
+    exec("\n".join(first), variables)
+    cosines = eval(last, variables)
+    assert cosines.shape[1] == 1 and len(cosines) > 20
+    assert np.all(np.abs(cosines) <= 1 + 1e-5)

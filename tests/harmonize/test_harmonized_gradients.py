@@ -162,7 +162,7 @@ def test_losses_that_do_not_fit_are_refused():
 
 
 def test_the_example_of_the_readme_learns_and_drops(capsys):
-    code, check = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    *_, code, check = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     variables = {}
     exec(compile(code, "README.md", "exec"), variables)
     exec(compile(check, "README.md", "exec"), variables)

@@ -60,3 +60,11 @@ def test_areas_are_of_pairs_that_are_ordered_rightly():
 
 def _metrics():
     return [row | {"samples_per_second": 9.0, "data_wait_share": 0.1} for row in make_rows(5)]
+
+
+def test_a_checkpoint_from_elsewhere_has_a_page_too(tmp_path):
+    (tmp_path / "results.json").write_text('{"retrieval": {"r1": {"value": 0.5}}}')
+    page = write_report(tmp_path).read_text()
+    assert "r1" in page and "none that is logged yet" in page
+    (tmp_path / "metrics.jsonl").write_text("")
+    assert "none that is logged yet" in write_report(tmp_path).read_text()

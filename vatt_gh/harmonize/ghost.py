@@ -28,7 +28,7 @@ from vatt_gh.harmonize.engine import (
 )
 from vatt_gh.harmonize.known import known_rules, note, say_once
 from vatt_gh.harmonize.method import Coefficients
-from vatt_gh.harmonize.products import Sketch, Use
+from vatt_gh.harmonize.products import Sketch, Use, weighted_sum
 from vatt_gh.harmonize.recording import Slot, Trace
 from vatt_gh.harmonize.trees import Path, Tree, by_path
 from vatt_gh.harmonize.vmap import Vmap
@@ -201,9 +201,7 @@ def _rest_products(formed: Sequence[Flat], shared: Shared) -> Array | float:
 
 
 def _rest_gradients(formed: Sequence[Flat], rest: Flat, scale: Array) -> Flat:
-    # In float32: factors may exceed the range of a narrower type.
-    total = {path: jnp.zeros(x.shape, jnp.float32) for path, x in rest.items()}
-    for loss, gradients in enumerate(formed):
-        for path, x in gradients.items():
-            total[path] += jnp.tensordot(scale[:, loss], x.astype(jnp.float32), axes=1)
-    return {path: x.astype(rest[path].dtype) for path, x in total.items()}
+    total = {path: weighted_sum([g.get(path) for g in formed], scale) for path in rest}
+    return {
+        path: jnp.broadcast_to(total[path], x.shape).astype(x.dtype) for path, x in rest.items()
+    }

@@ -23,6 +23,7 @@ from vatt_gh.harmonize.engine import (
     in_microbatches,
 )
 from vatt_gh.harmonize.method import Coefficients
+from vatt_gh.harmonize.products import weighted_sum
 from vatt_gh.harmonize.trees import Tree, by_path
 
 Array = jax.Array
@@ -58,20 +59,14 @@ class Vmap:
             ) -> tuple[Tree, Coefficients]:
                 gradients, gram = jax.vmap(one)(inputs, cotangents)
                 decided, scale = decide(gram, samples)
-                scaled = [
-                    jax.tree.map(lambda g, f=scale[:, n]: _weighted_sum(f, g), gradient)
-                    for n, gradient in enumerate(gradients)
-                ]
-                return jax.tree.map(lambda *parts: sum(parts), *scaled), decided
+                total = jax.tree.map(
+                    lambda *losses: weighted_sum(losses, scale).astype(losses[0].dtype), *gradients
+                )
+                return total, decided
 
             return [jax.vmap(encode, in_axes=(None, 0))(params, x) for x in inputs], finish
 
         return in_microbatches(forward, encode, params, passes, request.microbatch)
-
-
-def _weighted_sum(factor: Array, gradients: Array) -> Array:
-    # In float32: factors may exceed the range of a narrower type.
-    return jnp.tensordot(factor, gradients.astype(jnp.float32), axes=1).astype(gradients.dtype)
 
 
 def _picked(tree: Tree, shared: Shared) -> list[Array]:

@@ -43,7 +43,7 @@ def write_report(
     """Draws everything that a run has written so far.
 
     Args:
-        workdir: has metrics.jsonl, and perhaps samples.jsonl and results.json.
+        workdir: may have metrics.jsonl, samples.jsonl and results.json.
         aligned: the truth about a window of a corpus, if known.
         examples: retrieval examples; the first ones are drawn.
         plain: work directory of plain VATT, below this one, for comparison.
@@ -52,18 +52,51 @@ def write_report(
         Path of index.html.
 
     Raises:
-        UserError: metrics.jsonl is missing or damaged.
+        UserError: metrics.jsonl is damaged.
     """
     workdir = Path(workdir)
     folder = workdir / "pictures"
     folder.mkdir(exist_ok=True)
-    rows = read_jsonl(workdir / "metrics.jsonl")
     pictures = []
 
     def add(name: str, draw: Callable[[Path], None], heading: str, explanation: str) -> None:
         draw(folder / name)
         pictures.append((f"pictures/{name}", heading, explanation))
 
+    # A checkpoint from elsewhere was not trained here.
+    metrics = workdir / "metrics.jsonl"
+    rows = read_jsonl(metrics) if metrics.exists() else []
+    summary = [] if rows else [("steps", "none, or none that is logged yet")]
+    if rows:
+        summary = _training(add, rows, workdir, aligned, plain)
+    if examples:
+        add(
+            "retrieval.png",
+            lambda path: retrieval_examples(list(examples), path),
+            "Text to video, without any training for it",
+            "Queries and the clips ranked first; the right clip has a green frame.",
+        )
+    ranked = plain and plain / "pictures" / "retrieval.png"
+    if ranked and ranked.exists():
+        path = ranked.relative_to(workdir).as_posix()
+        pictures.append((path, "The same by plain VATT", f"All about it: {plain.name}/index.html"))
+    results = workdir / "results.json"
+    scores = json.loads(results.read_text()) if results.exists() else {}
+    for path in sorted(workdir.glob("results_*.json")):  # of downstream sets
+        scores[path.stem.removeprefix("results_")] = json.loads(path.read_text())
+    title = f"Pre-training report: {workdir.name}"
+    write_index(workdir, title=title, summary=summary, pictures=pictures, results=scores)
+    return workdir / "index.html"
+
+
+def _training(
+    add: Callable[[str, Callable[[Path], None], str, str], None],
+    rows: list[dict[str, Any]],
+    workdir: Path,
+    aligned: Aligned | None,
+    plain: Path | None,
+) -> list[tuple[str, str]]:
+    """Draws what training has logged; returns facts for the top of the page."""
     add(
         "cosines.png",
         lambda path: cosine_over_time(rows, path),
@@ -114,32 +147,14 @@ def write_report(
             "Scores during training",
             "On held-out clips, every eval.every steps; the untrained model's are in the table.",
         )
-    if examples:
-        add(
-            "retrieval.png",
-            lambda path: retrieval_examples(list(examples), path),
-            "Text to video, without any training for it",
-            "Queries and the clips ranked first; the right clip has a green frame.",
-        )
-    ranked = plain and plain / "pictures" / "retrieval.png"
-    if ranked and ranked.exists():
-        path = ranked.relative_to(workdir).as_posix()
-        pictures.append((path, "The same by plain VATT", f"All about it: {plain.name}/index.html"))
-    results = workdir / "results.json"
-    scores = json.loads(results.read_text()) if results.exists() else {}
-    for path in sorted(workdir.glob("results_*.json")):  # of downstream sets
-        scores[path.stem.removeprefix("results_")] = json.loads(path.read_text())
     last = rows[-1]
-    summary = [
+    return [
         ("steps", str(last["step"])),
         ("loss", f"{last['loss']:.3f}"),
         ("samples a second", f"{last['samples_per_second']:.1f}"),
         ("waiting for data", f"{last['data_wait_share']:.0%} of the time"),
         *((f"{what}, by quarter of training (0.5: knows nothing)", shown) for what, shown in known),
     ]
-    title = f"Pre-training report: {workdir.name}"
-    write_index(workdir, title=title, summary=summary, pictures=pictures, results=scores)
-    return workdir / "index.html"
 
 
 def cosines_by_truth(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[str, np.ndarray]:
