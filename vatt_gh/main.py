@@ -88,9 +88,13 @@ def run(config: ConfigDict, workdir: Path) -> None:
         print(describe(config, devices=jax.device_count()))
     elif config.mode == "evaluate":
         from vatt_gh.demo.planted import planted_of
+        from vatt_gh.evaluation.following import follow
         from vatt_gh.evaluation.scoring import evaluate_workdir
 
-        evaluate_workdir(config, workdir, build=build_for, known=planted_of(config.eval))
+        known = planted_of(config.eval)
+        if config.eval.follow:
+            follow(config, workdir, build=build_for, known=known)
+        evaluate_workdir(config, workdir, build=build_for, known=known)
     elif config.mode == "extract":
         from vatt_gh.evaluation.extract import extract
 

@@ -79,6 +79,20 @@ def test_every_test_clip_is_classified_once_in_its_split(name, folder):
     assert "untrained" in whole and 0 < whole["chance"] <= 1
 
 
+def test_audioset_is_scored_on_its_media(folder):
+    manual = make("audioset", folder / "sounds")
+    listed = manual / "eval_segments.csv"
+    *rows, last = listed.read_text().splitlines()
+    listed.write_text("\n".join([*rows, last.replace("/m/09x0r", "/m/0bt9lr")]) + "\n")
+    held_out = held_out_of("audioset", folder, **{"data.manual_dir": str(manual)})
+    results = evaluate(held_out)
+    assert results.keys() == {"multi_label", "multi_label_clips"}
+    assert results["multi_label_clips"] == held_out.source.of_split("eval").count
+    scores = results["multi_label"]
+    assert 0 <= scores["mean_average_precision"]["value"] <= 1 and scores["classes"]["value"] >= 1
+    assert all("untrained" in score for score in scores.values())
+
+
 @pytest.mark.parametrize("name", RETRIEVED)
 def test_every_caption_asks_for_its_clip(name, folder):
     held_out = held_out_of(name, folder, **{"eval.average": "similarities"})

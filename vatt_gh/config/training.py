@@ -167,6 +167,11 @@ EVAL: Section = free(
             within=NOT_NEGATIVE,
             unit="steps",
         ),
+        "follow": Key(
+            False,
+            "score every checkpoint that is there or comes, up to train.steps, into "
+            "evaluations.jsonl; else the newest alone",
+        ),
         "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir"),
         "builder": Key("", "their data set; empty: data.builder"),
         "split": Key("", "their split; empty: data.split"),

@@ -116,7 +116,7 @@ class HeldOut:
 
     def labelled(
         self, weights: str, modality: str, splits: Collection[str]
-    ) -> tuple[np.ndarray, np.ndarray, list[set[str]]]:
+    ) -> tuple[np.ndarray, list[list[str]], list[set[str]]]:
         """Features and classes of all clips with the modality, each clip once.
 
         Args:
@@ -125,8 +125,8 @@ class HeldOut:
             splits: the official splits that are wanted.
 
         Returns:
-            [N, d] float64 means over a clip's windows, [N] names of classes, and of each clip the
-            official splits that it belongs to.
+            [N, d] float64 means over a clip's windows, and of each clip the names of its classes,
+            at least one, and the official splits that it belongs to.
 
         Raises:
             UserError: none of the splits is there.
@@ -139,7 +139,7 @@ class HeldOut:
             clips = self.whole_clips(weights, stored, (modality,))
             there = clips.with_modality(modality) & np.array([bool(x) for x in clips.labels])
             features.append(clips.mean(clips.features[modality], modality)[there])
-            labels += [clips.labels[n][0] for n in np.flatnonzero(there)]
+            labels += [clips.labels[n] for n in np.flatnonzero(there)]
             where += [mine] * int(there.sum())
         if not features:
             raise UserError(
@@ -148,7 +148,7 @@ class HeldOut:
                 expected=f"records of {self.builder}",
                 todo="build the data set with its own lists",
             )
-        return np.concatenate(features), np.array(labels), where
+        return np.concatenate(features), labels, where
 
     def queries(self, weights: str) -> Clips:
         """The clips whose captions are queries, with the outputs of the named weights."""

@@ -63,7 +63,8 @@ class Linear:
         """
         protocol = PROTOCOLS[held_out.builder]
         names = {name for fit, test in protocol.folds for name in (*fit, test)}
-        features, labels, splits = held_out.labelled(weights, protocol.modality, names)
+        features, every, splits = held_out.labelled(weights, protocol.modality, names)
+        labels = np.array([mine[0] for mine in every])
         rights, chances = {}, []
         for fit, test in protocol.folds:
             fitted = np.array([bool({*fit} & mine) for mine in splits])

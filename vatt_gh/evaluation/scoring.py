@@ -112,16 +112,20 @@ def scorer(
 
         def score(state: TrainState) -> dict[str, float]:
             weights = {TRAINED: weights_of(state)}
-            results = evaluate(HeldOut(model, weights, source, words, config, known))
-            return {
-                f"eval.{group}.{name}": score["value"]
-                for group in EVALUATORS
-                for name, score in results.get(group, {}).items()
-            }
+            return as_row(evaluate(HeldOut(model, weights, source, words, config, known)))
 
         return score
 
     return opened
+
+
+def as_row(results: dict[str, Any]) -> dict[str, float]:
+    """The values of results as numbers of a row, such as {'eval.retrieval.r5': 0.12}."""
+    return {
+        f"eval.{group}.{name}": score["value"]
+        for group in EVALUATORS
+        for name, score in results.get(group, {}).items()
+    }
 
 
 def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = None) -> Source:

@@ -25,6 +25,8 @@ from vatt_gh.report.rows import read_jsonl
 # (video_id, start s, end s) -> (sound belongs to the picture, caption belongs to it)
 Aligned = Callable[[str, float, float], tuple[bool, bool]]
 
+EVALUATIONS = "evaluations.jsonl"  # scores of checkpoints, by mode=evaluate with eval.follow
+
 GROUPS = {
     (True, True): "all aligned",
     (True, False): "caption of another scene",
@@ -140,12 +142,15 @@ def _training(
         "Losses",
         "Of the training batches." + (" Dotted: plain VATT." if beside else ""),
     )
-    if any(key.startswith(EVAL) for row in rows for key in row):
+    followed = workdir / EVALUATIONS
+    scored = [*rows, *(read_jsonl(followed) if followed.exists() else [])]
+    scored = [row for row in scored if any(key.startswith(EVAL) for key in row)]
+    if scored:
         add(
             "scores.png",
-            lambda path: scores_over_time(rows, path),
+            lambda path: scores_over_time(scored, path),
             "Scores during training",
-            "On held-out clips, every eval.every steps; the untrained model's are in the table.",
+            "On held-out clips; the untrained model's are in the table.",
         )
     last = rows[-1]
     return [

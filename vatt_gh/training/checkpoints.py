@@ -60,6 +60,11 @@ class Checkpoints:
         """The steps of all kept checkpoints, in order."""
         return sorted(self._manager.all_steps())
 
+    def steps_on_disk(self) -> list[int]:
+        """The steps as they are now: another process may save and delete checkpoints."""
+        self._manager.reload()
+        return self.steps()
+
     def save(self, state: TrainState, position: int) -> None:
         """Saves in the background; does not overwrite a checkpoint of the same step.
 

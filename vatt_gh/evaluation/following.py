@@ -1,0 +1,68 @@
+"""Scores checkpoints as a training that runs elsewhere writes them."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from vatt_gh.data.sources import Build
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.evaluators import evaluate
+from vatt_gh.evaluation.held_out import TRAINED, HeldOut, Known
+from vatt_gh.evaluation.hosts import all_hosts
+from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
+from vatt_gh.evaluation.scoring import as_row, held_out_source
+from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.run import EVALUATIONS
+from vatt_gh.training.checkpoints import Checkpoints
+
+_PAUSE = 10.0  # s between looks for new checkpoints
+
+
+def follow(
+    config: ConfigDict, workdir: Path, *, build: Build | None = None, known: Known | None = None
+) -> list[dict[str, Any]]:
+    """Scores every checkpoint of a work directory, those to come too, up to train.steps.
+
+    Appends a row {'step', 'eval.retrieval.r5', ...} to WORKDIR/evaluations.jsonl for each; what
+    that file has is not scored again. A checkpoint that training deletes first is left out.
+
+    Args:
+        config: the whole configuration, as in training.
+        workdir: work directory of the run; has at least one checkpoint.
+        build: builds missing records, see `find_or_build`.
+        known: the truth about the held-out clips.
+
+    Returns:
+        All rows of the file.
+
+    Raises:
+        UserError: there is no checkpoint, or there are no records to evaluate on.
+    """
+    path = Path(workdir) / EVALUATIONS
+    source = held_out_source(config, workdir, build)
+    model, drawn, _, words, *_ = load_for_evaluation(config, workdir, source.audio_rate)
+    rows = read_jsonl(path) if path.exists() else []
+    while True:
+        with Checkpoints(workdir, config.train, audio_rate=source.audio_rate) as checkpoints:
+            (steps, *_) = all_hosts(checkpoints.steps())  # one host's, for all
+            for step in sorted({*steps} - {row["step"] for row in rows}):
+                try:
+                    state, _ = checkpoints.restore(drawn, step)
+                except UserError:
+                    if step in checkpoints.steps_on_disk():
+                        raise
+                    continue
+                weights = {TRAINED: weights_of(state)}
+                results = evaluate(HeldOut(model, weights, source, words, config, known))
+                rows.append({"step": step, **as_row(results)})
+                if jax.process_index() == 0:
+                    with path.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(rows[-1]) + "\n")
+                    print(json.dumps(rows[-1]), flush=True)
+        if any(row["step"] >= config.train.steps for row in rows):
+            return rows
+        time.sleep(_PAUSE)

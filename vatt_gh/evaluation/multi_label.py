@@ -1,0 +1,95 @@
+"""AudioSet's measures of a linear classifier on frozen features of sound."""
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.held_out import HeldOut
+from vatt_gh.evaluation.measures import multi_label_scores
+from vatt_gh.evaluation.protocols import PROTOCOLS
+
+PENALTIES = tuple(10.0**k for k in range(-1, 6))
+DRAWS = 100  # of the bootstrap: each sorts all clips for all classes
+
+
+class MultiLabel:
+    """A linear classifier of clips with several classes each; see `evaluators.Evaluator`.
+
+    Ridge regression of all classes at once, as 0 or 1, on features scaled to mean 0 and variance 1;
+    the penalty is the best of PENALTIES by leave-one-out on the clips that it is fitted on. Ours:
+    the original is fine-tuned on this set.
+    """
+
+    count_key = "multi_label_clips"
+
+    def wants(self, held_out: HeldOut) -> bool:
+        """Where the data set's protocol is this one."""
+        protocol = PROTOCOLS.get(held_out.builder)
+        return protocol is not None and protocol.evaluator == "multi_label"
+
+    def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
+        """See `evaluators.Evaluator`; the count is of test clips.
+
+        Returns:
+            The count; 'mean_average_precision', 'auc' and 'd_prime', means over the classes that
+            some test clips have and others have not, and the number of these 'classes'.
+
+        Raises:
+            UserError: a split is not there, or no class can be scored.
+        """
+        protocol = PROTOCOLS[held_out.builder]
+        ((fit, test),) = protocol.folds
+        features, labels, splits = held_out.labelled(weights, protocol.modality, {*fit, test})
+        fitted = np.array([bool({*fit} & mine) for mine in splits])
+        tested = np.array([test in mine for mine in splits])
+        names = sorted({name for mine in labels for name in mine})
+        truth = np.array([[name in mine for name in names] for mine in labels], np.float64)
+        tests = truth[tested]
+        if fitted.sum() < 2 or not len(tests) or not _scored(tests).any():
+            raise UserError(
+                f"There are too few clips: {fitted.sum()} to fit on in {', '.join(fit)}, "
+                f"{tested.sum()} to test in {test}.",
+                where=f"the records of {held_out.builder}",
+                expected="clips to fit on, and classes that some of the test clips have",
+                todo="build both splits of the data set",
+            )
+        model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
+        answers = model.fit(features[fitted], truth[fitted]).predict(features[tested])
+        answers = answers.reshape(tests.shape)
+        classes = _scored(tests)
+        chance = {
+            "mean_average_precision": float(tests[:, classes].mean()),
+            "auc": 0.5,
+            "d_prime": 0.0,
+        }
+        scores = {
+            name: {"value": value, "chance": chance[name], **ends}
+            for (name, value), ends in zip(
+                _measured(answers, tests).items(), _intervals(answers, tests), strict=True
+            )
+        }
+        return len(tests), scores | {"classes": {"value": float(classes.sum())}}
+
+
+def _scored(truth: np.ndarray) -> np.ndarray:
+    """[K] bool, the classes that some clips have and others have not."""
+    share = truth.mean(axis=0)
+    return (share > 0) & (share < 1)
+
+
+def _measured(answers: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    classes = _scored(truth)
+    return multi_label_scores(answers[:, classes], truth[:, classes])
+
+
+def _intervals(answers: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
+    """Ends of the 95 % intervals of all measures, by bootstrap over clips."""
+    rng, draws = np.random.default_rng(0), []
+    while len(draws) < DRAWS:
+        rows = rng.integers(0, len(truth), len(truth))
+        if _scored(truth[rows]).any():
+            draws.append(list(_measured(answers[rows], truth[rows]).values()))
+    low, high = np.percentile(draws, (2.5, 97.5), axis=0)
+    return [{"low": float(a), "high": float(b)} for a, b in zip(low, high, strict=True)]
