@@ -9,7 +9,8 @@ AudioSet's sounds and pictures are mixed in by one key, sample by sample:
 The paper's method is on: realignment, and the curriculum by the cosine; the values of its
 threshold, -0.3 to 0, are ours. docs/papers.md says what else is the papers' and what is ours.
 
-Hardware: as for configs/howto100m.py; the paper names 256 TPUv3 cores and three days.
+Hardware: as for configs/howto100m.py; this paper, too, names 256 TPUv3 cores and
+three days.
 """
 
 from ml_collections import ConfigDict

@@ -162,7 +162,10 @@ def _start_processes() -> None:
     # JAX finds these by itself on TPU pods, Slurm and Kubernetes, but elsewhere it takes no
     # numbers from the environment.
     jax.distributed.initialize(
-        num_processes=_number("JAX_NUM_PROCESSES"), process_id=_number("JAX_PROCESS_ID")
+        num_processes=_number("JAX_NUM_PROCESSES"),
+        process_id=_number("JAX_PROCESS_ID"),
+        # The shares of extract end at different times; the heartbeat tells of hosts that died.
+        shutdown_timeout_seconds=7 * 24 * 3600,
     )
 
 

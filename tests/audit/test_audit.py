@@ -4,6 +4,7 @@ import csv
 import json
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from vatt_gh.data.selection import read_selection
 from vatt_gh.data.sources import word_counts
 from vatt_gh.data.text import Tokenizer, build_vocabulary
 from vatt_gh.demo.planted import aligned_of
+from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.files import write_whole
 from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
@@ -85,6 +87,8 @@ def test_scores_are_means_over_visits(run):
     """The slow twin: every batch of every visit, filled up by hand, and sums by clip."""
     loaded = load_for_evaluation(run.config, run.workdir)
     tokenizer, size = Tokenizer(loaded.words, run.config.data.words), run.config.train.batch_size
+    chosen = [("shared", "embedding")]
+    find = jax.jit(lambda s, b: signals_of(loaded.model, s, b, run.config, chosen))
     sums = {name: {} for name in ("loss text", "similarity audio", "cosine shared embedding")}
     for visit in (0, 1):
         state = loaded.state.replace(step=loaded.state.step + visit)
@@ -106,8 +110,7 @@ def test_scores_are_means_over_visits(run):
             }
             filled["index"] = np.arange(size, dtype=np.int32)
             filled["colour"] = np.tile(np.float32(names.NEUTRAL_COLOUR), (size, 1))
-            chosen = [("shared", "embedding")]
-            found = signals_of(loaded.model, state, filled, run.config, chosen)
+            found = find(state, filled)
             for name, total in sums.items():
                 for k, number in enumerate(numbers):
                     total[number] = total.get(number, 0.0) + float(found[name][k])
@@ -151,7 +154,8 @@ def test_a_clip_without_sound_is_never_among_the_worst_sounds():
     scored = made_up(loss_text=[3, 1, 2, 0, 4], loss_audio=[nan, 5, nan, 1, 3])
     worst = worst_clips(scored, "loss", 0.5)
     assert worst["text"].tolist() == [3, 1] and worst["audio"].tolist() == [3]
-    assert worst_clips(scored, "cosine", 0.5) == {}
+    with pytest.raises(UserError, match="nothing to judge"):
+        worst_clips(scored, "cosine", 0.5)
     assert np.isnan(scored.percentiles["loss_audio"][[0, 2]]).all()
 
 
@@ -162,7 +166,7 @@ def test_an_oracle_s_list_holds_what_is_planted():
     def aligned(video, start, end):
         return True, not wrong[int(video[1:])]
 
-    shares = planted_shares(scored, worst_clips(scored, "loss", 0.25), aligned)
+    shares = planted_shares(scored, worst_clips(scored, "loss", 0.25), "loss", aligned)
     assert shares["text"] == {"value": 1.0, "chance": 0.25, "worst": 2}
     assert shares["audio"] == {"value": 0.0, "chance": 0.0, "worst": 2}
 

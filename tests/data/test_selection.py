@@ -109,7 +109,7 @@ def test_kept_windows_of_another_selection_are_others(clock, clock_config, tmp_p
         ("video_id,start,end\nx,5,3\n", "line 2.*cannot be used|cannot be used.*line 2"),
         ("video_id,start,end\nx,1,2\nx,nan,3\n", "line 3"),
         ("video_id,start,end\nx,-1,3\n", "line 2"),
-        ("video_id,start,end\nx,one,3\n", "no number"),
+        ("video_id,start,end\nx,one,3\n", "not a number"),
         ("video_id,start,end,modality\nx,1,3,sound\n", "cannot be used"),
         ("video_id\n,\n", "more values"),
         ("video_id,start\n,1\n", "cannot be used"),

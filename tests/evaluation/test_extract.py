@@ -153,7 +153,7 @@ def test_vectors_are_those_of_records_built_from_the_same_files(
 
 
 def test_an_interrupted_extraction_continues(run, films, vectors, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_SHARD", 2)
+    monkeypatch.setattr(module, "_SHARD", 1)
     write, calls = Vectors.write, []
 
     def interrupted(self, *arguments):
@@ -166,6 +166,11 @@ def test_an_interrupted_extraction_continues(run, films, vectors, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         extracted(run, films, tmp_path / "to")
     assert 0 < len(Vectors(tmp_path / "to").files()) < 7
+    # As a process leaves it that is killed between its Parquet and its JSON file.
+    for number in range(2, 9):
+        for modality in ("video", "audio"):
+            stale = tmp_path / "to" / f"{modality}-0-{number:05d}.parquet"
+            shutil.copy(next((vectors[1]).glob(f"{modality}-*.parquet")), stale)
     outcome = extracted(run, films, tmp_path / "to")
     assert outcome.files == vectors[0].files and outcome.windows == vectors[0].windows
     for modality in ("video", "audio"):
@@ -173,9 +178,60 @@ def test_an_interrupted_extraction_continues(run, films, vectors, tmp_path, monk
         assert mine.keys() == whole.keys()
         for key in mine:
             np.testing.assert_allclose(mine[key], whole[key], atol=1e-5)
-    calls.clear()
+    names = {row["video_id"] for row in Vectors(tmp_path / "to").files()}
+    written = []
+    monkeypatch.setattr(
+        Vectors,
+        "write",
+        lambda self, w, files, *more: (written.extend(files), write(self, w, files, *more)),
+    )
     assert extracted(run, films, tmp_path / "to").windows == outcome.windows
-    assert not calls  # nothing is embedded twice
+    # Nothing is embedded twice; what could not be read is tried again.
+    assert {row["video_id"] for row in written} == {"broken.mp4", "lost.mp4"} < names
+
+
+def test_a_changed_file_and_a_mended_one_are_embedded_anew(run, films, tmp_path):
+    folder, to = tmp_path / "films", tmp_path / "to"
+    shutil.copytree(films, folder, symlinks=True)
+    before = extracted(run, folder, to)
+    kept = rows(to, "video", "features")
+    shutil.copy(folder / "more" / "one.mp4", folder / "broken.mp4")
+    write_media(folder / "silent.mp4", [grey(30, 64, 48)] * 9, [k / 10 for k in range(9)])
+    (folder / "lost.mp4").unlink()
+    os.symlink(folder / "upright.mkv", folder / "lost.mp4")
+    after = extracted(run, folder, to)
+    assert set(before.failed) == {"broken.mp4", "lost.mp4"} and after.failed == {}
+    found = rows(to, "video", "features")
+    assert {v for v, _ in found} == {v for v, _ in kept} | {"broken.mp4", "lost.mp4"}
+    assert sorted(s for v, s in found if v == "silent.mp4") == [0.0, 0.4, 0.5]
+    windows = sum(len(block.start) for block in Vectors(to).blocks("video", "features"))
+    assert windows == len(found)  # no old row is left
+    for key, vector in kept.items():
+        if key[0] != "silent.mp4":
+            np.testing.assert_array_equal(found[key], vector)
+
+
+def test_any_shard_may_be_deleted_and_is_made_again(run, films, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_SHARD", 2)
+    whole = extracted(run, films, tmp_path / "to")
+    everything = rows(tmp_path / "to", "video", "features")
+    shards = sorted((tmp_path / "to").glob("shard-*.json"))
+    assert len(shards) > 2
+    shards[1].unlink()
+    again = extracted(run, films, tmp_path / "to")
+    assert (again.files, again.windows) == (whole.files, whole.windows)
+    found = rows(tmp_path / "to", "video", "features")
+    assert found.keys() == everything.keys()
+
+
+def test_a_name_that_is_no_text_is_listed(run, films, tmp_path, capsys):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    shutil.copy(films / "upright.mkv", folder)
+    (folder / os.fsdecode(b"caf\xe9.mp4")).write_bytes(b"")
+    outcome = extracted(run, folder, tmp_path / "to")
+    assert outcome.files == 1 and list(outcome.failed) == ["caf?.mp4"]
+    assert "caf?.mp4 has a name that is not UTF-8" in capsys.readouterr().out
 
 
 def test_python_gives_the_same_vectors_as_the_files(run, films, vectors):
@@ -259,11 +315,16 @@ def test_a_damaged_shard_is_named(run, films, vectors, tmp_path):
     assert mine.keys() == whole.keys()
 
 
-def test_search_ranks_by_cosine_and_shows_pictures(run, vectors):
+def test_search_ranks_by_cosine_and_shows_pictures(run, vectors, capsys):
     config = run[0].copy_and_resolve_references()
-    config.extract.to, config.search.query, config.search.results = str(vectors[1]), "word7", 6
+    config.extract.to, config.search.query, config.search.results = (
+        str(vectors[1]),
+        "Word7, unheard",
+        6,
+    )
     hits = search(config, run[1])
-    query = vatt_gh.load(run[1]).embed_text(["word7"])[0]
+    assert "Not in the run's vocabulary: unheard" in capsys.readouterr().out
+    query = vatt_gh.load(run[1]).embed_text("word7 unheard")[0]
     every = {key: float(x @ query) for key, x in rows(vectors[1], "video", "video_to_text").items()}
     best = max(every, key=every.get)
     assert (hits[0].video_id, round(hits[0].start, 3)) == best
@@ -271,9 +332,22 @@ def test_search_ranks_by_cosine_and_shows_pictures(run, vectors):
     for hit in hits:
         assert hit.score == pytest.approx(every[hit.video_id, round(hit.start, 3)], abs=1e-5)
         assert hit.picture.shape[2] == 3
-    (page,) = (run[1] / "search").glob("word7.html")
+    (page,) = (run[1] / "search").glob("Word7-unheard-*.html")
     text = page.read_text()
     assert text.count("<video") == len(hits) and "#t=" in text
+
+
+def test_a_search_goes_on_until_there_are_enough_windows_apart(run, films, tmp_path):
+    config = run[0].copy_and_resolve_references()
+    config.extract.update(videos=str(films), to=str(tmp_path / "to"), every=0.05)
+    extract(config, run[1])  # a window at every frame
+    config.search.query, config.search.results = "word7", 25
+    hits = search(config, run[1])
+    assert len(hits) == 25 and all(hit.picture is not None for hit in hits)
+    for first in hits:
+        for other in hits:
+            if other is not first and other.video_id == first.video_id:
+                assert first.start > other.end - 2e-3 or other.start > first.end - 2e-3
 
 
 def test_a_sound_and_a_video_are_queries_too(run, films, vectors):

@@ -260,3 +260,18 @@ def test_file_in_the_place_of_the_work_directory_is_a_user_error(tmp_path):
         with pytest.raises(UserError, match="work directory cannot be made") as error:
             claim_workdir(workdir, small_config())
         assert error.value.where == str(workdir)
+
+
+def test_a_run_goes_on_with_its_own_lists_of_stretches(tmp_path):
+    train = small_config().train
+    with Checkpoints(tmp_path, train, selection="abc") as checkpoints:
+        checkpoints.save(state_of(2), position=16)
+    for same in ("abc", None):
+        with Checkpoints(tmp_path, train, selection=same) as checkpoints:
+            checkpoints.restore(state_of(0))
+    for other in ("", "def"):
+        with (
+            Checkpoints(tmp_path, train, selection=other) as checkpoints,
+            pytest.raises(UserError, match=r"lists of data\.only and data\.without"),
+        ):
+            checkpoints.restore(state_of(0))

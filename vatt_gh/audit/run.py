@@ -1,6 +1,7 @@
 """mode=audit: the scores of all clips, the list of the worst, and a page to look at them."""
 
 import csv
+import dataclasses
 import json
 import wave
 from contextlib import closing
@@ -20,12 +21,13 @@ from vatt_gh.data.records import Source
 from vatt_gh.data.sources import open_sources
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import FULL_SCALE
+from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import Loaded, load_for_evaluation
 from vatt_gh.files import replacing, write_whole
 from vatt_gh.report.audit import Shown, write_audit_page
 from vatt_gh.report.run import Aligned
 
-# The modality that a measure of audit.by judges; "" stands for the whole sample.
+# The modality that a measure of audit.by judges; "" stands for the whole clip.
 _JUDGED = {
     "loss": {"text": "loss_text", "audio": "loss_audio"},
     "similarity": {"text": "similarity_text", "audio": "similarity_audio"},
@@ -34,7 +36,7 @@ _JUDGED = {
 
 
 def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> dict[str, Any]:
-    """Scores all captioned clips of the training data with the newest checkpoint.
+    """Scores all captioned clips of data.data_dir with the newest checkpoint.
 
     Writes into WORKDIR/audit: scores.parquet (a row a clip), worst.csv (the worst share, for
     data.without), summary.json and index.html.
@@ -49,10 +51,14 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
         planted ('value') and how many a random list has ('chance').
 
     Raises:
-        UserError: there is no checkpoint, or there are no records with captions.
+        UserError: there is no checkpoint, there are no records with captions, or the run has no
+            loss to judge by.
     """
     folder = Path(workdir) / "audit"
-    source = open_sources(config.data)[0]
+    # All clips are rated, also those that training leaves out.
+    source = dataclasses.replace(open_sources(config.data)[0], selection=None)
+    if config.data.also:
+        print("audit: of data.data_dir alone; those of data.also need calls of their own")
     loaded = load_for_evaluation(config, workdir, source.audio_rate)
     scored = score_clips(config, loaded, source)
     worst = worst_clips(scored, config.audit.by, config.audit.worst)
@@ -61,10 +67,10 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
         "step": int(loaded.state.step),
         "visits": config.audit.visits,
         "by": config.audit.by,
-        "worst": {modality or "sample": len(rows) for modality, rows in worst.items()},
+        "worst": {modality or "clip": len(rows) for modality, rows in worst.items()},
     }
     if aligned is not None:
-        summary["planted"] = planted_shares(scored, worst, aligned)
+        summary["planted"] = planted_shares(scored, worst, config.audit.by, aligned)
     if jax.process_index() == 0:
         folder.mkdir(parents=True, exist_ok=True)
         _write_scores(scored, folder / "scores.parquet")
@@ -86,12 +92,21 @@ def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:
         share: of the clips that a measure is defined for, rounded down.
 
     Returns:
-        {'text', 'audio', or '' for the whole sample: [k] int64 rows, the worst first}.
+        {'text', 'audio', or '' for the whole clip: [k] int64 rows, the worst first}.
+
+    Raises:
+        UserError: the run has no loss to judge by.
     """
     found = {}
-    for modality, name in _JUDGED[by].items():
-        if name not in scored.percentiles:  # the run has no such loss
-            continue
+    judged = {m: name for m, name in _JUDGED[by].items() if name in scored.percentiles}
+    if not judged:
+        raise UserError(
+            "The run has nothing to judge clips by.",
+            where=f"config.audit.by = {by}",
+            expected="a measure of its losses: the cosine needs two of them",
+            todo="choose another --config.audit.by",
+        )
+    for modality, name in judged.items():
         percentile = scored.percentiles[name]
         there = np.flatnonzero(np.isfinite(percentile))
         count = int(share * len(there))
@@ -100,13 +115,13 @@ def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:
 
 
 def planted_shares(
-    scored: Scored, worst: dict[str, np.ndarray], aligned: Aligned
+    scored: Scored, worst: dict[str, np.ndarray], by: str, aligned: Aligned
 ) -> dict[str, dict[str, float]]:
     """How many of the worst clips are planted.
 
     Args:
         scored: the clips.
-        worst: see `worst_clips`.
+        worst, by: see `worst_clips`.
         aligned: the truth.
 
     Returns:
@@ -118,9 +133,8 @@ def planted_shares(
     planted = {"audio": ~truth[:, 0], "text": ~truth[:, 1], "": ~truth.all(axis=1)}
     shares = {}
     for modality, rows in worst.items():
-        measure = next(m for judged in _JUDGED.values() for k, m in judged.items() if k == modality)
-        there = np.isfinite(scored.percentiles[measure])
-        shares[modality or "sample"] = {
+        there = np.isfinite(scored.percentiles[_JUDGED[by][modality]])
+        shares[modality or "clip"] = {
             "value": float(np.mean(planted[modality][rows])) if len(rows) else 0.0,
             "chance": float(np.mean(planted[modality][there])),
             "worst": len(rows),

@@ -1,12 +1,14 @@
 """Scores every captioned clip of a data set, as the mean over several visits."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import jax
 import numpy as np
+import tree
 from ml_collections import ConfigDict
 from scipy.stats import rankdata
 
@@ -55,10 +57,10 @@ class Scored:
 
 
 def score_clips(config: ConfigDict, loaded: Loaded, source: Source) -> Scored:
-    """Scores all clips with a caption.
+    """Scores all clips with a caption; of captions with overlapping windows the first.
 
     Each visit puts a clip into another batch, because a contrastive loss depends on the others,
-    and keeps other tokens (DropToken).
+    and keeps other tokens (DropToken). With several hosts the others are those of the same host.
 
     Args:
         config: the whole configuration; audit.visits visits are made.
@@ -74,25 +76,35 @@ def score_clips(config: ConfigDict, loaded: Loaded, source: Source) -> Scored:
     chosen = config.harmonize.cosine_over, config.harmonize.attribution
     state = loaded.state
     find = jax.jit(lambda s, b: signals_of(loaded.model, s, b, config, [chosen]))
-    clips, visits = None, []
+    visits: list[dict[str, Any]] = []
     for visit in range(config.audit.visits):
         here = state.replace(step=state.step + visit)
         parts = []
         for batch, count in _batches(config, loaded, source, visit):
             found = jax.device_get(find(here, spread(_inputs(batch))))
             part = {name: batch[name] for name in _KEPT} | {"found": found}
-            parts.append(jax.tree.map(lambda x, n=count: x[:n], part))
-        clips = gathered(parts)
-        if clips is None:
+            parts.append(_rows(part, np.arange(count)))
+        visited = gathered(parts)
+        if visited is None:
             raise UserError(
                 "There is no clip with a caption.",
                 where=source.directories[0],
                 expected="records with captions and pictures",
                 todo="audit records that were built with captions",
             )
-        visits.append(clips["found"])
-    values = jax.tree.map(lambda *xs: np.mean(xs, axis=0, dtype=np.float64), *visits)
-    return _scored(clips, values, f"cosine {' '.join(chosen)}")
+        visits.append(visited)
+    # A record may become unreadable between two visits.
+    common = functools.reduce(np.intersect1d, [visited[NUMBER] for visited in visits])
+    visits = [_rows(v, np.searchsorted(v[NUMBER], common)) for v in visits]
+    values = {
+        name: np.mean([v["found"][name] for v in visits], axis=0, dtype=np.float64)
+        for name in visits[0]["found"]
+    }
+    return _scored(visits[0], values, f"cosine {' '.join(chosen)}")
+
+
+def _rows(arrays: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    return tree.map_structure(lambda x: x[rows], arrays)
 
 
 def _batches(
@@ -112,10 +124,15 @@ def _batches(
     with closing(batches):
         for batch in batches:
             count = len(batch[NUMBER])
-            first = batch if first is None else first
-            # The last one is filled up: in a smaller batch a loss is smaller.
-            rows = np.arange(size - count) % len(first[NUMBER])
-            yield {n: np.concatenate([x, first[n][rows]]) for n, x in batch.items()}, count
+            # The last one is filled up with other clips: in a smaller batch a loss is smaller.
+            other = batch if first is None else first
+            rows = np.arange(size - count) % len(other[NUMBER])
+            filled = {n: np.concatenate([x, other[n][rows]]) for n, x in batch.items()}
+            if first is None:  # there is no other clip: a clip is not its own negative
+                for name in names.MASKS:
+                    filled[name][count:] = False
+            first = other
+            yield filled, count
 
 
 def _inputs(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

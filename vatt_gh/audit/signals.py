@@ -33,13 +33,14 @@ def signals_of(
 
     Returns:
         {name: [b] float32}: 'cosine PLACE ATTRIBUTION', 'loss audio' and 'loss text' (negated, so
-        that more is better), 'similarity audio' and 'similarity text'.
+        that more is better), 'similarity audio' and 'similarity text'; only those of the losses
+        that the run has, and cosines only where there are two.
     """
     randomness = draw_randomness(state, batch["index"], model)
     found = {}
     for place, attribution in cosines:
         own = config.copy_and_resolve_references()
-        own.train.microbatch = 0
+        own.train.microbatch = config.train.microbatch * jax.local_device_count()
         own.harmonize.update(realign=True, curriculum=False, group=1, engine="ghost", sketch=0)
         own.harmonize.update(cosine_over=place, attribution=attribution, sketch_check=False)
         step = step_gradients(
@@ -53,13 +54,20 @@ def signals_of(
             None,
         )
         found[f"cosine {place} {attribution}"] = step.decided.cosine
-    for term in active_terms(config.loss):
-        if term.anchor == "video":
-            found[f"loss {term.other}"] = -step.losses[term.name]
+    terms = active_terms(config.loss)
+    if len(terms) < 2:  # no second gradient to compare with
+        found = {}
+    with_video = {term.other: term.name for term in terms if term.anchor == "video"}
+    found |= {f"loss {other}": -step.losses[name] for other, name in with_video.items()}
     inputs = {m: batch[m] for m in names.MODALITIES}
     features = model.encode(state.params["towers"], inputs, randomness.keys, randomness.keep)
     embeddings, _ = model.project(state.params["heads"], state.statistics, features)
     unit = {name: x / jnp.linalg.norm(x, axis=-1, keepdims=True) for name, x in embeddings.items()}
-    audio = jnp.einsum("bd,bd->b", unit["video_to_audio"], unit["audio_to_video"])
-    text = jnp.einsum("bd,bkd->bk", unit["video_to_text"], unit["text_to_video"])
-    return found | {"similarity audio": audio, "similarity text": jnp.max(text, axis=1)}
+    # Heads of a loss that the run does not have were never trained.
+    if "audio" in with_video:
+        similar = jnp.einsum("bd,bd->b", unit["video_to_audio"], unit["audio_to_video"])
+        found["similarity audio"] = similar
+    if "text" in with_video:
+        similar = jnp.einsum("bd,bkd->bk", unit["video_to_text"], unit["text_to_video"])
+        found["similarity text"] = jnp.max(similar, axis=1)
+    return found

@@ -27,17 +27,18 @@ AUDIT: Section = free(
     {
         "visits": Key(
             4,
-            "of every sample, each in another batch with other tokens kept; their mean counts",
+            "visits to each clip, each in a different batch with different tokens; scores are "
+            "averaged",
             within=POSITIVE,
         ),
         "by": Key(
             "loss",
-            "what the worst samples are found by: loss and similarity judge sound and captions "
+            "what the worst clips are found by: loss and similarity judge sound and captions "
             "apart, the cosine of the two gradients both together",
             choices=("loss", "similarity", "cosine"),
         ),
         "worst": Key(0.2, "share that worst.csv lists, for --config.data.without", within=SHARE),
-        "shown": Key(300, "samples on the page", within=POSITIVE),
+        "shown": Key(300, "clips on the page", within=POSITIVE),
         "truth": Key("", "alignment.jsonl of a rendered corpus: how many of the worst are planted"),
     }
 )

@@ -35,7 +35,8 @@ def captioned_clips(
     """Yields this host's share of the clips with a caption: the window around its middle.
 
     Of captions with overlapping windows the first is taken. A clip near the border of its segment
-    is moved inside. Audio-only and unreadable records give no clip.
+    is moved inside. Audio-only and unreadable records give no clip, nor does a picture that the
+    source's selection leaves out.
 
     Args:
         source: the records.

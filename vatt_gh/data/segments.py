@@ -1,6 +1,7 @@
-"""Windows of a decoded segment in memory: the same pictures and sound as from its record."""
+"""Windows of a decoded segment in memory, as from its record in storage jpeg."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,38 @@ from vatt_gh.data.windows import plain_windows
 from vatt_gh.media.form import Form, Segment
 
 
+def covering(segment: Segment, form: Form, data: ConfigDict, every: float) -> list[int]:
+    """Places windows so that they cover a segment.
+
+    Args:
+        segment: the segment.
+        form: its form.
+        data: section of the configuration.
+        every: seconds from one window to the next, at least a frame; 0: the length of a window.
+
+    Returns:
+        First frame of each window; the last window ends with the segment.
+    """
+    span = stored_span(data.frames, form.fps / data.fps)
+    step = max(1, round(every * form.fps)) if every else span
+    return window_places(segment.count, span, step)
+
+
 def segment_windows(
-    segment: Segment, form: Form, data: ConfigDict, every: float
+    segment: Segment, form: Form, data: ConfigDict, firsts: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """Decodes windows that cover a segment.
+    """Decodes windows of a segment.
 
     Args:
         segment: stored as JPEG images.
         form: its form; storage is 'jpeg'.
         data: section of the configuration.
-        every: seconds from one window to the next; 0: the length of a window.
+        firsts: first frame of each of the N windows.
 
     Returns:
-        Arrays of N >= 1 windows, as `plain_windows` returns them, without 'video_id'. The last one
-        ends with the segment; a segment that is shorter than a window wraps around.
+        Arrays of the windows, as `plain_windows` returns them, without 'video_id'. A segment that
+        is shorter than a window wraps around; 'end' is never behind that of the segment.
     """
-    span = stored_span(data.frames, form.fps / data.fps)
-    firsts = window_places(segment.count, span, round(every * form.fps) or span)
     example = {
         "frame_count": segment.count,
         "height": segment.height,
@@ -46,7 +62,8 @@ def segment_windows(
         data,
     )
     found.pop("video_id")
-    return {name: value.numpy() for name, value in found.items()}
+    arrays = {name: value.numpy() for name, value in found.items()}
+    return arrays | {"end": np.minimum(arrays["end"], np.float32(segment.end))}
 
 
 def window_places(count: int, span: int, step: int) -> list[int]:

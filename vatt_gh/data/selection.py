@@ -20,6 +20,9 @@ class Stretches:
 
     Args:
         rows: (video id, start s, end s, modality or "" for all).
+
+    Attributes:
+        modalities: those that some row is of.
     """
 
     def __init__(self, rows: list[tuple[str, float, float, str]]):
@@ -27,6 +30,7 @@ class Stretches:
         for video, start, end, modality in rows:
             for name in (modality,) if modality else MODALITIES:
                 found[video, name].append((start, end))
+        self.modalities = {name for _, name in found}
         self._ends = {key: np.array(sorted(pairs)) for key, pairs in found.items()}
 
     def holds(self, video: str, modality: str, times: np.ndarray) -> np.ndarray:
@@ -52,7 +56,7 @@ class Selection:
     """What of the videos is used.
 
     Attributes:
-        only: nothing else is used; None: everything is.
+        only: nothing else of the modalities in it is used; None: everything is.
         without: this is not used; None: nothing is left out.
         digest: of both lists.
     """
@@ -65,7 +69,7 @@ class Selection:
         """Which times of a video are used; see `Stretches.holds`."""
         name = video.decode() if isinstance(video, bytes) else video
         allowed = np.ones(len(times), bool)
-        if self.only is not None:
+        if self.only is not None and modality in self.only.modalities:
             allowed &= self.only.holds(name, modality, times)
         if self.without is not None:
             allowed &= ~self.without.holds(name, modality, times)
@@ -119,7 +123,7 @@ def _row(path: Path, line: int, row: dict[str, str]) -> tuple[str, float, float,
     try:
         start, end = float(row.get("start") or 0), float(row.get("end") or math.inf)
     except ValueError as error:
-        raise _error(where, f"A time is no number: {error}.") from error
+        raise _error(where, f"A time is not a number: {error}.") from error
     if not (video and 0 <= start < end and modality in ("", *MODALITIES)):
         raise _error(where, f"A row cannot be used: {', '.join(map(str, row.values()))}.")
     return video, start, end, modality

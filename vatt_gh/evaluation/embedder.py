@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,18 +11,21 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vatt_gh.data.segments import segment_windows
+from vatt_gh.config import flatten
+from vatt_gh.data.segments import covering, segment_windows
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import Weights, embed_batch, embed_texts
 from vatt_gh.evaluation.loading import load_for_evaluation, stored_config, weights_of
 from vatt_gh.evaluation.retrieval import unit
 from vatt_gh.media.form import Form, MediaError, Segment, form_of
+from vatt_gh.media.notes import Notes
 from vatt_gh.media.sound_file import is_sound_file
 from vatt_gh.media.video import read_segments
 from vatt_gh.models.vatt import Vatt
 
 BOTH = ("video", "audio")
+_WINDOW = ("frames", "fps", "size", "audio_samples", "words")
 Windows = dict[str, np.ndarray]
 
 
@@ -64,14 +68,20 @@ class Embedder:
 
     @property
     def form(self) -> Form:
-        """The form that files are brought to: that of the run's records, as JPEG images."""
+        """The form that files are brought to: that of data.build_*, as JPEG images."""
         stored = form_of(self.config.data)
         return dataclasses.replace(stored, storage="jpeg", audio_rate=self.audio_rate)
 
     @property
     def fingerprint(self) -> str:
-        """A digest of weights and words: vectors can be compared only where it is the same."""
+        """A digest of weights, words, model and windows.
+
+        Vectors can be compared only where it is the same.
+        """
         digest = hashlib.blake2b(digest_size=12)
+        data = {name: self.config.data[name] for name in _WINDOW}
+        settings = [flatten(self.config.model), data, dataclasses.asdict(self.form)]
+        digest.update(json.dumps(settings, sort_keys=True).encode())
         for leaf in jax.tree.leaves(self.weights):
             digest.update(np.asarray(leaf).tobytes())
         digest.update("\n".join(self.words).encode())
@@ -108,21 +118,28 @@ class Embedder:
             )
         return found
 
-    def embed_text(self, texts: Sequence[str]) -> np.ndarray:
+    def embed_text(self, texts: Sequence[str] | str) -> np.ndarray:
         """Embeds sentences.
 
         Args:
-            texts: N sentences; words beyond data.words are cut off.
+            texts: N sentences, or one; words beyond data.words are cut off.
 
         Returns:
             [N, D] float32 of unit length, to compare with 'video_to_text'.
         """
+        texts = [texts] if isinstance(texts, str) else texts
         tokenizer, size = Tokenizer(self.words, self.config.data.words), self.config.eval.batch_size
         return unit(embed_texts(self.model, self.weights, texts, tokenizer, size))
 
-    def windows(self, segment: Segment, every: float) -> Windows:
-        """The windows of a segment, see `data.segments.segment_windows`."""
-        return segment_windows(segment, self.form, self.config.data, every)
+    def places(self, segment: Segment, every: float) -> list[list[int]]:
+        """First frames of the windows that cover a segment, in parts of a batch at the most."""
+        firsts = covering(segment, self.form, self.config.data, every)
+        size = self.config.eval.batch_size
+        return [firsts[k : k + size] for k in range(0, len(firsts), size)]
+
+    def windows(self, segment: Segment, firsts: Sequence[int]) -> Windows:
+        """Windows of a segment, see `data.segments.segment_windows`."""
+        return segment_windows(segment, self.form, self.config.data, firsts)
 
     def embed_windows(
         self, parts: Iterable[Windows], modalities: Sequence[str] = BOTH
@@ -152,9 +169,13 @@ class Embedder:
         path = Path(path)
         if is_sound_file(path):
             modalities = ("audio",)
+        notes = Notes()
         try:
-            segments = read_segments(path, self.form)
-            parts = list(self.embed_windows((self.windows(s, every) for s in segments), modalities))
+            segments = read_segments(path, self.form, notes)
+            windows = (
+                self.windows(s, firsts) for s in segments for firsts in self.places(s, every)
+            )
+            parts = list(self.embed_windows(windows, modalities))
         except MediaError as error:
             raise UserError(
                 f"The file cannot be embedded: it {error.reason}.",
@@ -162,7 +183,10 @@ class Embedder:
                 expected="a video or sound file",
                 todo="give another file",
             ) from error
-        return joined(parts)
+        found = joined(parts)
+        if notes.sound.problem() is not None:  # as the build does
+            found.masks["audio"][:] = False
+        return found
 
 
 def load(workdir: Path | str, config: ConfigDict | None = None) -> Embedder:

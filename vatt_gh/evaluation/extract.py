@@ -1,10 +1,12 @@
 """mode=extract: features and embeddings of all media files of a folder."""
 
+import contextlib
 import dataclasses
+import os
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from vatt_gh.errors import UserError
+from vatt_gh.errors import UserError, printable
 from vatt_gh.evaluation.embedder import Embedded, Embedder, Windows, joined, load
 from vatt_gh.evaluation.vectors import Vectors, relative_id
 from vatt_gh.locks import claimed
@@ -22,8 +24,9 @@ from vatt_gh.media.files import MEDIA_SUFFIXES, scan_files
 from vatt_gh.media.form import WHOLE, Segment
 from vatt_gh.media.workers import Limits
 
-_SHARD = 64  # files of a shard: what a killed extraction loses
-_AHEAD = 4  # segments whose windows are decoded ahead
+_SHARD = 64  # files of a shard at the most: what a killed extraction loses
+_SHARD_WINDOWS = 20_000  # from which on a shard takes no further file
+_AHEAD = 4  # batches of windows that are decoded ahead
 LAYOUT = """
     FOLDER/    videos and sound files, at any depth"""
 
@@ -110,62 +113,110 @@ def extract(config: ConfigDict, workdir: Path) -> Summary:
     return summary
 
 
-def _found(videos: Path) -> list[tuple[str, Path, str | None]]:
-    """(id, path, why it cannot be opened at all or None) of all media files of a folder."""
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """A media file of the folder.
+
+    Attributes:
+        name: its id.
+        path: where it is.
+        size: in bytes.
+        changed: when, in nanoseconds.
+        error: why it cannot be opened at all, or None.
+    """
+
+    name: str
+    path: Path
+    size: int
+    changed: int
+    error: str | None
+
+    def row(self, decoded: Decoded) -> dict[str, Any]:
+        """What `Vectors.files` says of it."""
+        return {
+            "video_id": self.name,
+            "windows": 0,
+            "seconds": decoded.end,
+            "size": self.size,
+            "changed": self.changed,
+            "error": decoded.error,
+            "remarks": decoded.remarks,
+        }
+
+
+def _found(videos: Path) -> list[_File]:
+    """All media files of a folder."""
+    if not videos.is_dir():
+        raise _nothing("The folder of videos is missing.", videos)
     tree = scan_files(videos, LAYOUT)
-    found: list[tuple[str, Path, str | None]] = [
-        (relative_id(path, videos), Path(path), None) for path in tree.media_files(MEDIA_SUFFIXES)
-    ]
-    found += [
-        (relative_id(row["path"], videos), Path(row["path"]), row["reason"])
-        for row in tree.skipped_of(MEDIA_SUFFIXES)
-    ]
-    if not found:
-        raise tree.error("The folder has no video and no sound file.", videos)
-    return sorted(found)
+    paths: list[tuple[str, str | None]] = [(p, None) for p in tree.media_files(MEDIA_SUFFIXES)]
+    paths += [(row["path"], row["reason"]) for row in tree.skipped_of(MEDIA_SUFFIXES)]
+    if not paths:
+        raise _nothing("The folder has no video and no sound file.", videos)
+    found = []
+    for path, error in sorted(paths):
+        size = changed = 0
+        with contextlib.suppress(OSError):  # a link to nothing
+            status = os.stat(path)
+            size, changed = status.st_size, status.st_mtime_ns
+        # A name that is not UTF-8 is none of JSON either.
+        name = relative_id(path, videos).encode("utf-8", "replace").decode()
+        found.append(_File(name, Path(path), size, changed, error))
+    return found
 
 
-def _missing(
-    files: list[tuple[str, Path, str | None]], vectors: Vectors, host: int
-) -> list[tuple[str, Path, str | None]]:
-    """This process's share of the files that no shard has; the same wherever it starts."""
-    done = {row["video_id"] for row in vectors.files()}
+def _nothing(problem: str, videos: Path) -> UserError:
+    return UserError(
+        problem,
+        where=videos,
+        expected="a folder with videos or sound files, at any depth",
+        todo="give another --config.extract.videos",
+    )
+
+
+def _missing(files: list[_File], vectors: Vectors, host: int) -> list[_File]:
+    """This process's share of the files that are new, changed, or could not be read before."""
+    done = {
+        (row["video_id"], row["size"], row["changed"])
+        for row in vectors.files()
+        if row["error"] is None
+    }
     hosts = jax.process_count()
-    return [f for f in files if f[0] not in done and zlib.crc32(f[0].encode()) % hosts == host]
+    return [
+        file
+        for file in files
+        if (file.name, file.size, file.changed) not in done
+        and zlib.crc32(file.name.encode()) % hosts == host  # the same wherever it starts
+    ]
 
 
-def _extract(
-    embedder: Embedder, vectors: Vectors, files: list[tuple[str, Path, str | None]], host: int
-) -> float:
+def _extract(embedder: Embedder, vectors: Vectors, files: list[_File], host: int) -> float:
     """Embeds files and writes them shard by shard; returns the seconds spent waiting."""
-    unusable = [_row(Decoded(name, 0, 0.0, False, why)) for name, _, why in files if why]
+    unusable = [f.row(Decoded(f.name, 0, 0.0, False, f.error)) for f in files if f.error]
     if unusable:
         vectors.write(host, unusable, [], None)
-    config, form = embedder.config, embedder.form
-    tasks = [(name, path, WHOLE) for name, path, why in files if why is None]
+    config, usable = embedder.config, {f.name: f for f in files if f.error is None}
     decoding = decode_all(
-        tasks,
-        form=form,
+        [(file.name, file.path, WHOLE) for file in usable.values()],
+        form=embedder.form,
         workers=config.data.build_workers,
         spool_dir=None,
         limits=Limits(),
     )
     clock, done = _Waiting(), 0
     with closing(decoding) as decoded, ThreadPoolExecutor(config.data.build_workers) as pool:
-
-        def windows_of(segment: Segment) -> Windows:
-            return embedder.windows(segment, config.extract.every)
-
-        items = clock.timed(_prepared(decoded, pool, windows_of))
+        items = _Stream(clock.timed(_prepared(decoded, pool, embedder)))
         while True:
             rows: list[dict[str, Any]] = []
             owners: list[str] = []
-            parts: list[Embedded] = list(embedder.embed_windows(_shard(items, rows, owners)))
+            parts: list[Embedded] = list(
+                embedder.embed_windows(_shard(items, usable, rows, owners))
+            )
             if not rows:
                 return clock.seconds
             vectors.write(host, rows, owners, joined(parts) if parts else None)
             done += len(rows)
-            print(f"{done} of {len(tasks)} files", flush=True)
+            print(f"{done} of {len(usable)} files", flush=True)
 
 
 class _Waiting:
@@ -184,10 +235,24 @@ class _Waiting:
             yield item
 
 
+class _Stream:
+    """An iterator that takes an item back."""
+
+    def __init__(self, items: Iterator[Any]):
+        self._items, self._back = items, None
+
+    def next(self) -> Any:
+        """The next item; None at the end."""
+        item, self._back = self._back, None
+        return next(self._items, None) if item is None else item
+
+    def back(self, item: Any) -> None:
+        """Makes an item the next one again."""
+        self._back = item
+
+
 def _prepared(
-    decoded: Iterator[tuple[str, Segment | Decoded]],
-    pool: ThreadPoolExecutor,
-    windows_of: Callable[[Segment], Windows],
+    decoded: Iterator[tuple[str, Segment | Decoded]], pool: ThreadPoolExecutor, embedder: Embedder
 ) -> Iterator[tuple[str, Windows | Decoded]]:
     """Replaces segments by their windows, which are decoded a little ahead, in threads."""
     waiting: deque[tuple[str, Future | Decoded]] = deque()
@@ -197,51 +262,43 @@ def _prepared(
         return video, item.result() if isinstance(item, Future) else item
 
     for video, item in decoded:
-        segment = isinstance(item, Segment)
-        waiting.append((video, pool.submit(windows_of, item) if segment else item))
-        if len(waiting) > _AHEAD:
-            yield first()
+        if isinstance(item, Decoded):
+            waiting.append((video, item))
+        else:
+            for firsts in embedder.places(item, embedder.config.extract.every):
+                waiting.append((video, pool.submit(embedder.windows, item, firsts)))
+                while len(waiting) > _AHEAD:
+                    yield first()
     while waiting:
         yield first()
 
 
 def _shard(
-    items: Iterator[tuple[str, Windows | Decoded]], rows: list[dict[str, Any]], owners: list[str]
+    items: _Stream, files: Mapping[str, _File], rows: list[dict[str, Any]], owners: list[str]
 ) -> Iterator[Windows]:
     """Takes the files of a shard from the stream.
 
     Args:
-        items: (video id, Decoded), then (video id, windows) for each of its segments, ...
+        items: (video id, Decoded), then (video id, windows) as often as it takes, ...
+        files: by id.
         rows: receives a row for every file.
         owners: receives the video id of every window.
 
     Yields:
-        Windows of segments.
+        Windows.
     """
-    segments = 0  # of the last file, still to come
-    while segments or len(rows) < _SHARD:
-        video, item = next(items, (None, None))
-        if video is None:
-            return
-        if isinstance(item, Decoded):
-            rows.append(_row(item))
-            segments = item.segments
-        else:
-            segments -= 1
+    while (found := items.next()) is not None:
+        video, item = found
+        if not isinstance(item, Decoded):
             count = len(item["start"])
             owners += [video] * count
             rows[-1]["windows"] += count
             yield item
-
-
-def _row(decoded: Decoded) -> dict[str, Any]:
-    return {
-        "video_id": decoded.video,
-        "windows": 0,
-        "seconds": decoded.end,
-        "error": decoded.error,
-        "remarks": decoded.remarks,
-    }
+        elif len(rows) == _SHARD or len(owners) >= _SHARD_WINDOWS:
+            items.back(found)
+            return
+        else:
+            rows.append(files[video].row(item))
 
 
 def _print(summary: Summary, folder: Path) -> None:
@@ -251,4 +308,4 @@ def _print(summary: Summary, folder: Path) -> None:
         f"{share:.0%} of it waiting for decoded windows"
     )
     for name, reason in summary.failed.items():
-        print(f"  left out: {name} {reason}")
+        print(printable(f"  left out: {name} {reason}"))

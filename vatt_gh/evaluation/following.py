@@ -15,9 +15,11 @@ from vatt_gh.evaluation.held_out import TRAINED, HeldOut, Known
 from vatt_gh.evaluation.hosts import all_hosts
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.scoring import as_row, held_out_source
+from vatt_gh.files import write_whole
 from vatt_gh.report.rows import read_jsonl
 from vatt_gh.report.run import EVALUATIONS
 from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.step import TrainState
 
 _PAUSE = 10.0  # s between looks for new checkpoints
 
@@ -32,7 +34,7 @@ def follow(
 
     Args:
         config: the whole configuration, as in training.
-        workdir: work directory of the run; has at least one checkpoint.
+        workdir: work directory of the run; its first checkpoint is waited for.
         build: builds missing records, see `find_or_build`.
         known: the truth about the held-out clips.
 
@@ -40,29 +42,49 @@ def follow(
         All rows of the file.
 
     Raises:
-        UserError: there is no checkpoint, or there are no records to evaluate on.
+        UserError: a checkpoint is damaged, or there are no records to evaluate on.
     """
     path = Path(workdir) / EVALUATIONS
     source = held_out_source(config, workdir, build)
+    _wait_for_the_first(config, workdir)
     model, drawn, _, words, *_ = load_for_evaluation(config, workdir, source.audio_rate)
     rows = read_jsonl(path) if path.exists() else []
     while True:
         with Checkpoints(workdir, config.train, audio_rate=source.audio_rate) as checkpoints:
             (steps, *_) = all_hosts(checkpoints.steps())  # one host's, for all
             for step in sorted({*steps} - {row["step"] for row in rows}):
-                try:
-                    state, _ = checkpoints.restore(drawn, step)
-                except UserError:
-                    if step in checkpoints.steps_on_disk():
-                        raise
+                state = _restored(checkpoints, drawn, step)
+                if state is None:
                     continue
                 weights = {TRAINED: weights_of(state)}
                 results = evaluate(HeldOut(model, weights, source, words, config, known))
                 rows.append({"step": step, **as_row(results)})
                 if jax.process_index() == 0:
-                    with path.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(rows[-1]) + "\n")
+                    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
                     print(json.dumps(rows[-1]), flush=True)
         if any(row["step"] >= config.train.steps for row in rows):
             return rows
         time.sleep(_PAUSE)
+
+
+def _wait_for_the_first(config: ConfigDict, workdir: Path) -> None:
+    while True:
+        with Checkpoints(workdir, config.train) as checkpoints:
+            if all_hosts(checkpoints.latest())[0] is not None:
+                return
+        time.sleep(_PAUSE)
+
+
+def _restored(checkpoints: Checkpoints, like: TrainState, step: int) -> TrainState | None:
+    """The state; None on all hosts if training has deleted it before one could read it."""
+    state = error = None
+    try:
+        state, _ = checkpoints.restore(like, step)
+    except UserError as problem:
+        error = problem
+    if all(all_hosts(error is None)):
+        return state
+    time.sleep(_PAUSE)  # a deletion takes a moment
+    if any(all_hosts(step in checkpoints.steps_on_disk())) and error is not None:
+        raise error
+    return None

@@ -30,7 +30,8 @@ def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, floa
 
     Returns:
         'mean_average_precision'; 'auc', area under the ROC curve; 'd_prime', the mean over classes
-        of sqrt(2) times the standard normal quantile of the class's area.
+        of sqrt(2) times the standard normal quantile of the class's area, of which half a pair of
+        clips is taken off where it is 0 or 1.
 
     Raises:
         ValueError: names classes without an ROC curve: those that no sample or every sample has.
@@ -41,9 +42,11 @@ def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, floa
     if constant.size:
         raise ValueError(f"no sample or every sample has the classes {constant.tolist()}")
     areas = np.asarray(roc_auc_score(labels, scores, average=None))
+    # A class that is ranked perfectly would have an infinite d': half a pair counts as wrong.
+    half = 0.5 / (present * (len(labels) - present))
     return {
         "mean_average_precision": float(average_precision_score(labels, scores)),
         "auc": float(areas.mean()),
         # The mean of the classes' d', which differs from the d' of the mean area.
-        "d_prime": float(np.mean(np.sqrt(2.0) * norm.ppf(areas))),
+        "d_prime": float(np.mean(np.sqrt(2.0) * norm.ppf(np.clip(areas, half, 1 - half)))),
     }

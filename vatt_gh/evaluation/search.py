@@ -1,6 +1,7 @@
 """mode=search: ranks the windows of an extracted folder by a sentence, a video or a sound."""
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,11 +17,13 @@ from vatt_gh.evaluation.vectors import Block, Vectors
 from vatt_gh.media.form import Form, MediaError
 from vatt_gh.media.sound_file import is_sound_file
 from vatt_gh.media.video import read_window
+from vatt_gh.media.words import split_words
 from vatt_gh.report.search import Hit, write_hits
 
 _THUMBNAIL = Form(short_side=180)
 # Windows kept per wanted result: those that overlap a better one of their video are left out.
 _SPARE = 8
+_TOUCH = 1e-3  # s, rounding of times
 
 
 def search(config: ConfigDict, workdir: Path) -> list[Hit]:
@@ -56,14 +59,24 @@ def search(config: ConfigDict, workdir: Path) -> list[Hit]:
             todo="extract again, into another --config.extract.to",
         )
     column, query = _query(embedder, text, file)
-    found = nearest(query, vectors.blocks("video", column), config.search.results * _SPARE)
+    hits = _hits(query, vectors, column, config.search.results)
     folder = Path(about["videos"])
-    hits = [_pictured(hit, folder) for hit in apart(found, config.search.results)]
+    hits = [_pictured(hit, folder) for hit in hits]
     for number, hit in enumerate(hits, 1):
         print(f"{number:4} {hit.score:7.3f}  {hit.start:8.1f} to {hit.end:.1f} s  {hit.video_id}")
     page = write_hits(_page(workdir, text or Path(file).name), text or file, folder, hits)
     print(f"Page: {page}")
     return hits
+
+
+def _hits(query: np.ndarray, vectors: Vectors, column: str, wanted: int) -> list[Hit]:
+    count = wanted * _SPARE
+    while True:
+        found = nearest(query, vectors.blocks("video", column), count)
+        hits = apart(found, wanted)
+        if len(hits) == wanted or len(found) < count:
+            return hits
+        count *= 4  # most of them overlap
 
 
 def nearest(query: np.ndarray, blocks: Iterable[Block], count: int) -> list[Hit]:
@@ -103,7 +116,7 @@ def apart(hits: Iterable[Hit], count: int) -> list[Hit]:
         if len(kept) == count:
             break
         mine = [other for other in kept if other.video_id == hit.video_id]
-        if all(hit.start >= other.end or other.start >= hit.end for other in mine):
+        if all(hit.start > x.end - _TOUCH or x.start > hit.end - _TOUCH for x in mine):
             kept.append(hit)
     return kept
 
@@ -111,7 +124,11 @@ def apart(hits: Iterable[Hit], count: int) -> list[Hit]:
 def _query(embedder: Embedder, text: str, file: str) -> tuple[str, np.ndarray]:
     """The column that is searched, and the query's vector [D] of unit length."""
     if text:
-        return "video_to_text", embedder.embed_text([text])[0]
+        tokens = split_words(text)
+        unknown = [word for word in tokens if word not in set(embedder.words)]
+        if unknown:
+            print(f"Not in the run's vocabulary: {', '.join(unknown)}")
+        return "video_to_text", embedder.embed_text(text)[0]
     if is_sound_file(file):
         return "video_to_audio", _mean(embedder.embed_audio(file), "audio_to_video", "audio")
     return "video_to_audio", _mean(embedder.embed_video(file), "video_to_audio", "video")
@@ -135,4 +152,5 @@ def _pictured(hit: Hit, folder: Path) -> Hit:
 
 def _page(workdir: Path, query: str) -> Path:
     name = re.sub(r"\W+", "-", query).strip("-")[:60] or "query"
-    return Path(workdir) / "search" / f"{name}.html"
+    digest = hashlib.blake2b(query.encode(), digest_size=3).hexdigest()
+    return Path(workdir) / "search" / f"{name}-{digest}.html"

@@ -1,8 +1,8 @@
-"""Vectors of the windows of many files: Parquet shards, written file by file, read in blocks.
+"""Vectors of the windows of many files: Parquet shards of some files each, read in blocks.
 
 FOLDER/extraction.json         what the vectors are of
-       video-0-00000.parquet   a row a window with pictures
-       audio-0-00000.parquet   a row a window with sound
+       video-0-00000.parquet   one row per window with pictures
+       audio-0-00000.parquet   one row per window with sound
        shard-0-00000.json      the files of the shard, written last: without it the rest of
                                the shard does not count
 """
@@ -91,12 +91,17 @@ class Vectors:
             )
 
     def files(self) -> list[dict[str, Any]]:
-        """Rows {'video_id', 'windows', 'seconds', 'error', 'remarks'} of all finished files."""
-        return [
-            row
-            for path in sorted(self.folder.glob("shard-*.json"))
-            for row in json.loads(path.read_text(encoding="utf-8"))
-        ]
+        """Rows of all finished files, the newest row of each.
+
+        Returns:
+            {'video_id', 'windows', 'seconds', 'size' (bytes) and 'changed' (ns) of the file,
+            'error' or None, 'remarks', 'shard': name of the shard's JSON file}.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted(self.folder.glob("shard-*.json"), key=_age):
+            for row in json.loads(path.read_text(encoding="utf-8")):
+                found[row["video_id"]] = {**row, "shard": path.name}
+        return list(found.values())
 
     def write(
         self,
@@ -109,15 +114,18 @@ class Vectors:
 
         Args:
             writer: number of this process, which numbers its own shards.
-            files: rows for `files`.
+            files: rows for `files`, without 'shard'; they replace older rows of these files.
             video_ids: [n], of the windows.
             windows: their vectors; None: there is no window.
         """
-        name = f"{writer}-{len(list(self.folder.glob(f'shard-{writer}-*.json'))):05d}"
-        for modality in BOTH if windows is not None else ():
-            table = _table(np.array(video_ids, object), windows, modality)
-            if len(table):
-                with replacing(self.folder / f"{modality}-{name}.parquet") as partial:
+        taken = [int(p.stem.split("-")[2]) for p in self.folder.glob(f"shard-{writer}-*.json")]
+        name = f"{writer}-{max(taken, default=-1) + 1:05d}"
+        for modality in BOTH:
+            path = self.folder / f"{modality}-{name}.parquet"
+            path.unlink(missing_ok=True)  # of a process that was killed before it had finished
+            if windows is not None and windows.masks[modality].any():
+                table = _table(np.array(video_ids, object), windows, modality)
+                with replacing(path) as partial:
                     pq.write_table(
                         table,
                         partial,
@@ -141,24 +149,32 @@ class Vectors:
         Raises:
             UserError: a shard lacks the column, or cannot be read.
         """
+        newest = {row["video_id"]: row["shard"] for row in self.files()}
         for index in sorted(self.folder.glob("shard-*.json")):
             path = index.with_name(index.name.replace("shard", modality, 1)).with_suffix(".parquet")
             if path.exists():  # else the shard has no window of this modality
-                yield from _blocks_of(path, column)
+                rows = json.loads(index.read_text(encoding="utf-8"))
+                old = {r["video_id"] for r in rows if newest[r["video_id"]] != index.name}
+                yield from _blocks_of(path, column, old)
 
 
-def _blocks_of(path: Path, column: str) -> Iterator[Block]:
+def _age(path: Path) -> tuple[int, str]:
+    return path.stat().st_mtime_ns, path.name
+
+
+def _blocks_of(path: Path, column: str, without: set[str]) -> Iterator[Block]:
     columns = ["video_id", "start", "end", column]
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
                 ids, start, end, vectors = (batch[name] for name in columns)
-                yield Block(
+                block = Block(
                     video_ids=np.array(ids.to_pylist(), object),
                     start=start.to_numpy(),
                     end=end.to_numpy(),
                     vectors=vectors.flatten().to_numpy().reshape(len(batch), -1),
                 )
+                yield _without(block, without) if without else block
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise UserError(
             f"The vectors cannot be read: {error}",
@@ -167,6 +183,12 @@ def _blocks_of(path: Path, column: str) -> Iterator[Block]:
             todo=f"delete {path.name.replace(path.name.split('-')[0], 'shard', 1)[:-8]}.json and "
             "extract again",
         ) from error
+
+
+def _without(block: Block, video_ids: set[str]) -> Block:
+    kept = np.array([name not in video_ids for name in block.video_ids], bool)
+    parts = (block.video_ids, block.start, block.end, block.vectors)
+    return Block(*(part[kept] for part in parts))
 
 
 def _table(video_ids: np.ndarray, windows: Embedded, modality: str) -> pa.Table:

@@ -132,8 +132,8 @@ def write_audit_page(
     """
     distributions(measures, folder / "distributions.png")
     data = [_finite(dataclasses.asdict(clip)) for clip in clips]
-    # "</script>" in a caption would end the script.
-    script = f"const CLIPS = {json.dumps(data)};".replace("</", "<\\/") + _SCRIPT
+    # "</script>" in a caption would end the script, "<!--" comment it out.
+    script = f"const CLIPS = {json.dumps(data)};".replace("<", "\\u003c") + _SCRIPT
     facts = "".join(
         f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(_text(v))}</td></tr>"
         for k, v in summary.items()

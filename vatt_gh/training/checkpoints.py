@@ -26,6 +26,8 @@ class Checkpoints:
         records: number of records of each data set, which determine the meaning of an input
             position; (): the position is ignored.
         audio_rate: of the sound, in Hz; None: it is not compared.
+        selection: digest of the lists data.only and data.without, "" without them; None: it is
+            not compared.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Checkpoints:
         train: ConfigDict,
         records: Sequence[int] = (),
         audio_rate: int | None = None,
+        selection: str | None = None,
     ):
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
@@ -43,7 +46,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_handlers=handlers
         )
-        self._records, self._audio_rate = list(records), audio_rate
+        self._records, self._audio_rate, self._selection = list(records), audio_rate, selection
         self._vocabulary = Path(workdir) / "vocabulary.txt"
 
     def __enter__(self) -> "Checkpoints":
@@ -85,6 +88,7 @@ class Checkpoints:
                         "records": self._records,
                         "vocabulary": self._digest(),
                         "audio_rate": self._audio_rate,
+                        "selection": self._selection,
                     }
                 ),
             ),
@@ -132,6 +136,7 @@ class Checkpoints:
         self._check_records(step, restored["meta"].get("records"))
         self._check_vocabulary(step, restored["meta"].get("vocabulary"))
         self._check_audio_rate(step, restored["meta"].get("audio_rate"))
+        self._check_selection(step, restored["meta"].get("selection"))
         return to_local(restored["state"]), restored["meta"]["position"]
 
     def audio_rate(self, step: int | None) -> int | None:
@@ -139,7 +144,10 @@ class Checkpoints:
         if step is None:
             return None
         wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        return self._manager.restore(step, args=wanted)["meta"].get("audio_rate")
+        try:
+            return self._manager.restore(step, args=wanted)["meta"].get("audio_rate")
+        except (ValueError, KeyError, OSError):
+            return None  # `restore` says what is wrong with it
 
     def _check_records(self, step: int, saved: list[int] | None) -> None:
         if self._records and saved != self._records:
@@ -176,6 +184,17 @@ class Checkpoints:
                 where=self._directory,
                 expected="records with the same rate",
                 todo=f"build them with --audio_rate={saved} into another directory",
+            )
+
+    def _check_selection(self, step: int, saved: str | None) -> None:
+        # Older checkpoints have none.
+        if None not in (saved, self._selection) and saved != self._selection:
+            raise UserError(
+                f"The lists of data.only and data.without are not those that step {step} was "
+                "trained with.",
+                where=self._directory,
+                expected="the same lists: an audit writes its own anew",
+                todo="put them back, or start another --workdir",
             )
 
     def _check(self, step: int, target: TrainState) -> None:

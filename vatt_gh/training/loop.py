@@ -66,7 +66,16 @@ def pretrain(
     position = 0
     with ExitStack() as stack:
         records = [source.count for source in sources]
-        checkpoints = stack.enter_context(Checkpoints(workdir, config.train, records, audio_rate))
+        selection = sources[0].selection
+        checkpoints = stack.enter_context(
+            Checkpoints(
+                workdir,
+                config.train,
+                records,
+                audio_rate,
+                "" if selection is None else selection.digest,
+            )
+        )
         if checkpoints.latest() is not None:
             state, position = checkpoints.restore(state)
         elif config.init_from:
