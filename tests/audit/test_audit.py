@@ -141,6 +141,17 @@ def test_the_list_of_the_worst_is_one_that_training_takes(run):
     assert selection.allows(row["video_id"], "video", middle)[0]
 
 
+def test_clips_that_training_leaves_out_are_rated_like_others(run, tmp_path):
+    config = run.config.copy_and_resolve_references()
+    config.data.without = str(run.folder / "worst.csv")
+    for name in ("checkpoints", "vocabulary.txt"):
+        (tmp_path / name).symlink_to(run.workdir / name)
+    audit(config, tmp_path)
+    table = pq.read_table(tmp_path / "audit" / "scores.parquet").to_pydict()
+    for name in MEASURES:
+        np.testing.assert_allclose(table[name], run.table[name], rtol=1e-4, atol=1e-5)
+
+
 def made_up(**measures):
     count = len(next(iter(measures.values())))
     percentiles = {name: _percentiles(np.array(x, float)) for name, x in measures.items()}
