@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from media_files import grey, tone, write_media
-from small import WORDS, small_config
+from evaluation.extraction import extracted, make_run, rows
+from media_files import grey, write_media
 
 import vatt_gh
 from tfds_builders.build import build_for
@@ -20,88 +20,11 @@ from vatt_gh.data.sources import find_or_build
 from vatt_gh.data.windows import plain_windows
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation import extract as module
-from vatt_gh.evaluation.extract import extract
-from vatt_gh.evaluation.search import apart, nearest, search
-from vatt_gh.evaluation.vectors import Block, Vectors
-from vatt_gh.files import write_whole
+from vatt_gh.evaluation.search import search
+from vatt_gh.evaluation.vectors import Vectors
 from vatt_gh.locks import claimed
-from vatt_gh.report.search import Hit
-from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
-from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
-from vatt_gh.training.parallel import replicate
-from vatt_gh.training.step import create_state
 
-RATE = 16_000
 README = Path(__file__).parents[2] / "README.md"
-DATA = {
-    "data.build_fps": 10.0,
-    "data.build_short_side": 32,
-    "data.build_audio_rate": RATE,
-    "data.build_segment_seconds": 4.0,
-    "data.build_workers": 1,
-    "eval.batch_size": 6,
-}
-
-
-def make_run(workdir, seed=0):
-    """A work directory with a drawn checkpoint."""
-    config = small_config(**DATA, seed=seed)
-    words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"word{n}" for n in range(WORDS - 4))]
-    claim_workdir(workdir, config)
-    write_whole(workdir / "vocabulary.txt", "\n".join(words) + "\n")
-    model = model_of(config, words=WORDS, audio_rate=RATE)
-    state = create_state(model, optimizer_of(config.train), zero_sample(config.data), seed)
-    with Checkpoints(workdir, config.train, audio_rate=RATE) as checkpoints:
-        checkpoints.save(replicate(state), 0)
-    return config
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """(configuration, work directory)."""
-    workdir = tmp_path_factory.mktemp("run") / "work"
-    return make_run(workdir), workdir
-
-
-@pytest.fixture(scope="module")
-def films(small_corpus, tmp_path_factory):
-    """A folder as people have it: nested, with broken, silent, upright and audio-only files."""
-    folder = tmp_path_factory.mktemp("films")
-    (folder / "more").mkdir()
-    videos = sorted((small_corpus / "videos").glob("*.mp4"))
-    shutil.copy(videos[0], folder / "one.mp4")
-    shutil.copy(videos[1], folder / "more" / "one.mp4")
-    (folder / "broken.mp4").write_bytes(videos[0].read_bytes()[:3000])
-    (folder / "notes.txt").write_text("no film")
-    times = [k / 10 for k in range(23)]
-    write_media(folder / "silent.mp4", [grey(90, 64, 48)] * 23, times)
-    upright = [grey(7 * k, 48, 80) for k in range(23)]
-    write_media(folder / "upright.mkv", upright, times, sound=[(0.0, tone(2.3, RATE))])
-    write_media(folder / "song.wav", sound=[(0.0, tone(3.1, RATE))])
-    os.symlink("nowhere.mp4", folder / "lost.mp4")
-    return folder
-
-
-def rows(folder, modality, column):
-    """{(video id, start): vector}."""
-    return {
-        (str(video), round(float(start), 3)): vector
-        for block in Vectors(Path(folder)).blocks(modality, column)
-        for video, start, vector in zip(block.video_ids, block.start, block.vectors, strict=True)
-    }
-
-
-def extracted(run, films, to, **changes):
-    config = run[0].copy_and_resolve_references()
-    config.extract.update(videos=str(films), to=str(to), **changes)
-    return extract(config, run[1])
-
-
-@pytest.fixture(scope="module")
-def vectors(run, films, tmp_path_factory):
-    """(outcome, folder of the vectors)."""
-    to = tmp_path_factory.mktemp("vectors") / "to"
-    return extracted(run, films, to), to
 
 
 def test_good_files_are_embedded_and_bad_ones_named(vectors, films):
@@ -313,94 +236,6 @@ def test_a_damaged_shard_is_named(run, films, vectors, tmp_path):
     assert extracted(run, films, tmp_path / "to").windows == vectors[0].windows
     mine, whole = (rows(to, "video", "features") for to in (tmp_path / "to", vectors[1]))
     assert mine.keys() == whole.keys()
-
-
-def test_search_ranks_by_cosine_and_shows_pictures(run, vectors, capsys):
-    config = run[0].copy_and_resolve_references()
-    config.extract.to, config.search.query, config.search.results = (
-        str(vectors[1]),
-        "Word7, unheard",
-        6,
-    )
-    hits = search(config, run[1])
-    assert "Not in the run's vocabulary: unheard" in capsys.readouterr().out
-    query = vatt_gh.load(run[1]).embed_text("word7 unheard")[0]
-    every = {key: float(x @ query) for key, x in rows(vectors[1], "video", "video_to_text").items()}
-    best = max(every, key=every.get)
-    assert (hits[0].video_id, round(hits[0].start, 3)) == best
-    assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
-    for hit in hits:
-        assert hit.score == pytest.approx(every[hit.video_id, round(hit.start, 3)], abs=1e-5)
-        assert hit.picture.shape[2] == 3
-    (page,) = (run[1] / "search").glob("Word7-unheard-*.html")
-    text = page.read_text()
-    assert text.count("<video") == len(hits) and "#t=" in text
-
-
-def test_a_search_goes_on_until_there_are_enough_windows_apart(run, films, tmp_path):
-    config = run[0].copy_and_resolve_references()
-    config.extract.update(videos=str(films), to=str(tmp_path / "to"), every=0.05)
-    extract(config, run[1])  # a window at every frame
-    config.search.query, config.search.results = "word7", 25
-    hits = search(config, run[1])
-    assert len(hits) == 25 and all(hit.picture is not None for hit in hits)
-    for first in hits:
-        for other in hits:
-            if other is not first and other.video_id == first.video_id:
-                assert first.start > other.end - 2e-3 or other.start > first.end - 2e-3
-
-
-def test_a_sound_and_a_video_are_queries_too(run, films, vectors):
-    config = run[0].copy_and_resolve_references()
-    config.extract.to = str(vectors[1])
-    found = rows(vectors[1], "video", "video_to_audio")
-    for name, column, modality in (
-        ("song.wav", "audio_to_video", "audio"),
-        ("upright.mkv", "video_to_audio", "video"),
-    ):
-        config.search.file = str(films / name)
-        windows = rows(vectors[1], modality, column)
-        mean = np.mean([x for (video, _), x in windows.items() if video == name], axis=0)
-        scores = {key: x @ mean / np.linalg.norm(mean) for key, x in found.items()}
-        first = search(config, run[1])[0]
-        assert (first.video_id, round(first.start, 3)) == max(scores, key=scores.get)
-
-
-@pytest.mark.parametrize("query", [{}, {"query": "a", "file": "b.mp4"}])
-def test_one_query_is_needed(run, query):
-    config = run[0].copy_and_resolve_references()
-    config.search.update(query)
-    with pytest.raises(UserError, match="One query"):
-        search(config, run[1])
-
-
-def test_a_search_without_vectors_says_how_to_make_them(run, tmp_path):
-    config = run[0].copy_and_resolve_references()
-    config.extract.to, config.search.query = str(tmp_path), "a"
-    with pytest.raises(UserError, match="There are no vectors"):
-        search(config, run[1])
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_ranking_in_blocks_is_sorting_all(seed):
-    rng = np.random.default_rng(seed)
-    # Few different values, so that many tie.
-    vectors = rng.integers(-2, 3, (200, 3)).astype(np.float32)
-    query = rng.integers(-2, 3, 3).astype(np.float32)
-    cuts = np.sort(rng.integers(0, 201, 6))
-    ids = np.array([f"v{n}" for n in range(200)], object)
-    times = np.zeros(200, np.float32)
-    parts = [np.arange(200)[a:b] for a, b in zip([0, *cuts], [*cuts, 200], strict=True)]
-    blocks = [Block(ids[p], times[p], times[p], vectors[p]) for p in parts]
-    count = int(rng.integers(1, 250))
-    order = np.argsort(-(vectors @ query), kind="stable")[:count]
-    assert [hit.video_id for hit in nearest(query, blocks, count)] == ids[order].tolist()
-
-
-def test_overlapping_windows_of_a_video_are_shown_once():
-    hits = [Hit("a", 0, 2, 0.9), Hit("a", 1, 3, 0.8), Hit("b", 1, 3, 0.7), Hit("a", 2, 4, 0.6)]
-    assert apart(hits, 3) == [hits[0], hits[2], hits[3]]
-    assert apart(hits, 2) == [hits[0], hits[2]]
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 7, 8, 40])

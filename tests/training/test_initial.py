@@ -11,6 +11,8 @@ from interop.test_tf_checkpoint import folder
 from tiny_run import assert_same_state
 
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.embedder import load
+from vatt_gh.evaluation.scoring import evaluate_workdir
 from vatt_gh.interop.names import model_names
 from vatt_gh.interop.transfer import extract
 from vatt_gh.models.vatt import build
@@ -60,6 +62,23 @@ def test_a_run_starts_from_the_originals_checkpoint(from_original, tmp_path, cap
     assert sorted(report["used"]) == sorted(names.values())
     screen = capsys.readouterr().out
     assert f"Start: {len(names)} variables of {config.init_from}" in screen and table in screen
+
+
+def test_the_originals_checkpoint_is_scored_and_embeds_as_it_is(from_original, tmp_path):
+    config, workdir = from_original, tmp_path / "run"
+    results = evaluate_workdir(config, workdir)
+    assert results["step"] == 0 and results["retrieval"]["r1"].keys() >= {"value", "untrained"}
+    assert "none that is logged yet" in (workdir / "index.html").read_text()
+    embedder = load(workdir, config)
+    expected = golden(f"model_{KIND}").part("w")
+    params, statistics = jax.device_get(embedder.weights)
+    variables = {"params": params, "batch_stats": statistics}
+    for name, value in extract(variables, model_names(variables)).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    assert np.isfinite(embedder.embed_text(["w1 w2", "w3"])).all()
+    config.data.vocabulary = ""
+    with pytest.raises(UserError, match="vocabulary of the checkpoint is not given"):
+        load(tmp_path / "other", config)
 
 
 def test_a_run_that_is_continued_does_not_start_again(tiny, whole, tmp_path):
