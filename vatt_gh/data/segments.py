@@ -90,14 +90,6 @@ class _InMemory:
     form: Form
     selection: None = None
 
-    @property
-    def fps(self) -> float:
-        return self.form.fps
-
-    @property
-    def audio_rate(self) -> int:
-        return self.form.audio_rate
-
     def windows(self, example: Example, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
         frames, samples, views = wanted
         view = View(*(np.asarray(x) for x in views))

@@ -17,6 +17,7 @@ from vatt_gh.data.selection import Selection
 from vatt_gh.data.storage import Windows
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import View, choose_view
+from vatt_gh.media.form import Form
 
 FULL_SCALE = 32768  # of stored 16-bit sound
 
@@ -25,12 +26,8 @@ class Stored(Protocol):
     """Records, or segments in memory: what windows are read from."""
 
     @property
-    def fps(self) -> float:
-        """Frames a second."""
-
-    @property
-    def audio_rate(self) -> int:
-        """Sound samples a second, in Hz."""
+    def form(self) -> Form:
+        """How videos are stored."""
 
     @property
     def windows(self) -> Windows:
@@ -60,7 +57,7 @@ def training_windows(
     Returns:
         As `window` returns, for N windows: [N, ...].
     """
-    span = stored_span(data.frames, source.fps / data.fps)
+    span = stored_span(data.frames, source.form.fps / data.fps)
 
     def choose(seed: tf.Tensor) -> _Chosen:
         first = random_window(example["frame_count"], span, seed)
@@ -193,7 +190,7 @@ def _times(
     example: dict[str, Any], first: tf.Tensor, source: Stored, data: ConfigDict
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Start and end, in seconds of the video."""
-    start = example["start"] + tf.cast(first, tf.float32) / source.fps
+    start = example["start"] + tf.cast(first, tf.float32) / source.form.fps
     return start, start + data.frames / data.fps
 
 
@@ -204,14 +201,14 @@ def _read(
     count, first = example["frame_count"], chosen.first[:, None]
     pictures, sound, there = source.windows(
         example,
-        frame_places(count, first, data.frames, stride=source.fps / data.fps),
+        frame_places(count, first, data.frames, stride=source.form.fps / data.fps),
         sample_places(
-            tf.cast(tf.round(example["start"] * source.fps), tf.int32),
+            tf.cast(tf.round(example["start"] * source.form.fps), tf.int32),
             count,
             first,
             data.audio_samples,
-            fps=source.fps,
-            rate=source.audio_rate,
+            fps=source.form.fps,
+            rate=source.form.audio_rate,
         ),
         View(chosen.crop, chosen.mirrored, tf.constant([data.size, data.size])),
     )
