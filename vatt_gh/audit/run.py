@@ -1,7 +1,6 @@
 """mode=audit: the scores of all clips, the list of the worst, and a page to look at them."""
 
 import csv
-import dataclasses
 import json
 import wave
 from contextlib import closing
@@ -17,8 +16,9 @@ from ml_collections import ConfigDict
 
 from vatt_gh.audit.scores import Scored, score_clips
 from vatt_gh.data.clips import NUMBER, captioned_clips
-from vatt_gh.data.records import Source
-from vatt_gh.data.sources import open_sources
+from vatt_gh.data.records import Source, open_source
+from vatt_gh.data.selection import COLUMNS
+from vatt_gh.data.sources import find_or_build
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import FULL_SCALE
 from vatt_gh.errors import UserError
@@ -55,9 +55,10 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
             loss to judge by.
     """
     folder = Path(workdir) / "audit"
-    # All clips are rated, also those that training leaves out.
-    source = dataclasses.replace(open_sources(config.data)[0], selection=None)
-    if config.data.also:
+    # Without data.only and data.without: clips that training leaves out are rated, too.
+    data = config.data
+    source = open_source(find_or_build(data), data.manual_dir, data.split, data.unreadable_share)
+    if data.also:
         print("audit: of data.data_dir alone; those of data.also need calls of their own")
     loaded = load_for_evaluation(config, workdir, source.audio_rate)
     scored = score_clips(config, loaded, source)
@@ -161,7 +162,7 @@ def _write_scores(scored: Scored, path: Path) -> None:
 def _write_list(scored: Scored, worst: dict[str, np.ndarray], path: Path) -> None:
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["video_id", "start", "end", "modality"])
+        table.writerow(COLUMNS)
         for modality, rows in worst.items():
             for row in rows:
                 ends = f"{scored.start[row]:.3f}", f"{scored.end[row]:.3f}"

@@ -1,4 +1,4 @@
-"""The clips of an evaluation, in order, of which each host reads its share."""
+"""The clips of an evaluation, in order; each host reads its share."""
 
 from collections.abc import Iterator, Sequence
 

@@ -30,8 +30,8 @@ def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, floa
 
     Returns:
         'mean_average_precision'; 'auc', area under the ROC curve; 'd_prime', the mean over classes
-        of sqrt(2) times the standard normal quantile of the class's area, of which half a pair of
-        clips is taken off where it is 0 or 1.
+        of sqrt(2) times the standard normal quantile of the class's area; an area
+        of 0 or 1 is moved inwards by half a pair of clips.
 
     Raises:
         ValueError: names classes without an ROC curve: those that no sample or every sample has.

@@ -102,7 +102,7 @@ def nearest(query: np.ndarray, blocks: Iterable[Block], count: int) -> list[Hit]
 
 
 def apart(hits: Iterable[Hit], count: int) -> list[Hit]:
-    """The best windows of which no two overlap in one video.
+    """The best windows, without those that overlap a better one of their video.
 
     Args:
         hits: the best first.
@@ -124,8 +124,8 @@ def apart(hits: Iterable[Hit], count: int) -> list[Hit]:
 def _query(embedder: Embedder, text: str, file: str) -> tuple[str, np.ndarray]:
     """The column that is searched, and the query's vector [D] of unit length."""
     if text:
-        tokens = split_words(text)
-        unknown = [word for word in tokens if word not in set(embedder.words)]
+        known = set(embedder.words)
+        unknown = [word for word in split_words(text) if word not in known]
         if unknown:
             print(f"Not in the run's vocabulary: {', '.join(unknown)}")
         return "video_to_text", embedder.embed_text(text)[0]

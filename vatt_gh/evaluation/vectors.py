@@ -97,11 +97,12 @@ class Vectors:
             {'video_id', 'windows', 'seconds', 'size' (bytes) and 'changed' (ns) of the file,
             'error' or None, 'remarks', 'shard': name of the shard's JSON file}.
         """
-        found: dict[str, dict[str, Any]] = {}
-        for path in sorted(self.folder.glob("shard-*.json"), key=_age):
-            for row in json.loads(path.read_text(encoding="utf-8")):
-                found[row["video_id"]] = {**row, "shard": path.name}
-        return list(found.values())
+        return list(_newest(self._shards()).values())
+
+    def _shards(self) -> dict[Path, list[dict[str, Any]]]:
+        """The rows of each finished shard, the oldest first."""
+        paths = sorted(self.folder.glob("shard-*.json"), key=_age)
+        return {path: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
     def write(
         self,
@@ -149,17 +150,27 @@ class Vectors:
         Raises:
             UserError: a shard lacks the column, or cannot be read.
         """
-        newest = {row["video_id"]: row["shard"] for row in self.files()}
-        for index in sorted(self.folder.glob("shard-*.json")):
+        shards = self._shards()
+        newest = _newest(shards)
+        for index in sorted(shards):
             path = index.with_name(index.name.replace("shard", modality, 1)).with_suffix(".parquet")
             if path.exists():  # else the shard has no window of this modality
-                rows = json.loads(index.read_text(encoding="utf-8"))
-                old = {r["video_id"] for r in rows if newest[r["video_id"]] != index.name}
+                names = [row["video_id"] for row in shards[index]]
+                old = {name for name in names if newest[name]["shard"] != index.name}
                 yield from _blocks_of(path, column, old)
 
 
 def _age(path: Path) -> tuple[int, str]:
     return path.stat().st_mtime_ns, path.name
+
+
+def _newest(shards: Mapping[Path, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The last row of each file by its id, with its shard."""
+    return {
+        row["video_id"]: {**row, "shard": path.name}
+        for path, rows in shards.items()
+        for row in rows
+    }
 
 
 def _blocks_of(path: Path, column: str, without: set[str]) -> Iterator[Block]:
