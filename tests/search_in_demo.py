@@ -16,12 +16,11 @@ import numpy as np
 import vatt_gh
 from vatt_gh.demo.narration import attributes_said
 from vatt_gh.demo.truth import Truth
-from vatt_gh.evaluation.embedder import Embedder, joined
+from vatt_gh.evaluation.embedder import Embedder
 from vatt_gh.evaluation.extract import extract
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.search import apart, nearest
 from vatt_gh.evaluation.vectors import Block, Vectors
-from vatt_gh.media.video import read_segments
 
 QUERIES = (
     "a red circle",
@@ -84,8 +83,7 @@ def main(workdir: Path) -> None:
     )
     others = []
     for path in sorted((corpus / "videos").glob("*.mp4")):
-        windows = (drawn.windows(s, 0.0) for s in read_segments(path, drawn.form))
-        part = joined(list(drawn.embed_windows(windows)))
+        part = drawn.embed_video(path)
         ids = np.array([path.name] * len(part.start), object)
         others.append(Block(ids, part.start, part.end, part.embeddings["video_to_text"]))
     print(f"{sum(right)} of {len(QUERIES)} queries are answered among the first {FIRST} windows")

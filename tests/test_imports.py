@@ -24,6 +24,7 @@ ALLOWED = {
     "interop": {"models"},
     "training": GROUND | {"data", "interop"},
     "evaluation": GROUND | {"data", "training"},
+    "finetuning": GROUND | {"data", "training", "evaluation", "interop"},
     "describe": GROUND | {"flops", "data", "training"},
     "bench": GROUND | {"data", "evaluation", "flops", "training"},
     "demo": GROUND | {"data", "training", "evaluation"},

@@ -1,6 +1,6 @@
 """The arrays of a batch: names, shapes, dtypes and units. Defined only here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,9 @@ TEXT_MASK = "text_mask"  # [B] bool, False where a sample has no caption
 # the hue. Applied by the training step.
 COLOUR = "colour"
 INDEX = "index"  # [B] int32, place of the sample in the global batch
+
+# In fine-tuning: [B, K] float32, 1 for each of the sample's classes, else 0.
+LABEL = "label"
 
 NEUTRAL_COLOUR = (0.0, 1.0, 1.0, 0.0)  # a row of COLOUR that changes nothing
 
@@ -36,6 +39,7 @@ RANKS = {
     TEXT_MASK: 1,
     COLOUR: 2,
     INDEX: 1,
+    LABEL: 2,
 }
 DTYPES = {
     VIDEO: np.uint8,
@@ -46,19 +50,22 @@ DTYPES = {
     TEXT_MASK: np.bool_,
     COLOUR: np.float32,
     INDEX: np.int32,
+    LABEL: np.float32,
 }
 
 
-def check(batch: Mapping[str, np.ndarray]) -> None:
+def check(batch: Mapping[str, np.ndarray], keys: Sequence[str] = DEVICE_KEYS) -> None:
     """Checks that a batch has the arrays above.
 
     Args:
-        batch: arrays by name; only those of DEVICE_KEYS are checked.
+        batch: arrays by name.
+        keys: names of those that it must have, all of one length; others are not checked.
 
     Raises:
         ValueError: names the array that is missing or has the wrong rank, dtype or length.
     """
-    for name in DEVICE_KEYS:
+    first = keys[0]
+    for name in keys:
         if name not in batch:
             raise ValueError(f"the batch lacks {name!r}; it holds {sorted(batch)}")
         array = batch[name]
@@ -67,8 +74,7 @@ def check(batch: Mapping[str, np.ndarray]) -> None:
                 f"batch[{name!r}] is {array.dtype} {array.shape}, expected "
                 f"{np.dtype(DTYPES[name])} of rank {RANKS[name]}"
             )
-        if array.shape[0] != batch[VIDEO].shape[0]:
+        if len(array) != len(batch[first]):
             raise ValueError(
-                f"batch[{name!r}] holds {array.shape[0]} samples, batch['video'] "
-                f"{batch[VIDEO].shape[0]}"
+                f"batch[{name!r}] holds {len(array)} samples, batch[{first!r}] {len(batch[first])}"
             )

@@ -14,6 +14,7 @@ Every key of a configuration can be changed on the command line, e.g.
 --config.mode chooses what is done:
   pretrain   train from records (built from manual_dir where there are none yet)
   evaluate   score the newest checkpoint of --workdir on the records of eval.data_dir
+  finetune   learn the classes of a downstream set, from --config.init_from
   extract    embed a folder of videos and sound files, into Parquet files
   search     rank what was extracted by a sentence, a video or a sound
   audit      score every captioned sample of a data set: a page, and a list of the worst
@@ -24,6 +25,7 @@ Every key of a configuration can be changed on the command line, e.g.
 
 import contextlib
 import difflib
+import logging as std_logging
 import os
 import re
 import runpy
@@ -73,7 +75,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     config, workdir = with_local_paths(config), Path(local_path(str(workdir), "--workdir"))
     # TensorFlow only feeds the input; it must not take the accelerator's memory.
     tf.config.set_visible_devices([], "GPU")
-    validate(config, devices=jax.device_count(), hosts=jax.process_count())
+    if config.mode != "finetune":  # which knows its model later
+        validate(config, devices=jax.device_count(), hosts=jax.process_count())
     if config.mode == "demo":
         from vatt_gh.demo.run import run_demo
 
@@ -95,6 +98,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
         if config.eval.follow:
             follow(config, workdir, build=build_for, known=known)
         evaluate_workdir(config, workdir, build=build_for, known=known)
+    elif config.mode == "finetune":
+        from vatt_gh.finetuning.run import finetune
+
+        finetune(config, workdir, build=build_for)
     elif config.mode == "extract":
         from vatt_gh.evaluation.extract import extract
 
@@ -187,6 +194,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
         if flags.FLAGS["verbosity"].using_default_value:
             # absl defaults to INFO, at which Orbax logs twenty lines per checkpoint.
             logging.set_verbosity(logging.WARNING)
+            for logger in (logging.get_absl_logger(), std_logging.getLogger("tensorflow")):
+                logger.addFilter(_for_users)
         return rest
     except UserError as error:
         _fail(f"error: {error}", 2)
@@ -200,6 +209,16 @@ def _parse_flags(argv: list[str]) -> list[str]:
         )
         _fail(f"error: {problem}", 2)
     raise AssertionError("unreachable")
+
+
+def _for_users(record: std_logging.LogRecord) -> bool:
+    """False for what TFDS, TensorFlow and Orbax tell those who write programs with them."""
+    return record.filename not in (
+        "feature.py",
+        "deprecation.py",
+        "dataset_builder.py",
+        "composite_checkpoint_handler.py",
+    )
 
 
 _HELP = ("help", "helpshort", "h", "helpfull")

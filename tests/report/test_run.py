@@ -68,3 +68,20 @@ def test_a_checkpoint_from_elsewhere_has_a_page_too(tmp_path):
     assert "r1" in page and "none that is logged yet" in page
     (tmp_path / "metrics.jsonl").write_text("")
     assert "none that is logged yet" in write_report(tmp_path).read_text()
+
+
+def test_a_run_that_compares_nothing_and_drops_nothing_has_no_empty_pictures(tmp_path):
+    """The page of plain VATT, and that of a fine-tuning, whose rows have neither."""
+    nothing = {"cosine_histogram": [0] * 40, "kept_share": 1.0}
+    for number, rows in enumerate(
+        (
+            [row | nothing for row in _metrics()],
+            [{k: x for k, x in row.items() if k not in nothing} for row in _metrics()],
+        )
+    ):
+        workdir = tmp_path / str(number)
+        workdir.mkdir()
+        (workdir / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+        page = write_report(workdir, aligned=lambda *window: (True, True)).read_text()
+        assert [path.name for path in (workdir / "pictures").iterdir()] == ["losses.png"]
+        assert "nan" not in page and "losses.png" in page

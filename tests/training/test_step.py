@@ -299,7 +299,8 @@ def first_step(devices, **harmonize):
         options = {"model": model, "optimizer": optimizer, "config": config, "axis_name": None}
         return jax.device_get(jax.jit(functools.partial(train_step, **options))(state, batch))
     model = build(config, words=WORDS, audio_rate=RATE, axis_name=AXIS)
-    state, output = parallel_step(model, optimizer, config)(
+    options = {"model": model, "optimizer": optimizer, "config": config, "axis_name": AXIS}
+    state, output = parallel_step(functools.partial(train_step, **options))(
         replicate(jax.device_get(state)),
         split(batch),  # the step donates the memory of its state
     )

@@ -1,12 +1,13 @@
 """The configuration: defines every key once, with its default, meaning and values.
 
-schema    the class of keys, and the checks of single keys
-model     keys of the model, its losses and harmonization
-training  keys of a run, its input and its scores
-uses      keys of what a trained model is used for
-studies   keys of the demo and the study
-checks    the checks between keys
-document  the keys as text
+schema      the class of keys, and the checks of single keys
+model       keys of the model, its losses and harmonization
+training    keys of a run, its input and its scores
+finetuning  keys of fine-tuning
+uses        keys of what a trained model is used for
+studies     keys of the demo and the study
+checks      the checks between keys
+document    the keys as text
 
 An experiment file in `configs/` starts from `default()` and overrides some keys; the command line
 overrides single keys with `--config.a.b=value`. No key is defined elsewhere, and no code has its
@@ -17,6 +18,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vatt_gh.config.finetuning import FINETUNE
 from vatt_gh.config.model import HARMONIZE, LOSS, MODEL
 from vatt_gh.config.schema import Section, defaults_of, keys_of
 from vatt_gh.config.studies import DEMO, STUDY
@@ -31,6 +33,7 @@ SCHEMA: Section = {
     "train": TRAIN,
     "data": DATA,
     "eval": EVAL,
+    "finetune": FINETUNE,
     "extract": EXTRACT,
     "search": SEARCH,
     "audit": AUDIT,

@@ -1,34 +1,43 @@
 """The checks of a whole configuration, before any work is done."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ml_collections import ConfigDict
 
 from vatt_gh.config import SCHEMA, compares_gradients
-from vatt_gh.config.schema import check_keys, misfit, value_of
+from vatt_gh.config.schema import check_keys, keys_of, misfit, value_of
 from vatt_gh.loss_terms import active_terms
 
 Problem = tuple[str, str, str]  # a key that does not fit, what it has to be, and what to do
 
 
-def validate(config: ConfigDict, *, devices: int, hosts: int) -> None:
+def validate(
+    config: ConfigDict,
+    *,
+    devices: int,
+    hosts: int,
+    modalities: Collection[str] = ("video", "audio"),
+) -> None:
     """Checks a whole configuration before any work is done.
 
     Args:
         config: the configuration.
         devices: number of devices of all hosts.
         hosts: number of hosts.
+        modalities: those whose windows have to consist of whole patches.
 
     Raises:
         UserError: names the first invalid key.
     """
     check_keys(SCHEMA, config)
-    for key, expected, todo in _problems(config, devices, hosts):
+    for key, expected, todo in _problems(config, devices, hosts, modalities):
         raise misfit(key, value_of(config, key), expected, todo)
 
 
-def _problems(config: ConfigDict, devices: int, hosts: int) -> Iterator[Problem]:
+def _problems(
+    config: ConfigDict, devices: int, hosts: int, modalities: Collection[str]
+) -> Iterator[Problem]:
     """What does not fit; each check may rely on those before it."""
     yield from _of_start(config)
     yield from _of_data_sets(config)
@@ -38,7 +47,11 @@ def _problems(config: ConfigDict, devices: int, hosts: int) -> Iterator[Problem]
     yield from _of_sketch(config)
     yield from _of_study(config)
     yield from _of_schedule(config)
-    yield from _of_patches(config)
+    yield from _of_finetuning(config)
+    if "video" in modalities:
+        yield from _of_video_patches(config)
+    if "audio" in modalities:
+        yield from _of_audio_patches(config)
 
 
 def _of_start(config: ConfigDict) -> Iterator[Problem]:
@@ -183,17 +196,27 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
     yield from _unless_multiple(config, "eval.every", train.log_every, why)
 
 
-def _of_patches(config: ConfigDict) -> Iterator[Problem]:
-    data, video, audio = config.data, config.model.video, config.model.audio
-    frames, rows, columns = video.patch
-    for name, patch in (("frames", frames), ("size", rows), ("size", columns)):
-        if data[name] % patch:
+def _of_finetuning(config: ConfigDict) -> Iterator[Problem]:
+    for name in ("train.microbatch", "data.also", "data.keep_windows"):
+        if config.mode == "finetune" and value_of(config, name):
+            nothing = dict(keys_of(SCHEMA))[name].default
+            yield name, f"{nothing!r}: fine-tuning has no such thing", f"leave --config.{name} out"
+
+
+def _of_video_patches(config: ConfigDict) -> Iterator[Problem]:
+    frames, rows, columns = patch = tuple(config.model.video.patch)
+    for name, length in (("frames", frames), ("size", rows), ("size", columns)):
+        if config.data[name] % length:
             yield (
                 f"data.{name}",
-                f"a multiple of model.video.patch = {tuple(video.patch)}",
-                f"set --config.data.{name} to a multiple of {patch}",
+                f"a multiple of model.video.patch = {patch}",
+                f"set --config.data.{name} to a multiple of {length}",
             )
-    if audio.input == "waveform" and data.audio_samples % audio.patch:
+
+
+def _of_audio_patches(config: ConfigDict) -> Iterator[Problem]:
+    audio = config.model.audio
+    if audio.input == "waveform" and config.data.audio_samples % audio.patch:
         yield (
             "data.audio_samples",
             f"a multiple of model.audio.patch = {audio.patch}",

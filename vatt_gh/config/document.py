@@ -17,6 +17,7 @@ _TITLES = {
     "train": "Training",
     "data": "Input",
     "eval": "Scores",
+    "finetune": "Fine-tuning",
     "extract": "Vectors of your own files",
     "search": "Search in them",
     "audit": "The audit of a data set",

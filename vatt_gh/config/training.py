@@ -2,14 +2,24 @@
 
 from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
 
-MODES = ("pretrain", "evaluate", "extract", "search", "audit", "describe", "demo", "study")
+MODES = (
+    "pretrain",
+    "evaluate",
+    "finetune",
+    "extract",
+    "search",
+    "audit",
+    "describe",
+    "demo",
+    "study",
+)
 
 RUN: Section = {
     "mode": Key(
         "pretrain",
-        "train; score a checkpoint; embed a folder of videos; search in it; score the "
-        "samples of a data set; print sizes and costs; "
-        "render a corpus and do it all; many such runs and one table",
+        "train; score a checkpoint; learn the classes of a data set from it; embed a folder of "
+        "videos; search in it; score the samples of a data set; print sizes and costs; render a "
+        "corpus and do it all; many such runs and one table",
         choices=MODES,
         free=True,
     ),

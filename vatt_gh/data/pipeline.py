@@ -45,13 +45,7 @@ def training_batches(
     """
     global_batch = config.train.batch_size
     local = global_batch // hosts
-    steps = tf.data.Dataset.range(position // global_batch, np.iinfo(np.int64).max // global_batch)
-    places = steps.flat_map(
-        lambda step: tf.data.Dataset.range(
-            step * global_batch + host * local, step * global_batch + (host + 1) * local
-        )
-    )
-
+    places = host_places(global_batch, position, host, hosts)
     kept = [kept_windows(s, tokenizer, config.data) for s in sources if config.data.keep_windows]
 
     def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -76,6 +70,24 @@ def training_batches(
         yield split_host(arrays)
 
 
+def host_places(global_batch: int, position: int, host: int, hosts: int) -> tf.data.Dataset:
+    """The places in the endless stream of samples, int64, that a host takes, in order.
+
+    Args:
+        global_batch: samples of a step, of all hosts.
+        position: samples already taken, over all hosts; a multiple of global_batch.
+        host: number of this host.
+        hosts: number of hosts; each takes its share of every batch.
+    """
+    local = global_batch // hosts
+    steps = tf.data.Dataset.range(position // global_batch, np.iinfo(np.int64).max // global_batch)
+    return steps.flat_map(
+        lambda step: tf.data.Dataset.range(
+            step * global_batch + host * local, step * global_batch + (host + 1) * local
+        )
+    )
+
+
 def _training_sample(
     source: Source,
     number: int,
@@ -91,7 +103,7 @@ def _training_sample(
         windows=config.data.windows_per_segment,
         seed=config.seed + number,
     )
-    seed = _seed_of(place, config.seed)
+    seed = sample_seed(place, config.seed)
     drawn = training_windows(source.read(record), source, tokenizer, config.data, seed[None])
     sample = {name: x[0] for name, x in drawn.items()}
     return sample | {names.COLOUR: draw_colour(config.data, seed)}
@@ -102,11 +114,12 @@ def _kept_place(
 ) -> dict[str, tf.Tensor]:
     """Like `_training_sample` for kept windows: the sample's row instead of its content."""
     row = shuffled(place // sources, records=kept.count, windows=1, seed=config.seed + number)
-    colour = draw_colour(config.data, _seed_of(place, config.seed))
+    colour = draw_colour(config.data, sample_seed(place, config.seed))
     return {_ROW: row, names.COLOUR: colour}
 
 
-def _seed_of(place: tf.Tensor, seed: int) -> tf.Tensor:
+def sample_seed(place: tf.Tensor, seed: int) -> tf.Tensor:
+    """The random seed [2] int64 of the sample at a place, from the run's."""
     return tf.stack([tf.constant(seed, tf.int64), place])
 
 

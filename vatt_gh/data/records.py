@@ -139,7 +139,7 @@ def open_source(
     Args:
         directories: of its parts; each holds dataset_info.json and shards.
         manual_dir: folder of the originals that storage 'index' reads; "": where they were.
-        split: official name of the wanted split; "": all of them.
+        split: official name of the wanted split, or several joined by "+"; "": all of them.
         unreadable_share: share of the read records that may be damaged.
         unreadable: collects damage in place of an object of its own.
 
@@ -194,17 +194,19 @@ def open_source(
     )
 
 
-def _of_split(indexes: list[RecordIndex], split: str) -> list[RecordIndex]:
-    """The records of one split, for every part."""
+def _of_split(indexes: list[RecordIndex], wanted: str) -> list[RecordIndex]:
+    """The records of some splits, for every part."""
     stored = {_split_of(path) for index in indexes for path in index.files}
-    names = matching(split, sorted(stored)) if split else sorted(stored)
-    if stored and not names:
-        raise UserError(
-            f"There is no split {split!r}.",
-            where=indexes[0].files[0].parent,
-            expected=f"one of {', '.join(sorted(official(stored)))}",
-            todo="set --config.data.split, or write data.also as BUILDER/SPLIT=DATA_DIR",
-        )
+    names: set[str] = set() if wanted else stored
+    for split in wanted.split("+") if wanted and stored else ():
+        names = names | set(matching(split, stored))
+        if not matching(split, stored):
+            raise UserError(
+                f"There is no split {split!r}.",
+                where=indexes[0].files[0].parent,
+                expected=f"one of {', '.join(sorted(official(stored)))}, or several joined by +",
+                todo="set --config.data.split, or write data.also as BUILDER/SPLIT=DATA_DIR",
+            )
     return [
         dataclasses.replace(index, **{key: getattr(index, key)[kept] for key in _PLACES})
         for index in indexes

@@ -76,6 +76,11 @@ class Selection:
         return allowed
 
 
+def digest_of(selection: Selection | None) -> str:
+    """Digest that a checkpoint stores; "" where everything is used."""
+    return "" if selection is None else selection.digest
+
+
 def read_selection(only: str, without: str) -> Selection | None:
     """Reads the lists of data.only and data.without.
 

@@ -3,10 +3,7 @@
 A classifier's logits are averaged over the views of a video (`models.classifier.average_views`).
 """
 
-import numpy as np
 import tensorflow as tf
-
-from vatt_gh.data.video import resize
 
 
 def window_starts(count: tf.Tensor, length: int, windows: int, *, stride: int = 1) -> tf.Tensor:
@@ -28,21 +25,17 @@ def window_starts(count: tf.Tensor, length: int, windows: int, *, stride: int = 
     return tf.cast(tf.linspace(0.0, tf.cast(room, tf.float32), windows), tf.int32)
 
 
-def resize_shorter_side(images: np.ndarray, size: int) -> np.ndarray:
-    """Resizes frames so that their shorter side is `size`; see `video.resize`.
+def with_shorter_side(shape: tf.Tensor, size: int) -> tf.Tensor:
+    """The shape of frames that are resized so that their shorter side is `size`.
 
     Args:
-        images: [T, H, W, 3] uint8 or float32.
+        shape: [2] int32, height and width.
         size: length of the shorter side, in pixels.
 
     Returns:
-        [T, h, w, 3] of the same dtype; the longer side is rounded down to whole pixels.
+        [2] int32; the longer side is rounded down to whole pixels.
     """
-    sides = images.shape[1:3]
-    out = np.empty((len(images), *(n * size // min(sides) for n in sides), 3), images.dtype)
-    for frame, place in zip(images, out, strict=True):
-        resize(frame, place)
-    return out
+    return shape * size // tf.reduce_min(shape)
 
 
 def three_crops(video: tf.Tensor, size: int) -> tf.Tensor:

@@ -17,6 +17,7 @@ from vatt_gh.data.selection import Selection
 from vatt_gh.data.storage import Windows
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import View, choose_view
+from vatt_gh.data.views import with_shorter_side
 from vatt_gh.media.form import Form
 
 FULL_SCALE = 32768  # of stored 16-bit sound
@@ -117,12 +118,60 @@ def plain_windows(
     """
     count = tf.shape(firsts)[0]
     crop = _view(example, data, tf.zeros([2], tf.int64), train=False).crop
-    nothing = tf.zeros([count], tf.bool)
-    chosen = _Chosen(
-        firsts, tf.tile(crop[None], [count, 1]), nothing, tf.zeros([count, 0, 0], tf.int32), nothing
-    )
+    chosen = _wordless(firsts, tf.tile(crop[None], [count, 1]), tf.zeros([count], tf.bool))
     found = _read(example, chosen, source, data)
     return {n: x for n, x in found.items() if n not in (names.TEXT, names.TEXT_MASK)}
+
+
+def augmented_window(
+    example: dict[str, Any], source: Stored, data: ConfigDict, seed: tf.Tensor, modality: str
+) -> dict[str, tf.Tensor]:
+    """A random window of a record in one modality, augmented.
+
+    Args:
+        example: an undecoded record.
+        source: the record's source.
+        data: config.data.
+        seed: [2] int64, decides position and augmentation.
+        modality: 'video' or 'audio'; the other one is hardly decoded.
+
+    Returns:
+        The modality with its mask, 'video_id', 'start' and 'end', as `window` returns them.
+    """
+    span = stored_span(data.frames, source.form.fps / data.fps)
+    first = random_window(example["frame_count"], span, seed)
+    view = _view(example, data, seed, train=True)
+    chosen = _wordless(first[None], view.crop[None], view.mirrored[None])
+    found = _read(example, chosen, source, data, only=modality)
+    return {name: found[name][0] for name in _one_modality(modality)}
+
+
+def whole_windows(
+    example: dict[str, Any], firsts: tf.Tensor, source: Stored, data: ConfigDict, modality: str
+) -> dict[str, tf.Tensor]:
+    """Windows of a segment in one modality, with all of their pictures, not cropped.
+
+    Args:
+        example: an undecoded record.
+        firsts: [N] int32, first frame of each window.
+        source: the record's source.
+        data: config.data.
+        modality: as in `augmented_window`.
+
+    Returns:
+        As `augmented_window` returns, for N windows; video is [N, T, h, w, 3], its shorter side
+        data.size.
+    """
+    count, shape = tf.shape(firsts)[0], _shape(example, data)
+    crop = tf.tile(tf.concat([[0, 0], shape], 0)[None], [count, 1])
+    chosen = _wordless(firsts, crop, tf.zeros([count], tf.bool))
+    size = with_shorter_side(shape, data.size)
+    found = _read(example, chosen, source, data, only=modality, size=size)
+    return {name: found[name] for name in _one_modality(modality)}
+
+
+def _one_modality(modality: str) -> tuple[str, ...]:
+    return (modality, f"{modality}_mask", names.VIDEO_ID, names.START, names.END)
 
 
 class _Chosen(NamedTuple):
@@ -133,6 +182,14 @@ class _Chosen(NamedTuple):
     mirrored: tf.Tensor  # [] bool
     words: tf.Tensor  # [K, W] int32
     has_text: tf.Tensor  # [] bool
+
+
+def _wordless(firsts: tf.Tensor, crops: tf.Tensor, mirrored: tf.Tensor) -> _Chosen:
+    """Windows [N] whose captions are not wanted."""
+    count = tf.shape(firsts)[0]
+    return _Chosen(
+        firsts, crops, mirrored, tf.zeros([count, 0, 0], tf.int32), tf.zeros([count], tf.bool)
+    )
 
 
 def _batched(chosen: _Chosen) -> _Chosen:
@@ -160,9 +217,13 @@ def _choose(
 
 
 def _view(example: dict[str, Any], data: ConfigDict, seed: tf.Tensor, *, train: bool) -> View:
+    return choose_view(_shape(example, data), data, seed, train=train)
+
+
+def _shape(example: dict[str, Any], data: ConfigDict) -> tf.Tensor:
+    """Height and width [2] int32 of a record's pictures; any where it has none."""
     shape = tf.stack([example["height"], example["width"]])
-    shape = tf.where(example["height"] > 0, shape, [data.size, data.size])
-    return choose_view(shape, data, seed, train=train)
+    return tf.where(example["height"] > 0, shape, [data.size, data.size])
 
 
 def _allowed_captions(example: dict[str, Any], source: Stored) -> dict[str, tf.Tensor]:
@@ -195,24 +256,37 @@ def _times(
 
 
 def _read(
-    example: dict[str, Any], chosen: _Chosen, source: Stored, data: ConfigDict
+    example: dict[str, Any],
+    chosen: _Chosen,
+    source: Stored,
+    data: ConfigDict,
+    *,
+    only: str = "",
+    size: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
-    """Reads N windows as chosen."""
+    """Reads N windows as chosen, at `size` (default: data.size squared).
+
+    Where only one modality is wanted, one frame or one sample stands for the other.
+    """
     count, first = example["frame_count"], chosen.first[:, None]
+    frames = 1 if only == names.AUDIO else data.frames
+    samples = 1 if only == names.VIDEO else data.audio_samples
+    shown = tf.constant([data.size, data.size]) if size is None else size
     pictures, sound, there = source.windows(
         example,
-        frame_places(count, first, data.frames, stride=source.form.fps / data.fps),
+        frame_places(count, first, frames, stride=source.form.fps / data.fps),
         sample_places(
             tf.cast(tf.round(example["start"] * source.form.fps), tf.int32),
             count,
             first,
-            data.audio_samples,
+            samples,
             fps=source.form.fps,
             rate=source.form.audio_rate,
         ),
-        View(chosen.crop, chosen.mirrored, tf.constant([data.size, data.size])),
+        View(chosen.crop, chosen.mirrored, shown),
     )
-    pictures = tf.ensure_shape(pictures, [None, data.frames, data.size, data.size, 3])
+    side = data.size if size is None else None
+    pictures = tf.ensure_shape(pictures, [None, frames, side, side, 3])
 
     def of_all(value: tf.Tensor) -> tf.Tensor:
         return tf.fill(tf.shape(chosen.first), value)

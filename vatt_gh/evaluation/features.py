@@ -127,8 +127,7 @@ def embed_batch(
     count = len(next(iter(inputs.values())))
     devices = jax.local_device_count()
     whole = -(-size // devices) * devices
-    padded = {m: _pad(x, whole) for m, x in inputs.items()}
-    out = _embed(model, *weights, spread(padded))
+    out = _embed(model, *weights, spread({m: padded(x, whole) for m, x in inputs.items()}))
     return jax.tree.map(lambda x: np.asarray(x)[:count], out)
 
 
@@ -155,5 +154,6 @@ def embed_texts(
     return np.concatenate([part["text_to_video"][:, 0] for part in parts])
 
 
-def _pad(x: np.ndarray, size: int) -> np.ndarray:
+def padded(x: np.ndarray, size: int) -> np.ndarray:
+    """[n, ...] -> [size, ...], with zeros."""
     return np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1))

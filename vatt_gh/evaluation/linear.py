@@ -7,10 +7,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation import low_rank
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.linear_probe import fitting
-from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.protocols import PROTOCOLS, Protocol
 
 COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of errors, C of the support vector machine
 FOLDS = 3  # of the cross-validation that chooses among them
@@ -37,6 +38,14 @@ def fit_svm(features: np.ndarray, labels: np.ndarray) -> Pipeline:
         return search.fit(features, labels).best_estimator_
 
 
+def svm_answers(features: np.ndarray, labels: np.ndarray, tests: np.ndarray) -> np.ndarray:
+    """Classes [M] of tests [M, d], by `fit_svm`."""
+    return fit_svm(features, labels).predict(tests)
+
+
+CLASSIFIERS = {"accuracy": svm_answers, "low_rank_accuracy": low_rank.answers}
+
+
 class Linear:
     """Accuracy of linear classifiers on frozen features; see `evaluators.Evaluator`.
 
@@ -55,8 +64,9 @@ class Linear:
         """See `evaluators.Evaluator`; the count is of test clips, over all folds.
 
         Returns:
-            The count; 'accuracy', the mean over folds, with its interval and what was published,
-            and where there are several folds that of each test split.
+            The count; 'accuracy' (of the support vector machine), the mean over folds, with its
+            interval and what was published, and where there are several folds that of each test
+            split; 'low_rank_accuracy' and its parts alike, where that was published.
 
         Raises:
             UserError: a split is not there, or has too few classes.
@@ -65,7 +75,7 @@ class Linear:
         names = {name for fit, test in protocol.folds for name in (*fit, test)}
         features, every, splits = held_out.labelled(weights, protocol.modality, names)
         labels = np.array([mine[0] for mine in every])
-        rights, chances = {}, []
+        folds = {}
         for fit, test in protocol.folds:
             fitted = np.array([bool({*fit} & mine) for mine in splits])
             tested = np.array([test in mine for mine in splits])
@@ -77,17 +87,36 @@ class Linear:
                     expected="clips of two classes to fit on, and one to test",
                     todo="build all splits of the data set",
                 )
-            answers = fit_svm(features[fitted], labels[fitted]).predict(features[tested])
-            rights[test] = (answers == labels[tested]).astype(np.float64)
-            chances.append(np.unique(labels[tested], return_counts=True)[1].max() / tested.sum())
-        means = [float(right.mean()) for right in rights.values()]
-        whole = {"value": float(np.mean(means)), "chance": float(np.mean(chances))}
-        whole |= interval(list(rights.values()))
-        if "accuracy" in protocol.published:
-            whole |= {"published": protocol.published["accuracy"], "source": protocol.source}
-        scores = {"accuracy": whole}
-        if len(protocol.folds) > 1:
-            for (test, right), mean, chance in zip(rights.items(), means, chances, strict=True):
-                own = {"value": mean, "chance": float(chance), **interval([right])}
-                scores[f"accuracy_{test}"] = own
-        return sum(map(len, rights.values())), scores
+            folds[test] = fitted, tested
+        scores = {}
+        for name, classify in CLASSIFIERS.items():
+            if name != "accuracy" and name not in protocol.published:
+                continue
+            rights = {}
+            for test, (fitted, tested) in folds.items():
+                answers = classify(features[fitted], labels[fitted], features[tested])
+                rights[test] = (answers == labels[tested]).astype(np.float64)
+            chances = [_most_frequent(labels[tested]) for _, tested in folds.values()]
+            scores |= _over_folds(name, rights, chances, protocol)
+        return sum(int(tested.sum()) for _, tested in folds.values()), scores
+
+
+def _most_frequent(labels: np.ndarray) -> float:
+    """Share of the most frequent class."""
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
+def _over_folds(
+    name: str, rights: dict[str, np.ndarray], chances: list[float], protocol: Protocol
+) -> dict[str, dict[str, float]]:
+    """The mean over test splits of a score, and where there are several that of each."""
+    means = [float(right.mean()) for right in rights.values()]
+    whole = {"value": float(np.mean(means)), "chance": float(np.mean(chances))}
+    whole |= interval(list(rights.values()))
+    if name in protocol.published:
+        whole |= {"published": protocol.published[name], "source": protocol.source}
+    scores = {name: whole}
+    if len(rights) > 1:
+        for (test, right), mean, chance in zip(rights.items(), means, chances, strict=True):
+            scores[f"{name}_{test}"] = {"value": mean, "chance": chance, **interval([right])}
+    return scores

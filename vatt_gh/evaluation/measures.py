@@ -17,8 +17,13 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
         Share in [0, 1]. Classes that tie with the right one rank before it, so that equal scores
         for all classes give no credit.
     """
+    return float(np.mean(in_top_k(scores, labels, k)))
+
+
+def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Whether each sample's class is among its k highest scores, [N] bool; see top_k_accuracy."""
     own = np.take_along_axis(scores, np.asarray(labels)[:, None], axis=1)
-    return float(np.mean(np.sum(scores >= own, axis=1) <= k))
+    return np.sum(scores >= own, axis=1) <= k
 
 
 def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -47,30 +47,55 @@ class MultiLabel:
         names = sorted({name for mine in labels for name in mine})
         truth = np.array([[name in mine for name in names] for mine in labels], np.float64)
         tests = truth[tested]
-        if fitted.sum() < 2 or not len(tests) or not _scored(tests).any():
+        if fitted.sum() < 2 or not len(tests):
             raise UserError(
                 f"There are too few clips: {fitted.sum()} to fit on in {', '.join(fit)}, "
                 f"{tested.sum()} to test in {test}.",
                 where=f"the records of {held_out.builder}",
-                expected="clips to fit on, and classes that some of the test clips have",
+                expected="clips of both splits",
                 todo="build both splits of the data set",
             )
         model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
         answers = model.fit(features[fitted], truth[fitted]).predict(features[tested])
         answers = answers.reshape(tests.shape)
-        classes = _scored(tests)
-        chance = {
-            "mean_average_precision": float(tests[:, classes].mean()),
-            "auc": 0.5,
-            "d_prime": 0.0,
-        }
-        scores = {
-            name: {"value": value, "chance": chance[name], **ends}
-            for (name, value), ends in zip(
-                _measured(answers, tests).items(), _intervals(answers, tests), strict=True
-            )
-        }
-        return len(tests), scores | {"classes": {"value": float(classes.sum())}}
+        return len(tests), measured_with_intervals(answers, tests)
+
+
+def measured_with_intervals(answers: np.ndarray, truth: np.ndarray) -> dict[str, dict[str, float]]:
+    """AudioSet's measures of clips that may have several classes.
+
+    Args:
+        answers: [N, K] float, higher is likelier.
+        truth: [N, K] 0 or 1.
+
+    Returns:
+        'mean_average_precision', 'auc' and 'd_prime', means over the classes that some clips have
+        and others have not, each {'value', 'chance', 'low', 'high'}, and the number of these
+        'classes'.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    classes = _scored(truth)
+    if not classes.any():
+        raise UserError(
+            f"No class can be scored: the {len(truth)} test clips have the same ones.",
+            where="the labels of the test clips",
+            expected="a class that some of them have and others have not",
+            todo="build the whole test split",
+        )
+    chance = {
+        "mean_average_precision": float(truth[:, classes].mean()),
+        "auc": 0.5,
+        "d_prime": 0.0,
+    }
+    scores = {
+        name: {"value": value, "chance": chance[name], **ends}
+        for (name, value), ends in zip(
+            _measured(answers, truth).items(), _intervals(answers, truth), strict=True
+        )
+    }
+    return scores | {"classes": {"value": float(classes.sum())}}
 
 
 def _scored(truth: np.ndarray) -> np.ndarray:

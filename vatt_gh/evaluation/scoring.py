@@ -1,7 +1,7 @@
 """Scores a work directory: newest checkpoint -> results.json and the report."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,12 +185,25 @@ def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
 
 
 def print_scores(results: dict[str, Any]) -> None:
-    """Prints every score beside what it would be without the model, training or errors."""
-    groups = [group for group in EVALUATORS if group in results]
-    names = known_references([score for group in groups for score in results[group].values()])
-    heads = "".join(f"{name:>11}" for name in names)
-    for group in groups:
-        print(f"{results[EVALUATORS[group].count_key]:5} held-out clips {'score':>21}{heads}")
-        for name, score in results[group].items():
-            known = [f"{score[r]:11.3f}" if r in score else " " * 11 for r in names]
-            print(f"  {f'{group}.{name}':31} {score['value']:8.3f}{''.join(known)}")
+    """Prints the scores of every evaluator, see `print_group`."""
+    groups = {g: (results[EVALUATORS[g].count_key], results[g]) for g in EVALUATORS if g in results}
+    names = known_references([s for _, scores in groups.values() for s in scores.values()])
+    for group, (count, scores) in groups.items():
+        print_group(group, count, scores, names)
+
+
+def print_group(
+    group: str, count: int, scores: dict[str, dict[str, float]], names: Sequence[str]
+) -> None:
+    """Prints every score beside what it would be without the model, training or errors.
+
+    Args:
+        group: name of the scores.
+        count: number of clips.
+        scores: by name.
+        names: the references that get a column.
+    """
+    print(f"{count:5} held-out clips {'score':>21}" + "".join(f"{name:>11}" for name in names))
+    for name, score in scores.items():
+        known = [f"{score[r]:11.3f}" if r in score else " " * 11 for r in names]
+        print(f"  {f'{group}.{name}':31} {score['value']:8.3f}{''.join(known)}")

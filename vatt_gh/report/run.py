@@ -25,6 +25,9 @@ from vatt_gh.report.rows import read_jsonl
 # (video_id, start s, end s) -> (sound belongs to the picture, caption belongs to it)
 Aligned = Callable[[str, float, float], tuple[bool, bool]]
 
+# Draws a picture: (file name, draw, heading, explanation)
+Add = Callable[[str, Callable[[Path], None], str, str], None]
+
 EVALUATIONS = "evaluations.jsonl"  # scores of checkpoints, by mode=evaluate with eval.follow
 
 GROUPS = {
@@ -86,19 +89,15 @@ def write_report(
     scores = json.loads(results.read_text()) if results.exists() else {}
     for path in sorted(workdir.glob("results_*.json")):  # of downstream sets
         scores[path.stem.removeprefix("results_")] = json.loads(path.read_text())
-    title = f"Pre-training report: {workdir.name}"
+    title = f"Training report: {workdir.name}"
     write_index(workdir, title=title, summary=summary, pictures=pictures, results=scores)
     return workdir / "index.html"
 
 
-def _training(
-    add: Callable[[str, Callable[[Path], None], str, str], None],
-    rows: list[dict[str, Any]],
-    workdir: Path,
-    aligned: Aligned | None,
-    plain: Path | None,
+def _cosines(
+    add: Add, rows: list[dict[str, Any]], workdir: Path, aligned: Aligned | None
 ) -> list[tuple[str, str]]:
-    """Draws what training has logged; returns facts for the top of the page."""
+    """Draws the samples' cosines; returns facts for the top of the page."""
     add(
         "cosines.png",
         lambda path: cosine_over_time(rows, path),
@@ -106,21 +105,28 @@ def _training(
         "For every sample, the cosine between its video-audio and its video-text gradient in the "
         "shared parameters. Below zero the two losses pull the shared weights apart.",
     )
-    known: list[tuple[str, str]] = []
-    if aligned is not None and (workdir / "samples.jsonl").exists():
-        samples = read_jsonl(workdir / "samples.jsonl")
-        aligned = functools.cache(aligned)  # windows come again and again
-        groups = cosines_by_truth(samples, aligned)
-        for planted, areas in areas_by_quarter(samples, aligned).items():
-            shown = ", ".join(f"{area:.2f}" for area in areas)
-            known.append((f"area under the ROC curve of the cosine, wrong {planted}", shown))
-        add(
-            "cosines_by_truth.png",
-            lambda path: cosine_by_truth(groups, path),
-            "What do samples in conflict have in common?",
-            "The same cosines over the second half of training, split by what was planted in the "
-            "corpus. Training never saw this truth.",
-        )
+    if aligned is None or not (workdir / "samples.jsonl").exists():
+        return []
+    samples = read_jsonl(workdir / "samples.jsonl")
+    aligned = functools.cache(aligned)  # windows come again and again
+    groups = cosines_by_truth(samples, aligned)
+    add(
+        "cosines_by_truth.png",
+        lambda path: cosine_by_truth(groups, path),
+        "What do samples in conflict have in common?",
+        "The same cosines over the second half of training, split by what was planted in the "
+        "corpus. Training never saw this truth.",
+    )
+    known = []
+    for planted, areas in areas_by_quarter(samples, aligned).items():
+        what = f"area under the ROC curve of the cosine, wrong {planted}"
+        shown = ", ".join(f"{area:.2f}" for area in areas)
+        known.append((f"{what}, by quarter of training (0.5: knows nothing)", shown))
+    return known
+
+
+def _cost(add: Add, rows: list[dict[str, Any]]) -> None:
+    """Draws what harmonization drops and shortens."""
     add(
         "curriculum.png",
         lambda path: curriculum(rows, path),
@@ -135,6 +141,22 @@ def _training(
         "The effective batch is (sum of weights) squared by the sum of their squares. The norms "
         "are means over the batch, in the parameters that the cosines are of.",
     )
+
+
+def _training(
+    add: Add,
+    rows: list[dict[str, Any]],
+    workdir: Path,
+    aligned: Aligned | None,
+    plain: Path | None,
+) -> list[tuple[str, str]]:
+    """Draws what training has logged; returns facts for the top of the page."""
+    # Plain VATT compares no gradients and drops nothing.
+    compared = any(sum(row.get("cosine_histogram") or ()) for row in rows)
+    dropped = any(row.get("kept_share", 1.0) < 1.0 for row in rows)
+    known = _cosines(add, rows, workdir, aligned) if compared else []
+    if compared or dropped:
+        _cost(add, rows)
     beside = [] if plain is None else read_jsonl(plain / "metrics.jsonl")
     add(
         "losses.png",
@@ -158,7 +180,7 @@ def _training(
         ("loss", f"{last['loss']:.3f}"),
         ("samples a second", f"{last['samples_per_second']:.1f}"),
         ("waiting for data", f"{last['data_wait_share']:.0%} of the time"),
-        *((f"{what}, by quarter of training (0.5: knows nothing)", shown) for what, shown in known),
+        *known,
     ]
 
 

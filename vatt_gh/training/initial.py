@@ -55,7 +55,7 @@ def start_from(
         params, statistics, report = _load_run(Path(path), state, words, config)
     if jax.process_index() == 0:
         print(describe(report, config.init_from), flush=True)
-        _write(report, config, workdir)
+        write_report(report, config, workdir)
     return state.replace(params=params, statistics=statistics)
 
 
@@ -71,7 +71,13 @@ def describe(report: Report, origin: str) -> str:
     return "\n".join(lines)
 
 
-def _write(report: Report, config: ConfigDict, workdir: Path) -> None:
+def is_position_table(name: str) -> bool:
+    """Whether a name means a table of one of our runs that may get another length."""
+    return "/positions/" in name and name.endswith("/embedding")
+
+
+def write_report(report: Report, config: ConfigDict, workdir: Path) -> None:
+    """Writes init_from.json: which variables were read, and which were not."""
     content = {
         "init_from": config.init_from,
         "init_stretch": config.init_stretch,
@@ -101,7 +107,7 @@ def _load_run(
         names,
         source,
         stretch=config.init_stretch,
-        stretches=lambda name: "/positions/" in name and name.endswith("/embedding"),
+        stretches=is_position_table,
     )
     if (report.unused or report.missing) and not config.init_partial:
         raise UserError(

@@ -14,6 +14,9 @@ from rich.table import Column
 
 from vatt_gh.files import replacing
 
+# On the screen, where a run has them.
+_SHARES = (("conflict", "conflict_rate"), ("kept", "kept_share"), ("right", "accuracy"))
+
 
 class JsonLines:
     """Appends rows to a file, one per line, each on disk before the next call.
@@ -106,11 +109,9 @@ class Display:
     def show(self, row: Mapping[str, Any]) -> None:
         """Shows a row of metrics."""
         losses = [f"{key[5:]} {x:.3f}" for key, x in row.items() if key.startswith("loss_")]
-        numbers = (
-            f"loss {row['loss']:.3f} ({', '.join(losses)}) "
-            f"conflict {row['conflict_rate']:.0%} kept {row['kept_share']:.0%} "
-            f"{row['samples_per_second']:.1f} samples/s"
-        )
+        parts = f" ({', '.join(losses)})" if losses else ""
+        shares = "".join(f"{word} {row[key]:.0%} " for word, key in _SHARES if key in row)
+        numbers = f"loss {row['loss']:.3f}{parts} {shares}{row['samples_per_second']:.1f} samples/s"
         self._progress.update(self._task, completed=row["step"], numbers=numbers)
         if not self._progress.console.is_terminal:
             line = f"step {row['step']} {numbers}"

@@ -6,42 +6,31 @@ saved (`to_global`), and local again after a restore (`to_local`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
-import optax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from ml_collections import ConfigDict
 
-from vatt_gh.models.vatt import Vatt
-from vatt_gh.training.step import StepOutput, TrainState, train_step
+from vatt_gh.training.step import StepOutput, TrainState
 
 AXIS = "batch"
+T = TypeVar("T")
+Step = Callable[[TrainState, dict[str, Any]], tuple[TrainState, StepOutput]]
 
 
-def parallel_step(
-    model: Vatt, optimizer: optax.GradientTransformation, config: ConfigDict
-) -> Callable[[TrainState, dict[str, np.ndarray]], tuple[TrainState, StepOutput]]:
-    """Compiles the training step for all devices.
+def parallel_step(step: Step) -> Step:
+    """Compiles a training step for all devices.
 
     Args:
-        model: built with axis_name=AXIS.
-        optimizer: made for the model's parameters.
-        config: the whole configuration.
+        step: (state, batch of [b, ...] arrays) -> (state, report) on one device; reduces over AXIS.
 
     Returns:
-        (state, batch of [devices of this host, b, ...] arrays) -> (state, report). The state's
-        buffers are donated: the one passed in cannot be used again. The report's samples are
-        [devices of this host, b].
+        The same for a batch of [devices of this host, b, ...] arrays. The state's buffers are
+        donated: the one passed in cannot be used again. The report's samples are [devices of this
+        host, b].
     """
-
-    def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, StepOutput]:
-        return train_step(
-            state, batch, model=model, optimizer=optimizer, config=config, axis_name=AXIS
-        )
-
     return jax.pmap(
         step,
         axis_name=AXIS,
@@ -115,3 +104,12 @@ def assert_same_on_all_devices(state: TrainState) -> None:
         shards = [np.asarray(shard.data) for shard in array.addressable_shards]
         for other in shards[1:]:
             np.testing.assert_array_equal(shards[0], other, err_msg=jax.tree_util.keystr(path))
+
+
+def first_host_first(work: Callable[[], T]) -> T:
+    """Does something on the first host, then on all others, which find what it has made."""
+    first = jax.process_index() == 0
+    found = work() if first else None
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("first host")
+    return found if first else work()

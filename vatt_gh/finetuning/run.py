@@ -1,0 +1,181 @@
+"""Fine-tuning from records and a pre-trained tower to checkpoints and results."""
+
+import functools
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from vatt_gh import batch as names
+from vatt_gh.config.checks import validate
+from vatt_gh.data.labelled import labelled_batches
+from vatt_gh.data.selection import digest_of
+from vatt_gh.data.sources import Build
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED
+from vatt_gh.evaluation.scoring import print_group
+from vatt_gh.files import write_whole
+from vatt_gh.finetuning.score import COUNT, GROUP, score
+from vatt_gh.finetuning.start import start_from, with_model_of_start
+from vatt_gh.finetuning.step import create_state, finetune_step, optimizer_of
+from vatt_gh.finetuning.task import Task, modality_of, open_task
+from vatt_gh.models.classifier import build_classifier
+from vatt_gh.report import known_references
+from vatt_gh.report.run import write_report
+from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.construct import model_of, zero_sample
+from vatt_gh.training.loop import run_steps
+from vatt_gh.training.parallel import AXIS, first_host_first, replicate
+from vatt_gh.training.step import TrainState
+from vatt_gh.training.writer import Writer
+
+CLASSES = "classes.txt"  # in the work directory: names, in order of their numbers
+
+
+def finetune(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    build: Build | None = None,
+    stop_after: int | None = None,
+) -> dict[str, Any]:
+    """Trains a classifier up to train.steps and scores it; continues from its newest checkpoint.
+
+    Args:
+        config: the whole configuration, checked.
+        workdir: for checkpoints, metrics.jsonl, classes.txt, results.json and the page.
+        build: builds missing records, see `find_or_build`.
+        stop_after: end at this step, with a checkpoint, like an interrupted run.
+
+    Returns:
+        The results, as in results.json: see `score`, with the step and the number of unreadable
+        records.
+
+    Raises:
+        UserError: the configuration, the data, the work directory or the start is not usable.
+        FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
+    """
+    config = with_model_of_start(config)
+    modality = modality_of(config.data)
+    validate(
+        config,
+        devices=jax.device_count(),
+        hosts=jax.process_count(),
+        modalities=(modality,),
+    )
+    task = first_host_first(functools.partial(_prepared, config, workdir, build))
+    model = build_classifier(
+        config.model,
+        modality,
+        classes=len(task.classes),
+        audio_rate=task.train.audio_rate,
+        multi_label=task.multi_label,
+        dropout_rate=config.finetune.dropout_rate,
+        freeze_backbone=config.finetune.freeze,
+    )
+    optimizer = optimizer_of(config)
+    drawn = create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
+    untrained = jax.tree.map(np.array, drawn.params)  # a copy: steps donate their state's memory
+    step = functools.partial(
+        finetune_step,
+        model=model,
+        optimizer=optimizer,
+        tokens=model_of(config, words=1, audio_rate=task.train.audio_rate),
+        modality=modality,
+        config=config,
+        axis_name=AXIS,
+    )
+
+    def row(state: TrainState) -> dict[str, float]:
+        found = score(model, {TRAINED: state.params}, task, config)[GROUP]
+        return {f"eval.{GROUP}.{name}": value["value"] for name, value in found.items()}
+
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(
+            Checkpoints(
+                workdir,
+                config.train,
+                [task.train.count],
+                task.train.audio_rate,
+                digest_of(task.train.selection),
+            )
+        )
+        state, position = _first_state(drawn, checkpoints, task, config, workdir)
+        host = jax.process_index()
+        writer = Writer(config, workdir, int(state.step), host, [task.train])
+        stack.callback(writer.close)
+        batches = labelled_batches(
+            task.train,
+            config,
+            modality,
+            position=position,
+            host=host,
+            hosts=jax.process_count(),
+        )
+        state = run_steps(
+            state,
+            position,
+            config.train.steps if stop_after is None else min(stop_after, config.train.steps),
+            step,
+            batches,
+            checkpoints,
+            writer,
+            config,
+            score=row if config.eval.every else None,
+            keys=(modality, f"{modality}_mask", names.LABEL, names.COLOUR, names.INDEX),
+        )
+    results = score(model, {TRAINED: state.params, UNTRAINED: untrained}, task, config)
+    results["step"] = int(state.step)
+    results["unreadable"] = len(task.test.unreadable.seen)
+    if host == 0:
+        _write(results, workdir)
+    return results
+
+
+def _prepared(config: ConfigDict, workdir: Path, build: Build | None) -> Task:
+    """Opens the records, and claims the work directory."""
+    kind, _, start = config.init_from.partition(":")
+    if kind == "orbax" and Path(start).resolve() == Path(workdir).resolve():
+        raise UserError(
+            "The run to start from is in the same work directory.",
+            where=f"--workdir={workdir}",
+            expected="a directory of its own for the fine-tuning",
+            todo="give another --workdir",
+        )
+    claim_workdir(workdir, config)
+    task = open_task(config, build)
+    path, classes = Path(workdir) / CLASSES, "".join(f"{name}\n" for name in task.classes)
+    if not path.exists():
+        write_whole(path, classes)
+    elif path.read_text(encoding="utf-8") != classes:
+        raise UserError(
+            "The records have other classes than those that this run has learnt.",
+            where=path,
+            expected="the same names in the same order: a class's number is its line",
+            todo="give the records of that run, or another --workdir",
+        )
+    return task
+
+
+def _first_state(
+    drawn: TrainState, checkpoints: Checkpoints, task: Task, config: ConfigDict, workdir: Path
+) -> tuple[TrainState, int]:
+    """The state to go on from, and the input's position."""
+    if checkpoints.latest() is not None:
+        return checkpoints.restore(replicate(drawn))
+    if config.init_from:
+        drawn = start_from(jax.device_get(drawn), task.modality, config, workdir)
+    elif jax.process_index() == 0:
+        print("Start: drawn parameters, no pre-training (config.init_from is empty)", flush=True)
+    return replicate(drawn), 0
+
+
+def _write(results: dict[str, Any], workdir: Path) -> None:
+    write_whole(Path(workdir) / "results.json", json.dumps(results, indent=1) + "\n")
+    scores = results[GROUP]
+    print_group(GROUP, results[COUNT], scores, known_references(list(scores.values())))
+    print(f"Report: {write_report(workdir)}")

@@ -1,0 +1,175 @@
+"""Scores of a classifier: the logits of a test clip are averaged over its views."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from vatt_gh import batch as names
+from vatt_gh.data.clips import NUMBER
+from vatt_gh.data.labelled import labelled_views
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.bootstrap import interval
+from vatt_gh.evaluation.features import padded
+from vatt_gh.evaluation.hosts import gathered
+from vatt_gh.evaluation.measures import in_top_k
+from vatt_gh.evaluation.multi_label import measured_with_intervals
+from vatt_gh.finetuning.step import as_input
+from vatt_gh.finetuning.task import Task
+from vatt_gh.models.classifier import Classifier, average_views
+from vatt_gh.training.parallel import spread
+
+Params = Any
+Score = dict[str, float]
+GROUP, COUNT = "finetune", "finetune_clips"  # in results.json
+_SOURCE = "VATT, fine-tuned after its own pre-training (Akbari et al. 2021, and its code's README)"
+# By data set, and the tower's kind, layers and width.
+_PUBLISHED = {
+    ("kinetics400", "three_tower", 12, 768): {"top_1": 0.796, "top_5": 0.949},
+    ("kinetics400", "three_tower", 12, 1024): {"top_1": 0.811, "top_5": 0.956},
+    ("kinetics400", "three_tower", 24, 1024): {"top_1": 0.821, "top_5": 0.955},
+    ("kinetics400", "shared", 12, 1024): {"top_1": 0.799, "top_5": 0.949},
+    ("audioset", "three_tower", 12, 768): {
+        "mean_average_precision": 0.394,
+        "auc": 0.971,
+        "d_prime": 2.895,
+    },
+    ("audioset", "shared", 12, 1024): {
+        "mean_average_precision": 0.393,
+        "auc": 0.970,
+        "d_prime": 2.884,
+    },
+}
+
+
+def score(
+    model: Classifier, weights: Mapping[str, Params], task: Task, config: ConfigDict
+) -> dict[str, Any]:
+    """Scores a classifier with each of several weights on the test clips, read once.
+
+    Args:
+        model: the classifier.
+        weights: its parameters by name; the first ones are scored, the others are references.
+        task: what is classified.
+        config: the whole configuration.
+
+    Returns:
+        COUNT, 'unlabelled' (records that are not there or have no class, which count for nothing)
+        and GROUP: {name: {'value', 'chance', 'low', 'high'}}, a reference under its own name, and
+        'published' where the original's paper reports the same set and tower.
+
+    Raises:
+        UserError: there is no test clip with a class.
+    """
+    views = labelled_views(
+        task.test,
+        config.data,
+        task.modality,
+        windows=config.eval.windows,
+        crops=3 if config.finetune.three_crops else 1,
+        size=config.eval.batch_size,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+    )
+    with closing(views) as batches:
+        logits, labels, without = _predicted(model, list(weights.values()), batches, task, config)
+    measure = _of_many if task.multi_label else _of_one
+    scores, *others = (measure(each, labels) for each in logits)
+    for name, other in zip(list(weights)[1:], others, strict=True):
+        for key, value in scores.items():
+            value[name] = other[key]["value"]
+    _add_published(scores, task, config)
+    return {COUNT: len(labels), "unlabelled": without, GROUP: scores}
+
+
+def _predicted(
+    model: Classifier,
+    weights: list[Params],
+    batches: Iterable[dict[str, np.ndarray]],
+    task: Task,
+    config: ConfigDict,
+) -> tuple[list[np.ndarray], np.ndarray, int]:
+    """Mean logits [N, K] of all hosts' clips with each weights, labels [N, K], records without."""
+    parts = []
+    for batch in batches:
+        views = batch[task.modality]
+        seen = [predict(model, each, views, config.eval.batch_size) for each in weights]
+        known = batch[f"{task.modality}_mask"] & batch[names.LABEL].any(axis=1)
+        kept = {name: batch[name] for name in (names.LABEL, names.VIDEO_ID, NUMBER)}
+        parts.append({**kept, "known": known, "seen": seen})
+    every = gathered(parts)
+    if every is None or not every["known"].any():
+        raise UserError(
+            "There is no clip to test.",
+            where=f"the split {task.test_split} of config.data.data_dir = {config.data.data_dir}",
+            expected=f"clips with {task.modality} and a class",
+            todo="build this split; skipped.jsonl of the build says what was left out",
+        )
+    known = every["known"]
+    # A clip that is longer than a record has several, all with as many views.
+    _, first, clip = np.unique(every[names.VIDEO_ID][known], return_index=True, return_inverse=True)
+    records = np.bincount(clip)[:, None]
+    means = []
+    for logits in every["seen"]:
+        total = np.zeros((len(first), logits.shape[1]))
+        np.add.at(total, clip, logits[known])
+        means.append(total / records)
+    return means, every[names.LABEL][known][first], int((~known).sum())
+
+
+def _logits(model: Classifier, params: Params, clips: jax.Array) -> jax.Array:
+    return jax.vmap(lambda clip: model.apply({"params": params}, as_input(clip), None, False))(
+        clips
+    )
+
+
+_compiled = jax.jit(_logits, static_argnums=0)
+
+
+def predict(model: Classifier, params: Params, views: np.ndarray, size: int) -> np.ndarray:
+    """Mean logits [B, K] float32 over the views [B, V, ...] of records, on all devices.
+
+    Args:
+        model: the classifier.
+        params: its parameters.
+        views: of at most `size` records, all with as many views.
+        size: records of a whole batch; a smaller one is padded, so that one program serves all.
+
+    Returns:
+        The means; all tokens are used, without dropout.
+    """
+    count, each = views.shape[:2]
+    flat = views.reshape(-1, *views.shape[2:])
+    devices = jax.local_device_count()
+    whole = -(-size * each // devices) * devices
+    logits = np.asarray(_compiled(model, params, spread(padded(flat, whole))))
+    return np.asarray(average_views(logits[: count * each], each))
+
+
+def _of_one(logits: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
+    """Scores where every clip has one class; chance is to name the most frequent ones."""
+    own = labels.argmax(axis=1)
+    frequent = np.sort(labels.mean(axis=0))[::-1]
+    scores = {}
+    for k in (1, 5):
+        if k < labels.shape[1]:
+            right = in_top_k(logits, own, k).astype(np.float64)
+            value = {"value": float(right.mean()), "chance": float(frequent[:k].sum())}
+            scores[f"top_{k}"] = value | interval([right])
+    return scores
+
+
+def _of_many(logits: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
+    """Scores where a clip may have several classes."""
+    return measured_with_intervals(logits, labels)
+
+
+def _add_published(scores: dict[str, Score], task: Task, config: ConfigDict) -> None:
+    size = config.model.video if config.model.kind == "shared" else config.model[task.modality]
+    key = (config.data.builder, config.model.kind, size.layers, size.d_model)
+    for name, value in _PUBLISHED.get(key, {}).items():
+        if name in scores:
+            scores[name] |= {"published": value, "source": _SOURCE}

@@ -1,0 +1,213 @@
+"""One step of fine-tuning: augmentation, mixup, the classifier's loss, update. A pure function."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from vatt_gh import batch as names
+from vatt_gh.harmonize.devices import summed
+from vatt_gh.losses import gather, softmax_loss, weighted_sigmoid_loss
+from vatt_gh.models.bits import dropout_key
+from vatt_gh.models.classifier import Classifier
+from vatt_gh.models.vatt import Vatt, scaled
+from vatt_gh.training.colour import changes_colours, recoloured
+from vatt_gh.training.construct import learning_rate_of
+from vatt_gh.training.noise import with_noise
+from vatt_gh.training.optimizer import keras_sgd
+from vatt_gh.training.step import StepOutput, TrainState
+
+Array = jax.Array
+Batch = dict[str, Array]
+# Uses of randomness in a step, each with its own key.
+_DROPOUT, _TOKENS, _NOISE, _MIXUP = range(4)
+
+
+def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
+    """The original's SGD; the tower's gradient is clipped, the linear layer's is not.
+
+    The original clips on each replica before gradients are summed; here the sum is clipped, so that
+    the number of devices does not matter.
+    """
+    finetune = config.finetune
+    sgd = keras_sgd(learning_rate_of(config.train), momentum=finetune.momentum)
+    if not finetune.clip:
+        return sgd
+    clip = optax.masked(
+        optax.clip_by_global_norm(finetune.clip), {"backbone": True, "classifier": False}
+    )
+    return optax.chain(clip, sgd)
+
+
+def create_state(
+    model: Classifier, optimizer: optax.GradientTransformation, clip: Array, seed: int
+) -> TrainState:
+    """Draws parameters and sets everything to step 0; `clip` is one clip, may be zeros."""
+    key = jax.random.key(seed)
+    params = jax.jit(model.init, static_argnums=(2, 3))(
+        jax.random.fold_in(key, 0), as_input(clip), None, False
+    )["params"]
+    return TrainState(
+        step=jnp.zeros([], jnp.int32),
+        params=params,
+        statistics={},
+        opt_state=optimizer.init(params),
+        key=jax.random.key_data(jax.random.fold_in(key, 1)),
+        empty_steps=jnp.zeros([], jnp.int32),
+    )
+
+
+def as_input(clips: Array) -> Array:
+    """Video as float32 in [-1, 1]; sound as it is."""
+    return scaled({names.VIDEO: clips})[names.VIDEO] if clips.dtype == jnp.uint8 else clips
+
+
+def finetune_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    model: Classifier,
+    optimizer: optax.GradientTransformation,
+    tokens: Vatt,
+    modality: str,
+    config: ConfigDict,
+    axis_name: str | None,
+) -> tuple[TrainState, StepOutput]:
+    """Takes one step on this device's share of the global batch.
+
+    Args:
+        state: replicated state; it has no statistics.
+        batch: see `data.labelled.labelled_batches`, b samples.
+        model: the classifier of the modality.
+        optimizer: made for state.params.
+        tokens: draws the tokens that DropToken keeps.
+        modality: 'video' or 'audio'.
+        config: the whole configuration.
+        axis_name: named axis of the devices, or None for one device without pmap.
+
+    Returns:
+        The new state, the same on every device, and the report: 'loss', 'accuracy' (of softmax:
+        right class first, before mixup), 'grad_norm', 'empty_steps'; of each sample its 'loss'
+        [b]. A step without a readable sample changes neither parameters nor optimizer.
+    """
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    present = batch[f"{modality}_mask"].astype(jnp.float32)
+    count = summed(jnp.sum(present), axis_name)
+    clips = _augmented(batch, modality, jax.random.fold_in(key, _NOISE), config)
+    labels = batch[names.LABEL] * present[:, None]
+    targets = labels if model.multi_label else smoothed(labels, config.finetune.label_smoothing)
+    if config.finetune.mixup:
+        clips, targets = mixed(
+            clips,
+            targets,
+            batch[f"{modality}_mask"],
+            batch[names.INDEX],
+            jax.random.fold_in(key, _MIXUP),
+            config.finetune.mixup,
+            axis_name,
+        )
+    keep = tokens.draw_keep(jax.random.fold_in(key, _TOKENS)).get(modality)
+    keys = _sample_keys(key, _DROPOUT, batch[names.INDEX])
+
+    def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array]]:
+        def logits_of(clip: Array, own: Array) -> Array:
+            rngs = {"dropout": dropout_key(own, 0)}
+            return model.apply({"params": params}, clip, keep, True, rngs=rngs)
+
+        logits = jax.vmap(logits_of)(clips, keys)
+        if model.multi_label:
+            losses = weighted_sigmoid_loss(logits, targets, axis_name=axis_name)
+        else:
+            losses = softmax_loss(logits, targets)
+        losses = losses * present
+        return jnp.sum(losses) / jnp.maximum(count, 1), (logits, losses)
+
+    (loss, (logits, losses)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    gradients = jax.tree.map(lambda g: summed(g, axis_name), gradients)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    empty = count == 0
+    new = (optax.apply_updates(state.params, updates), opt_state)
+    params, opt_state = jax.tree.map(
+        lambda n, o: jnp.where(empty, o, n), new, (state.params, state.opt_state)
+    )
+    new_state = state.replace(
+        step=state.step + 1,
+        params=params,
+        opt_state=opt_state,
+        empty_steps=state.empty_steps + empty.astype(jnp.int32),
+    )
+    metrics = {
+        "loss": summed(loss, axis_name),
+        "grad_norm": optax.global_norm(gradients),
+        "empty_steps": new_state.empty_steps,
+    }
+    if not model.multi_label:
+        right = (jnp.argmax(logits, axis=-1) == jnp.argmax(labels, axis=-1)) * present
+        metrics["accuracy"] = summed(jnp.sum(right), axis_name) / jnp.maximum(count, 1)
+    return new_state, StepOutput(metrics, {"loss": losses})
+
+
+def smoothed(labels: Array, share: float) -> Array:
+    """Label smoothing: (1 - a) y + a / K, for labels [b, K]; rows without a class stay zero."""
+    there = jnp.sum(labels, axis=-1, keepdims=True) > 0
+    return jnp.where(there, (1.0 - share) * labels + share / labels.shape[-1], 0.0)
+
+
+def mixed(
+    clips: Array,
+    targets: Array,
+    mask: Array,
+    index: Array,
+    key: Array,
+    alpha: float,
+    axis_name: str | None,
+) -> tuple[Array, Array]:
+    """Mixup: every sample becomes l x + (1 - l) x', with l from Beta(alpha, alpha) for each.
+
+    The partners x' are the global batch in another order, the same on any number of devices; the
+    original takes them from the replica's own samples. A sample whose partner is missing stays.
+
+    Args:
+        clips: [b, ...] float32.
+        targets: [b, K] float32.
+        mask: [b] bool, whether a sample is there.
+        index: [b] int32, places in the global batch.
+        key: of the step's mixup.
+        alpha: of the distribution.
+        axis_name: named axis of the devices, or None.
+
+    Returns:
+        The mixed clips and targets.
+    """
+    everyone = [gather(x, axis_name) for x in (clips, targets, mask)]
+    order = jax.random.permutation(jax.random.fold_in(key, 0), len(everyone[2]))
+    partner = order[index]
+    other_clips, other_targets, there = (x[partner] for x in everyone)
+    keys = _sample_keys(key, 1, index)
+    share = jax.vmap(lambda own: jax.random.beta(own, alpha, alpha))(keys)
+    share = jnp.where(there, share, 1.0)
+
+    def mix(mine: Array, other: Array) -> Array:
+        own = share.reshape(-1, *[1] * (mine.ndim - 1))
+        return own * mine + (1.0 - own) * other
+
+    return mix(clips, other_clips), mix(targets, other_targets)
+
+
+def _augmented(batch: Batch, modality: str, key: Array, config: ConfigDict) -> Array:
+    clips = batch[modality]
+    if modality == names.VIDEO:
+        if changes_colours(config.data):
+            clips = recoloured(clips, batch[names.COLOUR], config.data)
+        return as_input(clips)
+    if config.data.audio_noise:
+        clips = with_noise(clips, config.data.audio_noise, _sample_keys(key, 0, batch[names.INDEX]))
+    return clips
+
+
+def _sample_keys(key: Array, use: int, index: Array) -> Array:
+    """Keys of the samples, by place in the global batch, and different for each use."""
+    key = jax.random.fold_in(key, use)
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)

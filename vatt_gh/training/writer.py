@@ -1,0 +1,135 @@
+"""What a run writes while it trains: rows of metrics and of samples, TensorBoard, the screen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from vatt_gh.data.records import Source
+from vatt_gh.training.construct import learning_rate_of
+from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
+from vatt_gh.training.step import StepOutput
+
+
+class Writer:
+    """Checks every step's numbers, and writes those that are due.
+
+    Args:
+        config: the whole configuration.
+        workdir: of the run.
+        done: steps done before.
+        host: number of this host; the first writes metrics, each writes its own samples.
+        sources: the records that are read.
+    """
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        workdir: Path,
+        done: int,
+        host: int,
+        sources: Sequence[Source],
+    ):
+        self._config = config
+        self._rate = learning_rate_of(config.train)
+        self._last = done
+        self._empty = 0
+        self.timer = StepTimer()
+        self._board = self._rows = self._display = self._samples = None
+        suffix = f".{host}" if host else ""
+        self._unreadable = [source.unreadable for source in sources]
+        for unreadable in self._unreadable:
+            unreadable.log = workdir / f"skipped{suffix}.jsonl"
+        if config.train.log_samples_every:
+            self._samples = JsonLines(workdir / f"samples{suffix}.jsonl", done)
+        if host == 0:
+            self._rows = JsonLines(workdir / "metrics.jsonl", done)
+            self._board = TensorBoard(workdir / "tensorboard")
+            self._display = Display(config.train.steps, done)
+
+    def take(
+        self,
+        number: int,
+        output: StepOutput,
+        host: dict[str, np.ndarray],
+        scores: dict[str, float],
+    ) -> None:
+        """Checks and writes the report of step `number` (from 1), with the scores after it."""
+        metrics, samples = jax.device_get(output)
+        check_finite(number, metrics, samples, host)
+        if metrics["empty_steps"] > self._empty:
+            print(f"step {number} has no sample to learn from: none was kept, or could be read")
+        self._empty = int(metrics["empty_steps"])
+        every = self._config.train.log_samples_every
+        if every and number % every == 0:
+            self._samples.write(_sample_row(number, samples, host))
+        due = number % self._config.train.log_every == 0 or number == self._config.train.steps
+        if not due:
+            return
+        row = to_row(number, metrics)
+        row["learning_rate"] = float(self._rate(jnp.asarray(number - 1)))
+        row["unreadable"] = sum(map(len, self._unreadable))
+        row |= self.timer.lap(number - self._last, self._config.train.batch_size) | scores
+        self._last = number
+        if self._rows is not None:
+            self._rows.write(row)
+            self._board.write(row)
+            self._display.show(row)
+
+    def close(self) -> None:
+        """Closes all files."""
+        for sink in (self._samples, self._rows, self._board, self._display):
+            if sink is not None:
+                sink.close()
+
+
+def check_finite(
+    number: int,
+    metrics: dict[str, np.ndarray],
+    samples: dict[str, np.ndarray],
+    host: dict[str, np.ndarray],
+) -> None:
+    """Stops a run with non-finite numbers.
+
+    Args:
+        number: number of the step, from 1.
+        metrics: scalars of the step.
+        samples: [devices, b], values of this host's samples.
+        host: 'video_id' and 'start' [local batch] of the same samples.
+
+    Raises:
+        FloatingPointError: names the step, the metrics and the samples.
+    """
+    bad = sorted(name for name, value in metrics.items() if not np.all(np.isfinite(value)))
+    if not bad:
+        return
+    finite = np.all([np.isfinite(x).reshape(-1) for x in samples.values()], axis=0)
+    which = [
+        f"{host['video_id'][i].decode('utf-8', 'replace')} at {host['start'][i]:.2f} s"
+        for i in np.flatnonzero(~finite)
+    ]
+    raise FloatingPointError(
+        f"step {number}: {', '.join(bad)} not finite; samples of this host with numbers that are "
+        f"not finite: {', '.join(which) or 'none, the parameters or gradients are at fault'}. "
+        "Nothing of this step was saved."
+    )
+
+
+def _sample_row(
+    number: int, samples: dict[str, np.ndarray], host: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    flat = {name: np.asarray(x).reshape(-1) for name, x in samples.items()}
+    row: dict[str, Any] = {
+        "step": number,
+        "video_id": [x.decode("utf-8") for x in host["video_id"]],
+        "start": [round(float(x), 4) for x in host["start"]],
+        "end": [round(float(x), 4) for x in host["end"]],
+    }
+    if "cosine" not in flat:  # fine-tuning
+        return row | {name: x.tolist() for name, x in flat.items()}
+    cosine = [float(c) if d else None for c, d in zip(flat["cosine"], flat["defined"], strict=True)]
+    return row | {"cosine": cosine, "weight": flat["weight"].tolist()}
