@@ -24,22 +24,26 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[bool]:
+def claimed(path: Path, note: str = "") -> Iterator[bool]:
     """Takes a lock unless another process has it.
 
     Args:
         path: path of the lock file; its directory is created.
+        note: written into the file while the lock is held.
 
     Yields:
         Whether it was free, and is now held.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+    with path.open("a") as lock:
         try:
             _lock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
             return
+        lock.truncate(0)
+        lock.write(note)
+        lock.flush()
         yield True
 
 

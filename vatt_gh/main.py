@@ -29,6 +29,7 @@ import logging as std_logging
 import os
 import re
 import runpy
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -45,6 +46,9 @@ from vatt_gh.config.document import sections, to_help
 from vatt_gh.errors import UserError
 from vatt_gh.files import system_problem
 from vatt_gh.paths import local_path, with_local_paths
+from vatt_gh.training.stopping import Stopped
+
+STOPPED = 75  # status of a training that was asked to stop: the same command continues it
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file of configs/.")
 _WORKDIR = flags.DEFINE_string(
@@ -147,6 +151,10 @@ def main(argv: list[str]) -> None:
         if (error.name or "").partition(".")[0] in ("vatt_gh", "tfds_builders", "configs"):
             raise
         _fail(f"error: {error.name} is not installed: pip install '.[train]' brings it", 2)
+    except Stopped as stopped:
+        what = "Interrupted" if stopped.signal == signal.SIGINT else "Stopped by SIGTERM"
+        status = 130 if stopped.signal == signal.SIGINT else STOPPED
+        _fail(f"{what}. The same command continues from step {stopped.step}.", status)
     except KeyboardInterrupt:
         _fail("\nInterrupted. The same command continues from the newest checkpoint.", 130)
     except Exception as error:

@@ -23,7 +23,8 @@ from vatt_gh.demo.planted import aligned_of
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.files import write_whole
-from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.claims import claim_workdir
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import create_state

@@ -7,7 +7,8 @@ from small import WORDS, small_config
 from vatt_gh.evaluation.extract import extract
 from vatt_gh.evaluation.vectors import Vectors
 from vatt_gh.files import write_whole
-from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.claims import claim_workdir
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import create_state

@@ -11,7 +11,8 @@ from tiny_run import assert_same_state, checkpoints_of
 
 from vatt_gh.config import FREE_KEYS, PAPER, default
 from vatt_gh.errors import UserError
-from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.claims import claim_workdir
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState

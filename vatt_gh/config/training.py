@@ -79,6 +79,13 @@ TRAIN: Section = {
     "checkpoint_every": Key(
         10_000, "between checkpoints", within=POSITIVE, unit="steps", free=True
     ),
+    "checkpoint_minutes": Key(
+        10.0,
+        "a checkpoint also where so much time has passed since the last one; 0: never for this",
+        within=NOT_NEGATIVE,
+        unit="minutes",
+        free=True,
+    ),
     "keep_checkpoints": Key(3, "checkpoints that stay", within=POSITIVE, free=True),
 }
 

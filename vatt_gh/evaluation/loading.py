@@ -12,7 +12,8 @@ from vatt_gh.data.text import read_vocabulary, vocabulary_of
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import Weights
 from vatt_gh.models.vatt import Vatt
-from vatt_gh.training.checkpoints import Checkpoints, read_config
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.claims import read_config
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
 from vatt_gh.training.initial import start_from
 from vatt_gh.training.parallel import replicate
@@ -88,7 +89,7 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
     with Checkpoints(workdir, config.train, audio_rate=audio_rate) as checkpoints:
         step = checkpoints.latest()
         trained = step is not None or not config.init_from
-        rate = audio_rate or checkpoints.audio_rate(step) or config.data.build_audio_rate
+        rate = audio_rate or checkpoints.audio_rate() or config.data.build_audio_rate
         words = read_vocabulary(workdir / "vocabulary.txt") if trained else _given(config, workdir)
         model = model_of(config, words=len(words), audio_rate=rate)
         optimizer, sample = optimizer_of(config.train), zero_sample(config.data)

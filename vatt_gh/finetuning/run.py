@@ -26,7 +26,8 @@ from vatt_gh.finetuning.task import Task, modality_of, open_task
 from vatt_gh.models.classifier import build_classifier
 from vatt_gh.report import known_references
 from vatt_gh.report.run import write_report
-from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.claims import claim_workdir, owned
 from vatt_gh.training.construct import model_of, zero_sample
 from vatt_gh.training.loop import run_steps
 from vatt_gh.training.parallel import AXIS, first_host_first, replicate
@@ -58,6 +59,7 @@ def finetune(
     Raises:
         UserError: the configuration, the data, the work directory or the start is not usable.
         FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
+        Stopped: the training was asked to stop; the last step is saved.
     """
     config = with_model_of_start(config)
     modality = modality_of(config.data)
@@ -95,6 +97,7 @@ def finetune(
         return {f"eval.{GROUP}.{name}": value["value"] for name, value in found.items()}
 
     with ExitStack() as stack:
+        stack.enter_context(owned(workdir))
         checkpoints = stack.enter_context(
             Checkpoints(
                 workdir,
@@ -166,7 +169,7 @@ def _first_state(
 ) -> tuple[TrainState, int]:
     """The state to go on from, and the input's position."""
     if checkpoints.latest() is not None:
-        return checkpoints.restore(replicate(drawn))
+        return checkpoints.restore(replicate(drawn), set_aside=True)
     if config.init_from:
         drawn = start_from(jax.device_get(drawn), task.modality, config, workdir)
     elif jax.process_index() == 0:

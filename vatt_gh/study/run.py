@@ -20,7 +20,7 @@ from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
 from vatt_gh.study.signals import measure
 from vatt_gh.study.table import Row, row_of, signals_to_markdown, to_csv, to_markdown
-from vatt_gh.training.checkpoints import claim_workdir
+from vatt_gh.training.claims import claim_workdir
 from vatt_gh.training.loop import pretrain
 
 # Keys for locations on this machine, and for the selection of other runs.

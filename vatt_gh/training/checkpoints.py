@@ -1,8 +1,10 @@
-"""Checkpoints with Orbax: the whole state, the input's position, and the configuration."""
+"""Checkpoints with Orbax: the whole state, the input's position, and digests of it all."""
 
 import hashlib
-import json
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,23 @@ import jax
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
-from vatt_gh.config import FREE_KEYS, PAPER, default, flatten
 from vatt_gh.errors import UserError
-from vatt_gh.files import write_whole
-from vatt_gh.training.parallel import to_global, to_local
+from vatt_gh.files import system_problem
+from vatt_gh.training.digests import (
+    ARRAYS,
+    Damaged,
+    check_arrays,
+    checked,
+    described,
+    names_of,
+)
+from vatt_gh.training.parallel import (
+    all_true,
+    first_host_first,
+    from_first_host,
+    to_global,
+    to_local,
+)
 from vatt_gh.training.step import TrainState
 
 
@@ -78,86 +93,114 @@ class Checkpoints:
         step = int(state.step)
         if step in self._manager.all_steps():
             return
+        meta = {
+            "position": position,
+            "records": self._records,
+            "vocabulary": self._digest(),
+            "audio_rate": self._audio_rate,
+            "selection": self._selection,
+        }
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(to_global(state)),
-                meta=ocp.args.JsonSave(
-                    {
-                        "position": position,
-                        "records": self._records,
-                        "vocabulary": self._digest(),
-                        "audio_rate": self._audio_rate,
-                        "selection": self._selection,
-                    }
-                ),
+                meta=ocp.args.JsonSave(described(meta, names_of(state))),
             ),
         )
 
-    def restore(self, like: TrainState, step: int | None = None) -> tuple[TrainState, int]:
-        """Restores a checkpoint.
+    def wait(self) -> None:
+        """Waits until the checkpoints that were saved are on disk."""
+        self._manager.wait_until_finished()
+
+    def restore(
+        self, like: TrainState, step: int | None = None, *, set_aside: bool = False
+    ) -> tuple[TrainState, int]:
+        """Restores a checkpoint; a damaged newest one is left out, with a message.
 
         Args:
             like: a replicated state with the wanted shapes, dtypes and placement.
-            step: step of the checkpoint; None: the newest.
+            step: step of the checkpoint; None: the newest that is whole.
+            set_aside: moves damaged ones to the work directory's folder `damaged`, so that the run
+                can save these steps again.
 
         Returns:
             The state and the input position.
 
         Raises:
             UserError: there is no checkpoint, it does not match the model, the records, their sound
-                or the vocabulary, or it is damaged.
+                or the vocabulary, or none is whole.
         """
-        step = self.latest() if step is None else step
-        if step is None:
+        self.wait()  # a checkpoint may still be in progress
+        steps = self.steps()[::-1] if step is None else [step]
+        if not steps:
             raise UserError(
                 "There is no checkpoint to read.",
                 where=self._directory,
                 expected="a checkpoint written by pre-training",
                 todo="run pre-training with this --workdir first",
             )
-        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, to_global(like))
-        self._manager.wait_until_finished()  # a checkpoint of this step may still be in progress
-        try:
-            self._check(step, target)
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
-                ),
-            )
-        except (ValueError, KeyError, OSError) as error:
-            raise UserError(
-                f"The checkpoint of step {step} cannot be read: {error}",
-                where=self._directory,
-                expected="a checkpoint as it was written",
-                todo=f"remove {self._directory / str(step)}: an older one, or the start, is next",
-            ) from error
-        self._check_records(step, restored["meta"].get("records"))
-        self._check_vocabulary(step, restored["meta"].get("vocabulary"))
-        self._check_audio_rate(step, restored["meta"].get("audio_rate"))
-        self._check_selection(step, restored["meta"].get("selection"))
-        return to_local(restored["state"]), restored["meta"]["position"]
+        problems: dict[int, str] = {}
+        for step in steps:
+            found = self._attempt(step, like, problems)
+            if all_true(found is not None):
+                if set_aside and problems:
+                    self._set_aside(list(problems))
+                return found
+            problems.setdefault(step, "another host cannot read it")
+            _say(f"The checkpoint of step {step} is damaged and left out: {problems[step]}")
+        raise UserError(
+            f"The checkpoint of step {steps[0]} cannot be read: {problems[steps[0]]}"
+            + (f"; nor can {len(steps) - 1} older ones" if len(steps) > 1 else ""),
+            where=self._directory,
+            expected="a checkpoint as it was written",
+            todo="put a copy of it back, or start another --workdir",
+        )
 
-    def audio_rate(self, step: int | None) -> int | None:
-        """Rate of the sound that a checkpoint was trained with, in Hz; None: it does not say."""
-        if step is None:
+    def audio_rate(self) -> int | None:
+        """Rate of the sound that was trained with, in Hz; None: no checkpoint says it."""
+        for step in self.steps()[::-1]:
+            try:
+                return self._meta(step).get("audio_rate")
+            except Damaged:
+                continue  # `restore` says what is wrong with it
+        return None
+
+    def _attempt(
+        self, step: int, like: TrainState, problems: dict[int, str]
+    ) -> tuple[TrainState, int] | None:
+        """State and position of a checkpoint; None where it is damaged, with the problem noted."""
+        try:
+            meta = self._meta(step)
+            self._check_run(step, meta)
+            target = jax.tree.map(ocp.utils.to_shape_dtype_struct, to_global(like))
+            self._check_shapes(step, meta, {n: x.shape for n, x in names_of(target).items()})
+            wanted = ocp.args.Composite(state=ocp.args.StandardRestore(target))
+            with damage_named():
+                state = to_local(self._manager.restore(step, args=wanted)["state"])
+            check_arrays(meta, names_of(state))
+            return state, meta["position"]
+        except Damaged as problem:
+            problems[step] = str(problem)
             return None
-        wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        try:
-            return self._manager.restore(step, args=wanted)["meta"].get("audio_rate")
-        except (ValueError, KeyError, OSError):
-            return None  # `restore` says what is wrong with it
 
-    def _check_records(self, step: int, saved: list[int] | None) -> None:
-        if self._records and saved != self._records:
-            raise UserError(
-                f"The data sets have {self._records} records; they had {saved} at step {step}.",
-                where=self._directory,
-                expected="the same records: the input's position means nothing among others",
-                todo="give the records of that run, or start another --workdir with "
-                "--config.init_from=orbax:WORKDIR",
-            )
+    def _meta(self, step: int) -> dict[str, Any]:
+        with damage_named():
+            wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
+            meta = self._manager.restore(step, args=wanted)["meta"]
+        return checked(meta)
+
+    def _set_aside(self, steps: list[int]) -> None:
+        def move() -> None:
+            folder = self._directory.with_name("damaged")
+            folder.mkdir(exist_ok=True)
+            for step in steps:
+                place = self._directory / str(step)
+                if place.exists():  # another host may have moved it
+                    place.rename(folder / f"{step}-{time.strftime('%Y%m%d-%H%M%S')}")
+                    _say(f"It is kept in {folder}.")
+
+        first_host_first(move)
+        self._manager.reload()
 
     def _digest(self) -> str | None:
         """Digest that identifies the vocabulary; None: there is no vocabulary."""
@@ -165,30 +208,37 @@ class Checkpoints:
             return None
         return hashlib.sha256(self._vocabulary.read_bytes()).hexdigest()
 
-    def _check_vocabulary(self, step: int, saved: str | None) -> None:
-        # Older checkpoints have no digest.
-        if saved is not None and self._digest() not in (None, saved):
+    def _check_run(self, step: int, meta: dict[str, Any]) -> None:
+        """Refuses the checkpoint of a run on other data; older ones lack some of the entries."""
+        if self._records and meta.get("records") != self._records:
+            raise UserError(
+                f"The data sets have {self._records} records; they had {meta.get('records')} at "
+                f"step {step}.",
+                where=self._directory,
+                expected="the same records: the input's position means nothing among others",
+                todo="give the records of that run, or start another --workdir with "
+                "--config.init_from=orbax:WORKDIR",
+            )
+        words = meta.get("vocabulary")
+        if words is not None and self._digest() not in (None, words):
             raise UserError(
                 f"The vocabulary is not the one that step {step} was trained with.",
                 where=self._vocabulary,
                 expected="the file as it was: the number of a word is its line",
                 todo="put it back, or start another --workdir",
             )
-
-    def _check_audio_rate(self, step: int, saved: int | None) -> None:
-        # Older checkpoints have none. At another rate a model hears other sounds, and says nothing.
-        if None not in (saved, self._audio_rate) and saved != self._audio_rate:
+        rate = meta.get("audio_rate")
+        # At another rate a model hears other sounds, and says nothing.
+        if None not in (rate, self._audio_rate) and rate != self._audio_rate:
             raise UserError(
                 f"The sound has {self._audio_rate} samples a second; step {step} was trained with "
-                f"{saved}.",
+                f"{rate}.",
                 where=self._directory,
                 expected="records with the same rate",
-                todo=f"build them with --audio_rate={saved} into another directory",
+                todo=f"build them with --audio_rate={rate} into another directory",
             )
-
-    def _check_selection(self, step: int, saved: str | None) -> None:
-        # Older checkpoints have none.
-        if None not in (saved, self._selection) and saved != self._selection:
+        selection = meta.get("selection")
+        if None not in (selection, self._selection) and selection != self._selection:
             raise UserError(
                 f"The lists of data.only and data.without are not those that step {step} was "
                 "trained with.",
@@ -197,9 +247,16 @@ class Checkpoints:
                 todo="put them back, or start another --workdir",
             )
 
-    def _check(self, step: int, target: TrainState) -> None:
+    def _check_shapes(
+        self, step: int, meta: dict[str, Any], wanted: dict[str, tuple[int, ...]]
+    ) -> None:
         """Compares names and shapes before reading anything large."""
-        saved, wanted = _shapes(self._manager.item_metadata(step)["state"].tree), _shapes(target)
+        with damage_named():
+            tree = self._manager.item_metadata(step)["state"].tree
+            stored = {name: tuple(x.shape) for name, x in names_of(tree).items()}
+        saved = {n: tuple(shape) for n, (shape, _) in meta.get(ARRAYS, {}).items()} or stored
+        if saved != stored:
+            raise Damaged("its list of arrays is not what was written")
         problems = [
             f"{name} is {saved[name]} there, {wanted[name]} here"
             for name in wanted.keys() & saved.keys()
@@ -217,79 +274,50 @@ class Checkpoints:
             )
 
 
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes by path; a class's attribute and a key of that name have the same path."""
-
-    def name(key: Any) -> str:
-        return str(next(getattr(key, a) for a in ("key", "name", "idx") if hasattr(key, a)))
-
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {"/".join(map(name, path)): tuple(leaf.shape) for path, leaf in leaves}
-
-
-def claim_workdir(workdir: Path, config: ConfigDict) -> None:
-    """Stores the configuration in a new work directory, or compares it with the stored one.
+class CheckpointClock:
+    """Says when train.checkpoint_minutes have passed since the last checkpoint.
 
     Args:
-        workdir: created if it does not exist.
-        config: the whole configuration.
-
-    Raises:
-        UserError: the directory belongs to a run whose configuration differs in relevant keys;
-            names these keys.
+        train: section of the configuration.
     """
-    path = Path(workdir) / "config.json"
-    mine = flatten(config)
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise UserError(
-                f"The work directory cannot be made: {error.strerror}.",
-                where=workdir,
-                expected="a directory that can be written to, or a place for a new one",
-                todo="use another --workdir",
-            ) from error
-        write_whole(path, json.dumps(mine, indent=1))
-        return
-    # For keys added since the run, the default is the old behaviour, except where that was always
-    # the paper's method. Removed keys had no effect.
-    paper = {f"harmonize.{key}": value for key, value in PAPER.items()}
-    theirs = flatten(default()) | paper | read_config(path)
-    changed = sorted(key for key in mine.keys() - FREE_KEYS if mine.get(key) != theirs.get(key))
-    if changed:
-        lines = [f"{key}: there {theirs.get(key)!r}, now {mine.get(key)!r}" for key in changed]
-        raise UserError(
-            "The work directory belongs to a run with another configuration.",
-            where=path,
-            expected="the same values, to continue that run; they differ in\n    "
-            + "\n    ".join(lines),
-            todo="use another --workdir, or the values of that run",
-        )
+
+    def __init__(self, train: ConfigDict):
+        self._seconds, self._every = 60 * train.checkpoint_minutes, train.log_every
+        self.restart()
+
+    def restart(self) -> None:
+        """Counts from now on."""
+        self._since = time.monotonic()
+
+    def due(self, step: int) -> bool:
+        """Whether a checkpoint is due after a step, asked at steps that are logged.
+
+        Args:
+            step: from 1; every host asks, and all hear what the first one's clock says.
+        """
+        if not self._seconds or step % self._every:
+            return False
+        return from_first_host(time.monotonic() - self._since >= self._seconds)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Reads the configuration that `claim_workdir` has stored.
-
-    Args:
-        path: of config.json in a work directory.
-
-    Returns:
-        {"a.b": value}, tuples as lists.
+@contextmanager
+def damage_named() -> Iterator[None]:
+    """Turns whatever Orbax and TensorStore raise for damaged files into Damaged.
 
     Raises:
-        UserError: it cannot be read.
+        Damaged: with the first line of the error.
+        UserError: the system does not let the files be read, see `system_problem`.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        problem = f"it holds {type(stored).__name__}, not an object"
-    except ValueError as error:  # neither JSON nor text
-        stored, problem = None, str(error)
-    if not isinstance(stored, dict):
-        raise UserError(
-            f"The configuration of the work directory cannot be read: {problem}",
-            where=path,
-            expected="the JSON that an earlier run wrote",
-            todo="use another --workdir",
-        )
-    return stored
+        yield
+    except Exception as error:
+        problem = system_problem(error)
+        if problem is not None:
+            raise problem from error
+        line = str(error).strip().partition("\n")[0][:300]
+        raise Damaged(f"{type(error).__name__}: {line}") from error
+
+
+def _say(text: str) -> None:
+    if jax.process_index() == 0:
+        print(text, file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """Initial parameters of a run, from a checkpoint of the original or of another of our runs."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from vatt_gh.errors import UserError
 from vatt_gh.files import write_whole
 from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
 from vatt_gh.interop.transfer import Report, fill
+from vatt_gh.training.checkpoints import damage_named
+from vatt_gh.training.digests import ARRAYS, Damaged, check_arrays, checked
 from vatt_gh.training.step import TrainState
 
 REPORT = "init_from.json"
@@ -132,25 +135,52 @@ def read_run(workdir: Path) -> dict[str, np.ndarray]:
         Arrays by name, such as 'params/towers/video/...' and 'statistics/...'.
 
     Raises:
-        UserError: there is no checkpoint.
+        UserError: there is no checkpoint, or none is whole; a damaged newest one is left out, with
+            a message.
     """
     directory = (Path(workdir) / "checkpoints").absolute()
     if not directory.is_dir():
         raise _no_checkpoint(directory)
     handlers = ocp.handlers.DefaultCheckpointHandlerRegistry()
     handlers.add("state", ocp.args.PyTreeRestore, ocp.PyTreeCheckpointHandler())
+    handlers.add("meta", ocp.args.JsonRestore, ocp.JsonCheckpointHandler())
     options = ocp.CheckpointManagerOptions(create=False)
     with ocp.CheckpointManager(directory, options=options, handler_registry=handlers) as manager:
-        step = manager.latest_step()
-        if step is None:
+        steps = sorted(manager.all_steps(), reverse=True)
+        if not steps:
             raise _no_checkpoint(directory)
+        for step in steps:
+            try:
+                return _parameters(manager, step)
+            except Damaged as problem:
+                what = f"The checkpoint of step {step} is damaged and left out: {problem}"
+                print(what, file=sys.stderr, flush=True)
+    raise UserError(
+        "None of the checkpoints to start from is whole.",
+        where=directory,
+        expected="a checkpoint as it was written",
+        todo="put a copy of one back",
+    )
+
+
+def _parameters(manager: ocp.CheckpointManager, step: int) -> dict[str, np.ndarray]:
+    """Parameters and batch statistics of a checkpoint, compared with their digests."""
+    with damage_named():
+        read = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+    meta = checked(read["meta"])
+    with damage_named():
         saved = manager.item_metadata(step)["state"].tree
         # The optimizer's state, twice as large, is not read.
         wanted = {name: saved[name] for name in ("params", "statistics") if saved.get(name)}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         arguments = ocp.args.PyTreeRestore(wanted, as_numpy, partial_restore=True)
         restored = manager.restore(step, args=ocp.args.Composite(state=arguments))["state"]
-    return flatten_dict(restored, sep="/")
+    arrays = flatten_dict(restored, sep="/")
+    known = [n for n in meta.get(ARRAYS, arrays) if n.startswith(("params/", "statistics/"))]
+    if sorted(known) != sorted(arrays):
+        raise Damaged("its list of arrays is not what was written")
+    check_arrays(meta, arrays)
+    return arrays
 
 
 def _no_checkpoint(directory: Path) -> UserError:

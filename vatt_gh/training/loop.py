@@ -17,7 +17,8 @@ from vatt_gh.data.records import Source
 from vatt_gh.data.selection import digest_of
 from vatt_gh.data.sources import Build, open_sources, word_counts
 from vatt_gh.data.text import Tokenizer, vocabulary_of
-from vatt_gh.training.checkpoints import Checkpoints, claim_workdir
+from vatt_gh.training.checkpoints import CheckpointClock, Checkpoints
+from vatt_gh.training.claims import claim_workdir, owned
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
 from vatt_gh.training.initial import start_from
 from vatt_gh.training.parallel import (
@@ -29,6 +30,7 @@ from vatt_gh.training.parallel import (
     replicate,
 )
 from vatt_gh.training.step import StepOutput, TrainState, create_state, train_step
+from vatt_gh.training.stopping import Stopped, Stopping
 from vatt_gh.training.writer import Writer, check_finite
 
 # Scores a run during training: (its state) -> numbers for a row of metrics.jsonl
@@ -61,6 +63,7 @@ def pretrain(
     Raises:
         UserError: the configuration, the data or the work directory is not usable.
         FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
+        Stopped: the training was asked to stop; the last step is saved.
     """
     host = jax.process_index()
     sources, words = open_input(config, workdir, build)
@@ -71,6 +74,7 @@ def pretrain(
     state = replicate(create_state(model, optimizer, zero_sample(config.data), config.seed))
     position = 0
     with ExitStack() as stack:
+        stack.enter_context(owned(workdir))
         records = [source.count for source in sources]
         checkpoints = stack.enter_context(
             Checkpoints(
@@ -82,7 +86,7 @@ def pretrain(
             )
         )
         if checkpoints.latest() is not None:
-            state, position = checkpoints.restore(state)
+            state, position = checkpoints.restore(state, set_aside=True)
         elif config.init_from:
             state = replicate(start_from(jax.device_get(state), words, config, workdir))
         writer = Writer(config, workdir, int(state.step), host, sources)
@@ -136,12 +140,14 @@ def run_steps(
 
     Raises:
         FloatingPointError: see `check_finite`.
+        Stopped: the training was asked to stop; the last step is saved.
     """
     number, step = int(state.step), parallel_step(step)
+    clock = CheckpointClock(config.train)
     pending: tuple[int, StepOutput, dict[str, np.ndarray], dict[str, float]] | None = None
     # An error's traceback would keep the input until the interpreter exits, where tf.data hangs:
     # its destructor waits for reads in Python.
-    with closing(given):
+    with closing(given), Stopping() as stopping:
         batches = prefetch(_first_is_checked(given, keys), config.data.prefetch)
         while number < end:
             waiting = time.perf_counter()
@@ -161,10 +167,16 @@ def run_steps(
                 with writer.timer.paused():
                     scores = score(state)
             pending = (number, output, host, scores)
-            if number % config.train.checkpoint_every == 0 or number == end:
+            stop = stopping.asked(number)
+            regular = number % config.train.checkpoint_every == 0 or number == end
+            if stop or regular or clock.due(number):
                 writer.take(*pending)  # no unchecked step is ever saved
                 pending = None
                 checkpoints.save(state, position)
+                clock.restart()
+            if stop:
+                checkpoints.wait()
+                raise Stopped(stop, number)
     return state
 
 

@@ -113,3 +113,17 @@ def first_host_first(work: Callable[[], T]) -> T:
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("first host")
     return found if first else work()
+
+
+def all_true(mine: bool) -> bool:
+    """Whether something is true on every host; each has to ask."""
+    if jax.process_count() == 1:
+        return mine
+    return bool(multihost_utils.process_allgather(np.array(mine)).all())
+
+
+def from_first_host(mine: bool) -> bool:
+    """What the first host says; each has to ask."""
+    if jax.process_count() == 1:
+        return mine
+    return bool(multihost_utils.broadcast_one_to_all(np.array(mine)))

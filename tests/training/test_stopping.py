@@ -1,0 +1,169 @@
+"""Trainings that are asked to stop, and directories that have an owner: real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tiny_run import (
+    DEFAULTS,
+    OVERRIDES,
+    ROOT,
+    STEPS,
+    assert_same_state,
+    checkpoints_of,
+    flags_of,
+    rows_of,
+)
+
+from vatt_gh.errors import UserError
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.claims import OWNER, owned
+from vatt_gh.training.loop import pretrain
+
+SELDOM = {"train.checkpoint_every": 100}
+
+
+def start(tiny, workdir, log, *launcher, **changes):
+    """Starts the real command."""
+    paths = {"data.manual_dir": tiny.corpus, "data.data_dir": tiny.records}
+    flags = flags_of({**OVERRIDES, **DEFAULTS, **paths, **changes})
+    program = [*(launcher or ("-m", "vatt_gh.main")), "--config=configs/howto100m.py"]
+    environment = tiny.environment
+    if launcher:  # each process gets its devices from it
+        environment = {k: v for k, v in environment.items() if k != "JAX_NUM_CPU_DEVICES"}
+    with log.open("a") as output:
+        return subprocess.Popen(
+            [
+                sys.executable,
+                *program,
+                "--config=configs/howto100m.py",
+                f"--workdir={workdir}",
+                *flags,
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def wait_for(condition, process, log, seconds=180):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end, log.read_text()[-3000:]
+        time.sleep(0.01)
+
+
+def steps_in(workdir):
+    path = workdir / "samples.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def test_a_signal_saves_the_step_and_the_same_command_continues(tiny, tmp_path):
+    workdir, log = tmp_path / "run", tmp_path / "log"
+    long = {**SELDOM, "train.steps": 100_000, "harmonize.curriculum_steps": 100_000}
+    process = start(tiny, workdir, log, **long)
+    wait_for(lambda: steps_in(workdir) >= 3, process, log)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 75
+    [saved] = checkpoints_of(workdir)
+    assert saved == steps_in(workdir) >= 3  # nothing that was done is lost
+    assert f"The same command continues from step {saved}." in log.read_text()
+    config = tiny.config("howto100m", **DEFAULTS, **long)
+    further = pretrain(config, workdir, stop_after=saved + 2)
+    undisturbed = pretrain(config, tmp_path / "other", stop_after=saved + 2)
+    assert_same_state(further, undisturbed)
+    assert rows_of(workdir / "samples.jsonl") == rows_of(tmp_path / "other" / "samples.jsonl")
+
+
+WAITS = """
+import os, sys
+from vatt_gh.training.stopping import Stopping
+read, write = os.pipe()
+with Stopping() as stopping:
+    print("waits", flush=True)
+    os.read(read, 1)  # for an input that never comes
+"""
+
+
+def test_a_second_signal_ends_at_once_even_while_it_waits(tiny):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS],
+        env=tiny.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "waits\n"
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "saves after this step" in said and "ends at once" in said
+
+
+def test_all_hosts_of_a_pod_stop_after_the_same_step(tiny, tmp_path):
+    """One of two processes is asked, as a pod's notice may reach one host alone."""
+    workdir, log = tmp_path / "run", tmp_path / "log"
+    long = {**SELDOM, "train.steps": 100_000, "harmonize.curriculum_steps": 100_000}
+    launcher = ("launch/local_pod.py", "--processes=2", "--devices=2", "--grace=60", "--")
+    process = start(tiny, workdir, log, *launcher, **long)
+    wait_for(lambda: steps_in(workdir) >= 3, process, log)
+    one = int(json.loads((workdir / OWNER).read_text())["process"])
+    os.kill(one, signal.SIGTERM)
+    assert process.wait(timeout=120) == 75, log.read_text()[-3000:]
+    [saved] = checkpoints_of(workdir)
+    steps = [rows_of(workdir / name)[-1]["step"] for name in ("samples.jsonl", "samples.1.jsonl")]
+    assert steps == [saved, saved] and saved >= 3
+    assert log.read_text().count(f"continues from step {saved}.") == 2
+
+
+def test_a_directory_in_use_is_refused_and_says_by_whom(tiny, tmp_path):
+    workdir = tmp_path / "run"
+    pretrain(tiny.config(), workdir, stop_after=2)
+    held = f"""
+import sys, time
+from pathlib import Path
+from vatt_gh.training.claims import owned
+with owned(Path({str(workdir)!r})):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    other = subprocess.Popen(
+        [sys.executable, "-c", held],
+        env=tiny.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=f"process {other.pid} on .*, since 20"):
+            pretrain(tiny.config(), workdir, stop_after=4)
+        rows = rows_of(workdir / "metrics.jsonl")
+        assert [row["step"] for row in rows] == [2]  # the refused one has touched nothing
+    finally:
+        other.communicate("")
+    pretrain(tiny.config(), workdir, stop_after=4)
+    with owned(workdir):  # and is free again
+        pass
+
+
+def test_checkpoints_come_by_time_too(tiny, tmp_path):
+    changes = {**SELDOM, "train.keep_checkpoints": 20, "train.log_every": 2}
+    pretrain(tiny.config(**changes, **{"train.checkpoint_minutes": 1e-9}), tmp_path / "a")
+    assert checkpoints_of(tmp_path / "a") == [*range(2, STEPS, 2), STEPS]
+    pretrain(tiny.config(**changes, **{"train.checkpoint_minutes": 0.0}), tmp_path / "b")
+    assert checkpoints_of(tmp_path / "b") == [STEPS]
+    states = []
+    for name in "ab":
+        config = tiny.config(**changes)
+        with Checkpoints(tmp_path / name, config.train) as checkpoints:
+            states.append(checkpoints.restore(pretrain(config, tmp_path / name))[0])
+    assert_same_state(*states)

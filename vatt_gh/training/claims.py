@@ -1,0 +1,126 @@
+"""Whose a work directory is: the run whose configuration it holds, and one process at a time."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from vatt_gh.config import FREE_KEYS, PAPER, default, flatten
+from vatt_gh.errors import UserError
+from vatt_gh.files import write_whole
+from vatt_gh.locks import claimed
+
+OWNER = ".owner.lock"  # in the work directory
+
+
+@contextmanager
+def owned(workdir: Path) -> Iterator[None]:
+    """Keeps other trainings out of a work directory; evaluating it stays possible.
+
+    Args:
+        workdir: of the run; exists. With several processes the first one owns it.
+
+    Raises:
+        UserError: another process trains there; says which.
+    """
+    if jax.process_index() != 0:
+        yield
+        return
+    path = Path(workdir) / OWNER
+    mine = {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    with claimed(path, json.dumps(mine)) as free:
+        if not free:
+            raise UserError(
+                f"Another training is at work in this directory: {_told(path)}.",
+                where=workdir,
+                expected="a work directory for each run",
+                todo="wait for that process, stop it, or give another --workdir",
+            )
+        yield
+
+
+def _told(path: Path) -> str:
+    try:
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {owner['process']} on {owner['host']}, since {owner['since']}"
+    except (OSError, ValueError, KeyError):
+        return "it does not say which"
+
+
+def claim_workdir(workdir: Path, config: ConfigDict) -> None:
+    """Stores the configuration in a new work directory, or compares it with the stored one.
+
+    Args:
+        workdir: created if it does not exist.
+        config: the whole configuration.
+
+    Raises:
+        UserError: the directory belongs to a run whose configuration differs in relevant keys;
+            names these keys.
+    """
+    path = Path(workdir) / "config.json"
+    mine = flatten(config)
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise UserError(
+                f"The work directory cannot be made: {error.strerror}.",
+                where=workdir,
+                expected="a directory that can be written to, or a place for a new one",
+                todo="use another --workdir",
+            ) from error
+        write_whole(path, json.dumps(mine, indent=1))
+        return
+    # For keys added since the run, the default is the old behaviour, except where that was always
+    # the paper's method. Removed keys had no effect.
+    paper = {f"harmonize.{key}": value for key, value in PAPER.items()}
+    theirs = flatten(default()) | paper | read_config(path)
+    changed = sorted(key for key in mine.keys() - FREE_KEYS if mine.get(key) != theirs.get(key))
+    if changed:
+        lines = [f"{key}: there {theirs.get(key)!r}, now {mine.get(key)!r}" for key in changed]
+        raise UserError(
+            "The work directory belongs to a run with another configuration.",
+            where=path,
+            expected="the same values, to continue that run; they differ in\n    "
+            + "\n    ".join(lines),
+            todo="use another --workdir, or the values of that run",
+        )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Reads the configuration that `claim_workdir` has stored.
+
+    Args:
+        path: of config.json in a work directory.
+
+    Returns:
+        {"a.b": value}, tuples as lists.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        problem = f"it holds {type(stored).__name__}, not an object"
+    except ValueError as error:  # neither JSON nor text
+        stored, problem = None, str(error)
+    if not isinstance(stored, dict):
+        raise UserError(
+            f"The configuration of the work directory cannot be read: {problem}",
+            where=path,
+            expected="the JSON that an earlier run wrote",
+            todo="use another --workdir",
+        )
+    return stored

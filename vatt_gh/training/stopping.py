@@ -1,0 +1,88 @@
+"""Ends a training that is asked to stop, by a signal or a pod's notice: after a step, and saved."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from types import TracebackType
+
+import jax
+from jax.experimental import multihost_utils
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(Exception):
+    """A training was asked to stop, and has saved its last step.
+
+    Attributes:
+        signal: number of the signal.
+        step: the saved step.
+    """
+
+    def __init__(self, number: int, step: int):
+        self.signal, self.step = number, step
+        super().__init__(f"{signal.Signals(number).name} at step {step}")
+
+
+class Stopping:
+    """Notices SIGTERM and SIGINT during a training; use as a context manager in the main thread.
+
+    The first signal is kept for the end of the step; a second one ends the process at once, even
+    while it waits for its input.
+    With several processes, JAX notices SIGTERM, and all hosts stop after the same step.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def __enter__(self) -> "Stopping":
+        self._ours = threading.current_thread() is threading.main_thread()
+        if not self._ours:
+            return self
+        self._alone = jax.process_count() == 1
+        # Python runs handlers between its own instructions only; what is written here is read
+        # by a thread even while the main one waits elsewhere.
+        self._read, self._write = socket.socketpair()
+        self._write.setblocking(False)
+        self._fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        numbers = _SIGNALS if self._alone else (signal.SIGINT,)
+        self._before = {n: signal.signal(n, lambda *_: None) for n in numbers}
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._ours:
+            return
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd)
+        self._write.close()  # ends the thread
+
+    def asked(self, step: int) -> int:
+        """The signal that asks to stop after this step, or 0; the same on all hosts.
+
+        Args:
+            step: number of the step that was taken; every host asks after every step.
+        """
+        if jax.process_count() == 1:
+            return self._number
+        return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else 0
+
+    def _watch(self) -> None:
+        with self._read:
+            while data := self._read.recv(1):
+                number = data[0]
+                if number not in self._before:
+                    continue
+                name = signal.Signals(number).name
+                if self._number:
+                    os.write(2, f"{name} again: ends at once\n".encode())
+                    os._exit(128 + number)
+                self._number = number
+                print(f"\n{name}: saves after this step, then ends", file=sys.stderr, flush=True)
+                if not self._alone:
+                    os.kill(os.getpid(), signal.SIGTERM)  # JAX tells the other hosts
