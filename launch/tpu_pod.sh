@@ -28,8 +28,17 @@ TEXT
 }
 
 fail() {
-  printf 'tpu_pod.sh: %s\n' "$1" >&2
+  printf 'tpu_pod.sh: %s\n' "$(without_tokens "$1")" >&2
   exit 2
+}
+
+# What stands before the @ of a URL may be a token; commands that are shown go into logs.
+without_tokens() {
+  local text=$1 pattern="://[^/@ ]+@"
+  while [[ $text =~ $pattern ]]; do
+    text=${text//"${BASH_REMATCH[0]}"/$'://***\1'}
+  done
+  printf '%s' "${text//$'\1'/@}"
 }
 
 # Prints one argument so that a shell reads it back as it was; plain words stay plain.
@@ -53,8 +62,7 @@ quote_all() {
 # Runs a command, or only prints it.
 run() {
   if [[ $dry_run == yes ]]; then
-    quote_all "$@"
-    printf '\n'
+    printf '%s\n' "$(without_tokens "$(quote_all "$@")")"
   else
     "$@"
   fi

@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from vatt_gh.errors import UserError
 
@@ -44,6 +46,33 @@ def write_whole(path: Path, text: str) -> None:
     """
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a JSON file that an earlier run wrote.
+
+    Args:
+        path: of the file, which holds an object.
+
+    Returns:
+        The object.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        problem = f"it holds {type(found).__name__}, not an object"
+    except ValueError as error:  # neither JSON nor text
+        found, problem = None, str(error)
+    if not isinstance(found, dict):
+        raise UserError(
+            f"{Path(path).name} cannot be read: {problem}",
+            where=path,
+            expected="the JSON that an earlier run wrote",
+            todo="put a copy of it back, or delete it where it is a result that can be made again",
+        )
+    return found
 
 
 @contextlib.contextmanager

@@ -76,6 +76,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
     from tfds_builders.build import build_for
 
+    # The hosts of a pod would wait for hours while one of them builds.
+    build = build_for if jax.process_count() == 1 else None
     config, workdir = with_local_paths(config), Path(local_path(str(workdir), "--workdir"))
     # TensorFlow only feeds the input; it must not take the accelerator's memory.
     tf.config.set_visible_devices([], "GPU")
@@ -100,12 +102,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
         known = planted_of(config.eval)
         if config.eval.follow:
-            follow(config, workdir, build=build_for, known=known)
-        evaluate_workdir(config, workdir, build=build_for, known=known)
+            follow(config, workdir, build=build, known=known)
+        evaluate_workdir(config, workdir, build=build, known=known)
     elif config.mode == "finetune":
         from vatt_gh.finetuning.run import finetune
 
-        finetune(config, workdir, build=build_for)
+        finetune(config, workdir, build=build)
     elif config.mode == "extract":
         from vatt_gh.evaluation.extract import extract
 
@@ -126,7 +128,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
         from vatt_gh.training.loop import pretrain
 
         scoring = scorer(config, workdir, planted_of)
-        pretrain(config, workdir, build=build_for, scoring=scoring)
+        pretrain(config, workdir, build=build, scoring=scoring)
         if jax.process_index() == 0:
             print(f"Report: {write_report(workdir)}")
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfds_builders.build import build_for
+from vatt_gh.data import shards as shards_module
 from vatt_gh.data.record_index import INDEX_FILE, load_index, write_index
 from vatt_gh.data.records import open_source
 from vatt_gh.data.sources import find_or_build, find_records
@@ -94,17 +95,50 @@ def test_a_shard_that_changed_since_is_named(shards, change):
     assert INDEX_FILE in caught.value.todo
 
 
-def test_a_shard_cut_while_it_is_read_is_noticed(small_records, tmp_path):
-    folder = tmp_path / "copy"
+def copied(small_records, folder, **options):
+    """A source of a copy of the records, its first shard, and the last record."""
     shutil.copytree(small_records, folder)
-    source = open_source([folder])
-    last = source.count - 1
+    source = open_source([folder], **options)
+    return source, folder / min(folder.glob("*.tfrecord-*")).name, source.count - 1
+
+
+def test_a_shard_cut_while_it_is_read_is_noticed(small_records, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(shards_module, "PAUSES", (0.0,))
+    source, path, last = copied(small_records, tmp_path / "copy")
     assert len(source.shards.read(last)) == source.shards.length[last]
-    path = folder / min(folder.glob("*.tfrecord-*")).name
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=rf"Record {last} ends too early") as caught:
-        source.shards.read(last)
-    assert caught.value.where == str(path)
+    assert source.shards.read(last) == source.shards.blank
+    assert f"left out: {path}: record {last} ends too early" in capsys.readouterr().err
+    assert len(source.unreadable) == 1
+
+
+def test_a_shard_that_comes_back_in_time_is_read(small_records, tmp_path, monkeypatch):
+    """The disk is away at two attempts, and has a part of the file at a third."""
+    source, path, last = copied(small_records, tmp_path / "copy")
+    whole, data = source.shards.read(last), path.read_bytes()
+    away = path.rename(tmp_path / "away")
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            path.write_bytes(data[:-50])
+        if len(pauses) == 3:
+            away.rename(path)
+
+    monkeypatch.setattr(shards_module.time, "sleep", pause)
+    assert source.shards.read(last) == whole
+    assert tuple(pauses) == shards_module.PAUSES[:3] and len(source.unreadable) == 0
+
+
+def test_shards_that_stay_away_end_the_run(small_records, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards_module, "PAUSES", (0.0,))
+    source, path, _ = copied(small_records, tmp_path / "copy", unreadable_share=0.1)
+    for shard in path.parent.glob("*.tfrecord-*"):
+        shard.unlink()
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        for record in range(source.count):
+            source.shards.read(record)
 
 
 def test_records_without_any_are_refused(small_records, tmp_path):

@@ -1,6 +1,7 @@
 """Real checkpoints of the original: read, compared, written back."""
 
 import functools
+import shutil
 import subprocess
 import sys
 
@@ -240,3 +241,44 @@ def test_names_are_known_without_tensorflow():
         "vatt_gh.interop.tf_checkpoint; sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def copied(kind, to):
+    """A copy of a golden checkpoint's folder; its file of names still tells the first place."""
+    shutil.copytree(folder(kind), to)
+    return to
+
+
+def test_a_checkpoint_that_was_moved_is_found(tmp_path):
+    moved = copied("tx_fac", tmp_path / "moved")
+    [index] = moved.glob("*.index")
+    (moved / "checkpoint").write_text(
+        f'model_checkpoint_path: "/on/another/machine/{index.stem}"\n'
+    )
+    assert_identical(load("tx_fac", moved).params, load("tx_fac").params)
+
+
+def test_damage_of_a_checkpoint_is_noticed_or_without_effect(tmp_path):
+    whole = load("tx_fac").params
+    moved = copied("tx_fac", tmp_path / "moved")
+    [index] = moved.glob("*.index")
+    rng = np.random.default_rng(0)
+    refused = 0
+    for path in (index, next(moved.glob("*.data-*"))):
+        data = path.read_bytes()
+        changes = [data[: len(data) // 2], b"", bytes(len(data)), None]
+        for _ in range(20):
+            flipped = bytearray(data)
+            flipped[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+            changes.append(bytes(flipped))
+        for changed in changes:
+            path.unlink()
+            if changed is not None:
+                path.write_bytes(changed)
+            try:
+                assert_identical(load("tx_fac", moved / index.stem).params, whole)
+            except UserError as error:
+                assert str(moved) in error.where or "lacks" in error.what
+                refused += 1
+            path.write_bytes(data)
+    assert refused > 20

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_up_runs import make_rows
 
+from vatt_gh.errors import UserError
 from vatt_gh.report.run import areas_by_quarter, write_report
 
 SAMPLES = [
@@ -85,3 +86,11 @@ def test_a_run_that_compares_nothing_and_drops_nothing_has_no_empty_pictures(tmp
         page = write_report(workdir, aligned=lambda *window: (True, True)).read_text()
         assert [path.name for path in (workdir / "pictures").iterdir()] == ["losses.png"]
         assert "nan" not in page and "losses.png" in page
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
+def test_a_broken_results_file_is_named(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(UserError) as error:
+        write_report(tmp_path)
+    assert error.value.where == str(tmp_path / "results.json")

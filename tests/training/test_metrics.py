@@ -9,6 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+from vatt_gh.errors import UserError
 from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
 
 ROW = {
@@ -106,3 +107,14 @@ def test_row_holds_plain_numbers():
     row = to_row(3, metrics)
     assert row == {"step": 3, "loss": 0.5, "cosine_histogram": [1, 2]}
     assert json.loads(json.dumps(row)) == row
+
+
+@pytest.mark.parametrize("row", [b"{", b"[1]", b'{"loss": 1}', b"\xff\xfe", b'{"step": "x"}'])
+def test_a_broken_row_of_an_earlier_run_is_named(tmp_path, row):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + row + b'\n{"step": 3}\n')
+    before = path.read_bytes()
+    with pytest.raises(UserError) as error:
+        JsonLines(path, 2)
+    assert error.value.where == f"{path}, line 2"
+    assert path.read_bytes() == before

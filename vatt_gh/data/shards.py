@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
+import time
 
 import numpy as np
 
 from vatt_gh.data.unreadable import Unreadable
-from vatt_gh.errors import UserError
 from vatt_gh.media.tfrecord import CHECKSUM, masked_crc32c
+
+PAUSES = (0.1, 1.0, 5.0, 15.0)  # s, before a record is read again
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,6 +23,7 @@ class Shards:
         length: [N] int64, bytes.
         blank: replaces a damaged record.
         unreadable: collects the damaged ones.
+        away: files that could not be read for as long as is waited.
     """
 
     files: tuple[str, ...]
@@ -29,33 +32,48 @@ class Shards:
     length: np.ndarray
     blank: bytes
     unreadable: Unreadable
+    away: set[str] = dataclasses.field(default_factory=set)
 
     def read(self, record: int) -> bytes:
-        """The bytes of a record; `blank` if its checksum does not match.
+        """The bytes of a record; `blank` if it cannot be read, or its checksum does not match.
+
+        What the system refuses, or gives in part, is asked for again after each of PAUSES: a
+        mounted disk may be away for a while. Of a file that stayed away nothing is waited for.
 
         Raises:
-            UserError: the shard is shorter than when it was indexed; too much is damaged.
+            UserError: too much is damaged or gone.
         """
         self.unreadable.read()
         path = self.files[self.shard[record]]
-        length, offset = int(self.length[record]), int(self.offset[record])
-        with open(path, "rb", buffering=0) as file:
-            try:
-                data = os.pread(file.fileno(), length, offset)
-                checksum = os.pread(file.fileno(), CHECKSUM.size, offset + length)
-            except OSError as error:  # a bad sector
-                reason = f"record {record} at byte {offset} cannot be read: {error.strerror}"
-                self.unreadable.add(path, reason, record)
-                return self.blank
-        if len(data) != length or len(checksum) != CHECKSUM.size:
-            raise UserError(
-                f"Record {record} ends too early: {len(data)} of {length} bytes are there.",
-                where=path,
-                expected="the shard as it was built",
-                todo="delete the records and build them again",
-            )
-        if CHECKSUM.unpack(checksum)[0] != masked_crc32c(data):
-            reason = f"record {record} at byte {offset} does not fit its checksum"
-            self.unreadable.add(path, reason, record)
+        data, checksum, reason = self._patiently(path, record)
+        if not reason and CHECKSUM.unpack(checksum)[0] != masked_crc32c(data):
+            reason = f"at byte {self.offset[record]} does not fit its checksum"
+        if reason:
+            self.unreadable.add(path, f"record {record} {reason}", record)
             return self.blank
         return data
+
+    def _patiently(self, path: str, record: int) -> tuple[bytes, bytes, str]:
+        """As `_attempt`, which is repeated."""
+        for pause in () if path in self.away else PAUSES:
+            found = self._attempt(path, record)
+            if not found[2]:
+                return found
+            time.sleep(pause)
+        found = self._attempt(path, record)
+        if found[2]:
+            self.away.add(path)
+        return found
+
+    def _attempt(self, path: str, record: int) -> tuple[bytes, bytes, str]:
+        """The bytes, their checksum, and "" or why they are not whole."""
+        length, offset = int(self.length[record]), int(self.offset[record])
+        try:
+            with open(path, "rb", buffering=0) as file:
+                data = os.pread(file.fileno(), length, offset)
+                checksum = os.pread(file.fileno(), CHECKSUM.size, offset + length)
+        except OSError as error:  # a bad sector, or a disk that is not there
+            return b"", b"", f"at byte {offset} cannot be read: {error.strerror}"
+        whole = len(data) == length and len(checksum) == CHECKSUM.size
+        said = f"ends too early: {len(data)} of {length} bytes are there"
+        return data, checksum, "" if whole else said

@@ -78,8 +78,10 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
         raise UserError(
             f"There are no {data.builder} records, and nothing to build them from.",
             where=f"config.data.data_dir = {data.data_dir}",
-            expected="records built by python -m tfds_builders.build",
-            todo="add --config.data.manual_dir=DIR, the directory with videos and captions",
+            expected="records, or one process alone and --config.data.manual_dir=DIR, the "
+            "directory with videos and captions",
+            todo=f"python -m tfds_builders.build {data.builder} --manual_dir=DIR "
+            f"--data_dir={data.data_dir}",
         )
     return build(data)
 

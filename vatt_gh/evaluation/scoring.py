@@ -20,7 +20,7 @@ from vatt_gh.evaluation.hosts import all_hosts
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
-from vatt_gh.files import write_whole
+from vatt_gh.files import read_object, write_whole
 from vatt_gh.report import RetrievalExample, known_references
 from vatt_gh.report.run import Aligned, write_report
 from vatt_gh.training.construct import model_of
@@ -68,7 +68,7 @@ def evaluate_workdir(
     if jax.process_index() != 0:
         return results  # every process knows all scores, but only one writes
     if plain is not None:
-        _beside(results, json.loads((plain / "results.json").read_text()))
+        _beside(results, read_object(plain / "results.json"))
     name = f"results_{held_out.builder}" if held_out.builder in PROTOCOLS else "results"
     write_whole(workdir / f"{name}.json", json.dumps(results, indent=1) + "\n")
     print_scores(results)

@@ -199,7 +199,7 @@ def _check_parts(names: Names, source: Mapping[str, np.ndarray], prefix: str) ->
 def _prefix(path: str | Path) -> str:
     import tensorflow as tf
 
-    prefix = tf.train.latest_checkpoint(str(path)) or str(path)
+    prefix = _newest(Path(path)) or str(path)
     if not tf.io.gfile.exists(f"{prefix}.index"):
         raise UserError(
             "There is no TensorFlow checkpoint.",
@@ -211,13 +211,29 @@ def _prefix(path: str | Path) -> str:
     return prefix
 
 
+def _newest(folder: Path) -> str | None:
+    """The checkpoint that a directory's text file names; it may have been moved since."""
+    import tensorflow as tf
+
+    state = tf.train.get_checkpoint_state(str(folder)) if folder.is_dir() else None
+    return state and str(folder / Path(state.model_checkpoint_path).name)
+
+
 def _read(prefix: str, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
     """Reads the wanted variables' arrays, by their names without TensorFlow's suffix."""
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(prefix)
-    names = [key.removesuffix(_VALUE) for key in reader.get_variable_to_dtype_map()]
-    return {name: reader.get_tensor(name + _VALUE) for name in names if wanted(name)}
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        names = [key.removesuffix(_VALUE) for key in reader.get_variable_to_dtype_map()]
+        return {name: reader.get_tensor(name + _VALUE) for name in names if wanted(name)}
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError, KeyError) as error:
+        raise UserError(
+            f"The TensorFlow checkpoint cannot be read: {str(error).strip().splitlines()[0]}",
+            where=prefix,
+            expected="its .index and .data files as they were written",
+            todo="copy both again",
+        ) from error
 
 
 def _place(root: Any, name: str, value: np.ndarray) -> Any:

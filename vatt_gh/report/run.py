@@ -1,7 +1,6 @@
 """The pictures and the page of one work directory."""
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from vatt_gh.files import read_object
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
 from vatt_gh.report.page import write_index
 from vatt_gh.report.plots import (
@@ -86,9 +86,9 @@ def write_report(
         path = ranked.relative_to(workdir).as_posix()
         pictures.append((path, "The same by plain VATT", f"All about it: {plain.name}/index.html"))
     results = workdir / "results.json"
-    scores = json.loads(results.read_text()) if results.exists() else {}
+    scores = read_object(results) if results.exists() else {}
     for path in sorted(workdir.glob("results_*.json")):  # of downstream sets
-        scores[path.stem.removeprefix("results_")] = json.loads(path.read_text())
+        scores[path.stem.removeprefix("results_")] = read_object(path)
     title = f"Training report: {workdir.name}"
     write_index(workdir, title=title, summary=summary, pictures=pictures, results=scores)
     return workdir / "index.html"

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.config import FREE_KEYS, PAPER, default, flatten
 from vatt_gh.errors import UserError
-from vatt_gh.files import write_whole
+from vatt_gh.files import read_object, write_whole
 from vatt_gh.locks import claimed
 
 OWNER = ".owner.lock"  # in the work directory
@@ -111,16 +111,4 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read.
     """
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        problem = f"it holds {type(stored).__name__}, not an object"
-    except ValueError as error:  # neither JSON nor text
-        stored, problem = None, str(error)
-    if not isinstance(stored, dict):
-        raise UserError(
-            f"The configuration of the work directory cannot be read: {problem}",
-            where=path,
-            expected="the JSON that an earlier run wrote",
-            todo="use another --workdir",
-        )
-    return stored
+    return read_object(path)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from vatt_gh.errors import UserError
 from vatt_gh.files import replacing
 
 # On the screen, where a run has them.
@@ -46,13 +47,25 @@ class JsonLines:
 def _drop_rows_after(path: Path, step: int) -> None:
     with (
         replacing(path) as partial,
-        path.open(encoding="utf-8") as old,
+        path.open(encoding="utf-8", errors="replace") as old,
         partial.open("w", encoding="utf-8") as new,
     ):
-        for line in old:
+        for number, line in enumerate(old, start=1):
             # A killed run may leave an incomplete last line, without a line feed.
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
+            if line.endswith("\n") and _step_of(line, path, number) <= step:
                 new.write(line)
+
+
+def _step_of(line: str, path: Path, number: int) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            "A row is not what a run writes.",
+            where=f"{path}, line {number}",
+            expected='one JSON object a line with its step, such as {"step": 10, ...}',
+            todo="mend or delete that line",
+        ) from error
 
 
 class TensorBoard:

@@ -1,0 +1,157 @@
+"""Slurm and Kubernetes: what would be run, what is done when a training is stopped, discovery."""
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+
+import pytest
+import yaml
+from tiny_run import ROOT
+
+SLURM = ["bash", "launch/slurm.sbatch"]
+K8S = ["bash", "launch/k8s_jobset.sh"]
+FLAGS = ["--config=configs/howto100m.py", "--workdir=/data/run one", '--config.data.also=("a",)']
+POD = ["--name=vatt", "--image=me/vatt:1", "--hosts=4", "--gpus=8", "--claim=disk"]
+
+
+def run(*command, **environment):
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("script", ["launch/slurm.sbatch", "launch/k8s_jobset.sh"])
+def test_syntax_and_help(script):
+    assert run("bash", "-n", script).returncode == 0
+    answer = run("bash", script, "--help")
+    assert answer.returncode == 0 and "usage:" in answer.stdout
+
+
+def test_slurm_prints_the_command_of_every_task():
+    answer = run(*SLURM, "--dry-run", *FLAGS, PYTHON="/env/bin/python")
+    assert answer.returncode == 0
+    expected = ["-m", "vatt_gh.main", "--distributed", *FLAGS]
+    assert shlex.split(answer.stdout) == [
+        "srun",
+        "--kill-on-bad-exit=1",
+        "/env/bin/python",
+        *expected,
+    ]
+    for missing in range(2):
+        answer = run(*SLURM, "--dry-run", *FLAGS[:missing], *FLAGS[missing + 1 :])
+        name = FLAGS[missing].partition("=")[0]
+        assert answer.returncode == 2 and f"{name}=... is missing" in answer.stderr
+
+
+@pytest.mark.parametrize(("status", "again"), [(75, True), (0, False), (2, False), (137, False)])
+def test_slurm_queues_a_job_again_only_where_it_was_asked_to_stop(tmp_path, status, again):
+    calls = tmp_path / "calls"
+    for name, code in (("srun", status), ("scontrol", 0)):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {calls}\nexit {code}\n')
+        program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    answer = run(*SLURM, *FLAGS, PATH=path, SLURM_JOB_ID="41")
+    assert answer.returncode == status
+    made = calls.read_text().splitlines()
+    assert made[0].startswith("srun ") and made[1:] == ["scontrol requeue 41"] * again
+
+
+def test_kubernetes_gets_a_pod_for_each_host():
+    answer = run(
+        *K8S, *POD, "--config=configs/demo.py", "--workdir=/data/run", "--dry-run", "--", FLAGS[2]
+    )
+    assert answer.returncode == 0, answer.stderr
+    spec = yaml.safe_load(answer.stdout)["spec"]
+    [job] = spec["replicatedJobs"]
+    job = job["template"]["spec"]
+    assert job["parallelism"] == job["completions"] == 4
+    pod = job["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["args"][:3] == ["-m", "vatt_gh.main", "--distributed"]
+    assert container["args"][3:] == ["--config=configs/demo.py", "--workdir=/data/run", FLAGS[2]]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": 8}
+    variables = {v["name"]: v.get("value") for v in container["env"]}
+    assert variables["JAX_NUM_PROCESSES"] == "4"
+    assert variables["JAX_COORDINATOR_ADDRESS"] == "vatt-host-0-0.vatt:8476"
+    # Errors of the user are final; a pod that was stopped or killed is not.
+    [rule] = job["podFailurePolicy"]["rules"]
+    assert rule["action"] == "FailJob" and rule["onExitCodes"]["values"] == [2, 3]
+    assert spec["failurePolicy"]["maxRestarts"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("--name=", "--name=... is missing"),
+        ("--hosts=0", "--hosts must be a positive number"),
+        ("--name=Vatt", "--name must be a DNS label"),
+        ("--workdir=/tmp/x", "--workdir must be below /data"),
+        ("--what=1", "unknown option --what=1"),
+    ],
+)
+def test_kubernetes_refuses_what_does_not_fit(changed, message):
+    answer = run(*K8S, *POD, "--config=c", "--workdir=/data/run", "--dry-run", changed)
+    assert answer.returncode == 2 and message in answer.stderr and not answer.stdout
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def variables_of(scheduler, number):
+    if scheduler == "slurm":
+        # JAX takes its port from the number of the job.
+        job = str(os.getpid() % 4096)
+        return {
+            "SLURM_JOB_ID": job,
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_NTASKS": "2",
+            "SLURM_PROCID": str(number),
+            "SLURM_LOCALID": "0",
+            "SLURM_STEP_NUM_NODES": "2",
+        }
+    return {"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(number)}
+
+
+@pytest.mark.parametrize("scheduler", ["slurm", "kubernetes"])
+def test_processes_find_each_other_by_the_scheduler_s_variables(scheduler, tmp_path):
+    """The real command in two processes: each describes the model for the devices of both."""
+    base = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+    base |= {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"}
+    if scheduler == "kubernetes":
+        base["JAX_COORDINATOR_ADDRESS"] = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "vatt_gh.main", "--distributed"]
+    command += ["--config=configs/demo.py", "--config.mode=describe"]
+    processes = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=base | variables_of(scheduler, number),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    for process in processes:
+        said, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error[-2000:]
+        assert "each of 2 device(s), 32 of 64 samples" in said
+
+
+def test_tokens_are_not_printed():
+    options = ["--name=n", "--zone=z", "--type=t", "--version=v", "--config=c", "--workdir=/w"]
+    for dry in ("--dry-run", "--what=1"):
+        answer = run(
+            "bash", "launch/tpu_pod.sh", *options, "--repo=https://me:s3cret@host/x.git", dry
+        )
+        assert "s3cret" not in answer.stdout + answer.stderr
+    answer = run(
+        "bash", "launch/tpu_pod.sh", *options, "--repo=https://me:s3cret@host/x.git", "--dry-run"
+    )
+    assert answer.returncode == 0 and "https://***@host/x.git" in answer.stdout
