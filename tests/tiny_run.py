@@ -58,7 +58,7 @@ OVERRIDES = {
 }
 # default() values in place of those of configs/howto100m.py: one program for all.
 DEFAULTS = {"model.dtype": "float32", "model.remat": False}
-MEASURED = ("step_seconds", "samples_per_second", "data_wait_share")  # vary between runs
+MEASURED = ("step_seconds", "samples_per_second", "data_wait_share", "goodput")  # vary between runs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,13 +37,7 @@ def start(tiny, workdir, log, *launcher, **changes):
         environment = {k: v for k, v in environment.items() if k != "JAX_NUM_CPU_DEVICES"}
     with log.open("a") as output:
         return subprocess.Popen(
-            [
-                sys.executable,
-                *program,
-                "--config=configs/howto100m.py",
-                f"--workdir={workdir}",
-                *flags,
-            ],
+            [sys.executable, *program, f"--workdir={workdir}", *flags],
             cwd=ROOT,
             env=environment,
             stdout=output,
@@ -167,3 +161,48 @@ def test_checkpoints_come_by_time_too(tiny, tmp_path):
         with Checkpoints(tmp_path / name, config.train) as checkpoints:
             states.append(checkpoints.restore(pretrain(config, tmp_path / name))[0])
     assert_same_state(*states)
+
+
+STUCK = """
+import os
+from vatt_gh.training.watchdog import Watchdog
+def wait_for_another_host():
+    os.read(os.pipe()[0], 1)
+with Watchdog(0.5 / 60) as watchdog:
+    with watchdog.paused():
+        import time
+        time.sleep(1)  # an evaluation
+    print("scored", flush=True)
+    for _ in range(5):
+        time.sleep(0.2)
+        watchdog.progress()
+    print("waits", flush=True)
+    wait_for_another_host()
+"""
+
+
+def test_a_step_without_progress_ends_with_the_stacks_of_all_threads(tiny):
+    answer = subprocess.run(
+        [sys.executable, "-c", STUCK],
+        env=tiny.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert answer.returncode == 1 and answer.stdout == "scored\nwaits\n"
+    assert "Timeout" in answer.stderr and "wait_for_another_host" in answer.stderr
+
+
+def test_goodput_counts_the_steps_of_all_starts(tiny, tmp_path):
+    pretrain(tiny.config(), tmp_path / "run", stop_after=4)
+    time.sleep(1)
+    pretrain(tiny.config(), tmp_path / "run", stop_after=8)
+    with (tmp_path / "run" / "metrics.jsonl").open() as file:
+        rows = [json.loads(line) for line in file]
+    steps = [2 * row["step_seconds"] for row in rows]
+    assert len(rows) == 4 and all(0 < row["goodput"] <= 1 for row in rows)
+    shares = [row["goodput"] for row in rows]
+    # The pause between the starts is lost.
+    for number in (2, 3):
+        whole = sum(steps[: number + 1]) / shares[number]
+        assert whole > sum(steps[: number + 1]) + 1

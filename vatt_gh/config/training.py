@@ -86,6 +86,14 @@ TRAIN: Section = {
         unit="minutes",
         free=True,
     ),
+    "stall_minutes": Key(
+        60.0,
+        "a step that takes longer ends the run, and the places of all threads are printed; 0: any "
+        "time",
+        within=NOT_NEGATIVE,
+        unit="minutes",
+        free=True,
+    ),
     "keep_checkpoints": Key(3, "checkpoints that stay", within=POSITIVE, free=True),
 }
 

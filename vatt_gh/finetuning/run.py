@@ -29,7 +29,7 @@ from vatt_gh.report.run import write_report
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import claim_workdir, owned
 from vatt_gh.training.construct import model_of, zero_sample
-from vatt_gh.training.loop import run_steps
+from vatt_gh.training.loop import run_steps, say_where
 from vatt_gh.training.parallel import AXIS, first_host_first, replicate
 from vatt_gh.training.step import TrainState
 from vatt_gh.training.writer import Writer
@@ -169,7 +169,9 @@ def _first_state(
 ) -> tuple[TrainState, int]:
     """The state to go on from, and the input's position."""
     if checkpoints.latest() is not None:
-        return checkpoints.restore(replicate(drawn), set_aside=True)
+        state, position = checkpoints.restore(replicate(drawn), set_aside=True)
+        say_where(state)
+        return state, position
     if config.init_from:
         drawn = start_from(jax.device_get(drawn), task.modality, config, workdir)
     elif jax.process_index() == 0:

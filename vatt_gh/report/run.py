@@ -175,13 +175,15 @@ def _training(
             "On held-out clips; the untrained model's are in the table.",
         )
     last = rows[-1]
-    return [
+    facts = [
         ("steps", str(last["step"])),
         ("loss", f"{last['loss']:.3f}"),
         ("samples a second", f"{last['samples_per_second']:.1f}"),
         ("waiting for data", f"{last['data_wait_share']:.0%} of the time"),
-        *known,
     ]
+    if "goodput" in last:  # runs of earlier versions do not know it
+        facts.append(("steps' share of all time since the start", f"{last['goodput']:.0%}"))
+    return facts + known
 
 
 def cosines_by_truth(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[str, np.ndarray]:

@@ -31,6 +31,7 @@ from vatt_gh.training.parallel import (
 )
 from vatt_gh.training.step import StepOutput, TrainState, create_state, train_step
 from vatt_gh.training.stopping import Stopped, Stopping
+from vatt_gh.training.watchdog import Watchdog
 from vatt_gh.training.writer import Writer, check_finite
 
 # Scores a run during training: (its state) -> numbers for a row of metrics.jsonl
@@ -87,6 +88,7 @@ def pretrain(
         )
         if checkpoints.latest() is not None:
             state, position = checkpoints.restore(state, set_aside=True)
+            say_where(state)
         elif config.init_from:
             state = replicate(start_from(jax.device_get(state), words, config, workdir))
         writer = Writer(config, workdir, int(state.step), host, sources)
@@ -106,6 +108,12 @@ def pretrain(
         return run_steps(
             state, position, end, step, given, checkpoints, writer, config, score=score
         )
+
+
+def say_where(state: TrainState) -> None:
+    """Tells the user which step a run continues from."""
+    if jax.process_index() == 0:
+        print(f"Continues from step {int(state.step)}", flush=True)
 
 
 def run_steps(
@@ -147,7 +155,8 @@ def run_steps(
     pending: tuple[int, StepOutput, dict[str, np.ndarray], dict[str, float]] | None = None
     # An error's traceback would keep the input until the interpreter exits, where tf.data hangs:
     # its destructor waits for reads in Python.
-    with closing(given), Stopping() as stopping:
+    minutes = config.train.stall_minutes
+    with closing(given), Stopping() as stopping, Watchdog(minutes) as watchdog:
         batches = prefetch(_first_is_checked(given, keys), config.data.prefetch)
         while number < end:
             waiting = time.perf_counter()
@@ -164,9 +173,10 @@ def run_steps(
                 # Waits for the step: what is not finite has no score, and its time is not the
                 # score's.
                 check_finite(number, *jax.device_get(output), host)
-                with writer.timer.paused():
+                with writer.timer.paused(), watchdog.paused():
                     scores = score(state)
             pending = (number, output, host, scores)
+            watchdog.progress()
             stop = stopping.asked(number)
             regular = number % config.train.checkpoint_every == 0 or number == end
             if stop or regular or clock.due(number):

@@ -1,5 +1,6 @@
 """What a run writes while it trains: rows of metrics and of samples, TensorBoard, the screen."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from vatt_gh.data.records import Source
+from vatt_gh.report.rows import read_jsonl
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
 from vatt_gh.training.step import StepOutput
+
+# Numbers that differ between hosts; rows have the first one's, and how far the others are apart.
+OF_HOSTS = ("step_seconds", "data_wait_share", "unreadable")
 
 
 class Writer:
@@ -38,6 +44,8 @@ class Writer:
         self._rate = learning_rate_of(config.train)
         self._last = done
         self._empty = 0
+        # Written when the work directory was made, and never again.
+        self._began, self._good = (workdir / "config.json").stat().st_mtime, 0.0
         self.timer = StepTimer()
         self._board = self._rows = self._display = self._samples = None
         suffix = f".{host}" if host else ""
@@ -48,6 +56,7 @@ class Writer:
             self._samples = JsonLines(workdir / f"samples{suffix}.jsonl", done)
         if host == 0:
             self._rows = JsonLines(workdir / "metrics.jsonl", done)
+            self._good = seconds_of_steps(read_jsonl(workdir / "metrics.jsonl"))
             self._board = TensorBoard(workdir / "tensorboard")
             self._display = Display(config.train.steps, done)
 
@@ -72,8 +81,11 @@ class Writer:
             return
         row = to_row(number, metrics)
         row["learning_rate"] = float(self._rate(jnp.asarray(number - 1)))
-        row["unreadable"] = sum(map(len, self._unreadable))
         row |= self.timer.lap(number - self._last, self._config.train.batch_size) | scores
+        row["unreadable"] = sum(map(len, self._unreadable))
+        row |= spread_over_hosts({name: row[name] for name in OF_HOSTS})
+        self._good += row["step_seconds"] * (number - self._last)
+        row["goodput"] = self._good / max(time.time() - self._began, self._good)
         self._last = number
         if self._rows is not None:
             self._rows.write(row)
@@ -85,6 +97,35 @@ class Writer:
         for sink in (self._samples, self._rows, self._board, self._display):
             if sink is not None:
                 sink.close()
+
+
+def seconds_of_steps(rows: Sequence[dict[str, Any]]) -> float:
+    """Seconds that the steps of these rows took: the time that was not lost.
+
+    Args:
+        rows: of metrics.jsonl, in order; each tells the mean time of the steps since the last.
+    """
+    total, last = 0.0, 0
+    for row in rows:
+        total += row.get("step_seconds", 0.0) * (row["step"] - last)
+        last = row["step"]
+    return total
+
+
+def spread_over_hosts(mine: dict[str, float]) -> dict[str, float]:
+    """Minimum, mean and maximum over hosts, such as 'data_wait_share_max'; {} on one host.
+
+    Args:
+        mine: numbers of this host; every host has to call this.
+    """
+    if jax.process_count() == 1:
+        return {}
+    every = np.asarray(multihost_utils.process_allgather(np.array(list(mine.values()))))
+    found = {}
+    for name, values in zip(mine, every.reshape(-1, len(mine)).T, strict=True):
+        for how, of in (("min", np.min), ("mean", np.mean), ("max", np.max)):
+            found[f"{name}_{how}"] = float(of(values))
+    return found
 
 
 def check_finite(

@@ -1,0 +1,375 @@
+"""The drill: a training that is disturbed at random moments, and has to end as if it had not been.
+
+    python -m tests.drill --seed=0                  # 50 faults and 4 in a pod; half an hour
+    python -m tests.drill --seed=0 --faults=8 --pod-faults=0
+
+Trains in children. At moments drawn from the seed it kills them, asks them to stop, damages the
+newest checkpoint, fills the disk, takes the records away for a while, or starts a second training
+beside. After each fault it checks what docs/reliability.md promises: how the child ends, what it
+says, and how much work is lost. At the end parameters, statistics, optimizer and position have to
+be bit for bit those of an undisturbed run. Prints a table, and ends with 1 where a promise is
+broken; the children's output stays in a temporary folder.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tiny_run import (
+    OVERRIDES,
+    ROOT,
+    Tiny,
+    assert_same_state,
+    checkpoints_of,
+    flags_of,
+    load_experiment,
+    prepared,
+)
+
+from vatt_gh.evaluation.loading import load_for_evaluation
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.claims import OWNER
+
+INTERVAL = 25  # steps between checkpoints
+MOST = 3 * INTERVAL  # steps between two faults
+SETTINGS = {
+    "train.steps": 1_000_000,
+    "harmonize.curriculum_steps": 1_000_000,
+    "train.checkpoint_every": INTERVAL,
+    "train.log_every": 5,
+    "train.keep_checkpoints": 3,
+    # Less to compile and to compute: the drill is about files and signals.
+    "harmonize.realign": False,
+    "data.colour_jitter": 0.0,
+}
+POD = ["launch/local_pod.py", "--processes=2", "--devices=2", "--grace=60", "--"]
+ALONE = ["-m", "vatt_gh.main"]
+TMPFS_MB = 64
+
+
+class Broken(Exception):
+    """A promise was not kept; the text says which."""
+
+
+def require(kept: bool, promise: str) -> None:
+    if not kept:
+        raise Broken(promise)
+
+
+@dataclasses.dataclass
+class Run:
+    """The disturbed training: its work directory, its child, and what the child has said."""
+
+    tiny: Tiny
+    workdir: Path
+    logs: Path
+    launcher: list[str]
+    random: random.Random
+    child: subprocess.Popen[str] | None = None
+    log: Path | None = None
+    started: int = 0
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        self.started += 1
+        self.log = self.logs / f"{self.started}"  # not on the disk that gets full
+        paths = {"data.manual_dir": self.tiny.corpus, "data.data_dir": self.tiny.records}
+        flags = flags_of({**OVERRIDES, **paths, **SETTINGS})
+        environment = self.tiny.environment
+        if self.launcher is POD:
+            environment = {k: v for k, v in environment.items() if k != "JAX_NUM_CPU_DEVICES"}
+        with self.log.open("w") as output:
+            return subprocess.Popen(
+                [
+                    sys.executable,
+                    *self.launcher,
+                    "--config=configs/howto100m.py",
+                    "--config.model.dtype=float32",
+                    f"--workdir={self.workdir}",
+                    *flags,
+                    *more,
+                ],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def done(self) -> int:
+        """The last step that was reported; half a row may be at the end."""
+        path = self.workdir / "samples.jsonl"
+        rows = path.read_text().splitlines() if path.exists() else []
+        for row in reversed(rows):
+            try:
+                return json.loads(row)["step"]
+            except ValueError:
+                continue
+        return 0
+
+    def newest(self) -> int:
+        folder = self.workdir / "checkpoints"
+        return max(checkpoints_of(self.workdir), default=0) if folder.exists() else 0
+
+    def goes_on_to(self, step: int) -> None:
+        end = time.monotonic() + 300
+        while self.done() < step or not self.newest():
+            require(
+                self.child.poll() is None, f"the child trains on; it said {self.said()[-1500:]}"
+            )
+            require(time.monotonic() < end, f"it comes to step {step} within 300 s")
+            time.sleep(0.02)
+
+    def ends_with(self, *expected: int) -> str:
+        status = self.child.wait(timeout=180)
+        said = self.said()[-1500:]
+        require(status in expected, f"it ends with {expected}, not {status}; it said {said}")
+        return f"status {status}"
+
+    def continues_from(self) -> int:
+        """The step of the checkpoint that this child has begun with."""
+        end = time.monotonic() + 300
+        while not (found := re.search(r"Continues from step (\d+)", self.said())):
+            require(self.child.poll() is None, f"it continues; it said {self.said()[-1500:]}")
+            require(time.monotonic() < end, "it continues within 300 s")
+            time.sleep(0.02)
+        return int(found[1])
+
+    def owner(self) -> int:
+        return int(json.loads((self.workdir / OWNER).read_text())["process"])
+
+
+def killed(run: Run) -> str:
+    os.kill(run.owner(), signal.SIGKILL)
+    # local_pod ends with the status of the first process that failed, or of one it stopped.
+    return run.ends_with(-9, 137, 1, 75, 134)
+
+
+def stopped(run: Run) -> str:
+    os.kill(run.owner(), signal.SIGTERM)
+    return run.ends_with(75)
+
+
+def interrupted(run: Run) -> str:
+    os.kill(run.owner(), signal.SIGINT)
+    return run.ends_with(130, 75)  # in a pod, 75: it is passed on as SIGTERM
+
+
+def _newest_file(run: Run) -> Path:
+    folder = run.workdir / "checkpoints" / str(run.newest())
+    return run.random.choice(sorted(p for p in folder.rglob("*") if p.is_file()))
+
+
+def flipped(run: Run) -> str:
+    killed(run)
+    path = _newest_file(run)
+    data = bytearray(path.read_bytes())
+    data[run.random.randrange(len(data))] ^= 1 << run.random.randrange(8)
+    path.write_bytes(data)
+    return f"bit of {path.name[:14]}"
+
+
+def cut(run: Run) -> str:
+    killed(run)
+    path = _newest_file(run)
+    path.write_bytes(path.read_bytes()[: run.random.randrange(path.stat().st_size)])
+    return f"end of {path.name[:14]}"
+
+
+def unnamed(run: Run) -> str:
+    killed(run)
+    shutil.rmtree(run.workdir / "checkpoints" / str(run.newest()) / "meta")
+    return "metadata gone"
+
+
+def disk_full(run: Run) -> str:
+    """Until the child notices; what is in the way goes after it has ended."""
+    ballast = run.workdir / "ballast"
+    try:
+        with ballast.open("wb") as file:
+            while True:
+                file.write(bytes(1 << 16))
+                file.flush()
+    except OSError:
+        pass
+    try:
+        ended = run.ends_with(2)
+        require("disk is full" in run.said(), "it says that the disk is full")
+    finally:
+        ballast.unlink()
+    return ended
+
+
+def records_away(run: Run) -> str:
+    away = run.tiny.records.with_name("away")
+    run.tiny.records.rename(away)
+    seconds = run.random.uniform(0.2, 3.0)
+    time.sleep(seconds)
+    away.rename(run.tiny.records)
+    run.goes_on_to(run.done() + INTERVAL)
+    require("left out" not in run.said(), "no sample is left out")
+    return f"{seconds:.1f} s, trains on"
+
+
+def second_training(run: Run) -> str:
+    first, log = run.child, run.log
+    second = run.start()
+    status = second.wait(timeout=120)
+    said = run.said()
+    run.log = log
+    require(status == 2, f"the second one ends with 2, not {status}")
+    require(f"process {first.pid} on" in said, "it says who is at work")
+    run.goes_on_to(run.done() + 5)
+    return "second: status 2; trains on"
+
+
+# Fault, and how many steps it may cost; None: the child trains on.
+FAULTS: list[tuple[Callable[[Run], str], int | None]] = [
+    (killed, INTERVAL),
+    (stopped, 0),
+    (interrupted, 0),
+    (flipped, 2 * INTERVAL),
+    (cut, 2 * INTERVAL),
+    (unnamed, 2 * INTERVAL),
+    (disk_full, INTERVAL),
+    (records_away, None),
+    (second_training, None),
+]
+POD_FAULTS = [FAULTS[0], FAULTS[1], FAULTS[2], FAULTS[3]]
+
+
+def disturb(run: Run, faults: list[tuple[Callable[[Run], str], int | None]]) -> Iterator[str]:
+    """Disturbs a training; yields a row of the table for each fault."""
+    run.child = run.start()
+    run.goes_on_to(2 * INTERVAL)
+    for number, (fault, most) in enumerate(faults, start=1):
+        run.goes_on_to(run.done() + run.random.randint(1, MOST))
+        before = run.done()
+        ended = fault(run)
+        if most is None:
+            yield f"| {number} | {fault.__name__} | {before} | {ended} | | |"
+            continue
+        reached = max(before, run.done())
+        run.child = run.start()
+        start = run.continues_from()
+        lost = max(reached - start, 0)
+        # The step whose checkpoint is on its way may be reported already.
+        require(lost <= most + 1, f"{fault.__name__} costs {most} steps at most, not {lost}")
+        yield f"| {number} | {fault.__name__} | {before} | {ended} | {start} | {lost} |"
+
+
+def common_checkpoint(run: Run, folder: Path) -> tuple[int, Run]:
+    """Ends the run after a regular checkpoint, and trains another as far, undisturbed."""
+    last = (run.done() // INTERVAL + 1) * INTERVAL
+    end_at(run, last)
+    other = dataclasses.replace(run, workdir=folder / "undisturbed")
+    other.child = other.start()
+    end_at(other, last)
+    return last, other
+
+
+def end_at(run: Run, step: int) -> None:
+    while step not in (checkpoints_of(run.workdir) if run.newest() else []):
+        require(run.child.poll() is None, f"it trains to step {step}; it said {run.said()[-1500:]}")
+        time.sleep(0.02)
+    stopped(run)
+
+
+def state_of(run: Run, step: int):
+    config = load_experiment("howto100m")
+    config.update_from_flattened_dict({**OVERRIDES, **SETTINGS, "model.dtype": "float32"})
+    drawn = load_for_evaluation(config, run.workdir).drawn
+    with Checkpoints(run.workdir, config.train) as checkpoints:
+        return checkpoints.restore(drawn, step)
+
+
+def drill(tiny: Tiny, folder: Path, launcher: list[str], faults, seed: int) -> None:
+    """Disturbs one training, prints its table, and compares it with an undisturbed one."""
+    logs = Path(tempfile.mkdtemp(prefix="drill-"))
+    run = Run(tiny, folder / "run", logs, launcher, random.Random(seed))
+    print("| | fault | at step | what followed | continued from | steps done again |")
+    print("|---|---|---|---|---|---|")
+    try:
+        for row in disturb(run, faults):
+            print(row, flush=True)
+        last, other = common_checkpoint(run, folder)
+    finally:
+        run.child.kill()
+    mine, theirs = (state_of(r, last) for r in (run, other))
+    require(mine[1] == theirs[1], "the position in the input is the same")
+    assert_same_state(mine[0], theirs[0])
+    kept = (run.workdir / "damaged").exists()
+    print(f"Step {last}: bit for bit as undisturbed. {(kept and 'Damaged ones are kept.') or ''}\n")
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path | None]:
+    """A disk of TMPFS_MB, if this user may mount one."""
+    place = folder / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_MB}m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faults", type=int, default=50, help="in one process (%(default)s)")
+    parser.add_argument("--pod-faults", type=int, default=4, help="in two (%(default)s)")
+    options = parser.parse_args()
+    # Compiled programs are shared; records are this drill's own.
+    with tempfile.TemporaryDirectory() as name, small_disk(Path(name)) as disk:
+        folder = Path(name)
+        tiny = prepared(folder)
+        known = FAULTS if disk else [f for f in FAULTS if f[0] is not disk_full]
+        if disk is None:
+            print("No small disk can be mounted: disk_full is left out.")
+        try:
+            for count, launcher, kinds, where in (
+                (options.faults, ALONE, known, disk or folder / "alone"),
+                (options.pod_faults, POD, POD_FAULTS, folder / "pod"),
+            ):
+                if not count:
+                    continue
+                where.mkdir(exist_ok=True)
+                drawn = drawn_faults(kinds, count, options.seed)
+                print(f"{count} faults, seed {options.seed}, {' '.join(launcher)}\n", flush=True)
+                drill(tiny, where, launcher, drawn, options.seed)
+        except Broken as broken:
+            sys.exit(f"broken promise: {broken}")
+
+
+def drawn_faults(kinds: list, count: int, seed: int) -> list:
+    """Every kind as often as the others, in an order drawn from the seed."""
+    faults = [kinds[n % len(kinds)] for n in range(count)]
+    random.Random(seed).shuffle(faults)
+    return faults
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Ends a training that makes no progress, and shows where all of its threads stand."""
+
+import contextlib
+import faulthandler
+import time
+from collections.abc import Iterator
+
+_OFTEN = 1.0  # s; arming it anew at every step would start as many threads
+
+
+class Watchdog:
+    """Ends the process with status 1 when a step takes too long; use as a context manager.
+
+    What a host waits for that never comes, as from another host that is gone, raises nothing.
+
+    Args:
+        minutes: a step may take; 0: any time.
+    """
+
+    def __init__(self, minutes: float):
+        self._seconds = 60 * minutes
+        self._armed = -_OFTEN
+
+    def __enter__(self) -> "Watchdog":
+        self.progress()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        faulthandler.cancel_dump_traceback_later()
+
+    def progress(self) -> None:
+        """Tells that a step was taken."""
+        now = time.monotonic()
+        if self._seconds and now - self._armed >= min(_OFTEN, self._seconds / 10):
+            self._armed = now
+            faulthandler.dump_traceback_later(self._seconds, exit=True)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Does not count the time of other work."""
+        faulthandler.cancel_dump_traceback_later()
+        yield
+        self._armed = -_OFTEN
+        self.progress()
