@@ -37,7 +37,6 @@ def get_config() -> ConfigDict:
     train.batch_size, train.steps, train.warmup_steps = 64, 50_000, 2_500
     train.learning_rates = (0.005, 0.0)
     train.checkpoint_every = 5_000
-    config.finetune.split = "balanced_train+unbalanced_train"
     config.finetune.dropout_rate, config.finetune.mixup = 0.0, 5.0
     config.eval.batch_size = 16
     return config

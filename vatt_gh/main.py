@@ -153,6 +153,8 @@ def main(argv: list[str]) -> None:
         if (error.name or "").partition(".")[0] in ("vatt_gh", "tfds_builders", "configs"):
             raise
         _fail(f"error: {error.name} is not installed: pip install '.[train]' brings it", 2)
+    except _Terminated:
+        _fail("Stopped by SIGTERM. The same command continues.", STOPPED)
     except Stopped as stopped:
         what = "Interrupted" if stopped.signal == signal.SIGINT else "Stopped by SIGTERM"
         status = 130 if stopped.signal == signal.SIGINT else STOPPED
@@ -166,13 +168,26 @@ def main(argv: list[str]) -> None:
         _fail(f"error: {problem}", 2)
 
 
+class _Terminated(Exception):
+    """SIGTERM, while no step was being taken."""
+
+
+def _terminated(*_: object) -> None:
+    raise _Terminated
+
+
 def _fail(message: str, status: int) -> None:
-    print(message, file=sys.stderr)
+    print(message, file=sys.stderr, flush=True)
+    if flags.FLAGS.is_parsed() and _DISTRIBUTED.value and status not in (STOPPED, 130):
+        # Otherwise this host would wait for the others, and they for it, for days.
+        sys.stdout.flush()
+        os._exit(status)
     sys.exit(status)
 
 
 def _start_processes() -> None:
     if not _DISTRIBUTED.value:
+        signal.signal(signal.SIGTERM, _terminated)  # in several processes, JAX notices it
         return
     import jax
 

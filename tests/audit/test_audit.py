@@ -46,7 +46,7 @@ def run(small_records, small_corpus, tmp_path_factory):
     )
     source = open_source([small_records])
     words = build_vocabulary(word_counts([source]), 100)
-    claim_workdir(workdir, config)
+    claim_workdir(workdir, config, lambda: None)
     write_whole(workdir / "vocabulary.txt", "\n".join(words) + "\n")
     model = model_of(config, words=len(words), audio_rate=16_000)
     state = create_state(model, optimizer_of(config.train), zero_sample(config.data), 0)

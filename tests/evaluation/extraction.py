@@ -28,7 +28,7 @@ def make_run(workdir, seed=0):
     """A work directory with a drawn checkpoint."""
     config = small_config(**DATA, seed=seed)
     words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"word{n}" for n in range(WORDS - 4))]
-    claim_workdir(workdir, config)
+    claim_workdir(workdir, config, lambda: None)
     write_whole(workdir / "vocabulary.txt", "\n".join(words) + "\n")
     model = model_of(config, words=WORDS, audio_rate=RATE)
     state = create_state(model, optimizer_of(config.train), zero_sample(config.data), seed)

@@ -1,6 +1,7 @@
 """Fine-tuning from real sound files to results: it learns, resumes, and says what is wrong."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -9,8 +10,16 @@ from finetuning.tones import PITCHES, make_tones, tones_config
 
 from tfds_builders.build import build_for
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.loading import load_for_evaluation
+from vatt_gh.evaluation.measures import in_top_k
 from vatt_gh.finetuning.run import finetune
+from vatt_gh.finetuning.score import score
+from vatt_gh.finetuning.start import with_model_of_start
+from vatt_gh.finetuning.step import create_state, optimizer_of
+from vatt_gh.finetuning.task import open_task
+from vatt_gh.models.classifier import build_classifier
 from vatt_gh.report.rows import read_jsonl
+from vatt_gh.training.claims import claim_workdir
 from vatt_gh.training.initial import read_run
 
 
@@ -65,8 +74,8 @@ def test_an_interrupted_run_goes_on_bit_for_bit(folder, learnt):
 
 def test_a_finished_run_is_scored_again_in_any_batches(folder, learnt):
     again = finetune(tones_config(folder, **{"eval.batch_size": 3}), learnt[1])
-    for name, score in learnt[0]["finetune"].items():
-        assert again["finetune"][name] == pytest.approx(score)
+    for name, expected in learnt[0]["finetune"].items():
+        assert again["finetune"][name] == pytest.approx(expected)
 
 
 def test_it_starts_from_the_tower_of_a_run(folder, learnt):
@@ -112,7 +121,11 @@ def test_other_classes_are_refused(folder, learnt):
     [
         ({"data.builder": "howto100m"}, "no classes to learn"),
         ({"finetune.fold": 6}, "no fold 6"),
-        ({"finetune.split": "fold1+fold9"}, "no split 'fold9'"),
+        ({"finetune.split": "fold2+fold9"}, "no split 'fold9'"),
+        ({"finetune.split": "fold1+fold2"}, "12 records of the split fold1, which is tested"),
+        ({"data.build_audio_rate": 16_000}, "sound of 8000 Hz"),
+        ({"data.split": "fold2"}, "data.split"),
+        ({"train.microbatch": 4}, "train.microbatch"),
         ({"init_from": "orbax:nowhere"}, "not the work directory of a run"),
     ],
 )
@@ -125,6 +138,48 @@ def test_a_work_directory_does_not_start_from_itself(folder, learnt):
     _, workdir = learnt
     with pytest.raises(UserError, match="same work directory"):
         finetune(tones_config(folder, **{"init_from": f"orbax:{workdir}"}), workdir)
+
+
+def test_a_mistake_is_mended_in_the_same_work_directory(folder, learnt, tmp_path):
+    with pytest.raises(UserError, match="no fold 6"):
+        finetune(tones_config(folder, **{"finetune.fold": 6}), tmp_path)
+    assert finetune(tones_config(folder), tmp_path, stop_after=1)["step"] == 1
+
+
+def test_a_run_goes_on_without_the_one_that_it_started_from(folder, learnt, tmp_path):
+    start = shutil.copytree(learnt[1], tmp_path / "start")
+    config = tones_config(folder, **{"init_from": f"orbax:{start}", "model.audio.layers": 2})
+    finetune(config, tmp_path / "work", stop_after=2)
+    shutil.rmtree(start)
+    assert finetune(config, tmp_path / "work", stop_after=4)["step"] == 4
+
+
+def test_a_fine_tuned_run_is_not_scored_as_a_pre_trained_one(folder, learnt):
+    with pytest.raises(UserError, match="that of a fine-tuning"):
+        load_for_evaluation(tones_config(folder), learnt[1])
+
+
+def test_position_tables_get_as_long_as_the_input_needs(folder, learnt, tmp_path):
+    start = tmp_path / "start"
+    claim_workdir(start, tones_config(folder), lambda: None)
+    changes = {"init_from": f"orbax:{start}", "data.frames": 16, "data.size": 48}
+    changes |= {"model.audio.input": "waveform", "data.audio_samples": 128 * 11}
+    found = with_model_of_start(tones_config(folder, **changes), tmp_path / "work").model
+    assert found.video.buckets == (8, 6, 6)  # of patches of 2 x 8 x 8
+    assert found.audio.input == "spectrogram"
+
+
+def test_answers_that_are_no_numbers_are_no_score(folder, learnt):
+    config = tones_config(folder)
+    task = open_task(config)
+    model = build_classifier(
+        config.model, "audio", classes=3, audio_rate=8_000, multi_label=False, dropout_rate=0.0
+    )
+    params = create_state(model, optimizer_of(config), np.zeros(3_200, np.float32), 0).params
+    broken = jax.tree.map(lambda x: x * np.nan, params)
+    with pytest.raises(FloatingPointError, match="12 test records are not finite, such as 1-"):
+        score(model, {"trained": broken}, task, config)
+    assert not in_top_k(np.full((2, 3), np.nan), np.array([0, 1]), 1).any()
 
 
 def test_four_devices_are_in_use():

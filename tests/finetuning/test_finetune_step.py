@@ -195,3 +195,15 @@ def test_mixup_mixes_each_clip_with_one_other_by_its_own_weight(seed):
     assert len(shares) > 30 and len(np.unique(shares)) == len(shares)
     # Beta(5, 5) has mean 1/2 and standard deviation 0.15.
     assert abs(shares.mean() - 0.5) < 0.1 and 0.08 < shares.std() < 0.25
+
+
+def test_a_clip_that_is_not_there_counts_in_no_class():
+    """With mixup too: its partner's class would make that class less rare."""
+    _, state, options = made("audio", True, **{**NO_CHANCE, "finetune.mixup": 2.0})
+    batch = batch_of(options["config"], "audio", labels=2)
+    there = batch["audio_mask"]
+    _, output = stepped(state, batch, options)
+    other = {**batch, "audio": batch["audio"] * np.where(there, 1, 7)[:, None].astype(np.float32)}
+    _, same = stepped(state, other, options)
+    np.testing.assert_allclose(output.samples["loss"], same.samples["loss"], rtol=1e-5)
+    assert not output.samples["loss"][2] and output.samples["loss"][there].all()

@@ -2,9 +2,11 @@
 
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
@@ -45,18 +47,47 @@ def test_slurm_prints_the_command_of_every_task():
         assert answer.returncode == 2 and f"{name}=... is missing" in answer.stderr
 
 
-@pytest.mark.parametrize(("status", "again"), [(75, True), (0, False), (2, False), (137, False)])
-def test_slurm_queues_a_job_again_only_where_it_was_asked_to_stop(tmp_path, status, again):
-    calls = tmp_path / "calls"
-    for name, code in (("srun", status), ("scontrol", 0)):
-        program = tmp_path / name
-        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {calls}\nexit {code}\n')
-        program.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    answer = run(*SLURM, *FLAGS, PATH=path, SLURM_JOB_ID="41")
-    assert answer.returncode == status
-    made = calls.read_text().splitlines()
-    assert made[0].startswith("srun ") and made[1:] == ["scontrol requeue 41"] * again
+TASK = """#!/usr/bin/env python3
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143 if {late} else 75))
+open({calls!r}, "a").write("srun " + " ".join(sys.argv[1:]) + "\\n")
+time.sleep({seconds})
+sys.exit({status})
+"""
+
+
+def slurm_job(folder, *, status=0, seconds=0, late=False):
+    """Starts the batch script with an srun and a scontrol of our own; returns it and its calls."""
+    calls = folder / "calls"
+    task = TASK.format(calls=str(calls), status=status, seconds=seconds, late=late)
+    queue = f'#!/bin/sh\necho "scontrol $*" >> {calls}\n'
+    for name, text in (("srun", task), ("scontrol", queue)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "41"}
+    job = subprocess.Popen([*SLURM, *FLAGS], cwd=ROOT, env=os.environ | environment)
+    return job, calls
+
+
+@pytest.mark.parametrize("status", [0, 2, 75, 137])
+def test_slurm_ends_a_job_that_ends_by_itself(tmp_path, status):
+    job, calls = slurm_job(tmp_path, status=status)
+    assert job.wait(timeout=30) == status
+    [call] = calls.read_text().splitlines()
+    assert call.startswith("srun --kill-on-bad-exit=1")
+
+
+@pytest.mark.parametrize(("late", "status"), [(False, 75), (True, 143)])
+def test_slurm_queues_a_job_again_whose_time_is_over(tmp_path, late, status):
+    """The tasks are asked to stop; whichever status srun tells, the job is queued again."""
+    job, calls = slurm_job(tmp_path, seconds=60, late=late)
+    end = time.monotonic() + 30
+    while not calls.exists() or not calls.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    job.send_signal(signal.SIGUSR1)  # as Slurm does, to the script alone
+    assert job.wait(timeout=30) == status
+    assert calls.read_text().splitlines()[1:] == ["scontrol requeue 41"]
 
 
 def test_kubernetes_gets_a_pod_for_each_host():

@@ -18,6 +18,10 @@ from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState
 
 
+def nothing():
+    """Opens nothing."""
+
+
 def another(value):
     """A value of the same type."""
     if isinstance(value, bool):
@@ -178,15 +182,15 @@ def test_checkpoint_with_a_missing_part_is_a_user_error(tmp_path):
 
 def test_new_work_directory_takes_the_configuration(tmp_path):
     config = small_config()
-    claim_workdir(tmp_path / "a" / "b", config)
+    claim_workdir(tmp_path / "a" / "b", config, nothing)
     stored = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
     assert stored["train.steps"] == 20 and stored["train.learning_rates"] == [1e-2, 1e-3]
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["config.json"]
-    claim_workdir(tmp_path / "a" / "b", config)
+    claim_workdir(tmp_path / "a" / "b", config, nothing)
 
 
 def test_what_changes_neither_updates_nor_input_may_differ(tmp_path):
-    claim_workdir(tmp_path, small_config())
+    claim_workdir(tmp_path, small_config(), nothing)
     before = (tmp_path / "config.json").read_bytes()
     values = {"mode", "init_from", "train.log_every", "data.data_dir", "eval.truth", "demo.videos"}
     assert values < FREE_KEYS and not {"seed", "train.steps", "data.frames"} & FREE_KEYS
@@ -195,23 +199,23 @@ def test_what_changes_neither_updates_nor_input_may_differ(tmp_path):
         value = plain
         for part in key.split("."):
             value = value[part]
-        claim_workdir(tmp_path, small_config(**{key: another(value)}))
+        claim_workdir(tmp_path, small_config(**{key: another(value)}), nothing)
     assert (tmp_path / "config.json").read_bytes() == before
 
 
 def test_keys_that_are_gone_have_no_say(tmp_path):
-    claim_workdir(tmp_path, small_config())
+    claim_workdir(tmp_path, small_config(), nothing)
     stored = json.loads((tmp_path / "config.json").read_text())
     more = {"short": True, "short_overrides.train__steps": 20}
     (tmp_path / "config.json").write_text(json.dumps(stored | more))
-    claim_workdir(tmp_path, small_config())
+    claim_workdir(tmp_path, small_config(), nothing)
 
 
 def test_other_configuration_is_refused_and_names_what_differs(tmp_path):
-    claim_workdir(tmp_path, small_config())
+    claim_workdir(tmp_path, small_config(), nothing)
     changes = {"train.steps": 30, "model.video.patch": (2, 4, 4), "train.log_every": 1}
     with pytest.raises(UserError) as error:
-        claim_workdir(tmp_path, small_config(**changes))
+        claim_workdir(tmp_path, small_config(**changes), nothing)
     assert error.value.where == str(tmp_path / "config.json")
     lines = [line.strip() for line in error.value.expected.splitlines()[1:]]
     assert lines == [
@@ -221,29 +225,29 @@ def test_other_configuration_is_refused_and_names_what_differs(tmp_path):
 
 
 def test_a_key_that_is_younger_than_the_run_has_its_default(tmp_path):
-    claim_workdir(tmp_path, small_config())
+    claim_workdir(tmp_path, small_config(), nothing)
     path = tmp_path / "config.json"
     stored = json.loads(path.read_text())
     del stored["data.keep_windows"]
     path.write_text(json.dumps(stored))
-    claim_workdir(tmp_path, small_config())
+    claim_workdir(tmp_path, small_config(), nothing)
     with pytest.raises(UserError, match="another configuration") as error:
-        claim_workdir(tmp_path, small_config(**{"data.keep_windows": True}))
+        claim_workdir(tmp_path, small_config(**{"data.keep_windows": True}), nothing)
     assert "data.keep_windows: there False, now True" in error.value.expected
 
 
 def test_a_run_that_is_older_than_the_choice_of_a_curriculum_did_the_paper_s(tmp_path):
     paper = small_config()
-    claim_workdir(tmp_path, paper)
+    claim_workdir(tmp_path, paper, nothing)
     path = tmp_path / "config.json"
     stored = json.loads(path.read_text())
     for key in ("signal", "select"):
         del stored[f"harmonize.{key}"]
     path.write_text(json.dumps(stored))
-    claim_workdir(tmp_path, paper)
+    claim_workdir(tmp_path, paper, nothing)
     by_default = {f"harmonize.{k}": default().harmonize[k] for k in PAPER}
     with pytest.raises(UserError, match="another configuration") as error:
-        claim_workdir(tmp_path, small_config(**by_default))
+        claim_workdir(tmp_path, small_config(**by_default), nothing)
     assert "harmonize.signal: there 'cosine', now 'loss'" in error.value.expected
 
 
@@ -251,7 +255,7 @@ def test_a_run_that_is_older_than_the_choice_of_a_curriculum_did_the_paper_s(tmp
 def test_damaged_configuration_is_a_user_error(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(UserError, match=r"config\.json cannot be read"):
-        claim_workdir(tmp_path, small_config())
+        claim_workdir(tmp_path, small_config(), nothing)
     assert (tmp_path / "config.json").read_bytes() == content
 
 
@@ -259,7 +263,7 @@ def test_file_in_the_place_of_the_work_directory_is_a_user_error(tmp_path):
     (tmp_path / "run").write_text("mine")
     for workdir in (tmp_path / "run", tmp_path / "run" / "below"):
         with pytest.raises(UserError, match="work directory cannot be made") as error:
-            claim_workdir(workdir, small_config())
+            claim_workdir(workdir, small_config(), nothing)
         assert error.value.where == str(workdir)
 
 

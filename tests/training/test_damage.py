@@ -1,7 +1,9 @@
 """Damaged checkpoints: flipped bits, files that are cut, zeroed or gone; all is noticed."""
 
+import errno
 import json
 import shutil
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from tiny_run import assert_same_state
 from training.test_checkpoints import state_of
 
 from vatt_gh.errors import UserError
-from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.checkpoints import Checkpoints, KeptCheckpoints
 from vatt_gh.training.digests import Damaged, check_arrays, checked, described, digests_of
 from vatt_gh.training.initial import read_run
 
@@ -204,3 +206,46 @@ def test_metadata_is_what_was_written():
             checked({k: v for k, v in meta.items() if k != missing})
     with pytest.raises(Damaged, match="such as a"):
         check_arrays(checked(meta), {"a": arrays["a"] + 1})
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(errno.ESTALE, "stale"), RuntimeError("RESOURCE_EXHAUSTED: x")]
+)
+def test_what_says_nothing_about_the_files_sets_nothing_aside(copy, monkeypatch, error):
+    workdir, _ = copy
+
+    def fails(*args, **kwargs):
+        raise error
+
+    with Checkpoints(workdir, TRAIN) as checkpoints:
+        monkeypatch.setattr(checkpoints._manager, "restore", fails)
+        with pytest.raises(type(error)):
+            checkpoints.restore(state_of(0), set_aside=True)
+    assert not (workdir / "damaged").exists() and outcome(workdir) == 4
+
+
+def test_what_can_be_read_a_moment_later_is_read(copy, monkeypatch):
+    workdir, _ = copy
+    meta = workdir / "checkpoints" / "4" / "meta"
+    meta.rename(workdir / "away")
+    monkeypatch.setattr(
+        "vatt_gh.training.checkpoints.time.sleep", lambda _: (workdir / "away").rename(meta)
+    )
+    assert outcome(workdir) == 4
+
+
+@pytest.mark.parametrize(
+    ("steps", "count", "kept"),
+    [
+        ([10, 20, 25, 30, 33], 3, [20, 30, 33]),  # of those by time only the newest
+        ([10, 12, 14], 3, [10, 12, 14]),
+        ([10, 20, 30, 40], 2, [30, 40]),
+        ([3, 4, 7], 1, [7]),
+        ([], 3, []),
+    ],
+)
+def test_checkpoints_by_time_do_not_push_out_regular_ones(steps, count, kept):
+    policy = KeptCheckpoints(count, every=10)
+    infos = [SimpleNamespace(step=step) for step in steps]
+    flags = policy.should_preserve(infos, context=None)
+    assert [s for s, stays in zip(steps, flags, strict=True) if stays] == kept

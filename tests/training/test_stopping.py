@@ -63,7 +63,7 @@ def test_a_signal_saves_the_step_and_the_same_command_continues(tiny, tmp_path):
     process = start(tiny, workdir, log, **long)
     wait_for(lambda: steps_in(workdir) >= 3, process, log)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 75
+    assert process.wait(timeout=180) == 75
     [saved] = checkpoints_of(workdir)
     assert saved == steps_in(workdir) >= 3  # nothing that was done is lost
     assert f"The same command continues from step {saved}." in log.read_text()
@@ -72,6 +72,33 @@ def test_a_signal_saves_the_step_and_the_same_command_continues(tiny, tmp_path):
     undisturbed = pretrain(config, tmp_path / "other", stop_after=saved + 2)
     assert_same_state(further, undisturbed)
     assert rows_of(workdir / "samples.jsonl") == rows_of(tmp_path / "other" / "samples.jsonl")
+
+
+SCORES = """
+import sys, time
+import vatt_gh.main as command
+def run(config, workdir):
+    print("scores", flush=True)
+    time.sleep(60)
+command.run = run
+sys.argv = ["vatt_gh", "--config=configs/demo.py"]
+command.app.run(command.main, flags_parser=command._parse_flags)
+"""
+
+
+def test_a_signal_while_no_step_is_taken_ends_with_the_same_status(tiny):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCORES],
+        cwd=ROOT,
+        env=tiny.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "scores\n"
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 75 and "The same command continues" in said
 
 
 WAITS = """

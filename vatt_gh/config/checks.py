@@ -9,6 +9,16 @@ from vatt_gh.config import SCHEMA, compares_gradients
 from vatt_gh.config.schema import check_keys, keys_of, misfit, value_of
 from vatt_gh.loss_terms import active_terms
 
+_NOT_FINETUNED = (
+    "train.microbatch",
+    "train.adam.b1",
+    "train.adam.b2",
+    "train.adam.epsilon",
+    "data.also",
+    "data.keep_windows",
+    "data.split",
+)
+
 Problem = tuple[str, str, str]  # a key that does not fit, what it has to be, and what to do
 
 
@@ -42,12 +52,14 @@ def _problems(
     yield from _of_start(config)
     yield from _of_data_sets(config)
     yield from _of_batch(config, devices, hosts)
-    yield from _of_losses(config)
-    yield from _of_harmonization(config, config.train.batch_size // devices)
-    yield from _of_sketch(config)
-    yield from _of_study(config)
+    if config.mode == "finetune":
+        yield from _of_finetuning(config)
+    else:
+        yield from _of_losses(config)
+        yield from _of_harmonization(config, config.train.batch_size // devices)
+        yield from _of_sketch(config)
+        yield from _of_study(config)
     yield from _of_schedule(config)
-    yield from _of_finetuning(config)
     if "video" in modalities:
         yield from _of_video_patches(config)
     if "audio" in modalities:
@@ -197,10 +209,10 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
 
 
 def _of_finetuning(config: ConfigDict) -> Iterator[Problem]:
-    for name in ("train.microbatch", "data.also", "data.keep_windows"):
-        if config.mode == "finetune" and value_of(config, name):
-            nothing = dict(keys_of(SCHEMA))[name].default
-            yield name, f"{nothing!r}: fine-tuning has no such thing", f"leave --config.{name} out"
+    for name in _NOT_FINETUNED:
+        default = dict(keys_of(SCHEMA))[name].default
+        if value_of(config, name) != default:
+            yield name, f"{default!r}: fine-tuning does not use it", f"leave --config.{name} out"
 
 
 def _of_video_patches(config: ConfigDict) -> Iterator[Problem]:

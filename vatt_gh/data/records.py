@@ -205,7 +205,8 @@ def _of_split(indexes: list[RecordIndex], wanted: str) -> list[RecordIndex]:
                 f"There is no split {split!r}.",
                 where=indexes[0].files[0].parent,
                 expected=f"one of {', '.join(sorted(official(stored)))}, or several joined by +",
-                todo="set --config.data.split, or write data.also as BUILDER/SPLIT=DATA_DIR",
+                todo="set --config.data.split (in fine-tuning finetune.split), or write data.also "
+                "as BUILDER/SPLIT=DATA_DIR",
             )
     return [
         dataclasses.replace(index, **{key: getattr(index, key)[kept] for key in _PLACES})

@@ -61,8 +61,7 @@ class Shards:
                 return found
             time.sleep(pause)
         found = self._attempt(path, record)
-        if found[2]:
-            self.away.add(path)
+        (self.away.add if found[2] else self.away.discard)(path)
         return found
 
     def _attempt(self, path: str, record: int) -> tuple[bytes, bytes, str]:

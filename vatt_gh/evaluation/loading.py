@@ -19,6 +19,8 @@ from vatt_gh.training.initial import start_from
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState, create_state
 
+CLASSES = "classes.txt"  # in the work directory of a fine-tuning: names, by their numbers
+
 
 class Loaded(NamedTuple):
     """A model with two sets of weights.
@@ -86,6 +88,13 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         UserError: there is no checkpoint, or it does not match the configuration, the vocabulary
             or the rate.
     """
+    if (Path(workdir) / CLASSES).is_file():
+        raise UserError(
+            "The work directory is that of a fine-tuning.",
+            where=workdir,
+            expected="one of pre-training",
+            todo="--config.mode=finetune, with the command that trained it, scores it again",
+        )
     with Checkpoints(workdir, config.train, audio_rate=audio_rate) as checkpoints:
         step = checkpoints.latest()
         trained = step is not None or not config.init_from

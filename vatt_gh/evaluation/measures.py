@@ -23,7 +23,7 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
 def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """Whether each sample's class is among its k highest scores, [N] bool; see top_k_accuracy."""
     own = np.take_along_axis(scores, np.asarray(labels)[:, None], axis=1)
-    return np.sum(scores >= own, axis=1) <= k
+    return np.sum(~(scores < own), axis=1) <= k  # what is not a number is never right
 
 
 def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:

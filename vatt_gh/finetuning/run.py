@@ -17,6 +17,7 @@ from vatt_gh.data.selection import digest_of
 from vatt_gh.data.sources import Build
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED
+from vatt_gh.evaluation.loading import CLASSES
 from vatt_gh.evaluation.scoring import print_group
 from vatt_gh.files import write_whole
 from vatt_gh.finetuning.score import COUNT, GROUP, score
@@ -30,11 +31,9 @@ from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import claim_workdir, owned
 from vatt_gh.training.construct import model_of, zero_sample
 from vatt_gh.training.loop import run_steps, say_where
-from vatt_gh.training.parallel import AXIS, first_host_first, replicate
+from vatt_gh.training.parallel import AXIS, all_hosts, first_host_first, replicate
 from vatt_gh.training.step import TrainState
 from vatt_gh.training.writer import Writer
-
-CLASSES = "classes.txt"  # in the work directory: names, in order of their numbers
 
 
 def finetune(
@@ -61,7 +60,7 @@ def finetune(
         FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
         Stopped: the training was asked to stop; the last step is saved.
     """
-    config = with_model_of_start(config)
+    config = with_model_of_start(config, workdir)
     modality = modality_of(config.data)
     validate(
         config,
@@ -110,6 +109,7 @@ def finetune(
         state, position = _first_state(drawn, checkpoints, task, config, workdir)
         host = jax.process_index()
         writer = Writer(config, workdir, int(state.step), host, [task.train])
+        task.test.unreadable.log = task.train.unreadable.log
         stack.callback(writer.close)
         batches = labelled_batches(
             task.train,
@@ -133,7 +133,7 @@ def finetune(
         )
     results = score(model, {TRAINED: state.params, UNTRAINED: untrained}, task, config)
     results["step"] = int(state.step)
-    results["unreadable"] = len(task.test.unreadable.seen)
+    results["unreadable"] = len(set().union(*all_hosts(task.test.unreadable.seen)))
     if host == 0:
         _write(results, workdir)
     return results
@@ -149,8 +149,7 @@ def _prepared(config: ConfigDict, workdir: Path, build: Build | None) -> Task:
             expected="a directory of its own for the fine-tuning",
             todo="give another --workdir",
         )
-    claim_workdir(workdir, config)
-    task = open_task(config, build)
+    task = claim_workdir(workdir, config, lambda: open_task(config, build))
     path, classes = Path(workdir) / CLASSES, "".join(f"{name}\n" for name in task.classes)
     if not path.exists():
         write_whole(path, classes)

@@ -63,6 +63,7 @@ def score(
 
     Raises:
         UserError: there is no test clip with a class.
+        FloatingPointError: the logits of a clip are not finite.
     """
     views = labelled_views(
         task.test,
@@ -109,6 +110,7 @@ def _predicted(
             todo="build this split; skipped.jsonl of the build says what was left out",
         )
     known = every["known"]
+    _check_finite(every["seen"], known, every[names.VIDEO_ID])
     # A clip that is longer than a record has several, all with as many views.
     _, first, clip = np.unique(every[names.VIDEO_ID][known], return_index=True, return_inverse=True)
     records = np.bincount(clip)[:, None]
@@ -118,6 +120,16 @@ def _predicted(
         np.add.at(total, clip, logits[known])
         means.append(total / records)
     return means, every[names.LABEL][known][first], int((~known).sum())
+
+
+def _check_finite(seen: list[np.ndarray], known: np.ndarray, video_ids: np.ndarray) -> None:
+    for logits in seen:
+        wrong = known & ~np.isfinite(logits).all(axis=1)
+        if wrong.any():
+            name = video_ids[wrong][0].decode("utf-8", "replace")
+            raise FloatingPointError(
+                f"the logits of {wrong.sum()} test records are not finite, such as {name}"
+            )
 
 
 def _logits(model: Classifier, params: Params, clips: jax.Array) -> jax.Array:
@@ -170,6 +182,7 @@ def _of_many(logits: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
 def _add_published(scores: dict[str, Score], task: Task, config: ConfigDict) -> None:
     size = config.model.video if config.model.kind == "shared" else config.model[task.modality]
     key = (config.data.builder, config.model.kind, size.layers, size.d_model)
+    own_recipe = config.finetune.freeze or config.finetune.split
     for name, value in _PUBLISHED.get(key, {}).items():
-        if name in scores:
+        if name in scores and not own_recipe:
             scores[name] |= {"published": value, "source": _SOURCE}

@@ -26,14 +26,16 @@ OWN_KEYS = (
 Tree = Any
 
 
-def with_model_of_start(config: ConfigDict) -> ConfigDict:
+def with_model_of_start(config: ConfigDict, workdir: Path) -> ConfigDict:
     """The configuration with the form of the model that it starts from, if that is a run of ours.
 
     Args:
         config: the whole configuration.
+        workdir: of this run; one that exists has the form itself.
 
     Returns:
-        A copy: all of `model` is that of config.init_from's run, except OWN_KEYS.
+        A copy: all of `model` is that of config.init_from's run, except OWN_KEYS, and position
+        tables that are too short for this input have as many rows as it needs.
 
     Raises:
         UserError: config.init_from is no work directory.
@@ -43,10 +45,22 @@ def with_model_of_start(config: ConfigDict) -> ConfigDict:
         return config
     config = config.copy_and_resolve_references()
     own = {key: config.model[key] for key in OWN_KEYS}
+    begun = (Path(workdir) / "config.json").is_file()
     with config.unlocked():
-        config.model = stored_config(Path(path)).model
+        config.model = stored_config(Path(workdir) if begun else Path(path)).model
     config.model.update(own)
+    _lengthen(config)
     return config
+
+
+def _lengthen(config: ConfigDict) -> None:
+    """Lengthens position tables to this input; the original does so when it reads them."""
+    data, video, audio = config.data, config.model.video, config.model.audio
+    lengths = (data.frames, data.size, data.size)
+    needed = [n // patch for n, patch in zip(lengths, video.patch, strict=True)]
+    video.buckets = tuple(max(pair) for pair in zip(video.buckets, needed, strict=True))
+    if audio.input == "waveform":
+        audio.buckets = max(audio.buckets, data.audio_samples // audio.patch)
 
 
 def start_from(state: TrainState, modality: str, config: ConfigDict, workdir: Path) -> TrainState:

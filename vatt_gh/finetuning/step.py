@@ -108,6 +108,7 @@ def finetune_step(
             config.finetune.mixup,
             axis_name,
         )
+        targets *= present[:, None]  # a clip that is not there counts in no class
     keep = tokens.draw_keep(jax.random.fold_in(key, _TOKENS)).get(modality)
     keys = _sample_keys(key, _DROPOUT, batch[names.INDEX])
 

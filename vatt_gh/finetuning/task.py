@@ -80,17 +80,44 @@ def open_task(config: ConfigDict, build: Build | None = None) -> Task:
             todo="set --config.finetune.fold=1",
         )
     fit, test = protocol.folds[fold - 1]
+    wanted = config.finetune.split or "+".join(protocol.finetuned or fit)
     directories = find_or_build(data, build)
-    train = open_source(
-        directories,
-        data.manual_dir,
-        config.finetune.split or "+".join(fit),
-        data.unreadable_share,
+    train, tested = (
+        open_source(directories, data.manual_dir, split, data.unreadable_share)
+        for split in (wanted, test)
     )
+    _check_records(train, tested, wanted, test, config)
     return Task(
         train=dataclasses.replace(train, selection=read_selection(data.only, data.without)),
-        test=train.of_split(test),
+        test=tested,
         test_split=test,
         modality=modality,
         multi_label=protocol.evaluator == MULTI_LABEL,
     )
+
+
+def _check_records(
+    train: Source, test: Source, wanted: str, tested: str, config: ConfigDict
+) -> None:
+    """Refuses to learn what is tested, and sound of another rate than the recipe's."""
+    both = len(_places(train) & _places(test))
+    if both:
+        raise UserError(
+            f"{both} records of the split {tested}, which is tested, would be learnt.",
+            where=f"config.finetune.split = {wanted}",
+            expected=f"splits that have no clip in common with {tested}",
+            todo="leave --config.finetune.split out, for the splits of the data set's protocol",
+        )
+    rate = config.data.build_audio_rate
+    if modality_of(config.data) == "audio" and train.audio_rate != rate:
+        raise UserError(
+            f"The records have sound of {train.audio_rate} Hz.",
+            where=train.directories[0],
+            expected=f"{rate} Hz, for which the windows are meant (config.data.build_audio_rate)",
+            todo=f"build records with --audio_rate={rate} into another data_dir",
+        )
+
+
+def _places(source: Source) -> set[tuple[str, int]]:
+    shards = source.shards
+    return {(shards.files[n], int(at)) for n, at in zip(shards.shard, shards.offset, strict=True)}

@@ -84,7 +84,8 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
     own.mode = "pretrain"
     folder = workdir / "runs" / run.name
     if (folder / "results.json").exists():
-        claim_workdir(folder, own)  # refuses a run with other settings, which is not comparable
+        # Refuses a run with other settings, which is not comparable.
+        claim_workdir(folder, own, lambda: None)
         return
     _corpora(own, workdir, run.corpus, build)
     with station("pre-training"):

@@ -1,5 +1,7 @@
 """Checkpoints with Orbax: the whole state, the input's position, and digests of it all."""
 
+import dataclasses
+import errno
 import hashlib
 import sys
 import time
@@ -23,13 +25,17 @@ from vatt_gh.training.digests import (
     names_of,
 )
 from vatt_gh.training.parallel import (
-    all_true,
+    all_hosts,
     first_host_first,
     from_first_host,
     to_global,
     to_local,
 )
 from vatt_gh.training.step import TrainState
+
+_PAUSE = 1.0  # s, before what cannot be read is read again
+# None: raised by Orbax itself, of a file that is not there.
+_OF_FILES = (None, errno.ENOENT, errno.EIO, errno.ENODATA, errno.EINVAL, errno.ENOTDIR)
 
 
 class Checkpoints:
@@ -55,7 +61,8 @@ class Checkpoints:
     ):
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=train.keep_checkpoints, create=True)
+        kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every)
+        options = ocp.CheckpointManagerOptions(preservation_policy=kept, create=True)
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(
@@ -71,12 +78,15 @@ class Checkpoints:
         self._manager.close()
 
     def latest(self) -> int | None:
-        """The step of the newest checkpoint, or None."""
-        return self._manager.latest_step()
+        """The step of the newest checkpoint, or None; every host has to ask."""
+        return max(self.steps(), default=None)
 
     def steps(self) -> list[int]:
-        """The steps of all kept checkpoints, in order."""
-        return sorted(self._manager.all_steps())
+        """The steps of all kept checkpoints, in order, as the first host sees them.
+
+        Every host has to ask: a shared disk may show them different folders.
+        """
+        return from_first_host(sorted(self._manager.all_steps()))
 
     def steps_on_disk(self) -> list[int]:
         """The steps as they are now: another process may save and delete checkpoints."""
@@ -142,7 +152,10 @@ class Checkpoints:
         problems: dict[int, str] = {}
         for step in steps:
             found = self._attempt(step, like, problems)
-            if all_true(found is not None):
+            if found is None:  # perhaps the disk was away
+                time.sleep(_PAUSE)
+                found = self._attempt(step, like, problems)
+            if all(all_hosts(found is not None)):
                 if set_aside and problems:
                     self._set_aside(list(problems))
                 return found
@@ -274,6 +287,28 @@ class Checkpoints:
             )
 
 
+@dataclasses.dataclass
+class KeptCheckpoints:
+    """Orbax's policy: the newest checkpoint stays, then regular ones before those by time.
+
+    Attributes:
+        count: of those that stay.
+        every: steps between regular ones.
+    """
+
+    count: int
+    every: int
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Whether each of the checkpoints, in order of their steps, stays."""
+        del context
+        steps = [info.step for info in checkpoints]
+        newest, others = steps[-1:], steps[:-1]
+        others.sort(key=lambda step: (step % self.every == 0, step), reverse=True)
+        kept = {*newest, *others[: self.count - 1]}
+        return [step in kept for step in steps]
+
+
 class CheckpointClock:
     """Says when train.checkpoint_minutes have passed since the last checkpoint.
 
@@ -314,6 +349,10 @@ def damage_named() -> Iterator[None]:
         problem = system_problem(error)
         if problem is not None:
             raise problem from error
+        # Nothing that says anything about the files.
+        elsewhere = isinstance(error, OSError) and error.errno not in _OF_FILES
+        if elsewhere or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise
         line = str(error).strip().partition("\n")[0][:300]
         raise Damaged(f"{type(error).__name__}: {line}") from error
 

@@ -4,10 +4,10 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from ml_collections import ConfigDict
@@ -16,8 +16,11 @@ from vatt_gh.config import FREE_KEYS, PAPER, default, flatten
 from vatt_gh.errors import UserError
 from vatt_gh.files import read_object, write_whole
 from vatt_gh.locks import claimed
+from vatt_gh.training.parallel import from_first_host
 
 OWNER = ".owner.lock"  # in the work directory
+_PATIENCE = 180.0  # s, for the lock of another host
+T = TypeVar("T")
 
 
 @contextmanager
@@ -31,58 +34,84 @@ def owned(workdir: Path) -> Iterator[None]:
         UserError: another process trains there; says which.
     """
     if jax.process_index() != 0:
-        yield
-        return
+        if from_first_host(True):
+            yield
+            return
+        raise _in_use(workdir)
     path = Path(workdir) / OWNER
     mine = {
         "process": os.getpid(),
         "host": socket.gethostname(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    with claimed(path, json.dumps(mine)) as free:
+    with ExitStack() as stack:
+        end = time.monotonic() + _PATIENCE
+        while not (free := stack.enter_context(claimed(path, json.dumps(mine)))):
+            # A host that is gone may hold its lock on a shared disk for some time.
+            if _owner(path).get("host") in (mine["host"], None) or time.monotonic() > end:
+                break
+            time.sleep(5)
+        from_first_host(free)
         if not free:
-            raise UserError(
-                f"Another training is at work in this directory: {_told(path)}.",
-                where=workdir,
-                expected="a work directory for each run",
-                todo="wait for that process, stop it, or give another --workdir",
-            )
+            raise _in_use(workdir)
         yield
 
 
-def _told(path: Path) -> str:
+def _in_use(workdir: Path) -> UserError:
+    owner = _owner(Path(workdir) / OWNER)
+    told = "process {process} on {host}, since {since}".format(**owner) if owner else "unknown"
+    return UserError(
+        f"Another training is at work in this directory: {told}.",
+        where=workdir,
+        expected="a work directory for each run",
+        todo="wait for that process, stop it, or give another --workdir",
+    )
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    """What the owner has written, or nothing."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {owner['process']} on {owner['host']}, since {owner['since']}"
-    except (OSError, ValueError, KeyError):
-        return "it does not say which"
+        return {name: owner[name] for name in ("process", "host", "since")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
-def claim_workdir(workdir: Path, config: ConfigDict) -> None:
+def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -> T:
     """Stores the configuration in a new work directory, or compares it with the stored one.
 
     Args:
         workdir: created if it does not exist.
         config: the whole configuration.
+        opening: opens what the run needs. A new directory gets its configuration only when this
+            has succeeded, so that a mistake can be mended in the same directory.
+
+    Returns:
+        What `opening` returns.
 
     Raises:
         UserError: the directory belongs to a run whose configuration differs in relevant keys;
             names these keys.
     """
     path = Path(workdir) / "config.json"
-    mine = flatten(config)
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise UserError(
-                f"The work directory cannot be made: {error.strerror}.",
-                where=workdir,
-                expected="a directory that can be written to, or a place for a new one",
-                todo="use another --workdir",
-            ) from error
-        write_whole(path, json.dumps(mine, indent=1))
-        return
+    if path.exists():
+        _compare(path, flatten(config))
+        return opening()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise UserError(
+            f"The work directory cannot be made: {error.strerror}.",
+            where=workdir,
+            expected="a directory that can be written to, or a place for a new one",
+            todo="use another --workdir",
+        ) from error
+    opened = opening()
+    write_whole(path, json.dumps(flatten(config), indent=1))
+    return opened
+
+
+def _compare(path: Path, mine: dict[str, Any]) -> None:
     # For keys added since the run, the default is the old behaviour, except where that was always
     # the paper's method. Removed keys had no effect.
     paper = {f"harmonize.{key}": value for key, value in PAPER.items()}

@@ -168,16 +168,16 @@ def run_steps(
             # The previous step is checked while the devices run this one.
             if pending is not None:
                 writer.take(*pending)
+            watchdog.progress()
+            stop = stopping.asked(number)
             scores = {}
-            if score is not None and number % config.eval.every == 0:
+            if score is not None and number % config.eval.every == 0 and not stop:
                 # Waits for the step: what is not finite has no score, and its time is not the
                 # score's.
                 check_finite(number, *jax.device_get(output), host)
                 with writer.timer.paused(), watchdog.paused():
                     scores = score(state)
             pending = (number, output, host, scores)
-            watchdog.progress()
-            stop = stopping.asked(number)
             regular = number % config.train.checkpoint_every == 0 or number == end
             if stop or regular or clock.due(number):
                 writer.take(*pending)  # no unchecked step is ever saved
@@ -219,10 +219,9 @@ def open_input(
     """
     data = config.data
 
-    def prepare() -> tuple[list[Source], list[str]]:
-        claim_workdir(workdir, config)
+    def opening() -> tuple[list[Source], list[str]]:
         sources = open_sources(data, build)
         counts = functools.partial(word_counts, sources)
         return sources, vocabulary_of(workdir, data.vocabulary, counts, data.vocabulary_size)
 
-    return first_host_first(prepare)
+    return first_host_first(lambda: claim_workdir(workdir, config, opening))

@@ -5,6 +5,7 @@ pmap's outputs are arrays on this host's devices only. They are made global befo
 saved (`to_global`), and local again after a restore (`to_local`).
 """
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vatt_gh.errors import UserError
 from vatt_gh.training.step import StepOutput, TrainState
 
 AXIS = "batch"
@@ -107,23 +109,49 @@ def assert_same_on_all_devices(state: TrainState) -> None:
 
 
 def first_host_first(work: Callable[[], T]) -> T:
-    """Does something on the first host, then on all others, which find what it has made."""
-    first = jax.process_index() == 0
-    found = work() if first else None
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("first host")
-    return found if first else work()
+    """Does something on the first host, then on all others, which find what it has made.
+
+    Raises:
+        UserError: on the other hosts, if the first one has failed; its own error is raised there.
+    """
+    if jax.process_index() != 0:
+        if not from_first_host(True):
+            raise UserError(
+                "The first host has failed.",
+                where=f"host {jax.process_index()}",
+                expected="a first host that opens the input",
+                todo="see what the first host says",
+            )
+        return work()
+    done = False
+    try:
+        found = work()
+        done = True
+    finally:
+        from_first_host(done)  # the others wait for this
+    return found
 
 
-def all_true(mine: bool) -> bool:
-    """Whether something is true on every host; each has to ask."""
+def all_hosts(value: T) -> list[T]:
+    """Exchanges a value that can be pickled; every host has to call this.
+
+    Args:
+        value: this host's.
+
+    Returns:
+        Every host's, in the order of hosts.
+    """
     if jax.process_count() == 1:
-        return mine
-    return bool(multihost_utils.process_allgather(np.array(mine)).all())
+        return [value]
+    mine = np.frombuffer(pickle.dumps(value), np.uint8)
+    lengths = multihost_utils.process_allgather(np.array(len(mine))).reshape(-1)
+    padded = np.pad(mine, (0, lengths.max() - len(mine)))
+    every = multihost_utils.process_allgather(padded)
+    return [
+        pickle.loads(row[:length].tobytes()) for row, length in zip(every, lengths, strict=True)
+    ]
 
 
-def from_first_host(mine: bool) -> bool:
+def from_first_host(mine: T) -> T:
     """What the first host says; each has to ask."""
-    if jax.process_count() == 1:
-        return mine
-    return bool(multihost_utils.broadcast_one_to_all(np.array(mine)))
+    return all_hosts(mine)[0]
