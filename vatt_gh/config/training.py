@@ -86,6 +86,13 @@ TRAIN: Section = {
         unit="minutes",
         free=True,
     ),
+    "skip_nonfinite": Key(
+        0,
+        "steps with a loss or gradient that is not finite that are left out, and counted, before "
+        "the run ends; 0: the first one ends it",
+        within=NOT_NEGATIVE,
+        unit="steps",
+    ),
     "stall_minutes": Key(
         60.0,
         "a step that takes longer ends the run, and the places of all threads are printed; 0: any "

@@ -17,7 +17,7 @@ from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.noise import with_noise
 from vatt_gh.training.optimizer import keras_sgd
-from vatt_gh.training.step import StepOutput, TrainState
+from vatt_gh.training.step import StepOutput, TrainState, updated
 
 Array = jax.Array
 Batch = dict[str, Array]
@@ -128,25 +128,13 @@ def finetune_step(
     (loss, (logits, losses)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     gradients = jax.tree.map(lambda g: summed(g, axis_name), gradients)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    empty = count == 0
-    new = (optax.apply_updates(state.params, updates), opt_state)
-    params, opt_state = jax.tree.map(
-        lambda n, o: jnp.where(empty, o, n), new, (state.params, state.opt_state)
-    )
-    new_state = state.replace(
-        step=state.step + 1,
-        params=params,
-        opt_state=opt_state,
-        empty_steps=state.empty_steps + empty.astype(jnp.int32),
-    )
-    metrics = {
-        "loss": summed(loss, axis_name),
-        "grad_norm": optax.global_norm(gradients),
-        "empty_steps": new_state.empty_steps,
-    }
+    metrics = {"loss": summed(loss, axis_name), "grad_norm": optax.global_norm(gradients)}
     if not model.multi_label:
         right = (jnp.argmax(logits, axis=-1) == jnp.argmax(labels, axis=-1)) * present
         metrics["accuracy"] = summed(jnp.sum(right), axis_name) / jnp.maximum(count, 1)
+    new = (optax.apply_updates(state.params, updates), {}, opt_state)
+    new_state = updated(state, new, count == 0, metrics, config.train)
+    metrics["empty_steps"] = new_state.empty_steps
     return new_state, StepOutput(metrics, {"loss": losses})
 
 

@@ -174,7 +174,8 @@ def run_steps(
             if score is not None and number % config.eval.every == 0 and not stop:
                 # Waits for the step: what is not finite has no score, and its time is not the
                 # score's.
-                check_finite(number, *jax.device_get(output), host)
+                if not config.train.skip_nonfinite:  # else such a step has changed nothing
+                    check_finite(number, *jax.device_get(output), host)
                 with writer.timer.paused(), watchdog.paused():
                     scores = score(state)
             pending = (number, output, host, scores)

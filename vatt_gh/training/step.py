@@ -136,17 +136,6 @@ def train_step(
     terms = active_terms(config.loss)
     pairs = sum(jnp.sum(has_both(batch, term)) for term in terms)
     empty = (mean_weight == 0) | (summed(pairs, axis_name) == 0)
-    params = optax.apply_updates(state.params, updates)
-    new = (params, found.statistics, opt_state)
-    old = (state.params, state.statistics, state.opt_state)
-    params, statistics, opt_state = jax.tree.map(lambda n, o: jnp.where(empty, o, n), new, old)
-    new_state = state.replace(
-        step=state.step + 1,
-        params=params,
-        statistics=statistics,
-        opt_state=opt_state,
-        empty_steps=state.empty_steps + empty.astype(jnp.int32),
-    )
     metrics = _loss_metrics(batch, found, config.loss, axis_name)
     metrics |= _cosine_metrics(found.decided, axis_name)
     metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
@@ -154,7 +143,10 @@ def train_step(
     threshold = config.harmonize.select == "threshold"
     # A threshold that keeps everything is below all cosines, which are at least -1.
     metrics |= {"gamma": jnp.maximum(gamma, -1.0)} if threshold else {"drop_share": gamma}
-    metrics |= {"kept_share": averaged(weight, axis_name), "empty_steps": new_state.empty_steps}
+    metrics["kept_share"] = averaged(weight, axis_name)
+    new = (optax.apply_updates(state.params, updates), found.statistics, opt_state)
+    new_state = updated(state, new, empty, metrics, config.train)
+    metrics["empty_steps"] = new_state.empty_steps
     samples = {
         "cosine": found.decided.cosine,
         "defined": found.decided.defined,
@@ -162,6 +154,40 @@ def train_step(
         **{f"loss_{term.label}": found.losses[term.name] for term in terms},
     }
     return new_state, StepOutput(metrics, samples)
+
+
+def updated(
+    state: TrainState,
+    new: tuple[Tree, Tree, optax.OptState],
+    empty: Array,
+    metrics: dict[str, Array],
+    train: ConfigDict,
+) -> TrainState:
+    """The state after a step.
+
+    Args:
+        state: before it.
+        new: parameters, statistics and optimizer's state.
+        empty: [] bool, whether the step has no sample; then nothing changes but the counts.
+        metrics: of the step. Where one is not finite and train.skip_nonfinite allows it, nothing
+            changes either; else the run ends.
+        train: section of the configuration.
+
+    Returns:
+        The state.
+    """
+    left_out = empty
+    if train.skip_nonfinite:
+        left_out |= ~jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in metrics.values()]))
+    old = (state.params, state.statistics, state.opt_state)
+    params, statistics, opt_state = jax.tree.map(lambda n, o: jnp.where(left_out, o, n), new, old)
+    return state.replace(
+        step=state.step + 1,
+        params=params,
+        statistics=statistics,
+        opt_state=opt_state,
+        empty_steps=state.empty_steps + empty.astype(jnp.int32),
+    )
 
 
 def draw_randomness(state: TrainState, index: Array, model: Vatt) -> Randomness:

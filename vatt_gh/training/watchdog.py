@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import sys
 import time
 from collections.abc import Iterator
 
@@ -33,7 +34,8 @@ class Watchdog:
         now = time.monotonic()
         if self._seconds and now - self._armed >= min(_OFTEN, self._seconds / 10):
             self._armed = now
-            faulthandler.dump_traceback_later(self._seconds, exit=True)
+            # A notebook's own stderr is no file of the system.
+            faulthandler.dump_traceback_later(self._seconds, exit=True, file=sys.__stderr__)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

@@ -15,8 +15,10 @@ from vatt_gh.data.records import Source
 from vatt_gh.report.rows import read_jsonl
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
+from vatt_gh.training.parallel import from_first_host
 from vatt_gh.training.step import StepOutput
 
+_COUNTS = ("step", "empty_steps")  # numbers of a step that is not finite that mean something
 # Numbers that differ between hosts; rows have the first one's, and how far the others are apart.
 OF_HOSTS = ("step_seconds", "data_wait_share", "unreadable")
 
@@ -46,6 +48,7 @@ class Writer:
         self._empty = 0
         # Written when the work directory was made, and never again.
         self._began, self._good = (workdir / "config.json").stat().st_mtime, 0.0
+        self._skipped = 0
         self.timer = StepTimer()
         self._board = self._rows = self._display = self._samples = None
         suffix = f".{host}" if host else ""
@@ -56,9 +59,12 @@ class Writer:
             self._samples = JsonLines(workdir / f"samples{suffix}.jsonl", done)
         if host == 0:
             self._rows = JsonLines(workdir / "metrics.jsonl", done)
-            self._good = seconds_of_steps(read_jsonl(workdir / "metrics.jsonl"))
+            rows = read_jsonl(workdir / "metrics.jsonl")
+            self._good = seconds_of_steps(rows)
+            self._skipped = rows[-1].get("skipped_steps", 0) if rows else 0
             self._board = TensorBoard(workdir / "tensorboard")
             self._display = Display(config.train.steps, done)
+        self._skipped = from_first_host(self._skipped)
 
     def take(
         self,
@@ -69,7 +75,7 @@ class Writer:
     ) -> None:
         """Checks and writes the report of step `number` (from 1), with the scores after it."""
         metrics, samples = jax.device_get(output)
-        check_finite(number, metrics, samples, host)
+        finite = self._check(number, metrics, samples, host)
         if metrics["empty_steps"] > self._empty:
             print(f"step {number} has no sample to learn from: none was kept, or could be read")
         self._empty = int(metrics["empty_steps"])
@@ -80,6 +86,10 @@ class Writer:
         if not due:
             return
         row = to_row(number, metrics)
+        if not finite:  # a gap in the pictures
+            row = {name: x if name in _COUNTS else None for name, x in row.items()}
+        if self._config.train.skip_nonfinite:
+            row["skipped_steps"] = self._skipped
         row["learning_rate"] = float(self._rate(jnp.asarray(number - 1)))
         row |= self.timer.lap(number - self._last, self._config.train.batch_size) | scores
         row["unreadable"] = sum(map(len, self._unreadable))
@@ -90,7 +100,26 @@ class Writer:
         if self._rows is not None:
             self._rows.write(row)
             self._board.write(row)
-            self._display.show(row)
+            if finite:
+                self._display.show(row)
+
+    def _check(
+        self,
+        number: int,
+        metrics: dict[str, np.ndarray],
+        samples: dict[str, np.ndarray],
+        host: dict[str, np.ndarray],
+    ) -> bool:
+        """Whether a step is finite; raises where train.skip_nonfinite does not allow another."""
+        try:
+            check_finite(number, metrics, samples, host)
+            return True
+        except FloatingPointError as error:
+            self._skipped += 1
+            if self._skipped > self._config.train.skip_nonfinite:
+                raise
+            print(f"left out: {error}", flush=True)
+            return False
 
     def close(self) -> None:
         """Closes all files."""
@@ -171,6 +200,11 @@ def _sample_row(
         "end": [round(float(x), 4) for x in host["end"]],
     }
     if "cosine" not in flat:  # fine-tuning
-        return row | {name: x.tolist() for name, x in flat.items()}
-    cosine = [float(c) if d else None for c, d in zip(flat["cosine"], flat["defined"], strict=True)]
-    return row | {"cosine": cosine, "weight": flat["weight"].tolist()}
+        return row | {name: _numbers(x) for name, x in flat.items()}
+    cosine = np.where(flat["defined"], flat["cosine"], np.nan)
+    return row | {"cosine": _numbers(cosine), "weight": _numbers(flat["weight"])}
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    """JSON has no number for what is not finite."""
+    return [x if np.isfinite(x) else None for x in values.astype(float).tolist()]
