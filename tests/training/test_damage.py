@@ -1,6 +1,7 @@
 """Damaged checkpoints: flipped bits, files that are cut, zeroed or gone; all is noticed."""
 
 import errno
+import gc
 import json
 import shutil
 from types import SimpleNamespace
@@ -22,6 +23,13 @@ from vatt_gh.training.initial import read_run
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 TRAIN = small_config().train
 FLIPS = 200
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """Collects it within the test, where the warning is ignored."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
