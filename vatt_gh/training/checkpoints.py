@@ -160,7 +160,7 @@ class Checkpoints:
                     self._set_aside(list(problems))
                 return found
             problems.setdefault(step, "another host cannot read it")
-            _say(f"The checkpoint of step {step} is damaged and left out: {problems[step]}")
+            _say(f"The checkpoint of step {step} is damaged and not used: {problems[step]}")
         raise UserError(
             f"The checkpoint of step {steps[0]} cannot be read: {problems[steps[0]]}"
             + (f"; nor can {len(steps) - 1} older ones" if len(steps) > 1 else ""),

@@ -153,7 +153,7 @@ def read_run(workdir: Path) -> dict[str, np.ndarray]:
             try:
                 return _parameters(manager, step)
             except Damaged as problem:
-                what = f"The checkpoint of step {step} is damaged and left out: {problem}"
+                what = f"The checkpoint of step {step} is damaged and not used: {problem}"
                 print(what, file=sys.stderr, flush=True)
     raise UserError(
         "None of the checkpoints to start from is whole.",
