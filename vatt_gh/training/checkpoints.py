@@ -125,7 +125,7 @@ class Checkpoints:
     def restore(
         self, like: TrainState, step: int | None = None, *, set_aside: bool = False
     ) -> tuple[TrainState, int]:
-        """Restores a checkpoint; a damaged newest one is left out, with a message.
+        """Restores a checkpoint; a damaged newest one is not used, with a message.
 
         Args:
             like: a replicated state with the wanted shapes, dtypes and placement.
@@ -151,15 +151,12 @@ class Checkpoints:
             )
         problems: dict[int, str] = {}
         for step in steps:
-            found = self._attempt(step, like, problems)
-            if found is None:  # perhaps the disk was away
-                time.sleep(_PAUSE)
-                found = self._attempt(step, like, problems)
-            if all(all_hosts(found is not None)):
+            found = self._patiently(step, like, problems)
+            if found is not None:
+                problems.pop(step, None)
                 if set_aside and problems:
                     self._set_aside(list(problems))
                 return found
-            problems.setdefault(step, "another host cannot read it")
             _say(f"The checkpoint of step {step} is damaged and not used: {problems[step]}")
         raise UserError(
             f"The checkpoint of step {steps[0]} cannot be read: {problems[steps[0]]}"
@@ -176,6 +173,18 @@ class Checkpoints:
                 return self._meta(step).get("audio_rate")
             except Damaged:
                 continue  # `restore` says what is wrong with it
+        return None
+
+    def _patiently(
+        self, step: int, like: TrainState, problems: dict[int, str]
+    ) -> tuple[TrainState, int] | None:
+        """As `_attempt`, twice where any host fails: perhaps its disk was away."""
+        for pause in (_PAUSE, 0.0):
+            found = self._attempt(step, like, problems)
+            if all(all_hosts(found is not None)):
+                return found
+            time.sleep(pause)
+        problems.setdefault(step, "another host cannot read it")
         return None
 
     def _attempt(
