@@ -117,8 +117,7 @@ def test_the_tower_is_the_checkpoints(folder):
         np.testing.assert_array_equal(value, expected[prefix + name], err_msg=name)
 
 
-@pytest.mark.parametrize("kind", ["three_tower", "shared"])
-@pytest.mark.parametrize("name", ["ucf101", "esc50"])
+@pytest.mark.parametrize(("kind", "name"), [("three_tower", "esc50"), ("shared", "ucf101")])
 def test_a_run_of_ours_gives_its_tower(kind, name, tiny, folder, tmp_path):
     start = folder / f"run_{kind}"
     if not start.exists():
