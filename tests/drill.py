@@ -49,7 +49,7 @@ from vatt_gh.training.claims import OWNER
 
 INTERVAL = 25  # steps between checkpoints
 MOST = 3 * INTERVAL  # steps between two faults
-ON_THE_WAY = 10  # steps that may be taken while a checkpoint is written
+ON_THE_WAY = INTERVAL  # steps that may be taken while a checkpoint is written
 SETTINGS = {
     "train.steps": 1_000_000,
     "harmonize.curriculum_steps": 1_000_000,
