@@ -67,7 +67,7 @@ arguments() {
   local word
   for word in -m vatt_gh.main --distributed "--config=$config" "--workdir=$workdir" \
     ${flags[@]+"${flags[@]}"}; do
-    printf '                - %s\n' "$(quote "$word")"
+    printf '                    - %s\n' "$(quote "$word")"
   done
 }
 
@@ -107,7 +107,7 @@ spec:
                   image: $(quote "$image")
                   command: [python]
                   args:
-$(arguments | sed 's/^/    /')
+$(arguments)
                   env:
                     - name: JAX_COORDINATOR_ADDRESS
                       value: $name-host-0-0.$name:8476

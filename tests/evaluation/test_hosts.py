@@ -5,7 +5,8 @@ import pytest
 
 from vatt_gh.data.clips import NUMBER
 from vatt_gh.evaluation import hosts as module
-from vatt_gh.evaluation.hosts import all_hosts, gathered
+from vatt_gh.evaluation.hosts import gathered
+from vatt_gh.training.parallel import all_hosts
 
 
 @pytest.mark.parametrize("seed", range(4))

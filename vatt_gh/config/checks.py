@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import SCHEMA, compares_gradients
-from vatt_gh.config.schema import check_keys, keys_of, misfit, value_of
+from vatt_gh.config import SCHEMA, compares_gradients, default
+from vatt_gh.config.schema import check_keys, misfit, value_of
 from vatt_gh.loss_terms import active_terms
 
 _NOT_FINETUNED = (
@@ -210,9 +210,9 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
 
 def _of_finetuning(config: ConfigDict) -> Iterator[Problem]:
     for name in _NOT_FINETUNED:
-        default = dict(keys_of(SCHEMA))[name].default
-        if value_of(config, name) != default:
-            yield name, f"{default!r}: fine-tuning does not use it", f"leave --config.{name} out"
+        unused = value_of(default(), name)
+        if value_of(config, name) != unused:
+            yield name, f"{unused!r}: fine-tuning does not use it", f"leave --config.{name} out"
 
 
 def _of_video_patches(config: ConfigDict) -> Iterator[Problem]:

@@ -12,13 +12,13 @@ from vatt_gh.data.sources import Build
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.evaluators import evaluate
 from vatt_gh.evaluation.held_out import TRAINED, HeldOut, Known
-from vatt_gh.evaluation.hosts import all_hosts
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.scoring import as_row, held_out_source
 from vatt_gh.files import write_whole
 from vatt_gh.report.rows import read_jsonl
 from vatt_gh.report.run import EVALUATIONS
 from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.parallel import all_hosts
 from vatt_gh.training.step import TrainState
 
 _PAUSE = 10.0  # s between looks for new checkpoints
@@ -51,8 +51,7 @@ def follow(
     rows = read_jsonl(path) if path.exists() else []
     while True:
         with Checkpoints(workdir, config.train, audio_rate=source.audio_rate) as checkpoints:
-            (steps, *_) = all_hosts(checkpoints.steps())  # one host's, for all
-            for step in sorted({*steps} - {row["step"] for row in rows}):
+            for step in sorted({*checkpoints.steps()} - {row["step"] for row in rows}):
                 state = _restored(checkpoints, drawn, step)
                 if state is None:
                     continue
@@ -70,7 +69,7 @@ def follow(
 def _wait_for_the_first(config: ConfigDict, workdir: Path) -> None:
     while True:
         with Checkpoints(workdir, config.train) as checkpoints:
-            if all_hosts(checkpoints.latest())[0] is not None:
+            if checkpoints.latest() is not None:
                 return
         time.sleep(_PAUSE)
 
@@ -85,6 +84,6 @@ def _restored(checkpoints: Checkpoints, like: TrainState, step: int) -> TrainSta
     if all(all_hosts(error is None)):
         return state
     time.sleep(_PAUSE)  # a deletion takes a moment
-    if any(all_hosts(step in checkpoints.steps_on_disk())) and error is not None:
+    if step in checkpoints.steps_on_disk() and error is not None:
         raise error
     return None

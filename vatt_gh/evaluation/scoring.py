@@ -16,7 +16,6 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
-from vatt_gh.evaluation.hosts import all_hosts
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
@@ -25,6 +24,7 @@ from vatt_gh.report import RetrievalExample, known_references
 from vatt_gh.report.run import Aligned, write_report
 from vatt_gh.training.construct import model_of
 from vatt_gh.training.loop import Score
+from vatt_gh.training.parallel import all_hosts
 from vatt_gh.training.step import TrainState
 
 SHOWN = 8  # retrieval examples in the report

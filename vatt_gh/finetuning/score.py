@@ -77,7 +77,7 @@ def score(
     )
     with closing(views) as batches:
         logits, labels, without = _predicted(model, list(weights.values()), batches, task, config)
-    measure = _of_many if task.multi_label else _of_one
+    measure = measured_with_intervals if task.multi_label else _of_one
     scores, *others = (measure(each, labels) for each in logits)
     for name, other in zip(list(weights)[1:], others, strict=True):
         for key, value in scores.items():
@@ -172,11 +172,6 @@ def _of_one(logits: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
             value = {"value": float(right.mean()), "chance": float(frequent[:k].sum())}
             scores[f"top_{k}"] = value | interval([right])
     return scores
-
-
-def _of_many(logits: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
-    """Scores where a clip may have several classes."""
-    return measured_with_intervals(logits, labels)
 
 
 def _add_published(scores: dict[str, Score], task: Task, config: ConfigDict) -> None:

@@ -17,7 +17,7 @@ from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.noise import with_noise
 from vatt_gh.training.optimizer import keras_sgd
-from vatt_gh.training.step import StepOutput, TrainState, updated
+from vatt_gh.training.step import StepOutput, TrainState, sample_keys, updated
 
 Array = jax.Array
 Batch = dict[str, Array]
@@ -61,7 +61,7 @@ def create_state(
 
 def as_input(clips: Array) -> Array:
     """Video as float32 in [-1, 1]; sound as it is."""
-    return scaled({names.VIDEO: clips})[names.VIDEO] if clips.dtype == jnp.uint8 else clips
+    return scaled({names.VIDEO: clips})[names.VIDEO]
 
 
 def finetune_step(
@@ -110,7 +110,7 @@ def finetune_step(
         )
         targets *= present[:, None]  # a clip that is not there counts in no class
     keep = tokens.draw_keep(jax.random.fold_in(key, _TOKENS)).get(modality)
-    keys = _sample_keys(key, _DROPOUT, batch[names.INDEX])
+    keys = sample_keys(key, _DROPOUT, batch[names.INDEX])
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array]]:
         def logits_of(clip: Array, own: Array) -> Array:
@@ -174,7 +174,7 @@ def mixed(
     order = jax.random.permutation(jax.random.fold_in(key, 0), len(everyone[2]))
     partner = order[index]
     other_clips, other_targets, there = (x[partner] for x in everyone)
-    keys = _sample_keys(key, 1, index)
+    keys = sample_keys(key, 1, index)
     share = jax.vmap(lambda own: jax.random.beta(own, alpha, alpha))(keys)
     share = jnp.where(there, share, 1.0)
 
@@ -192,11 +192,5 @@ def _augmented(batch: Batch, modality: str, key: Array, config: ConfigDict) -> A
             clips = recoloured(clips, batch[names.COLOUR], config.data)
         return as_input(clips)
     if config.data.audio_noise:
-        clips = with_noise(clips, config.data.audio_noise, _sample_keys(key, 0, batch[names.INDEX]))
+        clips = with_noise(clips, config.data.audio_noise, sample_keys(key, 0, batch[names.INDEX]))
     return clips
-
-
-def _sample_keys(key: Array, use: int, index: Array) -> Array:
-    """Keys of the samples, by place in the global batch, and different for each use."""
-    key = jax.random.fold_in(key, use)
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)

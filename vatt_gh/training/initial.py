@@ -135,7 +135,7 @@ def read_run(workdir: Path) -> dict[str, np.ndarray]:
         Arrays by name, such as 'params/towers/video/...' and 'statistics/...'.
 
     Raises:
-        UserError: there is no checkpoint, or none is whole; a damaged newest one is left out, with
+        UserError: there is no checkpoint, or none is whole; a damaged newest one is not used, with
             a message.
     """
     directory = (Path(workdir) / "checkpoints").absolute()

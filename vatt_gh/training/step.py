@@ -123,7 +123,7 @@ def train_step(
         video = recoloured(batch["video"], batch["colour"], config.data)
         batch = batch | {"video": video}
     if config.data.audio_noise:
-        keys = _sample_keys(_step_key(state), _NOISE, batch["index"])
+        keys = sample_keys(_step_key(state), _NOISE, batch["index"])
         batch = batch | {"audio": with_noise(batch["audio"], config.data.audio_noise, keys)}
     randomness = draw_randomness(state, batch["index"], model)
     gamma = schedule_of(config.harmonize, state.step)
@@ -202,7 +202,7 @@ def draw_randomness(state: TrainState, index: Array, model: Vatt) -> Randomness:
         The draws.
     """
     step_key = _step_key(state)
-    keys = _sample_keys(step_key, _DROPOUT, index)
+    keys = sample_keys(step_key, _DROPOUT, index)
     keep = model.draw_keep(jax.random.fold_in(step_key, _TOKENS))
     return Randomness(keys, keep, jax.random.fold_in(step_key, _SKETCH))
 
@@ -211,7 +211,7 @@ def _step_key(state: TrainState) -> Array:
     return jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
 
-def _sample_keys(step_key: Array, use: int, index: Array) -> Array:
+def sample_keys(step_key: Array, use: int, index: Array) -> Array:
     """Keys of the samples, by place in the global batch, and different for each use."""
     key = jax.random.fold_in(step_key, use)
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)

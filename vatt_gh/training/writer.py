@@ -8,14 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from vatt_gh.data.records import Source
 from vatt_gh.report.rows import read_jsonl
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
-from vatt_gh.training.parallel import from_first_host
+from vatt_gh.training.parallel import all_hosts, from_first_host
 from vatt_gh.training.step import StepOutput
 
 _COUNTS = ("step", "empty_steps")  # numbers of a step that is not finite that mean something
@@ -149,9 +148,10 @@ def spread_over_hosts(mine: dict[str, float]) -> dict[str, float]:
     """
     if jax.process_count() == 1:
         return {}
-    every = np.asarray(multihost_utils.process_allgather(np.array(list(mine.values()))))
+    every = all_hosts(mine)
     found = {}
-    for name, values in zip(mine, every.reshape(-1, len(mine)).T, strict=True):
+    for name in mine:
+        values = [host[name] for host in every]
         for how, of in (("min", np.min), ("mean", np.mean), ("max", np.max)):
             found[f"{name}_{how}"] = float(of(values))
     return found
