@@ -4,8 +4,8 @@
     python -m tests.drill --seed=0 --faults=8 --pod-faults=0
 
 Trains in children. At moments drawn from the seed it kills them, asks them to stop, damages the
-newest checkpoint, fills the disk, takes the records away for a while, or starts a second training
-beside. After each fault it checks what docs/reliability.md promises: how the child ends, what it
+newest checkpoint, fills the disk, takes the records away for a while, damages one, gives a sample
+without numbers, or starts a second training beside. After each fault it checks what docs/reliability.md promises: how the child ends, what it
 says, and how much work is lost. At the end parameters, statistics, optimizer and position have to
 be bit for bit those of an undisturbed run. Prints a table, and ends with 1 where a promise is
 broken; the children's output stays in a temporary folder.
@@ -43,6 +43,7 @@ from tiny_run import (
     prepared,
 )
 
+from tfds_builders.build import build_for
 from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import OWNER
@@ -56,6 +57,9 @@ SETTINGS = {
     "train.checkpoint_every": INTERVAL,
     "train.log_every": 5,
     "train.keep_checkpoints": 3,
+    # More records than are kept in memory: damage is met. One of them is a large share.
+    "data.build_segment_seconds": 1.5,
+    "data.unreadable_share": 0.5,
     # Less to compile and to compute: the drill is about files and signals.
     "harmonize.realign": False,
     "data.colour_jitter": 0.0,
@@ -87,7 +91,7 @@ class Run:
     log: Path | None = None
     started: int = 0
 
-    def start(self, *more: str) -> subprocess.Popen[str]:
+    def start(self, launcher: list[str] | None = None) -> subprocess.Popen[str]:
         self.started += 1
         self.log = self.logs / f"{self.started}"  # not on the disk that gets full
         paths = {"data.manual_dir": self.tiny.corpus, "data.data_dir": self.tiny.records}
@@ -99,12 +103,11 @@ class Run:
             return subprocess.Popen(
                 [
                     sys.executable,
-                    *self.launcher,
+                    *(launcher or self.launcher),
                     "--config=configs/howto100m.py",
                     "--config.model.dtype=float32",
                     f"--workdir={self.workdir}",
                     *flags,
-                    *more,
                 ],
                 cwd=ROOT,
                 env=environment,
@@ -230,6 +233,42 @@ def records_away(run: Run) -> str:
     return f"{seconds:.1f} s, trains on"
 
 
+def record_damaged(run: Run) -> str:
+    """Until it is named; what was saved since is removed, for it lacks the record's samples."""
+    shard = run.random.choice(sorted(run.tiny.records.rglob("*.tfrecord-*")))
+    before, data = run.done(), bytearray(shard.read_bytes())
+    place = run.random.randrange(16, len(data))  # behind the first record's length
+    data[place] ^= 1
+    with shard.open("r+b") as file:
+        file.write(data)
+    end = time.monotonic() + 60
+    while "left out" not in run.said():
+        require(run.child.poll() is None, f"it trains on; it said {run.said()[-1500:]}")
+        require(time.monotonic() < end, "the record is named within 60 s")
+        time.sleep(0.02)
+    run.goes_on_to(run.done() + 5)
+    killed(run)
+    rows = (run.workdir / "skipped.jsonl").read_text().splitlines()
+    require(json.loads(rows[-1])["path"] == str(shard), "skipped.jsonl has the shard")
+    data[place] ^= 1
+    shard.write_bytes(data)
+    for step in checkpoints_of(run.workdir):
+        if step > before:
+            shutil.rmtree(run.workdir / "checkpoints" / str(step))
+    return "named, trains on; mended"
+
+
+def not_finite(run: Run) -> str:
+    """A sample without numbers, some steps after the run has been stopped and continued."""
+    stopped(run)
+    step = run.newest() + run.random.randint(2, INTERVAL)
+    run.child = run.start(["-m", "tests.nan_child", str(step)])
+    ended = run.ends_with(3)
+    require(f"step {step}: " in run.said(), "it names the step")
+    require(run.newest() < step, "nothing of the step is saved")
+    return f"step {step}: {ended}"
+
+
 def second_training(run: Run) -> str:
     first, log = run.child, run.log
     second = run.start()
@@ -253,6 +292,8 @@ FAULTS: list[tuple[Callable[[Run], str], int | None]] = [
     (disk_full, INTERVAL),
     (records_away, None),
     (second_training, None),
+    (record_damaged, 2 * INTERVAL),
+    (not_finite, INTERVAL),
 ]
 POD_FAULTS = [FAULTS[0], FAULTS[1], FAULTS[2], FAULTS[3]]
 
@@ -345,7 +386,8 @@ def main() -> None:
     # Compiled programs are shared; records are this drill's own.
     with tempfile.TemporaryDirectory() as name, small_disk(Path(name)) as disk:
         folder = Path(name)
-        tiny = prepared(folder)
+        tiny = dataclasses.replace(prepared(folder), records=folder / "short_records")
+        build_for(tiny.config(**SETTINGS).data)
         known = FAULTS if disk else [f for f in FAULTS if f[0] is not disk_full]
         if disk is None:
             print("No small disk can be mounted: disk_full is left out.")
