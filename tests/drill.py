@@ -5,10 +5,11 @@
 
 Trains in children. At moments drawn from the seed it kills them, asks them to stop, damages the
 newest checkpoint, fills the disk, takes the records away for a while, damages one, gives a sample
-without numbers, or starts a second training beside. After each fault it checks what docs/reliability.md promises: how the child ends, what it
-says, and how much work is lost. At the end parameters, statistics, optimizer and position have to
-be bit for bit those of an undisturbed run. Prints a table, and ends with 1 where a promise is
-broken; the children's output stays in a temporary folder.
+without numbers, or starts a second training beside. After each fault it checks what
+docs/reliability.md promises: how the child ends, what it says, and how much work is lost. At the
+end parameters, statistics, optimizer and position have to be bit for bit those of an undisturbed
+run. Prints a table, and ends with 1 where a promise is broken; the children's output stays in a
+temporary folder.
 """
 
 import argparse
