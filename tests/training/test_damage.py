@@ -4,7 +4,6 @@ import errno
 import gc
 import json
 import shutil
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from tiny_run import assert_same_state
 from training.test_checkpoints import state_of
 
 from vatt_gh.errors import UserError
-from vatt_gh.training.checkpoints import Checkpoints, KeptCheckpoints
+from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.digests import Damaged, check_arrays, checked, described, digests_of
 from vatt_gh.training.initial import read_run
 
@@ -241,20 +240,3 @@ def test_what_can_be_read_a_moment_later_is_read(copy, monkeypatch):
         "vatt_gh.training.checkpoints.time.sleep", lambda _: (workdir / "away").rename(meta)
     )
     assert outcome(workdir) == 4
-
-
-@pytest.mark.parametrize(
-    ("steps", "count", "kept"),
-    [
-        ([10, 20, 25, 30, 33], 3, [20, 30, 33]),  # of those by time only the newest
-        ([10, 12, 14], 3, [10, 12, 14]),
-        ([10, 20, 30, 40], 2, [30, 40]),
-        ([3, 4, 7], 1, [7]),
-        ([], 3, []),
-    ],
-)
-def test_checkpoints_by_time_do_not_push_out_regular_ones(steps, count, kept):
-    policy = KeptCheckpoints(count, every=10)
-    infos = [SimpleNamespace(step=step) for step in steps]
-    flags = policy.should_preserve(infos, context=None)
-    assert [s for s, stays in zip(steps, flags, strict=True) if stays] == kept

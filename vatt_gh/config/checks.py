@@ -204,6 +204,14 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
             f"a number of steps between 0 and train.steps = {train.steps}",
             "set --config.train.warmup_steps to at most train.steps",
         )
+    if train.keep_best and not (
+        config.eval.every and re.fullmatch(r"eval\.\w+\.\w+", train.keep_best)
+    ):
+        yield (
+            "train.keep_best",
+            "a score as metrics.jsonl names it, such as eval.retrieval.r5, with eval.every above 0",
+            "set --config.train.keep_best=eval.retrieval.r5 and --config.eval.every",
+        )
     why = "scores stand in rows of metrics.jsonl, one every train.log_every steps"
     yield from _unless_multiple(config, "eval.every", train.log_every, why)
 

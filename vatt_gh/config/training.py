@@ -102,6 +102,12 @@ TRAIN: Section = {
         free=True,
     ),
     "keep_checkpoints": Key(3, "checkpoints that stay", within=POSITIVE, free=True),
+    "keep_best": Key(
+        "",
+        "score by which the best checkpoint stays too, such as eval.retrieval.r5; one is made "
+        "whenever eval.every finds a better score",
+        free=True,
+    ),
 }
 
 DATA: Section = {
@@ -203,6 +209,11 @@ EVAL: Section = free(
             False,
             "score every checkpoint that is there or comes, up to train.steps, into "
             "evaluations.jsonl; else the newest alone",
+        ),
+        "checkpoint": Key(
+            "newest",
+            "the one that is scored, embeds and audits; best: by train.keep_best",
+            choices=("newest", "best"),
         ),
         "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir"),
         "builder": Key("", "their data set; empty: data.builder"),

@@ -28,7 +28,7 @@ class Loaded(NamedTuple):
     Attributes:
         model: built without an axis name.
         drawn: state before any training, that of a run without config.init_from; replicated.
-        state: from the newest checkpoint; replicated.
+        state: from the newest checkpoint, or the best (eval.checkpoint); replicated.
         words: the run's vocabulary.
         audio_rate: of the sound that it was trained with, in Hz.
     """
@@ -74,7 +74,7 @@ def stored_config(workdir: Path) -> ConfigDict:
 
 
 def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | None = None) -> Loaded:
-    """Loads the newest checkpoint of a work directory, or config.init_from where there is none.
+    """Loads a checkpoint of a work directory, or config.init_from where there is none.
 
     Args:
         config: the whole configuration.
@@ -104,10 +104,25 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         optimizer, sample = optimizer_of(config.train), zero_sample(config.data)
         drawn = replicate(create_state(model, optimizer, sample, config.seed))
         if trained:
-            state, _ = checkpoints.restore(drawn)
+            state, _ = checkpoints.restore(drawn, _chosen(checkpoints, config))
         else:
             state = replicate(start_from(jax.device_get(drawn), words, config, workdir))
     return Loaded(model, drawn, state, words, rate)
+
+
+def _chosen(checkpoints: Checkpoints, config: ConfigDict) -> int | None:
+    """The step of the best checkpoint, if eval.checkpoint asks for it; None: the newest."""
+    if config.eval.checkpoint == "newest":
+        return None
+    step = checkpoints.best()
+    if step is None:
+        raise UserError(
+            "No checkpoint has a score to choose the best by.",
+            where=f"config.train.keep_best = {config.train.keep_best!r}",
+            expected="a score of eval.every that the run was trained with",
+            todo="take the newest, --config.eval.checkpoint=newest, or train with both keys",
+        )
+    return step
 
 
 def _given(config: ConfigDict, workdir: Path) -> list[str]:

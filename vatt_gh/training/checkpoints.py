@@ -1,11 +1,10 @@
 """Checkpoints with Orbax: the whole state, the input's position, and digests of it all."""
 
-import dataclasses
 import errno
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from vatt_gh.training.parallel import (
     to_global,
     to_local,
 )
+from vatt_gh.training.retention import KeptCheckpoints, goodness_of
 from vatt_gh.training.step import TrainState
 
 _PAUSE = 1.0  # s, before what cannot be read is read again
@@ -61,7 +61,9 @@ class Checkpoints:
     ):
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
-        kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every)
+        self._score = train.keep_best
+        self._goodness: dict[int, float | None] = {}  # by step; what has been read or saved
+        kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every, self._best_of)
         options = ocp.CheckpointManagerOptions(preservation_policy=kept, create=True)
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
@@ -93,12 +95,37 @@ class Checkpoints:
         self._manager.reload()
         return self.steps()
 
-    def save(self, state: TrainState, position: int) -> None:
+    def best(self) -> int | None:
+        """The step of the checkpoint with the best train.keep_best; None: none has that score.
+
+        Every host has to ask.
+        """
+        return from_first_host(self._best_of(sorted(self._manager.all_steps())))
+
+    def is_better(self, scores: Mapping[str, float]) -> bool:
+        """Whether scores are better than those of all kept checkpoints, by train.keep_best.
+
+        Args:
+            scores: of a step, by the names of metrics.jsonl; {}: of none. Every host has to ask.
+
+        Raises:
+            UserError: train.keep_best is none of them.
+        """
+        if not self._score or not scores:
+            return False
+        best = self.best()
+        mine = goodness_of(self._score, scores)
+        return best is None or mine > self._goodness[best]
+
+    def save(
+        self, state: TrainState, position: int, scores: Mapping[str, float] | None = None
+    ) -> None:
         """Saves in the background; does not overwrite a checkpoint of the same step.
 
         Args:
             state: replicated state.
             position: samples that the input pipeline has yielded, on all hosts together.
+            scores: of this step, by the names of metrics.jsonl.
         """
         step = int(state.step)
         if step in self._manager.all_steps():
@@ -109,7 +136,10 @@ class Checkpoints:
             "vocabulary": self._digest(),
             "audio_rate": self._audio_rate,
             "selection": self._selection,
+            "scores": dict(scores or {}),
         }
+        if self._score and scores:
+            self._goodness[step] = goodness_of(self._score, scores)
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -174,6 +204,23 @@ class Checkpoints:
             except Damaged:
                 continue  # `restore` says what is wrong with it
         return None
+
+    def _best_of(self, steps: Sequence[int]) -> int | None:
+        """The best of these steps; None: none has a score."""
+        if not self._score:
+            return None
+        for step in steps:
+            if step not in self._goodness:
+                self._goodness[step] = self._stored_goodness(step)
+        known = [step for step in steps if self._goodness[step] is not None]
+        return max(known, key=lambda step: self._goodness[step], default=None)
+
+    def _stored_goodness(self, step: int) -> float | None:
+        try:
+            scores = self._meta(step).get("scores") or {}
+        except Damaged:
+            return None  # `restore` says what is wrong with it
+        return goodness_of(self._score, scores) if scores else None
 
     def _patiently(
         self, step: int, like: TrainState, problems: dict[int, str]
@@ -294,54 +341,6 @@ class Checkpoints:
                 expected="parameters with the names and shapes of the configured model",
                 todo="use the configuration that the work directory was made with",
             )
-
-
-@dataclasses.dataclass
-class KeptCheckpoints:
-    """Orbax's policy: the newest checkpoint stays, then regular ones before those by time.
-
-    Attributes:
-        count: of those that stay.
-        every: steps between regular ones.
-    """
-
-    count: int
-    every: int
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Whether each of the checkpoints, in order of their steps, stays."""
-        del context
-        steps = [info.step for info in checkpoints]
-        newest, others = steps[-1:], steps[:-1]
-        others.sort(key=lambda step: (step % self.every == 0, step), reverse=True)
-        kept = {*newest, *others[: self.count - 1]}
-        return [step in kept for step in steps]
-
-
-class CheckpointClock:
-    """Says when train.checkpoint_minutes have passed since the last checkpoint.
-
-    Args:
-        train: section of the configuration.
-    """
-
-    def __init__(self, train: ConfigDict):
-        self._seconds, self._every = 60 * train.checkpoint_minutes, train.log_every
-        self.restart()
-
-    def restart(self) -> None:
-        """Counts from now on."""
-        self._since = time.monotonic()
-
-    def due(self, step: int) -> bool:
-        """Whether a checkpoint is due after a step, asked at steps that are logged.
-
-        Args:
-            step: from 1; every host asks, and all hear what the first one's clock says.
-        """
-        if not self._seconds or step % self._every:
-            return False
-        return from_first_host(time.monotonic() - self._since >= self._seconds)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from vatt_gh.data.records import Source
 from vatt_gh.data.selection import digest_of
 from vatt_gh.data.sources import Build, open_sources, word_counts
 from vatt_gh.data.text import Tokenizer, vocabulary_of
-from vatt_gh.training.checkpoints import CheckpointClock, Checkpoints
+from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import claim_workdir, owned
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
 from vatt_gh.training.initial import start_from
@@ -29,6 +29,7 @@ from vatt_gh.training.parallel import (
     prefetch,
     replicate,
 )
+from vatt_gh.training.retention import CheckpointClock
 from vatt_gh.training.step import StepOutput, TrainState, create_state, train_step
 from vatt_gh.training.stopping import Stopped, Stopping
 from vatt_gh.training.watchdog import Watchdog
@@ -176,14 +177,16 @@ def run_steps(
                 # score's.
                 if not config.train.skip_nonfinite:  # else such a step has changed nothing
                     check_finite(number, *jax.device_get(output), host)
-                with writer.timer.paused(), watchdog.paused():
+                with writer.timer.paused(), watchdog.paused(), stopping.at_once():
                     scores = score(state)
+                stop = stopping.interrupted
             pending = (number, output, host, scores)
-            regular = number % config.train.checkpoint_every == 0 or number == end
-            if stop or regular or clock.due(number):
+            wanted = number % config.train.checkpoint_every == 0 or number == end
+            wanted |= checkpoints.is_better(scores)
+            if stop or wanted or clock.due(number):
                 writer.take(*pending)  # no unchecked step is ever saved
                 pending = None
-                checkpoints.save(state, position)
+                checkpoints.save(state, position, scores)
                 clock.restart()
             if stop:
                 checkpoints.wait()

@@ -5,6 +5,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import jax
@@ -26,16 +28,24 @@ class Stopped(Exception):
         super().__init__(f"{signal.Signals(number).name} at step {step}")
 
 
+class _AtOnce(BaseException):
+    """Ends what `Stopping.at_once` surrounds; no `except Exception` catches it."""
+
+
 class Stopping:
     """Notices SIGTERM and SIGINT during a training; use as a context manager in the main thread.
 
     The first signal is kept for the end of the step; a second one ends the process at once, even
     while it waits for its input.
     With several processes, JAX notices SIGTERM, and all hosts stop after the same step.
+
+    Attributes:
+        interrupted: the signal that has ended what `at_once` surrounds, or 0.
     """
 
     def __init__(self) -> None:
-        self._number = 0
+        self._number = self.interrupted = 0
+        self._raises = False
 
     def __enter__(self) -> "Stopping":
         self._ours = threading.current_thread() is threading.main_thread()
@@ -48,7 +58,7 @@ class Stopping:
         self._write.setblocking(False)
         self._fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         numbers = _SIGNALS if self._alone else (signal.SIGINT,)
-        self._before = {n: signal.signal(n, lambda *_: None) for n in numbers}
+        self._before = {n: signal.signal(n, self._handle) for n in numbers}
         threading.Thread(target=self._watch, daemon=True).start()
         return self
 
@@ -71,6 +81,25 @@ class Stopping:
         if jax.process_count() == 1:
             return self._number
         return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else 0
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Ends what it surrounds, such as a score, at a signal; `interrupted` is set then.
+
+        In one process only: hosts that ended in the middle of it would leave others waiting.
+        """
+        try:
+            self._raises = self._ours and self._alone
+            yield
+        except _AtOnce as asked:
+            (self.interrupted,) = asked.args
+        finally:
+            self._raises = False
+
+    def _handle(self, number: int, _: object) -> None:
+        if self._raises:
+            self._raises = False
+            raise _AtOnce(number)
 
     def _watch(self) -> None:
         with self._read:

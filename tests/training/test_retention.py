@@ -1,0 +1,161 @@
+"""Which checkpoints stay: the newest, regular ones, and the best by a score."""
+
+import math
+import os
+import shutil
+import signal
+import time
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import pytest
+from ml_collections import ConfigDict
+from tiny_run import assert_same_state, checkpoints_of, rows_of
+
+from vatt_gh.config import default
+from vatt_gh.config.checks import validate
+from vatt_gh.errors import UserError
+from vatt_gh.evaluation.loading import load_for_evaluation
+from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.loop import pretrain
+from vatt_gh.training.parallel import replicate
+from vatt_gh.training.retention import KeptCheckpoints, goodness_of
+from vatt_gh.training.step import TrainState
+from vatt_gh.training.stopping import Stopped, Stopping
+
+R5 = "eval.retrieval.r5"
+
+
+@pytest.mark.parametrize(
+    ("steps", "count", "best", "kept"),
+    [
+        ([10, 20, 25, 30, 33], 3, None, [20, 30, 33]),  # of those by time only the newest
+        ([10, 12, 14], 3, None, [10, 12, 14]),
+        ([10, 20, 30, 40], 2, None, [30, 40]),
+        ([10, 20, 30, 40], 2, 10, [10, 30, 40]),
+        ([10, 20, 25, 30], 1, 25, [25, 30]),
+        ([10, 20, 30], 2, 30, [20, 30]),
+        ([3, 4, 7], 1, None, [7]),
+        ([], 3, None, []),
+    ],
+)
+def test_the_newest_the_best_and_regular_ones_stay(steps, count, best, kept):
+    policy = KeptCheckpoints(count, every=10, best=lambda asked: best if best in asked else None)
+    infos = [SimpleNamespace(step=step) for step in steps]
+    flags = policy.should_preserve(infos, context=None)
+    assert [s for s, stays in zip(steps, flags, strict=True) if stays] == kept
+
+
+def test_a_lower_rank_is_better_and_what_is_not_finite_is_worst():
+    assert goodness_of(R5, {R5: 0.3}) > goodness_of(R5, {R5: 0.2})
+    rank = "eval.retrieval.median_rank"
+    assert goodness_of(rank, {rank: 2.0}) > goodness_of(rank, {rank: 3.0})
+    assert goodness_of(rank, {rank: math.nan}) == goodness_of(R5, {R5: math.inf}) == -math.inf
+    with pytest.raises(UserError, match=r"one of eval\.a, eval\.b"):
+        goodness_of(R5, {"eval.b": 1.0, "eval.a": 1.0})
+
+
+def saved(folder, scores, *, count=1):
+    """Saves a checkpoint at each step whose score is better, and every 4 steps; returns those left.
+
+    Args:
+        scores: of a step; None: it has none.
+    """
+    train = ConfigDict(default().train.to_dict() | {"keep_best": R5, "keep_checkpoints": count})
+    with Checkpoints(folder, train) as checkpoints:
+        for step, score in scores.items():
+            given = {} if score is None else {R5: score}
+            if checkpoints.is_better(given) or step % 4 == 0:
+                checkpoints.save(state_of(step), step, given)
+                checkpoints.wait()
+        return checkpoints.steps(), checkpoints.best()
+
+
+def state_of(step):
+    return replicate(
+        TrainState(
+            step=jnp.int32(step),
+            params={"x": jnp.full(3, float(step))},
+            statistics={},
+            opt_state=(),
+            key=jax.random.key_data(jax.random.key(0)),
+            empty_steps=jnp.int32(0),
+        )
+    )
+
+
+def test_the_best_stays_beside_the_newest_also_after_a_restart(tmp_path):
+    assert saved(tmp_path, {2: 0.1, 4: 0.2, 6: None, 8: None}) == ([4, 8], 4)
+    assert saved(tmp_path, {10: 0.5, 12: 0.4}) == ([10, 12], 10)  # 10 is no regular one
+    assert saved(tmp_path, {14: 0.5, 16: 0.3}) == ([10, 16], 10)  # of equal ones the first
+    assert saved(tmp_path, {18: math.nan, 20: math.nan}) == ([10, 20], 10)
+    assert saved(tmp_path, {24: 0.6}) == ([24], 24)
+
+
+def test_a_checkpoint_whose_scores_are_damaged_is_not_the_best(tmp_path):
+    saved(tmp_path, {4: 0.3, 8: 0.2}, count=2)
+    shutil.rmtree(tmp_path / "checkpoints" / "4" / "meta")
+    assert saved(tmp_path, {}) == ([4, 8], 8)
+
+
+def test_without_scores_there_is_no_best(tmp_path):
+    assert saved(tmp_path, {4: None, 8: None}) == ([8], None)
+
+
+def test_a_training_keeps_its_best_and_a_signal_ends_a_score(tiny, tmp_path):
+    """The signal comes during the score of step 8: the step is saved, without its score."""
+    scores, scored = {2: 0.1, 4: 0.5, 6: 0.4}, []
+
+    def score(state):
+        step = int(state.step)
+        if step == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        scored.append(step)
+        return {R5: scores[step]}
+
+    keys = {"eval.every": 2, "train.keep_best": R5, "train.keep_checkpoints": 1}
+    config = tiny.config(**keys, **{"train.checkpoint_every": 100})
+    validate(config, devices=4, hosts=1)
+    pretrain(config, tmp_path, scoring=lambda _: score, stop_after=6)
+    assert checkpoints_of(tmp_path) == [4, 6]
+    assert [row[R5] for row in rows_of(tmp_path / "metrics.jsonl")] == list(scores.values())
+    config.eval.checkpoint = "best"
+    assert int(load_for_evaluation(config, tmp_path).state.step) == 4
+    with pytest.raises(Stopped) as stopped:
+        pretrain(config, tmp_path, scoring=lambda _: score)
+    assert (stopped.value.signal, stopped.value.step, scored) == (signal.SIGTERM, 8, [2, 4, 6])
+    assert checkpoints_of(tmp_path) == [4, 8]
+    config.eval.checkpoint = "newest"
+    state = load_for_evaluation(config, tmp_path).state
+    assert_same_state(state, pretrain(tiny.config(), tmp_path / "undisturbed", stop_after=8))
+    config.update_from_flattened_dict({"eval.checkpoint": "best", "train.keep_best": "eval.a.b"})
+    with pytest.raises(UserError, match=r"one of eval\.retrieval\.r5"):
+        load_for_evaluation(config, tmp_path)
+    with pytest.raises(UserError, match="No checkpoint has a score"):
+        load_for_evaluation(config, tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_at_once_only_what_is_said_to(number):
+    with Stopping() as stopping:
+        with stopping.at_once():
+            os.kill(os.getpid(), number)
+            pytest.fail("the handler has not been called")
+        assert stopping.interrupted == number
+    with Stopping() as stopping:
+        with stopping.at_once():
+            pass
+        os.kill(os.getpid(), number)
+        assert stopping.interrupted == 0
+        end = time.monotonic() + 10
+        while not stopping.asked(1):  # a thread notes it
+            assert time.monotonic() < end
+        assert stopping.asked(1) == number
+
+
+@pytest.mark.parametrize("key", [{"eval.every": 0}, {"train.keep_best": "r5"}])
+def test_a_name_of_no_score_is_refused(tiny, key):
+    config = tiny.config(**{"eval.every": 2, "train.keep_best": R5, **key})
+    with pytest.raises(UserError, match=r"train\.keep_best"):
+        validate(config, devices=4, hosts=1)
