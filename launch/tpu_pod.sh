@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains on a Cloud TPU slice: creates it where it does not exist, installs vatt_gh on all of its
-# workers and starts the same command on each. Also runs under the bash 3.2 of macOS.
+# workers and starts the same command on each; creates a preempted slice again, and goes on.
+# Also runs under the bash 3.2 of macOS.
 set -euo pipefail
 
 usage() {
@@ -18,11 +19,16 @@ usage: launch/tpu_pod.sh --name=NAME --zone=ZONE --type=TYPE --version=VERSION
   --repo      git URL that the workers clone, or a checkout on this machine that is copied to
               them (default: the checkout that this script lies in)
   --ref       branch, tag or commit (default: HEAD)
+  --spot      create a spot slice: cheaper, and preempted when others want it
+  --restarts  how often a preempted slice is created again; tries that fail because there is no
+              room count too, and are five minutes apart (default: 100)
   --dry-run   print the commands, one a line, and run none
   --help      print this
 
 What is copied from a checkout is what is committed at --ref. The training goes on when the
-connection breaks; its output is in ~/vatt_gh.log on every worker. The slice is not deleted.
+connection breaks; its output is in ~/vatt_gh.log on every worker. After a preemption the training
+continues from its newest checkpoint, for as long as this script runs. The slice is not deleted in
+the end.
 For more than one worker gcloud wants its key in the agent: ssh-add ~/.ssh/google_compute_engine
 TEXT
 }
@@ -73,7 +79,7 @@ on_workers() {
 }
 
 name='' zone='' type='' version='' config='' workdir='' repo='' ref=HEAD dry_run=no
-flags=''
+spot=no restarts=100 flags=''
 
 parse() {
   local option value
@@ -81,6 +87,7 @@ parse() {
     case $1 in
       --help) usage; exit 0 ;;
       --dry-run) dry_run=yes; shift; continue ;;
+      --spot) spot=yes; shift; continue ;;
       --)
         shift
         flags=$(quote_all "$@")
@@ -104,6 +111,7 @@ parse() {
       --workdir) workdir=$value ;;
       --repo) repo=$value ;;
       --ref) ref=$value ;;
+      --restarts) restarts=$value ;;
       *) fail "unknown option $option (see --help)" ;;
     esac
   done
@@ -115,6 +123,7 @@ check() {
     [[ -n ${!option} ]] || missing="$missing --$option"
   done
   [[ -z $missing ]] || fail "missing:$missing (see --help)"
+  [[ $restarts =~ ^[0-9]+$ ]] || fail "--restarts must be a number, found $(quote "$restarts")"
   # The training knows files alone: gs://... would become a folder of each worker's own.
   [[ $workdir == /* ]] || fail "--workdir must start with /, found $(quote "$workdir")"
   if [[ -z $repo ]]; then
@@ -127,22 +136,60 @@ check() {
   fi
 }
 
+tpu_vm() {
+  local what=$1
+  shift
+  run gcloud compute tpus tpu-vm "$what" "$name" "--zone=$zone" "$@"
+}
+
 create() {
-  local describe create state
-  describe=(gcloud compute tpus tpu-vm describe "$name" "--zone=$zone" '--format=value(state)')
-  create=(gcloud compute tpus tpu-vm create "$name" "--zone=$zone"
-    "--accelerator-type=$type" "--version=$version")
-  if [[ $dry_run == yes ]]; then
-    run "${describe[@]}"
-    run "${create[@]}"
-  elif state=$("${describe[@]}" 2>&1); then
-    [[ $state == READY ]] || fail "the slice $(quote "$name") exists and is $state, not READY"
-    printf 'using the slice %s\n' "$(quote "$name")"
-  elif [[ $state == *NOT_FOUND* ]]; then
-    "${create[@]}"
-  else
-    fail "cannot ask for the slice: $state"
+  local spot_flag=''
+  [[ $spot == no ]] || spot_flag=--spot
+  tpu_vm create "--accelerator-type=$type" "--version=$version" ${spot_flag:+"$spot_flag"}
+}
+
+# Sets `state`: that of the slice, or NOT_FOUND.
+ask_for_state() {
+  if ! state=$(tpu_vm describe '--format=value(state)' 2>&1); then
+    [[ $state == *NOT_FOUND* ]] || fail "cannot ask for the slice: $state"
+    state=NOT_FOUND
   fi
+}
+
+create_where_missing() {
+  local state
+  if [[ $dry_run == yes ]]; then
+    tpu_vm describe '--format=value(state)'
+    create
+    return
+  fi
+  ask_for_state
+  case $state in
+    READY) printf 'using the slice %s\n' "$(quote "$name")" ;;
+    NOT_FOUND) create ;;
+    *) fail "the slice $(quote "$name") exists and is $state, not READY" ;;
+  esac
+}
+
+# Whether the slice is gone; its state takes a moment to say so.
+preempted() {
+  local state
+  sleep 30
+  ask_for_state
+  [[ $state == PREEMPTED || $state == NOT_FOUND ]]
+}
+
+create_again() {
+  local state
+  ask_for_state
+  [[ $state == NOT_FOUND ]] || tpu_vm delete --quiet
+  while ((restarts > 0)); do
+    restarts=$((restarts - 1))
+    ! create || return 0
+    printf 'there is no room for the slice; asks again in five minutes\n' >&2
+    sleep 300
+  done
+  fail 'the slice was preempted, and is not created again (see --restarts)'
 }
 
 # Puts the source at ~/vatt_gh on all workers: a clone or a copy, because the package alone would
@@ -184,7 +231,15 @@ train() {
 
 parse "$@"
 check
-create
-send_source
-install
-train
+create_where_missing
+while :; do
+  # In a list with && the shell would run on after a command that fails.
+  set +e
+  (set -e; send_source; install; train)
+  status=$?
+  set -e
+  [[ $status != 0 ]] || exit 0
+  preempted || exit "$status"
+  printf 'the slice was preempted: creates it again\n' >&2
+  create_again
+done

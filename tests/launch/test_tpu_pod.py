@@ -25,10 +25,25 @@ REQUIRED = {
 URL = "--repo=https://example.org/vatt_gh.git"
 EXTRA = ["--config.title=it's $HOME", ""]
 
-# Answers "describe" with $STATE, and succeeds only if that is READY.
-GCLOUD = """#!/bin/sh
-printf '%s\\n' "$4" >>"$CALLS"
-if [ "$4" = describe ]; then printf '%s\\n' "$STATE"; [ "$STATE" = READY ]; fi
+# Answers "describe" with the next line of $STATE, of which the last one stays, and fails where that
+# is an error. Of the calls with $FAILING in them the first $FAILURES end with 75.
+GCLOUD = """#!/usr/bin/env python3
+import os, sys
+log = open(os.environ["CALLS"], "a+")
+log.seek(0)
+before = log.read().split()
+log.write(sys.argv[4] + "\\n")
+if sys.argv[4] == "describe":
+    states = os.environ["STATE"].splitlines()
+    state = states[min(before.count("describe"), len(states) - 1)]
+    print(state)
+    sys.exit(state.startswith("ERROR"))
+if os.environ.get("FAILING", "nothing") in " ".join(sys.argv):
+    with open(os.environ["CALLS"] + ".failures", "a+") as failures:
+        failures.seek(0)
+        if len(failures.read()) < int(os.environ["FAILURES"]):
+            failures.write("x")
+            sys.exit(75)
 """
 
 
@@ -39,6 +54,9 @@ def calls(tmp_path, monkeypatch) -> Path:
     gcloud.parent.mkdir()
     gcloud.write_text(GCLOUD)
     gcloud.chmod(0o755)
+    sleep = gcloud.with_name("sleep")
+    sleep.write_text("#!/bin/sh\n")
+    sleep.chmod(0o755)
     monkeypatch.setenv("PATH", f"{gcloud.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("STATE", "ERROR: not to be called")
@@ -152,6 +170,7 @@ def test_missing_flags_are_named(missing):
         ([*flags(), "two words"], "unexpected argument 'two words'"),
         ([*flags(), "--ref"], "--ref needs a value"),
         ([*flags(), "--ref", "--dry-run"], "--ref needs a value"),
+        ([*flags(), "--restarts=often"], "--restarts must be a number, found often"),
         ([*flags(), "--repo=nowhere"], "neither a folder nor a git URL: nowhere"),
     ],
 )
@@ -183,3 +202,42 @@ def test_creates_the_slice_only_where_it_does_not_exist(calls, state, status, ex
     answer = run(*flags(), URL, STATE=state)
     assert answer.returncode == status, answer.stderr
     assert calls.read_text().split() == expected
+
+
+STEPS = ["ssh", "ssh", "ssh"]  # clone, install, train
+GONE = "ERROR: NOT_FOUND: no such node"
+
+
+@pytest.mark.parametrize("gone", ["PREEMPTED", GONE])
+@pytest.mark.parametrize("failing", ["vatt_gh.main", "pip install"])
+def test_a_preempted_slice_is_created_again_and_goes_on(calls, gone, failing):
+    """Whether it is preempted while it trains or while it is installed."""
+    answer = run(*flags(), URL, STATE=f"READY\n{gone}", FAILING=failing, FAILURES="1")
+    assert answer.returncode == 0, answer.stderr
+    assert "preempted: creates it again" in answer.stderr
+    first = STEPS if failing == "vatt_gh.main" else STEPS[:2]
+    delete = [] if gone == GONE else ["delete"]
+    expected = ["describe", *first, "describe", "describe", *delete, "create", *STEPS]
+    assert calls.read_text().split() == expected
+
+
+def test_a_failure_of_the_training_ends_with_its_status(calls):
+    answer = run(*flags(), URL, STATE="READY", FAILING="vatt_gh.main", FAILURES="9")
+    assert answer.returncode == 75
+    assert calls.read_text().split() == ["describe", *STEPS, "describe"]
+
+
+def test_where_there_is_no_room_it_asks_again_as_often_as_said(calls):
+    # The first command of the workers fails, then each creation.
+    ways = {"STATE": f"READY\n{GONE}", "FAILING": "a", "FAILURES": "4"}
+    answer = run(*flags(), URL, "--restarts=3", **ways)
+    assert answer.returncode == 2 and "not created again (see --restarts)" in answer.stderr
+    expected = ["describe", "ssh", "describe", "describe", "create", "create", "create"]
+    assert calls.read_text().split() == expected
+
+
+def test_spot_is_passed_on(calls):
+    for given, found in (((), []), (("--spot",), ["--spot"])):
+        _, create, *_ = printed(*flags(), *given)
+        assert [word for word in create if word == "--spot"] == found
+    assert not calls.exists()
