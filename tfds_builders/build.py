@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
 from tfds_builders.sets import DATA_SETS
+from vatt_gh.data.selection import Selection, read_selection
 from vatt_gh.errors import UserError
 from vatt_gh.files import system_problems_named
 from vatt_gh.media.form import Form, form_of
@@ -37,6 +38,7 @@ def build(
     data_dir: str | Path,
     form: Form,
     settings: Settings | None = None,
+    selection: Selection | None = None,
 ) -> list[Path]:
     """Builds records; see `tfds_builders.preparing.build`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -48,6 +50,7 @@ def build(
         data_dir=data_dir,
         form=form,
         settings=settings or Settings(),
+        selection=selection,
     )
 
 
@@ -89,6 +92,8 @@ def main(argv: list[str] | None = None) -> int:
             default=field.default,
             help=f"{field.metadata['help']}; default {field.default}",
         )
+    parser.add_argument("--only", default="", help="CSV list: leave out what none of it uses")
+    parser.add_argument("--without", default="", help="CSV list: leave out what lies in it whole")
     parser.add_argument("--workers", type=int, default=2, help="decoding processes; default 2")
     parser.add_argument(
         "--parts", type=int, default=0, help="number of parts; default: one for every 8 GB"
@@ -120,9 +125,11 @@ def main(argv: list[str] | None = None) -> int:
         limits,
         options.pop("beam_pipeline_options"),
     )
+    lists = options.pop("only"), options.pop("without")
     dry, data_dir = options.pop("dry_run"), options.pop("data_dir")
     try:
         data_dir = local_path(data_dir, "--data_dir")
+        options["selection"] = read_selection(*lists)
         options["manual_dir"] = local_path(options["manual_dir"], "--manual_dir")
         with system_problems_named(Path(data_dir)):
             if dry:

@@ -16,9 +16,11 @@ from tfds_builders.checks import check_name, check_settings
 from tfds_builders.parts import Part, Settings, parts_of
 from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
+from tfds_builders.selected import selected
 from tfds_builders.sets import DATA_SETS
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED, write_index
+from vatt_gh.data.selection import SELECTION, Selection, digest_of
 from vatt_gh.errors import UserError
 from vatt_gh.files import system_problems_named, write_whole
 from vatt_gh.locks import locked
@@ -27,7 +29,13 @@ from vatt_gh.media.library import Library
 
 
 def build(
-    name: str, *, manual_dir: str | Path, data_dir: str | Path, form: Form, settings: Settings
+    name: str,
+    *,
+    manual_dir: str | Path,
+    data_dir: str | Path,
+    form: Form,
+    settings: Settings,
+    selection: Selection | None = None,
 ) -> list[Path]:
     """Builds records; leaves existing parts alone.
 
@@ -37,6 +45,7 @@ def build(
         data_dir: directory for the records.
         form: how videos are stored.
         settings: see Settings.
+        selection: a record is left out if nothing of it is used by this; None: all are built.
 
     Returns:
         The directories of the finished parts, for tfds.builder_from_directories.
@@ -49,8 +58,8 @@ def build(
     check_settings(form, settings)
     folder = Path(data_dir) / name
     for info in folder.glob(f"*/{FINISHED}"):
-        _check_same(info.parent, dataclasses.asdict(form))
-    library = DATA_SETS[name].scan(Path(manual_dir), Path(data_dir))
+        _check_same(info.parent, dataclasses.asdict(form) | {SELECTION: digest_of(selection)})
+    library = selected(DATA_SETS[name].scan(Path(manual_dir), Path(data_dir)), selection)
     # Count each file once: many clips may be stretches of one.
     size = sum(path.stat().st_size for path in {path for _, path in library.videos})
     parts = parts_of(folder, form, settings.parts, size)
@@ -65,7 +74,7 @@ def build(
     if not all(part.finished() for part in wanted):
         _check_room(size if form.storage == "jpeg" else 0, Path(data_dir))
         with system_problems_named(Path(data_dir)):
-            _build_parts(name, wanted, library, settings, Path(data_dir))
+            _build_parts(name, wanted, library, settings, Path(data_dir), selection)
     finished = [path for part in parts if (path := part.finished())]
     _summarise(name, library, finished, len(parts), Path(data_dir))
     return finished
@@ -79,14 +88,20 @@ class _Task(NamedTuple):
     share: Library
     settings: Settings
     data_dir: Path
+    selection: Selection | None
 
 
 def _build_parts(
-    name: str, parts: list[Part], library: Library, settings: Settings, data_dir: Path
+    name: str,
+    parts: list[Part],
+    library: Library,
+    settings: Settings,
+    data_dir: Path,
+    selection: Selection | None,
 ) -> None:
     shares = library.split_into(parts[0].parts)
     tasks = [
-        _Task(name, part, shares[part.number - 1], settings, data_dir)
+        _Task(name, part, shares[part.number - 1], settings, data_dir, selection)
         for part in parts
         if not part.finished()
     ]
@@ -113,16 +128,18 @@ def _build_unless_taken(task: _Task, on_video: Callable[[float], None] = lambda 
 
 
 def _build_part(task: _Task, on_video: Callable[[float], None]) -> None:
-    name, part, library, settings, data_dir = task
+    name, part, library, settings, data_dir, selection = task
     config = SegmentConfig(
         name=part.config_name,
         workers=settings.workers,
         part=part.number,
         parts=part.parts,
+        selection=digest_of(selection),
         **dataclasses.asdict(part.form),
     )
     builder = BUILDERS[name](config=config, data_dir=str(data_dir))
     builder.library, builder.limits, builder.on_video = library, settings.limits, on_video
+    builder.selection = selection
     builder.spool_dir = part.folder / part.config_name
     builder.spool_dir.mkdir(exist_ok=True)
     # No statistics: they would read everything again.
@@ -184,7 +201,7 @@ def _check_room(needed: int, data_dir: Path) -> None:
 def _check_same(version_dir: Path, settings: dict[str, Any]) -> None:
     info = open_built(version_dir)
     # Records older than a setting equal those of its default, except for unusual files.
-    before = {field.name: field.default for field in dataclasses.fields(Form)}
+    before = {field.name: field.default for field in dataclasses.fields(Form)} | {SELECTION: ""}
     stored = before | info.metadata | {"version": str(info.version)}
     settings = settings | {"version": str(SegmentBuilder.VERSION)}
     other = {k: stored.get(k) for k, v in settings.items() if stored.get(k) != v}

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.features import example_of, features_of
 from tfds_builders.sets import DATA_SETS
+from vatt_gh.data.selection import SELECTION, Selection
 from vatt_gh.media.captions import Caption, overlapping
 from vatt_gh.media.decoding import Decoded, decode_all
 from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
@@ -43,6 +44,7 @@ class SegmentConfig(tfds.core.BuilderConfig):
     workers: int = 2
     part: int = 1
     parts: int = 1
+    selection: str = ""  # digest of the lists of stretches
 
     def form(self) -> Form:
         """The settings that decide what is stored."""
@@ -77,6 +79,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         super().__init__(**kwargs)
         self.spool_dir: Path | None = None  # for decoded segments; None: the system's
         self.library: Library | None = None  # what to build, if already known
+        self.selection: Selection | None = None  # None: every record is built
         self.limits = Limits()
         self.on_video: Callable[[float], None] = lambda seconds: None  # told of every finished one
         self.skipped: list[dict[str, str]] = []
@@ -92,6 +95,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 dataclasses.asdict(self.builder_config.form()),
                 part=self.builder_config.part,
                 parts=self.builder_config.parts,
+                **({SELECTION: digest} if (digest := self.builder_config.selection) else {}),
             ),
         )
 
@@ -138,14 +142,17 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         for _ in range(videos):
             video, decoded = next(decoding)
             captions = self._said_in(decoded)
-            unsaid = set(captions)
+            unsaid, written = set(captions), 0
             for _ in range(decoded.segments):
                 _, segment = next(decoding)
+                if self.selection and not self.selection.uses(video, segment.start, segment.end):
+                    continue
+                written += 1
                 unsaid.difference_update(overlapping(captions, segment.start, segment.end))
                 example = self._example(video, segment, captions)
                 yield f"{video}/{segment.index}", example
                 example.clear()  # already written, but TFDS keeps a shard's examples to count them
-            if not decoded.error:
+            if not decoded.error and (written or not self.selection):
                 self._count(decoded, [row for row in captions if row not in unsaid])
             self.on_video(decoded.end)
 

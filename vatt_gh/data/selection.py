@@ -12,6 +12,7 @@ import numpy as np
 from vatt_gh.batch import MODALITIES
 from vatt_gh.errors import UserError
 
+SELECTION = "selection"  # in the metadata of records: the digest of the lists they were built by
 COLUMNS = ("video_id", "start", "end", "modality")
 
 
@@ -50,6 +51,10 @@ class Stretches:
         inside = (ends[:, :1] <= times) & (times < ends[:, 1:])
         return inside.any(axis=0)
 
+    def borders(self, video: str, modality: str) -> np.ndarray:
+        """Where its stretches of a video and a modality start and end, [n] float, seconds."""
+        return self._ends.get((video, modality), np.zeros((0, 2))).reshape(-1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
@@ -74,6 +79,22 @@ class Selection:
         if self.without is not None:
             allowed &= ~self.without.holds(name, modality, times)
         return allowed
+
+    def uses(self, video: str, start: float, end: float) -> bool:
+        """Whether any time of a stretch of a video is used, of any modality.
+
+        Args:
+            video: its id.
+            start, end: in seconds; the end may be infinite.
+        """
+        # What is used consists of intervals, each of which holds its first time.
+        lists = [x for x in (self.only, self.without) if x is not None]
+        for modality in MODALITIES:
+            firsts = np.concatenate([[start], *(x.borders(video, modality) for x in lists)])
+            inside = firsts[(start <= firsts) & (firsts < end)]
+            if self.allows(video, modality, inside).any():
+                return True
+        return False
 
 
 def digest_of(selection: Selection | None) -> str:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
-from vatt_gh.data.selection import read_selection
+from vatt_gh.data.selection import SELECTION, read_selection
 from vatt_gh.errors import UserError
 
 # Builds the records for a configuration's section "data"; returns the directories of all parts.
@@ -70,6 +70,8 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
             "and captions where no records exist yet",
         )
     found, missing = find_records(data.builder, data.data_dir)
+    if found and open_built(found[0]).metadata.get(SELECTION):
+        print(f"{data.data_dir}: built with lists of stretches; holds nothing else", flush=True)
     if found and not (missing and data.manual_dir and build):
         if missing:
             print(f"{data.data_dir}: {missing} parts are missing; the others are read", flush=True)

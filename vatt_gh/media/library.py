@@ -88,9 +88,10 @@ class Library:
         videos: list[list[tuple[str, Path]]] = [[] for _ in range(parts)]
         for video, path in self.videos:
             videos[zlib.crc32(video.encode()) % parts].append((video, path))
-        return [self._only(some) for some in videos]
+        return [self.only(some) for some in videos]
 
-    def _only(self, videos: list[tuple[str, Path]]) -> "Library":
+    def only(self, videos: list[tuple[str, Path]]) -> "Library":
+        """The same with some of the videos; nothing of it is skipped."""
         ids = [video for video, _ in videos]
         return dataclasses.replace(
             self,

@@ -1,0 +1,37 @@
+"""The videos of a directory that a list of stretches uses."""
+
+import dataclasses
+import math
+
+from vatt_gh.data.selection import Selection
+from vatt_gh.errors import UserError
+from vatt_gh.media.library import Library
+
+
+def selected(library: Library, selection: Selection | None) -> Library:
+    """Leaves out the videos that nothing is used of; says how many.
+
+    Args:
+        library: what a directory holds.
+        selection: what is used; None: everything.
+
+    Returns:
+        The library with fewer videos.
+
+    Raises:
+        UserError: none is left.
+    """
+    if selection is None:
+        return library
+    videos = [
+        (video, path) for video, path in library.videos if selection.uses(video, 0.0, math.inf)
+    ]
+    print(f"{len(videos)} of {len(library.videos)} videos are used by the lists", flush=True)
+    if not videos:
+        raise UserError(
+            "The lists of stretches use none of the videos.",
+            where=library.folder,
+            expected=f"ids as here: {library.videos[0][0]!r}, ...",
+            todo="mend --only or --without, or leave them out",
+        )
+    return dataclasses.replace(library.only(videos), skipped=library.skipped)
