@@ -1,0 +1,95 @@
+"""Every downstream set, whole: from tiny media and a checkpoint to results.json and the page."""
+
+import json
+
+import pytest
+from dummy_data import make
+from golden.golden_set import path_of, whole_config
+from tiny_run import prepared, session_folder, uninterrupted
+
+from tfds_builders.build import build_for
+from vatt_gh.config.checks import validate
+from vatt_gh.evaluation.evaluators import EVALUATORS
+from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.scoring import evaluate_workdir
+
+SOME = ("audioset", "youcook2")  # which take the least time
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    return session_folder(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Makes the media of a set once; returns the keys that read them."""
+    folder = tmp_path_factory.mktemp("sets")
+
+    def keys(name):
+        manual = folder / name
+        if not manual.exists():
+            make(name, manual)
+            if name == "audioset":  # a class that only some of the test clips have
+                listed = manual / "eval_segments.csv"
+                *rows, last = listed.read_text().splitlines()
+                rows.append(last.replace("/m/09x0r", "/m/0bt9lr"))
+                listed.write_text("\n".join(rows) + "\n")
+        return {
+            "mode": "evaluate",
+            "data.builder": name,
+            "data.manual_dir": str(manual),
+            "data.data_dir": str(folder / "records"),
+            "data.split": "train",
+            "eval.batch_size": 5,
+            "eval.windows": 2,
+        }
+
+    return keys
+
+
+def from_original(config, kind, words_file):
+    """Gives a configuration the form of a golden checkpoint, which it scores."""
+    given, rows = whole_config(f"model_{kind}")
+    config.model.update(given.model)
+    frames, height, width = given.model.video.patch
+    config.data.frames, config.data.size = 2 * frames, 2 * max(height, width)
+    config.data.audio_samples = 8 * given.model.audio.patch
+    config.data.vocabulary = str(words_file)
+    words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(rows - 4))]
+    words_file.write_text("\n".join(words) + "\n")
+    config.init_from = f"tf:{path_of(f'tf_checkpoint_{kind}')}"
+
+
+def scored(config, workdir, name):
+    """Scores, and checks what every set's results have."""
+    validate(config, devices=4, hosts=1)
+    results = evaluate_workdir(config, workdir, build=build_for)
+    protocol = PROTOCOLS[name]
+    assert json.loads((workdir / f"results_{name}.json").read_text()) == results
+    scores = results[protocol.evaluator]
+    assert results[EVALUATORS[protocol.evaluator].count_key] > 0 and results["unreadable"] == 0
+    assert all({"value", "untrained"} <= score.keys() for score in scores.values())
+    published = {k: s["published"] for k, s in scores.items() if "published" in s}
+    assert sorted(published.values()) == sorted(protocol.published.values())
+    assert protocol.evaluator in (workdir / "index.html").read_text()
+    return results
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [*((n, "tx_fac") for n in PROTOCOLS), *((n, "ut_fac") for n in SOME)]
+)
+def test_every_set_is_scored_from_the_originals_checkpoint(session, sets, tmp_path, name, kind):
+    config = prepared(session).config(**sets(name))
+    from_original(config, kind, tmp_path / "words.txt")
+    assert scored(config, tmp_path, name)["step"] == 0
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_some_are_scored_from_a_run_of_ours(session, sets, tmp_path, name):
+    run, state = uninterrupted(session)
+    for file in ("config.json", "vocabulary.txt"):
+        (tmp_path / file).write_bytes((run / file).read_bytes())
+    (tmp_path / "checkpoints").symlink_to(run / "checkpoints")
+    config = prepared(session).config(**sets(name))
+    assert scored(config, tmp_path, name)["step"] == int(state.step)
