@@ -12,7 +12,7 @@ from small import small_config
 
 from vatt_gh import batch as names
 from vatt_gh.audit.run import audit, planted_shares, worst_clips
-from vatt_gh.audit.scores import MEASURES, Scored, _percentiles
+from vatt_gh.audit.scores import MEASURES, Scored, _percentiles, score_clips
 from vatt_gh.audit.signals import signals_of
 from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.records import open_source
@@ -30,6 +30,17 @@ from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import create_state
 
 
+def save(workdir, config, source, seed):
+    """Makes the work directory of a model that is drawn."""
+    words = build_vocabulary(word_counts([source]), 100)
+    claim_workdir(workdir, config, lambda: None)
+    write_whole(workdir / "vocabulary.txt", "\n".join(words) + "\n")
+    model = model_of(config, words=len(words), audio_rate=16_000)
+    state = create_state(model, optimizer_of(config.train), zero_sample(config.data), seed)
+    with Checkpoints(workdir, config.train, audio_rate=16_000) as checkpoints:
+        checkpoints.save(replicate(state), 0)
+
+
 @pytest.fixture(scope="module")
 def run(small_records, small_corpus, tmp_path_factory):
     """A drawn model, its work directory, and the small records."""
@@ -45,13 +56,7 @@ def run(small_records, small_corpus, tmp_path_factory):
         }
     )
     source = open_source([small_records])
-    words = build_vocabulary(word_counts([source]), 100)
-    claim_workdir(workdir, config, lambda: None)
-    write_whole(workdir / "vocabulary.txt", "\n".join(words) + "\n")
-    model = model_of(config, words=len(words), audio_rate=16_000)
-    state = create_state(model, optimizer_of(config.train), zero_sample(config.data), 0)
-    with Checkpoints(workdir, config.train, audio_rate=16_000) as checkpoints:
-        checkpoints.save(replicate(state), 0)
+    save(workdir, config, source, seed=config.seed + 1)
     aligned = aligned_of(str(small_corpus / "alignment.jsonl"))
     summary = audit(config, workdir, aligned)
     table = pq.read_table(workdir / "audit" / "scores.parquet").to_pydict()
@@ -190,6 +195,16 @@ def test_planted_noise_is_counted_by_the_truth(run):
     assert shares["text"]["chance"] == pytest.approx(np.mean(~truth[:, 1]))
     assert shares["audio"]["chance"] == pytest.approx(np.mean(~truth[:, 0]))
     assert json.loads((run.folder / "summary.json").read_text()) == run.summary
+
+
+def test_the_untrained_model_s_list_is_beside(run):
+    loaded = load_for_evaluation(run.config, run.workdir)
+    (drawn,) = score_clips(run.config, loaded, run.source, [loaded.drawn])
+    shares = planted_shares(drawn, worst_clips(drawn, "loss", 0.3), "loss", run.aligned)
+    found = run.summary["planted"]
+    assert found.keys() == shares.keys() == {"text", "audio"}
+    for modality, share in shares.items():
+        assert found[modality]["untrained"] == share["value"]
 
 
 def test_the_page_shows_the_worst_and_the_best(run):

@@ -48,7 +48,8 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
 
     Returns:
         The summary: number of clips, settings and, with `aligned`, how many of the worst clips are
-        planted ('value') and how many a random list has ('chance').
+        planted ('value'), how many a random list has ('chance'), and how many the list of the
+        model without training has ('untrained').
 
     Raises:
         UserError: there is no checkpoint, there are no records with captions, or the run has no
@@ -61,7 +62,8 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
     if data.also:
         print("audit: of data.data_dir alone; those of data.also need calls of their own")
     loaded = load_for_evaluation(config, workdir, source.audio_rate)
-    scored = score_clips(config, loaded, source)
+    states = [loaded.state] if aligned is None else [loaded.state, loaded.drawn]
+    scored, *of_drawn = score_clips(config, loaded, source, states)
     worst = worst_clips(scored, config.audit.by, config.audit.worst)
     summary: dict[str, Any] = {
         "clips": len(scored.number),
@@ -71,7 +73,13 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
         "worst": {modality or "clip": len(rows) for modality, rows in worst.items()},
     }
     if aligned is not None:
-        summary["planted"] = planted_shares(scored, worst, config.audit.by, aligned)
+        shares = planted_shares(scored, worst, config.audit.by, aligned)
+        of_worst = worst_clips(of_drawn[0], config.audit.by, config.audit.worst)
+        untrained = planted_shares(of_drawn[0], of_worst, config.audit.by, aligned)
+        summary["planted"] = {
+            modality: {**share, "untrained": untrained[modality]["value"]}
+            for modality, share in shares.items()
+        }
     if jax.process_index() == 0:
         folder.mkdir(parents=True, exist_ok=True)
         _write_scores(scored, folder / "scores.parquet")

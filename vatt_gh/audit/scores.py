@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -21,6 +21,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.hosts import gathered
 from vatt_gh.evaluation.loading import Loaded
 from vatt_gh.training.parallel import spread
+from vatt_gh.training.step import TrainState
 
 # Measures, and the modalities that a clip needs for them.
 MEASURES = {
@@ -56,7 +57,9 @@ class Scored:
     percentiles: dict[str, np.ndarray]
 
 
-def score_clips(config: ConfigDict, loaded: Loaded, source: Source) -> Scored:
+def score_clips(
+    config: ConfigDict, loaded: Loaded, source: Source, states: Sequence[TrainState]
+) -> list[Scored]:
     """Scores all clips with a caption; of captions with overlapping windows the first.
 
     Each visit puts a clip into another batch, because a contrastive loss depends on the others,
@@ -66,22 +69,23 @@ def score_clips(config: ConfigDict, loaded: Loaded, source: Source) -> Scored:
         config: the whole configuration; audit.visits visits are made.
         loaded: the model.
         source: the records.
+        states: of the model, replicated; each sees the same batches.
 
     Returns:
-        The clips of all hosts, in the order of the records.
+        For each state the clips of all hosts, in the order of the records.
 
     Raises:
         UserError: no clip has a caption.
     """
     chosen = config.harmonize.cosine_over, config.harmonize.attribution
-    state = loaded.state
     find = jax.jit(lambda s, b: signals_of(loaded.model, s, b, config, [chosen]))
     visits: list[dict[str, Any]] = []
     for visit in range(config.audit.visits):
-        here = state.replace(step=state.step + visit)
+        here = [state.replace(step=state.step + visit) for state in states]
         parts = []
         for batch, count in _batches(config, loaded, source, visit):
-            found = jax.device_get(find(here, spread(_inputs(batch))))
+            inputs = spread(_inputs(batch))
+            found = jax.device_get([find(state, inputs) for state in here])
             part = {name: batch[name] for name in _KEPT} | {"found": found}
             parts.append(_rows(part, np.arange(count)))
         visited = gathered(parts)
@@ -96,11 +100,15 @@ def score_clips(config: ConfigDict, loaded: Loaded, source: Source) -> Scored:
     # A record may become unreadable between two visits.
     common = functools.reduce(np.intersect1d, [visited[NUMBER] for visited in visits])
     visits = [_rows(v, np.searchsorted(v[NUMBER], common)) for v in visits]
-    values = {
-        name: np.mean([v["found"][name] for v in visits], axis=0, dtype=np.float64)
-        for name in visits[0]["found"]
-    }
-    return _scored(visits[0], values, f"cosine {' '.join(chosen)}")
+    scored = []
+    for k in range(len(states)):
+        found = [v["found"][k] for v in visits]
+        values = {
+            name: np.mean([one[name] for one in found], axis=0, dtype=np.float64)
+            for name in found[0]
+        }
+        scored.append(_scored(visits[0], values, f"cosine {' '.join(chosen)}"))
+    return scored
 
 
 def _rows(arrays: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
