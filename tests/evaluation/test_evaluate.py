@@ -94,6 +94,7 @@ def test_a_model_is_scored_on_real_records(
     from vatt_gh.data.sources import word_counts
     from vatt_gh.data.text import build_vocabulary
     from vatt_gh.demo.truth import Truth
+    from vatt_gh.evaluation.bootstrap import interval
     from vatt_gh.evaluation.evaluators import evaluate
     from vatt_gh.evaluation.retrieval import expected_scores, similarity_of
 
@@ -136,10 +137,15 @@ def test_a_model_is_scored_on_real_records(
     # With exchanged weights, the untrained model is scored.
     other = evaluate(held_out(setup.others, setup.weights, Planted()))
     rank = [sum(row >= row[k]) for k, row in enumerate(similarity_of(clips))]
+    found = (np.array(rank) <= 5).astype(float)
+    reference = other["retrieval"]["r5"]
     assert results["retrieval"]["r5"] == {
-        "value": pytest.approx(np.mean(np.array(rank) <= 5)),
+        "value": pytest.approx(np.mean(found)),
         "chance": pytest.approx(5 / count),
-        "untrained": other["retrieval"]["r5"]["value"],
+        **interval([found]),
+        "untrained": reference["value"],
+        "untrained_low": reference["low"],
+        "untrained_high": reference["high"],
         "ceiling": expected_scores(Planted().similarity(clips))["r5"],
     }
     assert results["retrieval"]["median_rank"]["value"] == np.median(rank)

@@ -31,6 +31,9 @@ def test_features_without_meaning_score_chance():
     rng, groups, labels = clips(videos=40, each=10)
     score = probe_accuracy(rng.normal(size=(400, 8)).astype(np.float32), labels, groups)
     assert score["value"] == pytest.approx(1 / 3, abs=0.08)
+    assert score["low"] < score["value"] < score["high"]
+    normal = 2 * 1.96 * np.sqrt(score["value"] * (1 - score["value"]) / 400)
+    assert score["high"] - score["low"] == pytest.approx(normal, rel=0.1)
 
 
 def test_a_video_is_never_on_both_sides():

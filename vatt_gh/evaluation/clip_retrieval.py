@@ -6,20 +6,10 @@ import numpy as np
 
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
-from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.features import embed_texts
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.protocols import PROTOCOLS
-from vatt_gh.evaluation.retrieval import TOP, Score, rank_scores, ranks, window_similarities
-
-
-def _with_intervals(rank: np.ndarray, candidates: int, prefix: str) -> dict[str, Score]:
-    """The scores of ranks, each with its interval, under names that begin with `prefix`."""
-    scores = rank_scores(rank, candidates)
-    for k in TOP:
-        scores[f"r{k}"] |= interval([(rank <= k).astype(np.float64)])
-    scores["median_rank"] |= interval([rank], np.median)
-    return {f"{prefix}_{name}": score for name, score in scores.items()}
+from vatt_gh.evaluation.retrieval import Score, rank_scores, ranks, window_similarities
 
 
 class ClipRetrieval:
@@ -69,7 +59,7 @@ class ClipRetrieval:
             average=average,
         )
         rank = ranks(similarity[:, seen], np.array(own))
-        scores = _with_intervals(rank, len(seen), "text_to_video")
+        scores = rank_scores(rank, len(seen), "text_to_video_")
         for name, value in protocol.published.items():
             scores[f"text_to_video_{name}"] |= {"published": value, "source": protocol.source}
         heard = np.flatnonzero(clips.with_modality("video") & clips.with_modality("audio"))
@@ -81,5 +71,5 @@ class ClipRetrieval:
                 functools.partial(clips.mean, modality="audio"),
                 average=average,
             )
-            scores |= _with_intervals(ranks(similarity[:, heard]), len(heard), "video_to_audio")
+            scores |= rank_scores(ranks(similarity[:, heard]), len(heard), "video_to_audio_")
         return len(seen), scores

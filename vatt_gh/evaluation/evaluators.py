@@ -10,6 +10,7 @@ from vatt_gh.evaluation.multi_label import MultiLabel
 from vatt_gh.evaluation.retrieval import Retrieval
 
 Score = dict[str, float]
+ENDS = ("low", "high")  # of an interval
 
 
 class Evaluator(Protocol):
@@ -51,7 +52,8 @@ def evaluate(held_out: HeldOut) -> dict[str, Any]:
 
     Returns:
         For each evaluator that wants these records, its count and {name: score}; each score with
-        'untrained', the untrained model's value on the same clips, if its weights are given.
+        'untrained', the untrained model's value on the same clips, if its weights are given, and
+        the ends of that one's interval, 'untrained_low' and 'untrained_high'.
     """
     results: dict[str, Any] = {}
     for name, evaluator in EVALUATORS.items():
@@ -62,5 +64,6 @@ def evaluate(held_out: HeldOut) -> dict[str, Any]:
             _, reference = evaluator.run(UNTRAINED, held_out)
             for key, score in scores.items():
                 score["untrained"] = reference[key]["value"]
+                score |= {f"untrained_{k}": reference[key][k] for k in ENDS if k in reference[key]}
         results[name] = scores
     return results

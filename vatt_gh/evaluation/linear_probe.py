@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.held_out import HeldOut
 
 FOLDS = 4
@@ -43,7 +44,8 @@ def probe_accuracy(
         groups: [N] video of each clip; a video is never on both sides of a split.
 
     Returns:
-        {'value': share of clips classified correctly, 'chance': share of the largest class}.
+        {'value': share of clips classified correctly, 'chance': share of the largest class, 'low',
+        'high': a 95 % interval over clips}.
 
     Raises:
         UserError: there are fewer videos than folds, or only one class.
@@ -57,16 +59,17 @@ def probe_accuracy(
             todo="evaluate on more videos",
         )
     # A fit in float32 depends on the number of threads.
-    features, right = features.astype(np.float64), 0
+    features, right = features.astype(np.float64), np.zeros(len(labels))
     for train, test in GroupKFold(FOLDS).split(features, labels, groups):
         if len(np.unique(labels[train])) == 1:  # nothing to fit: there is only one answer
-            right += int(np.sum(labels[test] == labels[train][0]))
+            right[test] = labels[test] == labels[train][0]
             continue
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
         with fitting():
             probe.fit(features[train], labels[train])
-        right += int(np.sum(probe.predict(features[test]) == labels[test]))
-    return {"value": right / len(labels), "chance": float(counts.max() / len(labels))}
+        right[test] = probe.predict(features[test]) == labels[test]
+    chance = float(counts.max() / len(labels))
+    return {"value": float(right.mean()), "chance": chance} | interval([right])
 
 
 class Probe:

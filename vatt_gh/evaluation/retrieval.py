@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.protocols import PROTOCOLS
@@ -81,22 +82,26 @@ def ranks(similarity: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
     return np.sum(similarity >= right, axis=1)
 
 
-def rank_scores(rank: np.ndarray, candidates: int) -> dict[str, Score]:
-    """Recall at 1, 5 and 10, and the median rank, each with the score of guessing.
+def rank_scores(rank: np.ndarray, candidates: int, prefix: str = "") -> dict[str, Score]:
+    """Recall at 1, 5 and 10, and the median rank, each with its interval and the score of guessing.
 
     Args:
         rank: [Q] int, rank of each query's own clip, from 1.
         candidates: number of ranked clips.
+        prefix: of the scores' names.
 
     Returns:
-        {'r1', 'r5', 'r10': share in [0, 1], 'median_rank': from 1}, each {'value', 'chance'}.
+        {'r1', 'r5', 'r10': share in [0, 1], 'median_rank': from 1}, each {'value', 'chance', 'low',
+        'high': a 95 % interval over queries}.
     """
-    scores = {
-        f"r{k}": {"value": float(np.mean(rank <= k)), "chance": min(1.0, k / candidates)}
-        for k in TOP
-    }
-    scores["median_rank"] = {"value": float(np.median(rank)), "chance": (candidates + 1) / 2}
-    return scores
+    scores = {}
+    for k in TOP:
+        found = (rank <= k).astype(np.float64)
+        scores[f"r{k}"] = {"value": float(found.mean()), "chance": min(1.0, k / candidates)}
+        scores[f"r{k}"] |= interval([found])
+    median = {"value": float(np.median(rank)), "chance": (candidates + 1) / 2}
+    scores["median_rank"] = median | interval([rank], np.median)
+    return {f"{prefix}{name}": score for name, score in scores.items()}
 
 
 def expected_scores(similarity: np.ndarray) -> dict[str, float]:
