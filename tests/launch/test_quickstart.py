@@ -42,7 +42,14 @@ def test_notebook_trains_and_shows_results_and_pictures(tmp_path, monkeypatch):
     results = json.loads((tmp_path / "demo" / "results.json").read_text())
     (table,) = (data["text/html"] for data in shown["results"])
     scores = [score for group in ("retrieval", "probe") for score in results[group].values()]
-    assert known_references(scores) == ["chance", "untrained", "plain", "ceiling"]
+    assert known_references(scores) == [
+        "chance",
+        "untrained",
+        "plain",
+        "ceiling",
+        "low",
+        "high",
+    ]
     for reference in known_references(scores):
         assert f"<th>{reference}</th>" in table
     for group in ("retrieval", "probe"):

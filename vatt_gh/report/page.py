@@ -59,6 +59,11 @@ _OFTEN_UNKNOWN = ("plain", "published", "low", "high")  # no column where no sco
 _LESS_IS_BETTER = ("rank", "loss", "error")
 
 
+def less_is_better(measure: str) -> bool:
+    """Whether less of a score is better, by its name, such as 'r5'."""
+    return any(word in measure for word in _LESS_IS_BETTER)
+
+
 @dataclass(frozen=True)
 class Score:
     """One number of results.json.
@@ -89,7 +94,7 @@ class Score:
     @property
     def better(self) -> str:
         """Which direction is better: "less" or "more"."""
-        return "less" if any(word in self.measure for word in _LESS_IS_BETTER) else "more"
+        return "less" if less_is_better(self.measure) else "more"
 
 
 def flatten_scores(results: Mapping[str, Any], group: str = "") -> list[Score]:

@@ -9,9 +9,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
+from vatt_gh.report.page import less_is_better
 from vatt_gh.training.parallel import from_first_host
-
-_LOWER_IS_BETTER = ("median_rank",)
 
 
 @dataclasses.dataclass
@@ -58,7 +57,7 @@ def goodness_of(name: str, scores: Mapping[str, float]) -> float:
     value = float(scores[name])
     if not math.isfinite(value):
         return -math.inf
-    return -value if name.endswith(_LOWER_IS_BETTER) else value
+    return -value if less_is_better(name) else value
 
 
 class CheckpointClock:
