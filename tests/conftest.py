@@ -22,7 +22,14 @@ from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 from vatt_gh.media.form import Form
 
 # A minute or more each: started last, one would occupy one worker while the other waits.
-SLOW = ("test_main_killed", "test_pod_training", "test_quickstart", "test_step")
+SLOW = (
+    "test_main_killed",
+    "test_pod_training",
+    "test_pod_demo",
+    "test_quickstart",
+    "test_sets_from_checkpoints",
+    "test_step",
+)
 
 
 def pytest_collection_modifyitems(items):
