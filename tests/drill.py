@@ -1,6 +1,6 @@
 """The drill: a training that is disturbed at random moments, and has to end as if it had not been.
 
-    python -m tests.drill --seed=0                  # 50 faults and 4 in a pod; half an hour
+    python -m tests.drill --seed=0                  # 50 faults and 4 in a pod; up to an hour
     python -m tests.drill --seed=0 --faults=8 --pod-faults=0
 
 Trains in children. At moments drawn from the seed it kills them, asks them to stop, damages the
