@@ -68,6 +68,7 @@ SETTINGS = {
 POD = ["launch/local_pod.py", "--processes=2", "--devices=2", "--grace=60", "--"]
 ALONE = ["-m", "vatt_gh.main"]
 TMPFS_MB = 64
+PATIENCE = 1200  # s; several processes compile on what a busy machine leaves them
 
 
 class Broken(Exception):
@@ -135,12 +136,12 @@ class Run:
         return max(checkpoints_of(self.workdir), default=0) if folder.exists() else 0
 
     def goes_on_to(self, step: int) -> None:
-        end = time.monotonic() + 300
+        end = time.monotonic() + PATIENCE
         while self.done() < step or not self.newest():
             require(
                 self.child.poll() is None, f"the child trains on; it said {self.said()[-1500:]}"
             )
-            require(time.monotonic() < end, f"it comes to step {step} within 300 s")
+            require(time.monotonic() < end, f"it comes to step {step} within {PATIENCE} s")
             time.sleep(0.02)
 
     def ends_with(self, *expected: int) -> str:
@@ -151,10 +152,10 @@ class Run:
 
     def continues_from(self) -> int:
         """The step of the checkpoint that this child has begun with."""
-        end = time.monotonic() + 300
+        end = time.monotonic() + PATIENCE
         while not (found := re.search(r"Continues from step (\d+)", self.said())):
             require(self.child.poll() is None, f"it continues; it said {self.said()[-1500:]}")
-            require(time.monotonic() < end, "it continues within 300 s")
+            require(time.monotonic() < end, f"it continues within {PATIENCE} s")
             time.sleep(0.02)
         return int(found[1])
 

@@ -1,10 +1,9 @@
 """Which checkpoints stay: the newest, regular ones, and the best by a score."""
 
+import json
 import math
 import os
-import shutil
 import signal
-import time
 from types import SimpleNamespace
 
 import jax
@@ -17,6 +16,7 @@ from vatt_gh.config import default
 from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import load_for_evaluation
+from vatt_gh.report.rows import METRICS
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.loop import pretrain
 from vatt_gh.training.parallel import replicate
@@ -48,27 +48,31 @@ def test_the_newest_the_best_and_regular_ones_stay(steps, count, best, kept):
 
 
 def test_a_lower_rank_is_better_and_what_is_not_finite_is_worst():
-    assert goodness_of(R5, {R5: 0.3}) > goodness_of(R5, {R5: 0.2})
+    assert goodness_of(R5, 0.3) > goodness_of(R5, 0.2)
     rank = "eval.retrieval.median_rank"
-    assert goodness_of(rank, {rank: 2.0}) > goodness_of(rank, {rank: 3.0})
-    assert goodness_of(rank, {rank: math.nan}) == goodness_of(R5, {R5: math.inf}) == -math.inf
-    with pytest.raises(UserError, match=r"one of eval\.a, eval\.b"):
-        goodness_of(R5, {"eval.b": 1.0, "eval.a": 1.0})
+    assert goodness_of(rank, 2.0) > goodness_of(rank, 3.0)
+    for value in (math.nan, math.inf, None):
+        assert goodness_of(rank, value) == goodness_of(R5, value) == -math.inf
 
 
-def saved(folder, scores, *, count=1):
-    """Saves a checkpoint at each step whose score is better, and every 4 steps; returns those left.
+def saved(folder, scores, *, count=1, score=R5):
+    """Saves a checkpoint at each step whose score is better, and every 4 steps.
 
     Args:
         scores: of a step; None: it has none.
+
+    Returns:
+        The steps that are left, and the best of them.
     """
-    train = ConfigDict(default().train.to_dict() | {"keep_best": R5, "keep_checkpoints": count})
-    with Checkpoints(folder, train) as checkpoints:
-        for step, score in scores.items():
-            given = {} if score is None else {R5: score}
-            if checkpoints.is_better(given) or step % 4 == 0:
-                checkpoints.save(state_of(step), step, given)
+    train = ConfigDict(default().train.to_dict() | {"keep_best": score, "keep_checkpoints": count})
+    with Checkpoints(folder, train) as checkpoints, (folder / METRICS).open("a") as rows:
+        for step, value in scores.items():
+            given = {} if value is None else {R5: value}
+            if checkpoints.is_better(step, given) or step % 4 == 0:
+                checkpoints.save(state_of(step), step)
                 checkpoints.wait()
+            written = {name: x if math.isfinite(x) else None for name, x in given.items()}
+            rows.write(json.dumps({"step": step, **written}) + "\n")
         return checkpoints.steps(), checkpoints.best()
 
 
@@ -93,14 +97,15 @@ def test_the_best_stays_beside_the_newest_also_after_a_restart(tmp_path):
     assert saved(tmp_path, {24: 0.6}) == ([24], 24)
 
 
-def test_a_checkpoint_whose_scores_are_damaged_is_not_the_best(tmp_path):
-    saved(tmp_path, {4: 0.3, 8: 0.2}, count=2)
-    shutil.rmtree(tmp_path / "checkpoints" / "4" / "meta")
-    assert saved(tmp_path, {}) == ([4, 8], 8)
-
-
-def test_without_scores_there_is_no_best(tmp_path):
+def test_without_scores_or_without_a_name_there_is_no_best(tmp_path):
     assert saved(tmp_path, {4: None, 8: None}) == ([8], None)
+    assert saved(tmp_path, {12: 0.5, 14: 0.6, 16: 0.1}, score="") == ([16], None)
+
+
+def test_another_score_begins_anew(tmp_path):
+    """What has no such score is not the best, and no error."""
+    assert saved(tmp_path, {4: 0.3, 8: 0.2}) == ([4, 8], 4)
+    assert saved(tmp_path, {12: None}, score="eval.a.b") == ([12], None)
 
 
 def test_a_training_keeps_its_best_and_a_signal_ends_a_score(tiny, tmp_path):
@@ -130,28 +135,49 @@ def test_a_training_keeps_its_best_and_a_signal_ends_a_score(tiny, tmp_path):
     state = load_for_evaluation(config, tmp_path).state
     assert_same_state(state, pretrain(tiny.config(), tmp_path / "undisturbed", stop_after=8))
     config.update_from_flattened_dict({"eval.checkpoint": "best", "train.keep_best": "eval.a.b"})
-    with pytest.raises(UserError, match=r"one of eval\.retrieval\.r5"):
-        load_for_evaluation(config, tmp_path)
     with pytest.raises(UserError, match="No checkpoint has a score"):
-        load_for_evaluation(config, tmp_path / "undisturbed")
+        load_for_evaluation(config, tmp_path)
+    config.train.keep_best = ""  # then that of the run
+    assert int(load_for_evaluation(config, tmp_path).state.step) == 4
+
+
+def test_a_score_of_another_name_is_said_after_its_step_is_saved(tiny, tmp_path):
+    config = tiny.config(**{"eval.every": 2, "train.keep_best": R5, "train.checkpoint_every": 100})
+    with pytest.raises(UserError, match=r"one of eval\.retrieval\.r1"):
+        pretrain(config, tmp_path, scoring=lambda _: lambda state: {"eval.retrieval.r1": 0.1})
+    assert checkpoints_of(tmp_path) == [2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_at_once_only_what_is_said_to(number):
-    with Stopping() as stopping:
-        with stopping.at_once():
-            os.kill(os.getpid(), number)
-            pytest.fail("the handler has not been called")
-        assert stopping.interrupted == number
-    with Stopping() as stopping:
-        with stopping.at_once():
-            pass
+def test_a_signal_ends_only_what_is_called_at_once(number):
+    def act():
         os.kill(os.getpid(), number)
+        pytest.fail("the handler has not been called")
+
+    with Stopping() as stopping:
+        assert stopping.at_once(lambda: 5) == 5
         assert stopping.interrupted == 0
-        end = time.monotonic() + 10
-        while not stopping.asked(1):  # a thread notes it
-            assert time.monotonic() < end
-        assert stopping.asked(1) == number
+        assert stopping.at_once(act) is None
+        assert stopping.interrupted == number
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_called_at_once_after_a_signal(number):
+    with Stopping() as stopping:
+        os.kill(os.getpid(), number)
+        assert stopping.at_once(lambda: pytest.fail("it was called")) is None
+        assert stopping.interrupted == number
+
+
+def test_a_signal_at_any_moment_is_never_lost(monkeypatch):
+    """Signals from a timer, at moments around the beginning and the end of what is called."""
+    monkeypatch.setattr("vatt_gh.training.stopping._SIGNALS", (signal.SIGALRM,))
+    for k in range(300):
+        with Stopping() as stopping:
+            signal.setitimer(signal.ITIMER_REAL, 1e-4 + 1e-6 * k)
+            while not stopping.interrupted:
+                assert stopping.at_once(lambda: 5) in (5, None)
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @pytest.mark.parametrize("key", [{"eval.every": 0}, {"train.keep_best": "r5"}])

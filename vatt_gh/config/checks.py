@@ -204,8 +204,9 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
             f"a number of steps between 0 and train.steps = {train.steps}",
             "set --config.train.warmup_steps to at most train.steps",
         )
-    if train.keep_best and not (
-        config.eval.every and re.fullmatch(r"eval\.\w+\.\w+", train.keep_best)
+    trains = config.mode in ("pretrain", "finetune", "demo")
+    if train.keep_best and (
+        (trains and not config.eval.every) or not re.fullmatch(r"eval\.\w+\.\w+", train.keep_best)
     ):
         yield (
             "train.keep_best",

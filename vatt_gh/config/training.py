@@ -104,8 +104,8 @@ TRAIN: Section = {
     "keep_checkpoints": Key(3, "checkpoints that stay", within=POSITIVE, free=True),
     "keep_best": Key(
         "",
-        "score by which the best checkpoint stays too, such as eval.retrieval.r5; one is made "
-        "whenever eval.every finds a better score",
+        "keep the checkpoint with the best value of this score, such as eval.retrieval.r5, beside "
+        "the others; one is saved whenever eval.every finds a better value",
         free=True,
     ),
 }
@@ -212,7 +212,7 @@ EVAL: Section = free(
         ),
         "checkpoint": Key(
             "newest",
-            "the one that is scored, embeds and audits; best: by train.keep_best",
+            "the checkpoint to evaluate, embed and audit with; best: by train.keep_best",
             choices=("newest", "best"),
         ),
         "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir"),

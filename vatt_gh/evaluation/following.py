@@ -45,6 +45,8 @@ def follow(
         UserError: a checkpoint is damaged, or there are no records to evaluate on.
     """
     path = Path(workdir) / EVALUATIONS
+    config = config.copy_and_resolve_references()
+    config.eval.checkpoint = "newest"  # all are scored
     source = held_out_source(config, workdir, build)
     _wait_for_the_first(config, workdir)
     model, drawn, _, words, *_ = load_for_evaluation(config, workdir, source.audio_rate)

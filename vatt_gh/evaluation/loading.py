@@ -85,8 +85,8 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         The model.
 
     Raises:
-        UserError: there is no checkpoint, or it does not match the configuration, the vocabulary
-            or the rate.
+        UserError: there is no checkpoint, none has a score where the best is wanted, or it does
+            not match the configuration, the vocabulary or the rate.
     """
     if (Path(workdir) / CLASSES).is_file():
         raise UserError(
@@ -95,7 +95,10 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
             expected="one of pre-training",
             todo="--config.mode=finetune, with the command that trained it, scores it again",
         )
-    with Checkpoints(workdir, config.train, audio_rate=audio_rate) as checkpoints:
+    train = config.train.copy_and_resolve_references()
+    if config.eval.checkpoint == "best" and not train.keep_best:
+        train.keep_best = stored_config(workdir).train.keep_best
+    with Checkpoints(workdir, train, audio_rate=audio_rate) as checkpoints:
         step = checkpoints.latest()
         trained = step is not None or not config.init_from
         rate = audio_rate or checkpoints.audio_rate() or config.data.build_audio_rate
@@ -104,23 +107,28 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         optimizer, sample = optimizer_of(config.train), zero_sample(config.data)
         drawn = replicate(create_state(model, optimizer, sample, config.seed))
         if trained:
-            state, _ = checkpoints.restore(drawn, _chosen(checkpoints, config))
+            state, _ = checkpoints.restore(drawn, _chosen(checkpoints, config.eval.checkpoint))
         else:
             state = replicate(start_from(jax.device_get(drawn), words, config, workdir))
     return Loaded(model, drawn, state, words, rate)
 
 
-def _chosen(checkpoints: Checkpoints, config: ConfigDict) -> int | None:
-    """The step of the best checkpoint, if eval.checkpoint asks for it; None: the newest."""
-    if config.eval.checkpoint == "newest":
+def _chosen(checkpoints: Checkpoints, which: str) -> int | None:
+    """The step of the best checkpoint, if that is wanted; None: the newest.
+
+    Raises:
+        UserError: no checkpoint has a score.
+    """
+    if which == "newest":
         return None
     step = checkpoints.best()
     if step is None:
         raise UserError(
             "No checkpoint has a score to choose the best by.",
-            where=f"config.train.keep_best = {config.train.keep_best!r}",
+            where="config.train.keep_best",
             expected="a score of eval.every that the run was trained with",
-            todo="take the newest, --config.eval.checkpoint=newest, or train with both keys",
+            todo="take the newest, --config.eval.checkpoint=newest, or train with "
+            "--config.eval.every and --config.train.keep_best",
         )
     return step
 

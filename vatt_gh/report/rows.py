@@ -8,6 +8,8 @@ from typing import Any
 
 from vatt_gh.errors import UserError
 
+METRICS = "metrics.jsonl"  # in a work directory
+
 _log = logging.getLogger(__name__)
 
 

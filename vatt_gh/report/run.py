@@ -20,7 +20,7 @@ from vatt_gh.report.plots import (
     loss_curves,
     scores_over_time,
 )
-from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.rows import METRICS, read_jsonl
 
 # (video_id, start s, end s) -> (sound belongs to the picture, caption belongs to it)
 Aligned = Callable[[str, float, float], tuple[bool, bool]]
@@ -69,7 +69,7 @@ def write_report(
         pictures.append((f"pictures/{name}", heading, explanation))
 
     # A checkpoint from elsewhere was not trained here.
-    metrics = workdir / "metrics.jsonl"
+    metrics = workdir / METRICS
     rows = read_jsonl(metrics) if metrics.exists() else []
     summary = [] if rows else [("steps", "none, or none that is logged yet")]
     if rows:
@@ -157,7 +157,7 @@ def _training(
     known = _cosines(add, rows, workdir, aligned) if compared else []
     if compared or dropped:
         _cost(add, rows)
-    beside = [] if plain is None else read_jsonl(plain / "metrics.jsonl")
+    beside = [] if plain is None else read_jsonl(plain / METRICS)
     add(
         "losses.png",
         lambda path: loss_curves(rows, path, beside),

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
 from vatt_gh.files import system_problem
+from vatt_gh.report.rows import METRICS
 from vatt_gh.training.digests import (
     ARRAYS,
     Damaged,
@@ -30,7 +31,7 @@ from vatt_gh.training.parallel import (
     to_global,
     to_local,
 )
-from vatt_gh.training.retention import KeptCheckpoints, goodness_of
+from vatt_gh.training.retention import BestStep, KeptCheckpoints
 from vatt_gh.training.step import TrainState
 
 _PAUSE = 1.0  # s, before what cannot be read is read again
@@ -61,9 +62,8 @@ class Checkpoints:
     ):
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
-        self._score = train.keep_best
-        self._goodness: dict[int, float | None] = {}  # by step; what has been read or saved
-        kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every, self._best_of)
+        self._best = BestStep(train.keep_best, Path(workdir) / METRICS)
+        kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every, self._best.of)
         options = ocp.CheckpointManagerOptions(preservation_policy=kept, create=True)
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
@@ -100,32 +100,37 @@ class Checkpoints:
 
         Every host has to ask.
         """
-        return from_first_host(self._best_of(sorted(self._manager.all_steps())))
+        return self._best.of(self.steps())
 
-    def is_better(self, scores: Mapping[str, float]) -> bool:
-        """Whether scores are better than those of all kept checkpoints, by train.keep_best.
+    def is_better(self, step: int, scores: Mapping[str, float]) -> bool:
+        """Whether a step is better than all kept checkpoints, by train.keep_best; notes its score.
+
+        Every host has to ask, and hears what the first one's scores say.
 
         Args:
-            scores: of a step, by the names of metrics.jsonl; {}: of none. Every host has to ask.
+            step: the scored step.
+            scores: by the names of metrics.jsonl; {}: it has none.
+        """
+        return self._best.note(step, scores, self.steps()) if scores else False
+
+    def check_named(self, scores: Mapping[str, float]) -> None:
+        """Refuses a train.keep_best that is no score.
+
+        Args:
+            scores: by the names of metrics.jsonl; {}: there are none yet.
 
         Raises:
-            UserError: train.keep_best is none of them.
+            UserError: it is none of them.
         """
-        if not self._score or not scores:
-            return False
-        best = self.best()
-        mine = goodness_of(self._score, scores)
-        return best is None or mine > self._goodness[best]
+        if scores:
+            self._best.check_named(scores)
 
-    def save(
-        self, state: TrainState, position: int, scores: Mapping[str, float] | None = None
-    ) -> None:
+    def save(self, state: TrainState, position: int) -> None:
         """Saves in the background; does not overwrite a checkpoint of the same step.
 
         Args:
             state: replicated state.
             position: samples that the input pipeline has yielded, on all hosts together.
-            scores: of this step, by the names of metrics.jsonl.
         """
         step = int(state.step)
         if step in self._manager.all_steps():
@@ -136,10 +141,7 @@ class Checkpoints:
             "vocabulary": self._digest(),
             "audio_rate": self._audio_rate,
             "selection": self._selection,
-            "scores": dict(scores or {}),
         }
-        if self._score and scores:
-            self._goodness[step] = goodness_of(self._score, scores)
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -204,23 +206,6 @@ class Checkpoints:
             except Damaged:
                 continue  # `restore` says what is wrong with it
         return None
-
-    def _best_of(self, steps: Sequence[int]) -> int | None:
-        """The best of these steps; None: none has a score."""
-        if not self._score:
-            return None
-        for step in steps:
-            if step not in self._goodness:
-                self._goodness[step] = self._stored_goodness(step)
-        known = [step for step in steps if self._goodness[step] is not None]
-        return max(known, key=lambda step: self._goodness[step], default=None)
-
-    def _stored_goodness(self, step: int) -> float | None:
-        try:
-            scores = self._meta(step).get("scores") or {}
-        except Damaged:
-            return None  # `restore` says what is wrong with it
-        return goodness_of(self._score, scores) if scores else None
 
     def _patiently(
         self, step: int, like: TrainState, problems: dict[int, str]

@@ -177,17 +177,18 @@ def run_steps(
                 # score's.
                 if not config.train.skip_nonfinite:  # else such a step has changed nothing
                     check_finite(number, *jax.device_get(output), host)
-                with writer.timer.paused(), watchdog.paused(), stopping.at_once():
-                    scores = score(state)
+                with writer.timer.paused(), watchdog.paused():
+                    scores = stopping.at_once(functools.partial(score, state)) or {}
                 stop = stopping.interrupted
             pending = (number, output, host, scores)
             wanted = number % config.train.checkpoint_every == 0 or number == end
-            wanted |= checkpoints.is_better(scores)
+            wanted |= checkpoints.is_better(number, scores)
             if stop or wanted or clock.due(number):
                 writer.take(*pending)  # no unchecked step is ever saved
                 pending = None
-                checkpoints.save(state, position, scores)
+                checkpoints.save(state, position)
                 clock.restart()
+            checkpoints.check_named(scores)
             if stop:
                 checkpoints.wait()
                 raise Stopped(stop, number)

@@ -4,12 +4,14 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
 from vatt_gh.report.page import less_is_better
+from vatt_gh.report.rows import read_jsonl
 from vatt_gh.training.parallel import from_first_host
 
 
@@ -37,27 +39,66 @@ class KeptCheckpoints:
         return [step in kept for step in steps]
 
 
-def goodness_of(name: str, scores: Mapping[str, float]) -> float:
+class BestStep:
+    """Finds the best of a run's steps by a score; the same on all hosts.
+
+    Args:
+        name: of the score, such as 'eval.retrieval.r5'; "": no step is the best.
+        metrics: the run's metrics.jsonl, which has the scores of steps before; it may not exist.
+    """
+
+    def __init__(self, name: str, metrics: Path):
+        self._name = name
+        self._goodness: dict[int, float] = {}
+        if name:
+            rows = from_first_host(read_jsonl(metrics) if metrics.exists() else [])
+            self._goodness = {r["step"]: goodness_of(name, r[name]) for r in rows if name in r}
+
+    def of(self, steps: Sequence[int]) -> int | None:
+        """The best of some steps, of equal ones the first; None: no score of them is known."""
+        known = [step for step in sorted(steps) if step in self._goodness]
+        return max(known, key=self._goodness.__getitem__, default=None)
+
+    def note(self, step: int, scores: Mapping[str, float], others: Sequence[int]) -> bool:
+        """Notes the score of a step; returns whether it is better than those of the others.
+
+        Args:
+            step: the scored step.
+            scores: by name; every host gives its own, and the first one's count.
+            others: steps to compare it with.
+        """
+        if not self._name:
+            return False
+        mine = from_first_host(goodness_of(self._name, scores.get(self._name, math.nan)))
+        best = self.of(others)
+        self._goodness[step] = mine
+        return best is None or mine > self._goodness[best]
+
+    def check_named(self, scores: Mapping[str, float]) -> None:
+        """Refuses a name that is none of the scores.
+
+        Raises:
+            UserError: it is none of them.
+        """
+        if self._name and self._name not in scores:
+            raise UserError(
+                "There is no such score to find the best checkpoint by.",
+                where=f"config.train.keep_best = {self._name!r}",
+                expected=f"one of {', '.join(sorted(scores))}",
+                todo="set --config.train.keep_best to one of them; the step is saved",
+            )
+
+
+def goodness_of(name: str, value: float | None) -> float:
     """A score as a number that is higher where it is better; -inf where it is not finite.
 
     Args:
         name: of the score, such as 'eval.retrieval.r5'.
-        scores: by name.
-
-    Raises:
-        UserError: it is none of them.
+        value: the score; None stands for a number that is not finite.
     """
-    if name not in scores:
-        raise UserError(
-            "There is no such score to find the best checkpoint by.",
-            where=f"config.train.keep_best = {name!r}",
-            expected=f"one of {', '.join(sorted(scores))}",
-            todo="set --config.train.keep_best to one of them",
-        )
-    value = float(scores[name])
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return -math.inf
-    return -value if less_is_better(name) else value
+    return -value if less_is_better(name) else float(value)
 
 
 class CheckpointClock:

@@ -5,13 +5,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
 
 import jax
 from jax.experimental import multihost_utils
 
+Result = TypeVar("Result")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -29,7 +30,7 @@ class Stopped(Exception):
 
 
 class _AtOnce(BaseException):
-    """Ends what `Stopping.at_once` surrounds; no `except Exception` catches it."""
+    """Ends what `Stopping.at_once` calls; no `except Exception` catches it."""
 
 
 class Stopping:
@@ -38,13 +39,11 @@ class Stopping:
     The first signal is kept for the end of the step; a second one ends the process at once, even
     while it waits for its input.
     With several processes, JAX notices SIGTERM, and all hosts stop after the same step.
-
-    Attributes:
-        interrupted: the signal that has ended what `at_once` surrounds, or 0.
     """
 
     def __init__(self) -> None:
-        self._number = self.interrupted = 0
+        self._number = 0  # of the first signal, once the thread has noted it
+        self._caught = 0  # once Python has called its handler
         self._raises = False
 
     def __enter__(self) -> "Stopping":
@@ -82,24 +81,37 @@ class Stopping:
             return self._number
         return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else 0
 
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Ends what it surrounds, such as a score, at a signal; `interrupted` is set then.
+    @property
+    def interrupted(self) -> int:
+        """The signal that has come to this process, if it is alone, or 0."""
+        return (self._caught or self._number) if self._ours and self._alone else 0
+
+    def at_once(self, act: Callable[[], Result]) -> Result | None:
+        """Calls a function, such as a score; a signal ends it, or keeps it from being called.
 
         In one process only: hosts that ended in the middle of it would leave others waiting.
+
+        Args:
+            act: the function.
+
+        Returns:
+            Its result; None: a signal has come, see `interrupted`.
         """
+        # A handler may raise anywhere, in the inner `finally` too.
         try:
-            self._raises = self._ours and self._alone
-            yield
-        except _AtOnce as asked:
-            (self.interrupted,) = asked.args
-        finally:
-            self._raises = False
+            try:
+                self._raises = True
+                return None if self.interrupted else act()
+            finally:
+                self._raises = False
+        except _AtOnce:
+            return None
 
     def _handle(self, number: int, _: object) -> None:
+        self._caught = number
         if self._raises:
             self._raises = False
-            raise _AtOnce(number)
+            raise _AtOnce
 
     def _watch(self) -> None:
         with self._read:

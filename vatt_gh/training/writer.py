@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vatt_gh.data.records import Source
-from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.rows import METRICS, read_jsonl
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
 from vatt_gh.training.parallel import all_hosts, from_first_host
@@ -57,8 +57,8 @@ class Writer:
         if config.train.log_samples_every:
             self._samples = JsonLines(workdir / f"samples{suffix}.jsonl", done)
         if host == 0:
-            self._rows = JsonLines(workdir / "metrics.jsonl", done)
-            rows = read_jsonl(workdir / "metrics.jsonl")
+            self._rows = JsonLines(workdir / METRICS, done)
+            rows = read_jsonl(workdir / METRICS)
             self._good = seconds_of_steps(rows)
             self._skipped = rows[-1].get("skipped_steps", 0) if rows else 0
             self._board = TensorBoard(workdir / "tensorboard")
