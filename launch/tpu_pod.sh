@@ -20,15 +20,14 @@ usage: launch/tpu_pod.sh --name=NAME --zone=ZONE --type=TYPE --version=VERSION
               them (default: the checkout that this script lies in)
   --ref       branch, tag or commit (default: HEAD)
   --spot      create a spot slice: cheaper, and preempted when others want it
-  --restarts  how often a preempted slice is created again; tries that fail because there is no
-              room count too, and are five minutes apart (default: 100)
+  --restarts  tries to create a preempted slice again, five minutes apart (default: 100)
   --dry-run   print the commands, one a line, and run none
   --help      print this
 
 What is copied from a checkout is what is committed at --ref. The training goes on when the
 connection breaks; its output is in ~/vatt_gh.log on every worker. After a preemption the training
-continues from its newest checkpoint, for as long as this script runs. The slice is not deleted in
-the end.
+continues from its newest checkpoint, for as long as this script runs. The script does not delete
+the slice at the end.
 For more than one worker gcloud wants its key in the agent: ssh-add ~/.ssh/google_compute_engine
 TEXT
 }
@@ -124,6 +123,7 @@ check() {
   done
   [[ -z $missing ]] || fail "missing:$missing (see --help)"
   [[ $restarts =~ ^[0-9]+$ ]] || fail "--restarts must be a number, found $(quote "$restarts")"
+  restarts=$((10#$restarts))
   # The training knows files alone: gs://... would become a folder of each worker's own.
   [[ $workdir == /* ]] || fail "--workdir must start with /, found $(quote "$workdir")"
   if [[ -z $repo ]]; then
@@ -148,12 +148,11 @@ create() {
   tpu_vm create "--accelerator-type=$type" "--version=$version" ${spot_flag:+"$spot_flag"}
 }
 
-# Sets `state`: that of the slice, or NOT_FOUND.
+# Sets `state`: that of the slice, or NOT_FOUND; fails, with gcloud's words in it, where it is unknown.
 ask_for_state() {
-  if ! state=$(tpu_vm describe '--format=value(state)' 2>&1); then
-    [[ $state == *NOT_FOUND* ]] || fail "cannot ask for the slice: $state"
-    state=NOT_FOUND
-  fi
+  state=$(tpu_vm describe '--format=value(state)' 2>&1) && return
+  [[ $state == *NOT_FOUND* ]] || return
+  state=NOT_FOUND
 }
 
 create_where_missing() {
@@ -163,30 +162,36 @@ create_where_missing() {
     create
     return
   fi
-  ask_for_state
+  ask_for_state || fail "cannot ask for the slice: $state"
   case $state in
     READY) printf 'using the slice %s\n' "$(quote "$name")" ;;
     NOT_FOUND) create ;;
+    PREEMPTED) create_again ;;
     *) fail "the slice $(quote "$name") exists and is $state, not READY" ;;
   esac
 }
 
-# Whether the slice is gone; its state takes a moment to say so.
+# Whether the slice was preempted; its state takes a moment to say so. A slice that is gone was
+# deleted by somebody, who does not want it back.
 preempted() {
-  local state
-  sleep 30
-  ask_for_state
-  [[ $state == PREEMPTED || $state == NOT_FOUND ]]
+  local state='' try
+  for try in 1 2 3; do
+    sleep 30
+    ! ask_for_state || break
+  done
+  [[ $state == PREEMPTED ]]
 }
 
+# What a creation that failed has left is in the way of the next one.
 create_again() {
   local state
-  ask_for_state
-  [[ $state == NOT_FOUND ]] || tpu_vm delete --quiet
   while ((restarts > 0)); do
     restarts=$((restarts - 1))
-    ! create || return 0
-    printf 'there is no room for the slice; asks again in five minutes\n' >&2
+    if ask_for_state; then
+      [[ $state == NOT_FOUND ]] || tpu_vm delete --quiet || :
+      ! create || return 0
+    fi
+    printf 'the slice cannot be created now: tries again in five minutes\n' >&2
     sleep 300
   done
   fail 'the slice was preempted, and is not created again (see --restarts)'
@@ -229,6 +234,9 @@ train() {
  pid=\$!; tail -n +1 -F --pid=\$pid ~/vatt_gh.log; wait \$pid; }"
 }
 
+# gcloud catches Ctrl-C itself: without these the loop would go on.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 parse "$@"
 check
 create_where_missing

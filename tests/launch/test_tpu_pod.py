@@ -55,7 +55,7 @@ def calls(tmp_path, monkeypatch) -> Path:
     gcloud.write_text(GCLOUD)
     gcloud.chmod(0o755)
     sleep = gcloud.with_name("sleep")
-    sleep.write_text("#!/bin/sh\n")
+    sleep.write_text("#!/bin/sh\nprintf 'sleep\\n' >>\"$CALLS\"\n")
     sleep.chmod(0o755)
     monkeypatch.setenv("PATH", f"{gcloud.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
@@ -205,35 +205,61 @@ def test_creates_the_slice_only_where_it_does_not_exist(calls, state, status, ex
 
 
 STEPS = ["ssh", "ssh", "ssh"]  # clone, install, train
+ASK = ["sleep", "describe"]
 GONE = "ERROR: NOT_FOUND: no such node"
 
 
-@pytest.mark.parametrize("gone", ["PREEMPTED", GONE])
 @pytest.mark.parametrize("failing", ["vatt_gh.main", "pip install"])
-def test_a_preempted_slice_is_created_again_and_goes_on(calls, gone, failing):
+def test_a_preempted_slice_is_created_again_and_goes_on(calls, failing):
     """Whether it is preempted while it trains or while it is installed."""
-    answer = run(*flags(), URL, STATE=f"READY\n{gone}", FAILING=failing, FAILURES="1")
+    answer = run(*flags(), URL, STATE="READY\nPREEMPTED", FAILING=failing, FAILURES="1")
     assert answer.returncode == 0, answer.stderr
     assert "preempted: creates it again" in answer.stderr
     first = STEPS if failing == "vatt_gh.main" else STEPS[:2]
-    delete = [] if gone == GONE else ["delete"]
-    expected = ["describe", *first, "describe", "describe", *delete, "create", *STEPS]
+    expected = ["describe", *first, *ASK, "describe", "delete", "create", *STEPS]
     assert calls.read_text().split() == expected
 
 
-def test_a_failure_of_the_training_ends_with_its_status(calls):
-    answer = run(*flags(), URL, STATE="READY", FAILING="vatt_gh.main", FAILURES="9")
+def test_one_that_is_preempted_at_the_start_is_created_again(calls):
+    assert run(*flags(), URL, STATE="PREEMPTED").returncode == 0
+    assert calls.read_text().split() == ["describe", "describe", "delete", "create", *STEPS]
+
+
+@pytest.mark.parametrize("state", ["READY", f"READY\n{GONE}"])
+def test_a_failure_or_a_deletion_ends_with_the_status_of_the_training(calls, state):
+    answer = run(*flags(), URL, STATE=state, FAILING="vatt_gh.main", FAILURES="9")
     assert answer.returncode == 75
-    assert calls.read_text().split() == ["describe", *STEPS, "describe"]
+    assert calls.read_text().split() == ["describe", *STEPS, *ASK]
 
 
-def test_where_there_is_no_room_it_asks_again_as_often_as_said(calls):
-    # The first command of the workers fails, then each creation.
-    ways = {"STATE": f"READY\n{GONE}", "FAILING": "a", "FAILURES": "4"}
-    answer = run(*flags(), URL, "--restarts=3", **ways)
+def test_a_state_that_cannot_be_asked_for_is_asked_again(calls):
+    states = "READY\nERROR: no net\nERROR: no net\nPREEMPTED"
+    answer = run(*flags(), URL, STATE=states, FAILING="vatt_gh.main", FAILURES="1")
+    assert answer.returncode == 0
+    again = [*ASK, *ASK, *ASK, "describe", "delete", "create", *STEPS]
+    assert calls.read_text().split() == ["describe", *STEPS, *again]
+
+
+def test_a_slice_that_cannot_be_created_is_tried_again_as_often_as_said(calls):
+    """The first command of the workers fails, then each deletion or creation."""
+    ways = {"STATE": "READY\nPREEMPTED\nPREEMPTED\nCREATING", "FAILING": "a", "FAILURES": "9"}
+    answer = run(*flags(), URL, "--restarts=03", **ways)
     assert answer.returncode == 2 and "not created again (see --restarts)" in answer.stderr
-    expected = ["describe", "ssh", "describe", "describe", "create", "create", "create"]
-    assert calls.read_text().split() == expected
+    tried = ["describe", "delete", "create", "sleep"]
+    assert calls.read_text().split() == ["describe", "ssh", *ASK, *tried, *tried, *tried]
+
+
+def test_ctrl_c_ends_it_although_gcloud_catches_it(calls):
+    """The stand-in for gcloud sends it to the whole group, and ends with 1 itself."""
+    gcloud = calls.with_name("bin") / "gcloud"
+    kills = "import signal\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(1))\n"
+    kills += "os.kill(0, signal.SIGINT)\n"
+    gcloud.write_text(gcloud.read_text() + f'if sys.argv[4] == "ssh":\n    exec({kills!r})\n')
+    command = [BASH, str(SCRIPT), *flags(), URL]
+    environment = os.environ | {"STATE": "READY\nPREEMPTED"}
+    answer = subprocess.run(command, env=environment, timeout=20, start_new_session=True)
+    assert answer.returncode == 130
+    assert calls.read_text().split() == ["describe", "ssh"]
 
 
 def test_spot_is_passed_on(calls):
