@@ -4,8 +4,8 @@
     python -m tests.drill --seed=0 --faults=8 --pod-faults=0
 
 Trains in children. At moments drawn from the seed it kills them, asks them to stop, damages the
-newest checkpoint, fills the disk, takes the records away for a while, damages one, gives a sample
-without numbers, or starts a second training beside. After each fault it checks what
+newest checkpoint, fills the disk, takes the records away for a while, damages one, makes a
+sample NaN, or starts a second training beside. After each fault it checks what
 docs/reliability.md promises: how the child ends, what it says, and how much work is lost. At the
 end parameters, statistics, optimizer and position have to be bit for bit those of an undisturbed
 run. Prints a table, and ends with 1 where a promise is broken; the children's output stays in a
@@ -261,7 +261,7 @@ def record_damaged(run: Run) -> str:
 
 
 def not_finite(run: Run) -> str:
-    """A sample without numbers, some steps after the run has been stopped and continued."""
+    """A sample that is NaN, some steps after the run has been stopped and continued."""
     stopped(run)
     step = run.newest() + run.random.randint(2, INTERVAL)
     run.child = run.start(["-m", "tests.nan_child", str(step)])

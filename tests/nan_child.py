@@ -2,7 +2,7 @@
 
     python -m tests.nan_child STEP FLAGS
 
-The sound of the first sample of step STEP has no numbers.
+The sound of the first sample of step STEP is NaN.
 """
 
 import sys

@@ -92,8 +92,16 @@ def main(argv: list[str] | None = None) -> int:
             default=field.default,
             help=f"{field.metadata['help']}; default {field.default}",
         )
-    parser.add_argument("--only", default="", help="CSV list: leave out what none of it uses")
-    parser.add_argument("--without", default="", help="CSV list: leave out what lies in it whole")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="CSV list of stretches: build only records that overlap one of them",
+    )
+    parser.add_argument(
+        "--without",
+        default="",
+        help="CSV list of stretches: leave out records that lie wholly in one of them",
+    )
     parser.add_argument("--workers", type=int, default=2, help="decoding processes; default 2")
     parser.add_argument(
         "--parts", type=int, default=0, help="number of parts; default: one for every 8 GB"

@@ -16,7 +16,7 @@ from tfds_builders.checks import check_name, check_settings
 from tfds_builders.parts import Part, Settings, parts_of
 from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig
-from tfds_builders.selected import selected
+from tfds_builders.selected import selected, used_by_none
 from tfds_builders.sets import DATA_SETS
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED, write_index
@@ -57,8 +57,7 @@ def build(
     check_name(name, BUILDERS)
     check_settings(form, settings)
     folder = Path(data_dir) / name
-    for info in folder.glob(f"*/{FINISHED}"):
-        _check_same(info.parent, dataclasses.asdict(form) | {SELECTION: digest_of(selection)})
+    _check_finished(folder, form, selection)
     library = selected(DATA_SETS[name].scan(Path(manual_dir), Path(data_dir)), selection)
     # Count each file once: many clips may be stretches of one.
     size = sum(path.stat().st_size for path in {path for _, path in library.videos})
@@ -72,11 +71,13 @@ def build(
             todo="give another --part, or none to build all",
         )
     if not all(part.finished() for part in wanted):
-        _check_room(size if form.storage == "jpeg" else 0, Path(data_dir))
+        # How much of the videos the lists use is not known.
+        whole = form.storage == "jpeg" and selection is None
+        _check_room(size if whole else 0, Path(data_dir))
         with system_problems_named(Path(data_dir)):
             _build_parts(name, wanted, library, settings, Path(data_dir), selection)
     finished = [path for part in parts if (path := part.finished())]
-    _summarise(name, library, finished, len(parts), Path(data_dir))
+    _summarise(name, library, finished, len(parts), Path(data_dir), selection)
     return finished
 
 
@@ -117,6 +118,8 @@ def _build_unless_taken(task: _Task, on_video: Callable[[float], None] = lambda 
     part = task.part
     with part.claimed() as mine:
         if mine and not part.finished():
+            # Another machine may have begun with other lists.
+            _check_finished(part.folder, part.form, task.selection)
             _build_part(task, on_video)
         elif not mine and task.settings.part:
             raise UserError(
@@ -151,7 +154,12 @@ def _build_part(task: _Task, on_video: Callable[[float], None]) -> None:
 
 
 def _summarise(
-    name: str, library: Library, finished: list[Path], parts: int, data_dir: Path
+    name: str,
+    library: Library,
+    finished: list[Path],
+    parts: int,
+    data_dir: Path,
+    selection: Selection | None,
 ) -> None:
     """Prints what the finished parts hold, and lists what no part could use."""
     counts: Counter[str] = Counter()
@@ -164,6 +172,8 @@ def _summarise(
     if len(finished) == parts and not counts["segments"]:
         for folder in finished:
             shutil.rmtree(folder)
+        if selection is not None and not skipped:
+            raise used_by_none(library)
         raise UserError(
             f"None of the {len(library.videos)} videos can be used.",
             where=library.videos[0][1].parent,
@@ -196,6 +206,12 @@ def _check_room(needed: int, data_dir: Path) -> None:
             expected="more room than the videos take; JPEG records often take several times it",
             todo="free some space, give another --data_dir, or store less: --storage=mp4 or index",
         )
+
+
+def _check_finished(folder: Path, form: Form, selection: Selection | None) -> None:
+    """Refuses to add to records that were built with other settings or lists."""
+    for info in folder.glob(f"*/{FINISHED}"):
+        _check_same(info.parent, dataclasses.asdict(form) | {SELECTION: digest_of(selection)})
 
 
 def _check_same(version_dir: Path, settings: dict[str, Any]) -> None:

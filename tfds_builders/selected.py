@@ -9,7 +9,7 @@ from vatt_gh.media.library import Library
 
 
 def selected(library: Library, selection: Selection | None) -> Library:
-    """Leaves out the videos that nothing is used of; says how many.
+    """Leaves out the videos that nothing is used of, whatever their length; says how many.
 
     Args:
         library: what a directory holds.
@@ -28,10 +28,15 @@ def selected(library: Library, selection: Selection | None) -> Library:
     ]
     print(f"{len(videos)} of {len(library.videos)} videos are used by the lists", flush=True)
     if not videos:
-        raise UserError(
-            "The lists of stretches use none of the videos.",
-            where=library.folder,
-            expected=f"ids as here: {library.videos[0][0]!r}, ...",
-            todo="mend --only or --without, or leave them out",
-        )
+        raise used_by_none(library)
     return dataclasses.replace(library.only(videos), skipped=library.skipped)
+
+
+def used_by_none(library: Library) -> UserError:
+    """The error where lists leave nothing of a directory."""
+    return UserError(
+        "The lists of stretches use none of the videos.",
+        where=library.folder,
+        expected=f"ids as here, {library.videos[0][0]!r}, ..., and times within the videos",
+        todo="mend --only or --without, or leave them out",
+    )

@@ -205,6 +205,8 @@ def test_the_untrained_model_s_list_is_beside(run):
     assert found.keys() == shares.keys() == {"text", "audio"}
     for modality, share in shares.items():
         assert found[modality]["untrained"] == share["value"]
+    trained = np.array(run.table["loss_text"], float)
+    assert not np.allclose(drawn.measures["loss_text"], trained)
 
 
 def test_the_page_shows_the_worst_and_the_best(run):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfds_builders.build import build, build_for, main
+from tfds_builders.parts import Settings
 from vatt_gh.batch import MODALITIES
 from vatt_gh.config import default
 from vatt_gh.data.selection import Selection, Stretches, read_selection
@@ -109,3 +110,43 @@ def test_a_list_of_other_videos_is_refused(small_corpus, small_form, tmp_path):
             selection=selection,
         )
     assert not list((tmp_path / "records").glob("howto100m/*/*"))
+
+
+def test_a_list_that_leaves_out_every_record_is_refused(small_corpus, small_form, tmp_path):
+    (tmp_path / "list.csv").write_text(
+        "video_id,start,end\n"
+        + "".join(f"{path.stem},1000,1001\n" for path in (small_corpus / "videos").glob("*.mp4"))
+    )
+    data_dir = tmp_path / "records"
+    with pytest.raises(UserError, match="use none of the videos"):
+        build(
+            "howto100m",
+            manual_dir=small_corpus,
+            data_dir=data_dir,
+            form=small_form,
+            selection=read_selection(str(tmp_path / "list.csv"), ""),
+        )
+    assert not list(data_dir.glob("howto100m/*/*/dataset_info.json"))
+
+
+def test_parts_of_a_list_are_those_of_a_whole_build(
+    small_corpus, small_form, small_records, reading, lists, tmp_path
+):
+    """Built in two calls; a third with other lists, and a training, add nothing."""
+    given = {"manual_dir": small_corpus, "data_dir": tmp_path / "records", "form": small_form}
+    selection = read_selection("", lists["without"])
+    build("howto100m", **given, settings=Settings(parts=2, part=1), selection=selection)
+    data = default().data
+    data.data_dir, data.manual_dir = str(tmp_path / "records"), str(small_corpus)
+    assert len(find_or_build(data, lambda _: pytest.fail("it builds"))) == 1
+    with pytest.raises(UserError, match="selection: there"):
+        build("howto100m", **given, settings=Settings(parts=2))
+    folders = build("howto100m", **given, settings=Settings(parts=2), selection=selection)
+    found = keyed([x for folder in folders for x in reading.tfds(folder)])
+    expected = {
+        (video, start): record
+        for (video, start), record in keyed(reading.tfds(small_records)).items()
+        if selection.uses(video.decode(), start, float(record["end"]))
+    }
+    assert found.keys() == expected.keys()
+    reading.assert_same([found[key] for key in expected], list(expected.values()))

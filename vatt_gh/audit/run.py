@@ -74,8 +74,8 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
     }
     if aligned is not None:
         shares = planted_shares(scored, worst, config.audit.by, aligned)
-        of_worst = worst_clips(of_drawn[0], config.audit.by, config.audit.worst)
-        untrained = planted_shares(of_drawn[0], of_worst, config.audit.by, aligned)
+        reference = worst_clips(of_drawn[0], config.audit.by, config.audit.worst)
+        untrained = planted_shares(of_drawn[0], reference, config.audit.by, aligned)
         summary["planted"] = {
             modality: {**share, "untrained": untrained[modality]["value"]}
             for modality, share in shares.items()

@@ -70,9 +70,11 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
             "and captions where no records exist yet",
         )
     found, missing = find_records(data.builder, data.data_dir)
-    if found and open_built(found[0]).metadata.get(SELECTION):
+    listed = bool(found) and bool(open_built(found[0]).metadata.get(SELECTION))
+    if listed:
         print(f"{data.data_dir}: built with lists of stretches; holds nothing else", flush=True)
-    if found and not (missing and data.manual_dir and build):
+    # A build without these lists would be another data set.
+    if found and not (missing and data.manual_dir and build and not listed):
         if missing:
             print(f"{data.data_dir}: {missing} parts are missing; the others are read", flush=True)
         return found

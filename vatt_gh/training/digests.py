@@ -61,7 +61,7 @@ def _sums(x: Array) -> Array:
     bits = bits.reshape(-1).astype(jnp.uint32)
     place = jax.lax.iota(jnp.uint32, len(bits))
     mixed = _mixed(bits + place * _STEP)
-    # Both in one pass: XLA on CPU computes two sums in two, and takes three times as long.
+    # Both in one pass: XLA on CPU makes a pass for each sum, which takes three times as long.
     zero = np.uint32(0)
     return jnp.stack(jax.lax.reduce((mixed, mixed * (2 * place + 1)), (zero, zero), _add, (0,)))
 
