@@ -218,6 +218,20 @@ def test_intervals_hold_what_is_repeated():
     assert interval([np.ones(5)]) == {"low": 1.0, "high": 1.0}
 
 
+def test_numbers_of_one_video_are_drawn_together():
+    """Ten copies of each number tell no more than one of each."""
+    sample = np.random.default_rng(3).normal(size=40)
+    copies, videos = np.repeat(sample, 10), np.repeat(np.arange(40), 10)
+    shuffled = np.random.default_rng(4).permutation(400)
+    found = interval([copies[shuffled]], groups=[videos[shuffled].astype(str)])
+    expected = interval([sample])
+    width = expected["high"] - expected["low"]
+    assert found["low"] == pytest.approx(expected["low"], abs=0.1 * width)
+    assert found["high"] == pytest.approx(expected["high"], abs=0.1 * width)
+    alone = interval([copies])
+    assert alone["high"] - alone["low"] < 0.5 * width
+
+
 def test_averages_are_those_of_windows_of_equal_number():
     """Against the original's formulas, which golden files hold."""
     rng = np.random.default_rng(3)

@@ -142,7 +142,7 @@ def test_a_model_is_scored_on_real_records(
     assert results["retrieval"]["r5"] == {
         "value": pytest.approx(np.mean(found)),
         "chance": pytest.approx(5 / count),
-        **interval([found]),
+        **interval([found], groups=[clips.video_ids]),
         "untrained": reference["value"],
         "untrained_low": reference["low"],
         "untrained_high": reference["high"],

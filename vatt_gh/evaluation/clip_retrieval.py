@@ -59,7 +59,7 @@ class ClipRetrieval:
             average=average,
         )
         rank = ranks(similarity[:, seen], np.array(own))
-        scores = rank_scores(rank, len(seen), "text_to_video_")
+        scores = rank_scores(rank, len(seen), "text_to_video_", np.array(own))
         for name, value in protocol.published.items():
             scores[f"text_to_video_{name}"] |= {"published": value, "source": protocol.source}
         heard = np.flatnonzero(clips.with_modality("video") & clips.with_modality("audio"))

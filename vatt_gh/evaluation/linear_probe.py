@@ -45,7 +45,7 @@ def probe_accuracy(
 
     Returns:
         {'value': share of clips classified correctly, 'chance': share of the largest class, 'low',
-        'high': a 95 % interval over clips}.
+        'high': a 95 % interval over videos}.
 
     Raises:
         UserError: there are fewer videos than folds, or only one class.
@@ -69,7 +69,7 @@ def probe_accuracy(
             probe.fit(features[train], labels[train])
         right[test] = probe.predict(features[test]) == labels[test]
     chance = float(counts.max() / len(labels))
-    return {"value": float(right.mean()), "chance": chance} | interval([right])
+    return {"value": float(right.mean()), "chance": chance} | interval([right], groups=[groups])
 
 
 class Probe:

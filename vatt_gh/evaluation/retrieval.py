@@ -82,25 +82,28 @@ def ranks(similarity: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
     return np.sum(similarity >= right, axis=1)
 
 
-def rank_scores(rank: np.ndarray, candidates: int, prefix: str = "") -> dict[str, Score]:
+def rank_scores(
+    rank: np.ndarray, candidates: int, prefix: str = "", groups: np.ndarray | None = None
+) -> dict[str, Score]:
     """Recall at 1, 5 and 10, and the median rank, each with its interval and the score of guessing.
 
     Args:
         rank: [Q] int, rank of each query's own clip, from 1.
         candidates: number of ranked clips.
         prefix: of the scores' names.
+        groups: [Q] the video of each query, any type; None: each is of another one.
 
     Returns:
         {'r1', 'r5', 'r10': share in [0, 1], 'median_rank': from 1}, each {'value', 'chance', 'low',
-        'high': a 95 % interval over queries}.
+        'high': a 95 % interval over videos}.
     """
-    scores = {}
+    scores, videos = {}, None if groups is None else [groups]
     for k in TOP:
         found = (rank <= k).astype(np.float64)
         scores[f"r{k}"] = {"value": float(found.mean()), "chance": min(1.0, k / candidates)}
-        scores[f"r{k}"] |= interval([found])
+        scores[f"r{k}"] |= interval([found], groups=videos)
     median = {"value": float(np.median(rank)), "chance": (candidates + 1) / 2}
-    scores["median_rank"] = median | interval([rank], np.median)
+    scores["median_rank"] = median | interval([rank], np.median, videos)
     return {f"{prefix}{name}": score for name, score in scores.items()}
 
 
@@ -122,11 +125,12 @@ def expected_scores(similarity: np.ndarray) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
+def retrieval_scores(similarity: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Score]:
     """Scores queries whose clips have their numbers; see `rank_scores`.
 
     Args:
         similarity: [N, N] float32, query by clip; the clip of query i is i.
+        groups: see `rank_scores`.
 
     Returns:
         See `rank_scores`.
@@ -134,7 +138,7 @@ def retrieval_scores(similarity: np.ndarray) -> dict[str, Score]:
     Raises:
         ValueError: a similarity is not finite.
     """
-    return rank_scores(ranks(similarity), len(similarity))
+    return rank_scores(ranks(similarity), len(similarity), groups=groups)
 
 
 def similarity_of(clips: Clips) -> np.ndarray:
@@ -159,7 +163,7 @@ class Retrieval:
             UserError: there is no clip.
         """
         clips = held_out.queries(weights)
-        scores = retrieval_scores(similarity_of(clips))
+        scores = retrieval_scores(similarity_of(clips), clips.video_ids)
         if held_out.known is not None:
             for name, value in expected_scores(held_out.known.similarity(clips)).items():
                 scores[name]["ceiling"] = value

@@ -77,7 +77,7 @@ class Score:
         ceiling: an oracle's value; None if unknown.
         plain: the value of plain VATT after the same training; None if unknown.
         published: what the original's paper reports for this protocol; None if unknown.
-        low, high: ends of a 95 % interval over clips; None if unknown.
+        low, high: ends of a 95 % interval over videos; None if unknown.
     """
 
     group: str
@@ -238,7 +238,7 @@ def _scores(scores: Sequence[Score]) -> str:
         "the same batches; "
         "the ceiling is what an oracle gives that knows what captions say and clips show; "
         "published is what VATT's paper reports for the same protocol after its own pre-training; "
-        "low and high end a 95 % interval over clips.</p>"
+        "low and high end a 95 % interval over videos.</p>"
     )
     return "\n".join(
         ['<table class="scores">', head, "<tbody>", *rows, "</tbody>", "</table>", note]
