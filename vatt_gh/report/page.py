@@ -53,7 +53,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 # References for a score, in the order of the columns.
-REFERENCES = ("chance", "untrained", "plain", "ceiling", "published", "low", "high")
+REFERENCES = ("low", "high", "chance", "untrained", "plain", "ceiling", "published")
 _OFTEN_UNKNOWN = ("plain", "published", "low", "high")  # no column where no score has them
 # Words in measures for which less is better; for all others more is.
 _LESS_IS_BETTER = ("rank", "loss", "error")
