@@ -32,6 +32,7 @@ REFUSED = {
     "harmonize.sketch_check": True,  # without a sketch
     "train.microbatch": 3,  # with two samples per device
     "train.warmup_steps": 21,
+    "train.keep_best": "eval.retrieval.r5",  # without eval.every
     "eval.every": 20,  # not at a step with a row
     "data.frames": 5,
     "data.size": 20,
