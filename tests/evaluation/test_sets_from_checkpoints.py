@@ -4,7 +4,7 @@ import json
 
 import pytest
 from dummy_data import make_measurable
-from golden.golden_set import path_of, whole_config
+from golden.golden_set import from_original
 from tiny_run import prepared, session_folder, uninterrupted
 
 from tfds_builders.build import build_for
@@ -41,19 +41,6 @@ def sets(tmp_path_factory):
         }
 
     return keys
-
-
-def from_original(config, kind, words_file):
-    """Gives a configuration the form of a golden checkpoint, which it scores."""
-    given, rows = whole_config(f"model_{kind}")
-    config.model.update(given.model)
-    frames, height, width = given.model.video.patch
-    config.data.frames, config.data.size = 2 * frames, 2 * max(height, width)
-    config.data.audio_samples = 8 * given.model.audio.patch
-    config.data.vocabulary = str(words_file)
-    words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(rows - 4))]
-    words_file.write_text("\n".join(words) + "\n")
-    config.init_from = f"tf:{path_of(f'tf_checkpoint_{kind}')}"
 
 
 def scored(config, workdir, name):

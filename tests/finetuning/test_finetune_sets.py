@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from dummy_data import make, make_measurable
-from golden.golden_set import golden, path_of, whole_config
+from golden.golden_set import from_original, golden
 from media_files import write_media
 from small import small_config
 from tiny_run import prepared, session_folder
@@ -60,17 +60,6 @@ def set_config(name, folder, **changes):
             **changes,
         }
     )
-
-
-def from_original(config, kind):
-    """The configuration with the form of a golden checkpoint, and starting from it."""
-    given, _ = whole_config(f"model_{kind}")
-    config.model.update(given.model)
-    frames, height, width = given.model.video.patch
-    config.data.frames, config.data.size = 2 * frames, 2 * max(height, width)
-    config.data.audio_samples = 8 * given.model.audio.patch
-    config.init_from = f"tf:{path_of(f'tf_checkpoint_{kind}')}"
-    return config
 
 
 @pytest.mark.parametrize("kind", KINDS)

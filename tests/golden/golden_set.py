@@ -233,6 +233,30 @@ def whole_config(name: str) -> tuple[ConfigDict, int]:
     return config, words
 
 
+def from_original(config: ConfigDict, kind: str, words_file: Path | None = None) -> ConfigDict:
+    """Gives a configuration the form of a golden checkpoint, to start from or to score.
+
+    Args:
+        config: changed in place.
+        kind: of the checkpoint, such as 'tx_fac'.
+        words_file: gets as many words as it has, which are made up; None: no words are needed.
+
+    Returns:
+        The configuration.
+    """
+    given, rows = whole_config(f"model_{kind}")
+    config.model.update(given.model)
+    frames, height, width = given.model.video.patch
+    config.data.frames, config.data.size = 2 * frames, 2 * max(height, width)
+    config.data.audio_samples = 8 * given.model.audio.patch
+    config.init_from = f"tf:{path_of(f'tf_checkpoint_{kind}')}"
+    if words_file is not None:
+        words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(rows - 4))]
+        words_file.write_text("\n".join(words) + "\n")
+        config.data.vocabulary = str(words_file)
+    return config
+
+
 def _fill_towers(model: ConfigDict, config: dict) -> int:
     video, audio, text = config["video"], config["audio"], config["text"]
     for ours, theirs in ((model.video, video), (model.audio, audio), (model.text, text)):

@@ -25,8 +25,8 @@ REQUIRED = {
 URL = "--repo=https://example.org/vatt_gh.git"
 EXTRA = ["--config.title=it's $HOME", ""]
 
-# Answers "describe" with the next line of $STATE, of which the last one stays, and fails where that
-# is an error. Of the calls with $FAILING in them the first $FAILURES end with 75.
+# Answers "describe" with the next line of $STATE, at the end with the last one again, and fails
+# where that is an error. Of the calls with $FAILING in them the first $FAILURES end with 75.
 GCLOUD = """#!/usr/bin/env python3
 import os, sys
 log = open(os.environ["CALLS"], "a+")

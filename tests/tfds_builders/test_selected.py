@@ -45,6 +45,14 @@ def keyed(records):
     return {(x["video_id"], float(x["start"])): x for x in records}
 
 
+def used(records, selection):
+    return {
+        (video, start): record
+        for (video, start), record in keyed(records).items()
+        if selection.uses(video.decode(), start, float(record["end"]))
+    }
+
+
 @pytest.fixture
 def lists(tmp_path, small_records, reading):
     """A list with one stretch of one video, and one of a whole other video."""
@@ -68,12 +76,8 @@ def test_the_records_of_a_list_are_those_of_a_whole_build(
     assert main(["howto100m", *places, *options, f"--{name}={lists[name]}"]) == 0
     *_, summary, folder = capsys.readouterr().out.splitlines()
     selection = read_selection(**paths)
-    whole = keyed(reading.tfds(small_records))
-    expected = {
-        (video, start): record
-        for (video, start), record in whole.items()
-        if selection.uses(video.decode(), start, float(record["end"]))
-    }
+    whole = reading.tfds(small_records)
+    expected = used(whole, selection)
     found = keyed(reading.tfds(folder))
     assert 0 < len(expected) < len(whole) and found.keys() == expected.keys()
     reading.assert_same([found[key] for key in expected], list(expected.values()))
@@ -143,10 +147,6 @@ def test_parts_of_a_list_are_those_of_a_whole_build(
         build("howto100m", **given, settings=Settings(parts=2))
     folders = build("howto100m", **given, settings=Settings(parts=2), selection=selection)
     found = keyed([x for folder in folders for x in reading.tfds(folder)])
-    expected = {
-        (video, start): record
-        for (video, start), record in keyed(reading.tfds(small_records)).items()
-        if selection.uses(video.decode(), start, float(record["end"]))
-    }
+    expected = used(reading.tfds(small_records), selection)
     assert found.keys() == expected.keys()
     reading.assert_same([found[key] for key in expected], list(expected.values()))

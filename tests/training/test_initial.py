@@ -6,8 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from golden.golden_set import golden, whole_config
-from interop.test_tf_checkpoint import folder
+from golden.golden_set import from_original, golden
 from tiny_run import assert_same_state
 
 from vatt_gh.errors import UserError
@@ -27,24 +26,13 @@ TABLE = "towers/audio/tokens/positions/temporal/embedding"
 
 
 @pytest.fixture
-def from_original(tiny, tmp_path):
+def original(tiny, tmp_path):
     """A configuration that starts from the golden checkpoint, at its sizes, on the tiny corpus."""
-    given, rows = whole_config(f"model_{KIND}")
-    config = tiny.config()
-    config.model.update(given.model)
-    frames, height, width = given.model.video.patch
-    config.data.frames, config.data.size = 2 * frames, 2 * max(height, width)
-    config.data.audio_samples = 8 * given.model.audio.patch
-    config.data.vocabulary = str(tmp_path / "words.txt")
-    # Only the number of words matters: the golden checkpoint has no real words.
-    words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(rows - 4))]
-    (tmp_path / "words.txt").write_text("\n".join(words) + "\n")
-    config.init_from = f"tf:{folder(KIND)}"
-    return config
+    return from_original(tiny.config(), KIND, tmp_path / "words.txt")
 
 
-def test_a_run_starts_from_the_originals_checkpoint(from_original, tmp_path, capsys):
-    config, workdir = from_original, tmp_path / "run"
+def test_a_run_starts_from_the_originals_checkpoint(original, tmp_path, capsys):
+    config, workdir = original, tmp_path / "run"
     rows = config.model.audio.buckets
     config.model.audio.buckets = rows + 2  # this table must be stretched
     state = pretrain(config, workdir, stop_after=0)
@@ -64,8 +52,8 @@ def test_a_run_starts_from_the_originals_checkpoint(from_original, tmp_path, cap
     assert f"Start: {len(names)} variables of {config.init_from}" in screen and table in screen
 
 
-def test_the_originals_checkpoint_is_scored_and_embeds_as_it_is(from_original, tmp_path):
-    config, workdir = from_original, tmp_path / "run"
+def test_the_originals_checkpoint_is_scored_and_embeds_as_it_is(original, tmp_path):
+    config, workdir = original, tmp_path / "run"
     results = evaluate_workdir(config, workdir)
     assert results["step"] == 0 and results["retrieval"]["r1"].keys() >= {"value", "untrained"}
     assert "none that is logged yet" in (workdir / "index.html").read_text()
@@ -90,9 +78,9 @@ def test_a_run_that_is_continued_does_not_start_again(tiny, whole, tmp_path):
     assert not (tmp_path / "run" / REPORT).exists()
 
 
-def test_another_vocabulary_than_the_checkpoints_is_refused(from_original, tmp_path):
+def test_another_vocabulary_than_the_checkpoints_is_refused(original, tmp_path):
     rows = golden(f"model_{KIND}").config["text"]["vocab_size"]
-    config = from_original
+    config = original
     config.data.vocabulary = ""  # built from the captions, with other words
     with pytest.raises(UserError, match=r"config\.data\.vocabulary=FILE") as error:
         pretrain(config, tmp_path / "run", stop_after=0)

@@ -6,11 +6,10 @@ import os
 import signal
 from types import SimpleNamespace
 
-import jax
-import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 from tiny_run import assert_same_state, checkpoints_of, rows_of
+from training.test_checkpoints import state_of
 
 from vatt_gh.config import default
 from vatt_gh.config.checks import validate
@@ -19,9 +18,7 @@ from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.report.rows import METRICS
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.loop import pretrain
-from vatt_gh.training.parallel import replicate
 from vatt_gh.training.retention import KeptCheckpoints, goodness_of
-from vatt_gh.training.step import TrainState
 from vatt_gh.training.stopping import Stopped, Stopping
 
 R5 = "eval.retrieval.r5"
@@ -74,19 +71,6 @@ def saved(folder, scores, *, count=1, score=R5):
             written = {name: x if math.isfinite(x) else None for name, x in given.items()}
             rows.write(json.dumps({"step": step, **written}) + "\n")
         return checkpoints.steps(), checkpoints.best()
-
-
-def state_of(step):
-    return replicate(
-        TrainState(
-            step=jnp.int32(step),
-            params={"x": jnp.full(3, float(step))},
-            statistics={},
-            opt_state=(),
-            key=jax.random.key_data(jax.random.key(0)),
-            empty_steps=jnp.int32(0),
-        )
-    )
 
 
 def test_the_best_stays_beside_the_newest_also_after_a_restart(tmp_path):

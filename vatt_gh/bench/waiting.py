@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vatt_gh import config as configuration
 from vatt_gh.bench.cases import SIZES, configure
+from vatt_gh.report.rows import METRICS
 from vatt_gh.training.loop import pretrain
 
 STEPS = 12
@@ -33,7 +34,7 @@ def waiting(data_dir: Path) -> dict[str, float]:
     config.harmonize.curriculum_steps = STEPS
     with tempfile.TemporaryDirectory() as workdir, contextlib.redirect_stdout(io.StringIO()):
         pretrain(config, Path(workdir))
-        lines = (Path(workdir) / "metrics.jsonl").read_text().splitlines()
+        lines = (Path(workdir) / METRICS).read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row["step"] > _WARM]
     return {
         "share": statistics.median(row["data_wait_share"] for row in rows),
