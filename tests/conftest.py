@@ -9,12 +9,14 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    + " --xla_cpu_use_fusion_emitters=false"
+    + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 
+import gc
 import json
 import shutil
 
+import jax
 import pytest
 from media_files import grey, tone, write_media
 
@@ -35,6 +37,14 @@ SLOW = (
 def pytest_collection_modifyitems(items):
     """Runs the slow files first."""
     items.sort(key=lambda item: item.path.stem not in SLOW)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_are_forgotten():
+    """Else the programs of all files stay, ten gigabytes of them in each process."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 SMALL_FORM = Form(fps=10.0, short_side=32, audio_rate=16_000, segment_seconds=4.0)

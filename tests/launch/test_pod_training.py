@@ -1,4 +1,4 @@
-"""The real command as a pod of two processes: resumes, trains, saves, gives the same numbers."""
+"""The real command as a pod of two processes: resumes, scores, keeps the best, as one does."""
 
 import json
 import shutil
@@ -15,6 +15,8 @@ from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.evaluation.scoring import evaluate_workdir
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.writer import OF_HOSTS
+
+R5 = "eval.retrieval.r5"
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,13 @@ def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, t
     # The first process rewrites these while the second one waits for them.
     for name in ("config.json", "vocabulary.txt"):
         (workdir / name).unlink()
-    assert pod(tiny, workdir, log).wait(timeout=300) == 0, log.read_text()[-3000:]
-    assert checkpoints_of(workdir)[-1] == STEPS
+    keeping = ["eval.every=4", "train.keep_checkpoints=1", f"train.keep_best={R5}"]
+    keeping = [f"--config.{key}" for key in keeping]
+    assert pod(tiny, workdir, log, *keeping).wait(timeout=300) == 0, log.read_text()[-3000:]
+    scores = {r["step"]: r[R5] for r in rows_of(workdir / "metrics.jsonl") if R5 in r}
+    assert [*scores] == [4, 8, 12]
+    best = max(scores, key=scores.get)
+    assert checkpoints_of(workdir) == [best, STEPS]
     assert (workdir / "index.html").is_file()
     rows = rows_of(workdir / "samples.jsonl")
     assert [row["step"] for row in rows] == [*range(1, STEPS + 1)]
@@ -70,22 +77,27 @@ def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, t
     assert [row["step"] for row in expected] == [2, 4, 6]
     for mine, theirs in zip(rows_of(workdir / "metrics.jsonl"), expected, strict=False):
         spread = {f"{name}_{how}" for name in OF_HOSTS for how in ("min", "mean", "max")}
+        assert (R5 in mine) == (mine["step"] in scores)
+        measured = {key for key in mine if not key.startswith("eval.")}
         # The first row is the one process's.
-        assert mine.keys() == theirs.keys() | (spread if mine["step"] > 2 else set())
+        assert measured == theirs.keys() | (spread if mine["step"] > 2 else set())
         for key in theirs:
             np.testing.assert_allclose(mine[key], theirs[key], rtol=1e-3, atol=1e-4, err_msg=key)
 
     # Each process embeds its share of the clips; one of them writes what one alone would find.
     (workdir / "results.json").unlink(missing_ok=True)
-    evaluate = "--config.mode=evaluate"
-    assert pod(tiny, workdir, log, evaluate).wait(timeout=300) == 0, log.read_text()[-3000:]
+    evaluate = ["--config.mode=evaluate", "--config.eval.checkpoint=best"]
+    assert pod(tiny, workdir, log, *evaluate).wait(timeout=300) == 0, log.read_text()[-3000:]
     shared = json.loads((workdir / "results.json").read_text())
     config = tiny.config("howto100m", **DEFAULTS)
+    config.eval.checkpoint = "best"
     results = evaluate_workdir(config, workdir)
     assert shared["clips"] == results["clips"] > 8
     assert shared == results
+    assert (shared["step"], shared["retrieval"]["r5"]["value"]) == (best, scores[best])
 
     # A pod's checkpoint is like any other: one process can read it.
+    config.eval.checkpoint = "newest"
     state = load_for_evaluation(config, workdir).state
     with Checkpoints(workdir, config.train) as checkpoints:
         _, position = checkpoints.restore(state)
