@@ -15,9 +15,9 @@ from vatt_gh.data.windows import plain_windows, window
 
 # A number by which the clips of all hosts are put in order; the windows of a record share it.
 NUMBER = "number"
-LABELS, SAID = "labels", "said"
+LABELS, SAID, SPLIT, LENGTH = "labels", "said", "split", "length"
 _SHUFFLED = 1_000_000  # clips that are shuffled at a time; three numbers each
-_BETWEEN = "\n"  # labels, and captions, of one record
+_BETWEEN = "\x1e"  # labels, and captions, of one record; ASCII's record separator
 
 
 def captioned_clips(
@@ -115,18 +115,22 @@ def clip_windows(
 
     Yields:
         Batches of at most `size` windows: 'video' [B, T, H, W, 3] uint8, 'audio' [B, S]
-        float32, their masks [B] bool, 'video_id', 'labels' and 'said' [B] bytes, the last two
-        joined by line ends, 'start' and 'end' [B] float32 in seconds of the video, 'number' [B]
-        int64.
+        float32, their masks [B] bool, 'video_id', 'split' (as it is stored), 'labels' and 'said'
+        [B] bytes (the last two for `parted`), 'start' and 'end' [B] float32 in seconds of the
+        video, 'number' [B] int64, 'length' [B] int32, frames of the record.
     """
     span = stored_span(data.frames, source.fps / data.fps)
+    splits = tf.constant(source.splits())
 
     def windows_of(record: tf.Tensor) -> dict[str, tf.Tensor]:
         example = source.read(record)
         firsts = window_starts(example["frame_count"], span, windows)
         said = tf.strings.reduce_join(example["captions"]["text"], separator=_BETWEEN)
         labels = tf.strings.reduce_join(example["labels"], separator=_BETWEEN)
-        same = {LABELS: labels, SAID: said, NUMBER: record}
+        same = {
+            **{LABELS: labels, SAID: said, NUMBER: record, SPLIT: splits[record]},
+            LENGTH: tf.cast(example["frame_count"], tf.int32),
+        }
         found = plain_windows(example, firsts, source, data)
         return found | {name: tf.fill([windows], value) for name, value in same.items()}
 
@@ -135,9 +139,9 @@ def clip_windows(
     yield from read_on(every.batch(size).prefetch(2), [source])
 
 
-def lines(joined: bytes) -> list[str]:
+def parted(joined: bytes) -> list[str]:
     """The labels, or captions, that `clip_windows` has joined."""
-    return [line for line in joined.decode("utf-8").split(_BETWEEN) if line]
+    return [each for each in joined.decode("utf-8").split(_BETWEEN) if each]
 
 
 def _windows(

@@ -7,7 +7,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
-from vatt_gh.data.clips import NUMBER
+from vatt_gh.data.clips import LENGTH, NUMBER
 from vatt_gh.data.pipeline import host_places, sample_seed, split_host
 from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.sampling import shuffled, stored_span
@@ -85,7 +85,7 @@ def labelled_views(
 
     Yields:
         Batches of at most `size` records: the modality [B, V, ...], its mask [B] bool, 'label'
-        [B, K] float32, 'video_id' [B] bytes, 'number' [B] int64.
+        [B, K] float32, 'video_id' [B] bytes, 'number' [B] int64, 'length' [B] int32 in frames.
     """
     span = stored_span(data.frames, source.fps / data.fps)
     classes = _class_table(source)
@@ -103,6 +103,7 @@ def labelled_views(
             names.LABEL: _label(classes, example, len(source.class_names)),
             names.VIDEO_ID: example["video_id"],
             NUMBER: record,
+            LENGTH: tf.cast(example["frame_count"], tf.int32),
         }
 
     records = tf.data.Dataset.range(source.count).shard(hosts, host)

@@ -78,6 +78,11 @@ class Source:
         indexes = [load_index(directory) for directory in self.directories]
         return sorted({_split_of(path) for index in indexes for path in index.files})
 
+    def splits(self) -> list[str]:
+        """The split of each record, as it is stored."""
+        of_files = [_split_of(Path(path)) for path in self.shards.files]
+        return [of_files[number] for number in self.shards.shard]
+
     def of_split(self, split: str) -> "Source":
         """Another split of the same records; see `open_source`."""
         return open_source(self.directories, self.manual_dir, split, unreadable=self.unreadable)

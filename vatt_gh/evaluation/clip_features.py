@@ -1,18 +1,19 @@
 """Features and embeddings of whole clips: of windows first, then their means."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tree
 
-from vatt_gh.data.clips import LABELS, NUMBER, SAID, lines
+from vatt_gh.data.clips import LABELS, LENGTH, NUMBER, SAID, SPLIT, parted
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import Weights, embed_batch
 from vatt_gh.evaluation.hosts import gathered
 from vatt_gh.models.vatt import Vatt
 
-_KEPT = ("video_id", LABELS, SAID, "video_mask", "audio_mask", NUMBER)
+_KEPT = ("video_id", SPLIT, LABELS, SAID, "video_mask", "audio_mask", NUMBER, LENGTH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,19 +21,24 @@ class EmbeddedClips:
     """What a model makes of the n windows of N clips.
 
     Attributes:
-        ids: [N] str, of the clips, in order of their first windows.
+        ids: [N] str, of the clips, sorted: no score depends on the order of records.
+        splits: of each clip, its split as it is stored.
         labels: of each clip, names of its classes.
         said: of each clip, its captions.
         clip: [n] int64, the clip of each window.
+        length: [n] int32, frames of the record that each window is of. A clip that is longer than
+            a record has several, with as many windows each, and the last one may be short.
         features: pooled, by modality [n, d] float32.
         embeddings: of the heads, by name [n, D] float32.
         masks: by modality [n] bool, whether the window has it.
     """
 
     ids: np.ndarray
+    splits: list[str]
     labels: list[list[str]]
     said: list[list[str]]
     clip: np.ndarray
+    length: np.ndarray
     features: dict[str, np.ndarray]
     embeddings: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
@@ -44,6 +50,8 @@ class EmbeddedClips:
     def mean(self, values: np.ndarray, modality: str) -> np.ndarray:
         """Means over the windows of each clip that have the modality.
 
+        A window counts by the length of its record, so that every second of a clip counts alike.
+
         Args:
             values: [n, ...] float32.
             modality: 'video' or 'audio'.
@@ -52,11 +60,14 @@ class EmbeddedClips:
             [N, ...] float64; NaN for a clip without such a window.
         """
         there = self.masks[modality]
-        total = np.zeros((len(self.ids), *values.shape[1:]))
-        np.add.at(total, self.clip[there], values[there])
-        count = np.bincount(self.clip[there], minlength=len(self.ids)).astype(np.float64)
-        count[count == 0] = np.nan
-        return total / count.reshape(-1, *[1] * (values.ndim - 1))
+        mine, length = self.clip[there], self.length[there].astype(np.float64)
+        total = np.bincount(mine, length, minlength=len(self.ids))
+        total[total == 0] = np.nan
+        share = (length / total[mine]).reshape(-1, *[1] * (values.ndim - 1))
+        means = np.zeros((len(self.ids), *values.shape[1:]))
+        np.add.at(means, mine, share * values[there])
+        means[np.isnan(total)] = np.nan
+        return means
 
 
 def embed_clips_whole(
@@ -96,17 +107,18 @@ def embed_clips_whole(
             expected=f"clips with {' or '.join(modalities)}",
             todo="build them again; skipped.jsonl of the build says what was left out",
         )
-    ids, labels, said = (every[name] for name in ("video_id", LABELS, SAID))
-    _, first, clip = np.unique(ids, return_index=True, return_inverse=True)
-    order = np.argsort(first)  # as they came
-    rank = np.argsort(order)
-    captions = [list(dict.fromkeys(_all_lines(said, clip, n))) for n in order]
+    # A list may have an id in two of its splits: these are two clips.
+    places = np.array([b"\n".join(x) for x in zip(every["video_id"], every[SPLIT], strict=True)])
+    _, first, clip = np.unique(places, return_index=True, return_inverse=True)
+    firsts = {name: every[name][first] for name in ("video_id", SPLIT, LABELS)}
     return [
         EmbeddedClips(
-            ids=np.array([x.decode("utf-8") for x in ids[first[order]]]),
-            labels=[lines(x) for x in labels[first[order]]],
-            said=captions,
-            clip=rank[clip],
+            ids=np.array([x.decode("utf-8") for x in firsts["video_id"]]),
+            splits=[x.decode("utf-8") for x in firsts[SPLIT]],
+            labels=[parted(x) for x in firsts[LABELS]],
+            said=_captions(every[SAID], every[NUMBER], clip),
+            clip=clip,
+            length=every[LENGTH],
             features=features,
             embeddings=embeddings,
             masks={m: every[f"{m}_mask"] for m in ("video", "audio")},
@@ -115,6 +127,20 @@ def embed_clips_whole(
     ]
 
 
-def _all_lines(joined: np.ndarray, clip: np.ndarray, number: int) -> list[str]:
-    """The captions of a clip, whose records may hold different ones."""
-    return [line for text in dict.fromkeys(joined[clip == number]) for line in lines(text)]
+def _captions(said: np.ndarray, record: np.ndarray, clip: np.ndarray) -> list[list[str]]:
+    """The captions of each clip; of its records one may have what another has, too.
+
+    A caption that several people have written, in one record, is in it several times.
+
+    Args:
+        said: [n] bytes of each window, see `data.clips.parted`.
+        record: [n] int64, the record of each window.
+        clip: [n] int64, the clip of each window.
+
+    Returns:
+        For each clip its captions, as often as the record has that has them most often.
+    """
+    found = [Counter() for _ in range(clip.max() + 1)]
+    for row in np.unique(record, return_index=True)[1]:
+        found[clip[row]] |= Counter(parted(said[row]))
+    return [list(captions.elements()) for captions in found]

@@ -60,8 +60,8 @@ class ClipRetrieval:
         )
         rank = ranks(similarity[:, seen], np.array(own))
         scores = rank_scores(rank, len(seen), "text_to_video_", np.array(own))
-        for name, value in protocol.published.items():
-            scores[f"text_to_video_{name}"] |= {"published": value, "source": protocol.source}
+        for name, reference in protocol.references(held_out.config).items():
+            scores[name] |= reference
         heard = np.flatnonzero(clips.with_modality("video") & clips.with_modality("audio"))
         if len(heard) > 1:
             pictures = clips.mean(clips.embeddings["video_to_audio"], "video")[heard]

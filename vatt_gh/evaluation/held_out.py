@@ -131,24 +131,21 @@ class HeldOut:
         Raises:
             UserError: none of the splits is there.
         """
-        features, labels, where = [], [], []
-        for stored in self.source.stored_splits():
-            mine = official([stored]) & set(splits)
-            if not mine:
-                continue
-            clips = self.whole_clips(weights, stored, (modality,))
-            there = clips.with_modality(modality) & np.array([bool(x) for x in clips.labels])
-            features.append(clips.mean(clips.features[modality], modality)[there])
-            labels += [clips.labels[n] for n in np.flatnonzero(there)]
-            where += [mine] * int(there.sum())
-        if not features:
+        stored = [x for x in self.source.stored_splits() if official([x]) & set(splits)]
+        if not stored:
             raise UserError(
                 f"The records have none of the splits {', '.join(sorted(splits))}.",
                 where=self.source.directories[0],
                 expected=f"records of {self.builder}",
                 todo="build the data set with its own lists",
             )
-        return np.concatenate(features), labels, where
+        # All at once: a split that is asked for by itself brings those it is joined with.
+        clips = self.whole_clips(weights, "+".join(stored), (modality,))
+        there = clips.with_modality(modality) & np.array([bool(x) for x in clips.labels])
+        features = clips.mean(clips.features[modality], modality)[there]
+        kept = np.flatnonzero(there)
+        where = [official([clips.splits[n]]) & set(splits) for n in kept]
+        return features, [clips.labels[n] for n in kept], where
 
     def queries(self, weights: str) -> Clips:
         """The clips whose captions are queries, with the outputs of the named weights."""

@@ -101,7 +101,8 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
     with Checkpoints(workdir, train, audio_rate=audio_rate) as checkpoints:
         step = checkpoints.latest()
         trained = step is not None or not config.init_from
-        rate = audio_rate or checkpoints.audio_rate() or config.data.build_audio_rate
+        known = checkpoints.audio_rate() if trained else _rate_of_start(config)
+        rate = audio_rate or known or config.data.build_audio_rate
         words = read_vocabulary(workdir / "vocabulary.txt") if trained else _given(config, workdir)
         model = model_of(config, words=len(words), audio_rate=rate)
         optimizer, sample = optimizer_of(config.train), zero_sample(config.data)
@@ -109,8 +110,31 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         if trained:
             state, _ = checkpoints.restore(drawn, _chosen(checkpoints, config.eval.checkpoint))
         else:
+            _check_rate(config, rate, known)
             state = replicate(start_from(jax.device_get(drawn), words, config, workdir))
     return Loaded(model, drawn, state, words, rate)
+
+
+def _rate_of_start(config: ConfigDict) -> int:
+    """Rate of the sound that config.init_from was trained with, in Hz."""
+    kind, _, path = config.init_from.partition(":")
+    stored = None
+    if kind == "orbax" and (Path(path) / "checkpoints").is_dir():
+        with Checkpoints(Path(path), config.train) as checkpoints:
+            stored = checkpoints.audio_rate()
+    return stored or config.data.build_audio_rate
+
+
+def _check_rate(config: ConfigDict, rate: int, trained: int) -> None:
+    """Refuses sound of another rate, which a model would mishear and say nothing."""
+    if rate != trained:
+        raise UserError(
+            f"The sound has {rate} samples a second; the checkpoint was trained with {trained}.",
+            where=f"config.init_from = {config.init_from}",
+            expected="records with the same rate (config.data.build_audio_rate, where the "
+            "checkpoint does not say it)",
+            todo=f"build them with --audio_rate={trained} into another directory",
+        )
 
 
 def _chosen(checkpoints: Checkpoints, which: str) -> int | None:

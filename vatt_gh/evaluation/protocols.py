@@ -2,8 +2,15 @@
 
 import dataclasses
 
-VATT_TABLE_4 = "VATT-Medium, frozen features (Akbari et al. 2021, table 4)"
-VATT_TABLE_8 = "VATT-MBS, zero-shot, 4 windows averaged (Akbari et al. 2021, table 8)"
+from ml_collections import ConfigDict
+
+from vatt_gh.models.sizes import is_named
+
+WINDOWS = 4  # of a clip, in the published scores
+_TABLE_4 = "frozen features (Akbari et al. 2021, table 4)"
+_TABLE_8 = "zero-shot, 4 windows averaged (Akbari et al. 2021, table 8)"
+# The paper's names of its models.
+_MODELS = {"tx_fac_mbs": "VATT-MBS", "ut_fac_medium": "VATT-MA-Medium"}
 Fold = tuple[tuple[str, ...], str]  # splits to fit on, split to test
 
 
@@ -16,8 +23,11 @@ class Protocol:
         modality: whose features are classified: 'video' or 'audio'; of retrieval, 'video'.
         folds: of a classifier; the score is the mean over them.
         test: the split that retrieval is scored on.
+        listed: number of test clips in the official lists, of all folds together; None: lists
+            differ.
         finetuned: splits that a fine-tuning learns from; (): those of the fold.
-        published: scores of the original by name, as shares and ranks.
+        published: scores of the original, as shares and ranks: by model (see `models.sizes`), then
+            by name.
         source: where these stand.
     """
 
@@ -25,19 +35,71 @@ class Protocol:
     modality: str = "video"
     folds: tuple[Fold, ...] = ()
     test: str = ""
+    listed: int | None = None
     finetuned: tuple[str, ...] = ()
-    published: dict[str, float] = dataclasses.field(default_factory=dict)
+    published: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     source: str = ""
 
+    def described(self, config: ConfigDict) -> dict[str, str]:
+        """How the set is scored, in words, for the results.
 
-def _linear(modality: str, folds: tuple[Fold, ...], svm: float, low_rank: float) -> Protocol:
-    published = {"accuracy": svm, "low_rank_accuracy": low_rank}
-    return Protocol("linear", modality, folds, published=published, source=VATT_TABLE_4)
+        Args:
+            config: the whole configuration.
+        """
+        folds = "; ".join(f"{test}, fitted on {', '.join(fit)}" for fit, test in self.folds)
+        words = {
+            "evaluator": self.evaluator,
+            "splits": folds or config.eval.split or self.test,
+            "windows": f"{config.eval.windows} of a record, spread evenly",
+        }
+        if self.test:
+            words["averaged"] = config.eval.average
+        if self.listed and config.eval.split in ("", self.test):
+            words["test clips in the official lists"] = f"{self.listed:,}"
+        return words
+
+    def references(self, config: ConfigDict) -> dict[str, dict[str, float | str]]:
+        """What the paper reports of the same set, model and protocol.
+
+        Args:
+            config: the whole configuration.
+
+        Returns:
+            By name of the score {'published', 'source'}; {}: of this model, this split or this
+            number of windows the paper reports nothing.
+        """
+        if config.eval.windows != WINDOWS or config.eval.split not in ("", self.test):
+            return {}
+        for model, scores in self.published.items():
+            if is_named(config.model, model):
+                source = f"{_MODELS[model]}, {self.source}"
+                return {n: {"published": value, "source": source} for n, value in scores.items()}
+        return {}
 
 
-def _retrieval(test: str, **published: float) -> Protocol:
-    source = VATT_TABLE_8 if published else ""
-    return Protocol("clip_retrieval", test=test, published=published, source=source)
+def _linear(
+    modality: str,
+    folds: tuple[Fold, ...],
+    listed: int,
+    svm: float,
+    low_rank: float,
+    shared: float,
+) -> Protocol:
+    published = {
+        "tx_fac_mbs": {"accuracy": svm, "low_rank_accuracy": low_rank},
+        "ut_fac_medium": {"low_rank_accuracy": shared},
+    }
+    return Protocol("linear", modality, folds, listed=listed, published=published, source=_TABLE_4)
+
+
+def _zero_shot(r10: float, median_rank: float) -> dict[str, float]:
+    return {"text_to_video_r10": r10, "text_to_video_median_rank": median_rank}
+
+
+def _retrieval(test: str, listed: int, **published: dict[str, float]) -> Protocol:
+    return Protocol(
+        "clip_retrieval", test=test, listed=listed, published=published, source=_TABLE_8
+    )
 
 
 _THREE = tuple(((f"train{n}",), f"test{n}") for n in (1, 2, 3))
@@ -45,18 +107,26 @@ _PARTS = tuple(f"fold{n}" for n in range(1, 6))
 _FIVE = tuple((tuple(p for p in _PARTS if p != test), test) for test in _PARTS)
 
 PROTOCOLS = {
-    "ucf101": _linear("video", _THREE, 0.892, 0.896),
-    "hmdb51": _linear("video", _THREE, 0.633, 0.652),
+    "ucf101": _linear("video", _THREE, 11_214, 0.892, 0.896, 0.844),
+    "hmdb51": _linear("video", _THREE, 4_590, 0.633, 0.652, 0.631),
     "kinetics400": Protocol("linear", folds=((("train",), "validate"),)),
-    "esc50": _linear("audio", _FIVE, 0.825, 0.847),
+    "esc50": _linear("audio", _FIVE, 2_000, 0.825, 0.847, 0.812),
     # The original is fine-tuned on it: its score is of another protocol.
     "audioset": Protocol(
         "multi_label",
         "audio",
         folds=((("balanced_train",), "eval"),),
+        listed=20_371,
         finetuned=("balanced_train", "unbalanced_train"),
     ),
-    "msrvtt": _retrieval("test"),
-    "msrvtt_1ka": _retrieval("test", r10=0.297, median_rank=49),
-    "youcook2": _retrieval("validation", r10=0.455, median_rank=13),
+    "msrvtt": _retrieval("test", 2_990),
+    "msrvtt_1ka": _retrieval(
+        "test", 1_000, tx_fac_mbs=_zero_shot(0.297, 49), ut_fac_medium=_zero_shot(0.236, 67)
+    ),
+    "youcook2": _retrieval(
+        "validation",
+        3_492,
+        tx_fac_mbs=_zero_shot(0.455, 13),
+        ut_fac_medium=_zero_shot(0.406, 17),
+    ),
 }

@@ -1,6 +1,5 @@
 """Scores a work directory: newest checkpoint -> results.json and the report."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
-from vatt_gh.files import read_object, write_whole
+from vatt_gh.files import read_object
 from vatt_gh.report import RetrievalExample, known_references
+from vatt_gh.report.results import PROTOCOL, write_results
 from vatt_gh.report.run import Aligned, write_report
 from vatt_gh.training.construct import model_of
 from vatt_gh.training.loop import Score
@@ -42,7 +42,8 @@ def evaluate_workdir(
 ) -> dict[str, Any]:
     """Scores the newest checkpoint and writes the results and the report.
 
-    The file is results.json, or results_NAME.json of a downstream set.
+    The files are results.json and results.md; of a downstream set results_NAME.json and
+    results_NAME.md, of another split than its protocol's results_NAME_SPLIT.json.
 
     Args:
         config: the whole configuration, as in training.
@@ -53,7 +54,8 @@ def evaluate_workdir(
         plain: work directory of plain VATT, scored on the same clips, for comparison.
 
     Returns:
-        The results, see `evaluate`, with the step and the number of unreadable records.
+        The results, see `evaluate`, with the step, the number of unreadable records, and
+        'protocol': how they were taken, in words.
 
     Raises:
         UserError: there is no checkpoint, or no records to evaluate on.
@@ -65,17 +67,38 @@ def evaluate_workdir(
     results = evaluate(held_out)
     unreadable = set().union(*all_hosts(source.unreadable.seen))
     results["step"], results["unreadable"] = int(state.step), len(unreadable)
+    results[PROTOCOL] = _protocol(held_out)
     if jax.process_index() != 0:
         return results  # every process knows all scores, but only one writes
     if plain is not None:
         _beside(results, read_object(plain / "results.json"))
-    name = f"results_{held_out.builder}" if held_out.builder in PROTOCOLS else "results"
-    write_whole(workdir / f"{name}.json", json.dumps(results, indent=1) + "\n")
+    write_results(workdir, _name(held_out), results)
     print_scores(results)
     examples = retrieval_rows(held_out.queries(TRAINED)) if "retrieval" in results else []
     page = write_report(workdir, aligned=aligned, examples=examples, plain=plain)
     print(f"Report: {page}")
     return results
+
+
+def _name(held_out: HeldOut) -> str:
+    """Name of the results' files."""
+    protocol, split = PROTOCOLS.get(held_out.builder), held_out.config.eval.split
+    if protocol is None:
+        return "results"
+    another = f"_{split}" if protocol.test and split not in ("", protocol.test) else ""
+    return f"results_{held_out.builder}{another}"
+
+
+def _protocol(held_out: HeldOut) -> dict[str, str]:
+    """How the results were taken, in words."""
+    config, protocol = held_out.config, PROTOCOLS.get(held_out.builder)
+    words = {"data set": held_out.builder, "checkpoint": config.eval.checkpoint}
+    if protocol is not None:
+        return words | protocol.described(config)
+    return words | {
+        "split": config.eval.split or config.data.split or "all",
+        "clips": "the window around the middle of a caption; of overlapping ones the first",
+    }
 
 
 def scorer(

@@ -1,7 +1,6 @@
 """Fine-tuning from records and a pre-trained tower to checkpoints and results."""
 
 import functools
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from vatt_gh.finetuning.step import create_state, finetune_step, optimizer_of
 from vatt_gh.finetuning.task import Task, modality_of, open_task
 from vatt_gh.models.classifier import build_classifier
 from vatt_gh.report import known_references
+from vatt_gh.report.results import write_results
 from vatt_gh.report.run import write_report
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import claim_workdir, owned
@@ -179,7 +179,7 @@ def _first_state(
 
 
 def _write(results: dict[str, Any], workdir: Path) -> None:
-    write_whole(Path(workdir) / "results.json", json.dumps(results, indent=1) + "\n")
+    write_results(workdir, "results", results)
     scores = results[GROUP]
     print_group(GROUP, results[COUNT], scores, known_references(list(scores.values())))
     print(f"Report: {write_report(workdir)}")

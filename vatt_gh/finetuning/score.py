@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
-from vatt_gh.data.clips import NUMBER
+from vatt_gh.data.clips import LENGTH, NUMBER
 from vatt_gh.data.labelled import labelled_views
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.bootstrap import interval
@@ -17,9 +17,11 @@ from vatt_gh.evaluation.features import padded
 from vatt_gh.evaluation.hosts import gathered
 from vatt_gh.evaluation.measures import in_top_k
 from vatt_gh.evaluation.multi_label import measured_with_intervals
+from vatt_gh.evaluation.protocols import WINDOWS
 from vatt_gh.finetuning.step import as_input
 from vatt_gh.finetuning.task import Task
 from vatt_gh.models.classifier import Classifier, average_views
+from vatt_gh.report.results import PROTOCOL
 from vatt_gh.training.parallel import spread
 
 Params = Any
@@ -57,9 +59,10 @@ def score(
         config: the whole configuration.
 
     Returns:
-        COUNT, 'unlabelled' (records that are not there or have no class, which count for nothing)
-        and GROUP: {name: {'value', 'chance', 'low', 'high'}}, a reference under its own name, and
-        'published' where the original's paper reports the same set and tower.
+        COUNT, 'unlabelled' (records that are not there or have no class, which count for nothing),
+        PROTOCOL (how it is scored, in words) and
+        GROUP: {name: {'value', 'chance', 'low', 'high'}}, a reference under its own name, and
+        'published' where the original's paper reports the same set, tower and views.
 
     Raises:
         UserError: there is no test clip with a class.
@@ -83,7 +86,20 @@ def score(
         for key, value in scores.items():
             value[name] = other[key]["value"]
     _add_published(scores, task, config)
-    return {COUNT: len(labels), "unlabelled": without, GROUP: scores}
+    counts = {COUNT: len(labels), "unlabelled": without}
+    return {**counts, GROUP: scores, PROTOCOL: _protocol(task, config)}
+
+
+def _protocol(task: Task, config: ConfigDict) -> dict[str, str]:
+    """How a classifier is scored, in words."""
+    squares = f", {3 if config.finetune.three_crops else 1} squares of each"
+    return {
+        "data set": config.data.builder,
+        "splits": f"{task.test_split}, after learning {task.learnt}",
+        "learnt": "the linear layer alone" if config.finetune.freeze else "the tower, too",
+        "windows": f"{config.eval.windows} of a record, spread evenly"
+        + squares * (task.modality == names.VIDEO),
+    }
 
 
 def _predicted(
@@ -99,7 +115,7 @@ def _predicted(
         views = batch[task.modality]
         seen = [predict(model, each, views, config.eval.batch_size) for each in weights]
         known = batch[f"{task.modality}_mask"] & batch[names.LABEL].any(axis=1)
-        kept = {name: batch[name] for name in (names.LABEL, names.VIDEO_ID, NUMBER)}
+        kept = {name: batch[name] for name in (names.LABEL, names.VIDEO_ID, NUMBER, LENGTH)}
         parts.append({**kept, "known": known, "seen": seen})
     every = gathered(parts)
     if every is None or not every["known"].any():
@@ -111,14 +127,16 @@ def _predicted(
         )
     known = every["known"]
     _check_finite(every["seen"], known, every[names.VIDEO_ID])
-    # A clip that is longer than a record has several, all with as many views.
+    # A clip that is longer than a record has several, all with as many views: each counts by its
+    # length, for the last one may be short.
     _, first, clip = np.unique(every[names.VIDEO_ID][known], return_index=True, return_inverse=True)
-    records = np.bincount(clip)[:, None]
+    length = every[LENGTH][known].astype(np.float64)
+    share = (length / np.bincount(clip, length)[clip])[:, None]
     means = []
     for logits in every["seen"]:
-        total = np.zeros((len(first), logits.shape[1]))
-        np.add.at(total, clip, logits[known])
-        means.append(total / records)
+        mean = np.zeros((len(first), logits.shape[1]))
+        np.add.at(mean, clip, share * logits[known])
+        means.append(mean)
     return means, every[names.LABEL][known][first], int((~known).sum())
 
 
@@ -178,6 +196,9 @@ def _add_published(scores: dict[str, Score], task: Task, config: ConfigDict) -> 
     size = config.model.video if config.model.kind == "shared" else config.model[task.modality]
     key = (config.data.builder, config.model.kind, size.layers, size.d_model)
     own_recipe = config.finetune.freeze or config.finetune.split
+    own_views = config.eval.windows != WINDOWS or (
+        task.modality == names.VIDEO and not config.finetune.three_crops
+    )
     for name, value in _PUBLISHED.get(key, {}).items():
-        if name in scores and not own_recipe:
+        if name in scores and not own_recipe and not own_views:
             scores[name] |= {"published": value, "source": _SOURCE}

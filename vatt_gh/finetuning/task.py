@@ -22,6 +22,7 @@ class Task:
         train: records to train on.
         test: records to test on.
         test_split: name of their split.
+        learnt: names of the splits to train on, joined by +.
         modality: 'video' or 'audio'.
         multi_label: whether a clip may have several classes.
     """
@@ -29,6 +30,7 @@ class Task:
     train: Source
     test: Source
     test_split: str
+    learnt: str
     modality: str
     multi_label: bool
 
@@ -91,6 +93,7 @@ def open_task(config: ConfigDict, build: Build | None = None) -> Task:
         train=dataclasses.replace(train, selection=read_selection(data.only, data.without)),
         test=tested,
         test_split=test,
+        learnt=wanted,
         modality=modality,
         multi_label=protocol.evaluator == MULTI_LABEL,
     )

@@ -3,7 +3,7 @@
 config.model.update(sizes.MODELS["tx_fac_mbs"]())
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Overrides = dict[str, Any]
@@ -37,3 +37,20 @@ MODELS: dict[str, Callable[[], Overrides]] = {
     "tx_fac_lbs": lambda: _three_towers("large"),
     "ut_fac_medium": lambda: {"kind": "shared", "video": SIZES["medium"], "d_post_proj": 1024},
 }
+
+
+def is_named(model: Mapping[str, Any], name: str) -> bool:
+    """Whether a model has the kind and the sizes of a named one.
+
+    Args:
+        model: `config.model`.
+        name: a key of MODELS.
+    """
+
+    def holds(found: Mapping[str, Any], wanted: Overrides) -> bool:
+        return all(
+            holds(found[key], value) if isinstance(value, dict) else found[key] == value
+            for key, value in wanted.items()
+        )
+
+    return holds(model, MODELS[name]())
