@@ -1,10 +1,14 @@
 """Moving batches and states to all devices."""
 
+import threading
+
 import jax
 import numpy as np
 import pytest
 
+from vatt_gh.training import parallel
 from vatt_gh.training.parallel import (
+    all_hosts,
     assert_same_on_all_devices,
     prefetch,
     replicate,
@@ -35,6 +39,37 @@ def test_prefetch_keeps_order_and_gives_out_every_batch(size):
         np.testing.assert_array_equal(
             np.asarray(arrays["x"]).reshape(8, 3), np.arange(24).reshape(8, 3) + 100 * number
         )
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_hosts_exchange_values_of_any_length_in_blocks(block, monkeypatch):
+    """Two hosts in two threads, which meet at every exchange."""
+    values = ["short", {"a": list(range(100))}]
+    meeting, given = threading.Barrier(2), {}
+
+    def process_allgather(array):
+        given[threading.get_ident()] = array
+        meeting.wait()
+        both = np.stack([given[identity] for identity in hosts])
+        meeting.wait()
+        return both
+
+    hosts, found = [], {}
+    monkeypatch.setattr(parallel, "_BLOCK", block)
+    monkeypatch.setattr(parallel.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(parallel.multihost_utils, "process_allgather", process_allgather)
+
+    def host(number):
+        hosts.append(threading.get_ident())
+        meeting.wait()
+        found[hosts.index(threading.get_ident())] = all_hosts(values[number])
+
+    threads = [threading.Thread(target=host, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1] and sorted(map(str, found[0])) == sorted(map(str, values))
 
 
 def test_prefetch_is_ahead_by_its_size_and_no_further():

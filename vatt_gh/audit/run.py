@@ -69,6 +69,8 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
         "clips": len(scored.number),
         "step": int(loaded.state.step),
         "visits": config.audit.visits,
+        # Negatives come from it: several processes share train.batch_size.
+        "batch": config.train.batch_size // jax.process_count(),
         "by": config.audit.by,
         "worst": {modality or "clip": len(rows) for modality, rows in worst.items()},
     }

@@ -76,6 +76,7 @@ def embed_clips_whole(
     batches: Iterable[dict[str, np.ndarray]],
     size: int,
     modalities: Sequence[str],
+    heads: bool = True,
 ) -> list[EmbeddedClips]:
     """Embeds all windows with each of several weights; reads them once.
 
@@ -85,6 +86,7 @@ def embed_clips_whole(
         batches: this host's, of `data.clips.clip_windows`.
         size: windows of a batch; a smaller last one is padded.
         modalities: the ones that are embedded, of 'video' and 'audio'.
+        heads: keeps the heads' embeddings, too; False: features alone, which hosts exchange then.
 
     Returns:
         The clips of all hosts as each of the weights sees them; no window that cannot be read.
@@ -97,6 +99,7 @@ def embed_clips_whole(
         readable = np.any([batch[f"{m}_mask"] for m in modalities], axis=0)
         inputs = {m: batch[m] for m in modalities}
         seen = [embed_batch(model, each, inputs, size) for each in weights]
+        seen = seen if heads else [(features, {}) for features, _ in seen]
         part = {**{name: batch[name] for name in _KEPT}, "seen": seen}
         parts.append(tree.map_structure(lambda x, rows=readable: x[rows], part))
     every = gathered(parts)

@@ -23,6 +23,7 @@ from vatt_gh.media.decoding import Decoded, decode_all
 from vatt_gh.media.files import MEDIA_SUFFIXES, scan_files
 from vatt_gh.media.form import WHOLE, Segment
 from vatt_gh.media.workers import Limits
+from vatt_gh.training.parallel import all_hosts
 
 _SHARD = 64  # files of a shard at the most: what a killed extraction loses
 _SHARD_WINDOWS = 20_000  # from which on a shard takes no further file
@@ -100,6 +101,7 @@ def extract(config: ConfigDict, workdir: Path) -> Summary:
                 todo="wait for it, or give another --config.extract.to",
             )
         waited = _extract(embedder, vectors, _missing(files, vectors, host), host)
+    waited = max(all_hosts(waited))  # and until the files of all hosts are written
     rows = vectors.files()
     summary = Summary(
         files=sum(row["error"] is None for row in rows),

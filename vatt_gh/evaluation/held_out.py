@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Collection, Mapping
 from contextlib import closing
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -52,7 +52,7 @@ class HeldOut:
     words: list[str]
     config: ConfigDict
     known: Known | None = None
-    _whole: dict[tuple[str, tuple[str, ...]], dict[str, EmbeddedClips]] = dataclasses.field(
+    _whole: dict[tuple[Any, ...], dict[str, EmbeddedClips]] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -81,7 +81,11 @@ class HeldOut:
         return dict(zip(self.weights, every, strict=True))
 
     def whole_clips(
-        self, weights: str, split: str, modalities: tuple[str, ...] = ("video", "audio")
+        self,
+        weights: str,
+        split: str,
+        modalities: tuple[str, ...] = ("video", "audio"),
+        heads: bool = True,
     ) -> EmbeddedClips:
         """All clips of a split as the named weights see them; each split is read once.
 
@@ -89,6 +93,7 @@ class HeldOut:
             weights: a name of `weights`.
             split: official, or as it is stored.
             modalities: the ones that are embedded.
+            heads: keeps the heads' embeddings, too.
 
         Returns:
             The clips.
@@ -96,7 +101,8 @@ class HeldOut:
         Raises:
             UserError: there is no such split, or no clip in it.
         """
-        if (split, modalities) not in self._whole:
+        key = split, modalities, heads
+        if key not in self._whole:
             source = self.source.of_split(split)
             size = self.config.eval.batch_size
             windows = clip_windows(
@@ -109,10 +115,10 @@ class HeldOut:
             )
             with closing(windows) as batches:
                 every = embed_clips_whole(
-                    self.model, list(self.weights.values()), batches, size, modalities
+                    self.model, list(self.weights.values()), batches, size, modalities, heads
                 )
-            self._whole[split, modalities] = dict(zip(self.weights, every, strict=True))
-        return self._whole[split, modalities][weights]
+            self._whole[key] = dict(zip(self.weights, every, strict=True))
+        return self._whole[key][weights]
 
     def labelled(
         self, weights: str, modality: str, splits: Collection[str]
@@ -140,7 +146,7 @@ class HeldOut:
                 todo="build the data set with its own lists",
             )
         # All at once: a split that is asked for by itself brings those it is joined with.
-        clips = self.whole_clips(weights, "+".join(stored), (modality,))
+        clips = self.whole_clips(weights, "+".join(stored), (modality,), heads=False)
         there = clips.with_modality(modality) & np.array([bool(x) for x in clips.labels])
         features = clips.mean(clips.features[modality], modality)[there]
         kept = np.flatnonzero(there)

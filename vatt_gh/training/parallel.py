@@ -18,6 +18,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.training.step import StepOutput, TrainState
 
 AXIS = "batch"
+_BLOCK = 2**28  # bytes that hosts exchange at a time: all of them pass through each device
 T = TypeVar("T")
 Step = Callable[[TrainState, dict[str, Any]], tuple[TrainState, StepOutput]]
 
@@ -144,12 +145,16 @@ def all_hosts(value: T) -> list[T]:
     if jax.process_count() == 1:
         return [value]
     mine = np.frombuffer(pickle.dumps(value), np.uint8)
-    lengths = multihost_utils.process_allgather(np.array(len(mine))).reshape(-1)
-    padded = np.pad(mine, (0, lengths.max() - len(mine)))
-    every = multihost_utils.process_allgather(padded)
-    return [
-        pickle.loads(row[:length].tobytes()) for row, length in zip(every, lengths, strict=True)
-    ]
+    # In two numbers: JAX has no integers of 64 bits, unless it is told to.
+    sizes = multihost_utils.process_allgather(np.array(divmod(len(mine), 2**30), np.int32))
+    lengths = [int(high) * 2**30 + int(low) for high, low in sizes.reshape(-1, 2)]
+    blocks = []
+    for begin in range(0, max(lengths), _BLOCK):
+        block = mine[begin : begin + _BLOCK]
+        padded = np.pad(block, (0, min(_BLOCK, max(lengths) - begin) - len(block)))
+        blocks.append(multihost_utils.process_allgather(padded))
+    rows = np.concatenate(blocks, axis=1)
+    return [pickle.loads(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)]
 
 
 def from_first_host(mine: T) -> T:
