@@ -147,6 +147,22 @@ def test_the_list_of_the_worst_is_one_that_training_takes(run):
     assert selection.allows(row["video_id"], "video", middle)[0]
 
 
+def test_videos_are_rated_by_the_means_of_their_clips(run):
+    with (run.folder / "videos.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    ids = np.array(run.table["video_id"])
+    assert sorted(row["video_id"] for row in rows) == sorted(set(ids))
+    order = []
+    for row in rows:
+        mine = ids == row["video_id"]
+        assert int(row["clips"]) == mine.sum()
+        means = {n: np.array(run.table[f"{n}_percentile"], float)[mine].mean() for n in MEASURES}
+        for name, mean in means.items():
+            assert float(row[name]) == pytest.approx(mean)
+        order.append(means["loss_text"] + means["loss_audio"])
+    assert order == sorted(order)
+
+
 def test_clips_that_training_leaves_out_are_rated_like_others(run, tmp_path):
     config = run.config.copy_and_resolve_references()
     config.data.without = str(run.folder / "worst.csv")

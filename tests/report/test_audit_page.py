@@ -45,7 +45,11 @@ def page(tmp_path_factory):
         for k in range(60)
     ]
     measures = {"loss_text": np.arange(60.0), "loss_audio": np.full(60, np.nan)}
-    return write_audit_page(folder, measures, clips, {"clips": 1000})
+    videos = [
+        {"video_id": f"<i>{k}</i>", "clips": 3, "loss_text": k + 0.25, "loss_audio": None}
+        for k in range(12)
+    ]
+    return write_audit_page(folder, measures, clips, videos, {"clips": 1000})
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +98,15 @@ def test_the_worst_come_first_and_pages_turn(fresh):
     assert not fresh.find_element("id", "next").is_enabled()
     fresh.find_element("id", "previous").click()
     assert captions(fresh)[0] == "says 24"
+
+
+def test_the_worst_videos_are_in_a_table(fresh):
+    rows = fresh.find_elements("css selector", "table.scores tr")
+    assert [row.text for row in rows[:2]] == [
+        "video_id clips loss_text loss_audio",
+        "<i>0</i> 3 0.250",
+    ]
+    assert len(rows) == 11 and "The worst 10 of 12" in fresh.page_source
 
 
 def test_a_caption_is_text_and_no_markup(fresh):

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from ml_collections import ConfigDict
 
 from vatt_gh.audit.scores import Scored, score_clips
+from vatt_gh.audit.videos import of_videos, write_videos
 from vatt_gh.data.clips import NUMBER, captioned_clips
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.selection import COLUMNS
@@ -39,7 +40,7 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
     """Scores all captioned clips of data.data_dir with the newest checkpoint.
 
     Writes into WORKDIR/audit: scores.parquet (a row a clip), worst.csv (the worst share, for
-    data.without), summary.json and index.html.
+    data.without), videos.csv (mean percentiles of each video), summary.json and index.html.
 
     Args:
         config: the whole configuration.
@@ -87,8 +88,11 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
         _write_scores(scored, folder / "scores.parquet")
         _write_list(scored, worst, folder / "worst.csv")
         write_whole(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+        judged = [m for m in _JUDGED[config.audit.by].values() if m in scored.percentiles]
+        videos = of_videos(scored, judged)
+        write_videos(videos, folder / "videos.csv")
         shown = _shown(config, loaded, source, scored, folder)
-        page = write_audit_page(folder, scored.measures, shown, summary)
+        page = write_audit_page(folder, scored.measures, shown, videos, summary)
         print(json.dumps(summary))
         print(f"Page: {page}")
     return summary

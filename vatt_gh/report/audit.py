@@ -14,6 +14,7 @@ from vatt_gh.files import write_whole
 from vatt_gh.report import canvas
 from vatt_gh.report.page import document
 
+_VIDEOS = 10  # in the page's table
 _STYLE = """
 .controls { display: flex; flex-wrap: wrap; gap: 0.8em; align-items: center; margin: 1em 0; }
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 1.4em; }
@@ -117,6 +118,7 @@ def write_audit_page(
     folder: Path,
     measures: Mapping[str, np.ndarray],
     clips: Sequence[Shown],
+    videos: Sequence[Mapping[str, Any]],
     summary: Mapping[str, Any],
 ) -> Path:
     """Writes FOLDER/index.html and its picture of the distributions.
@@ -125,6 +127,7 @@ def write_audit_page(
         folder: of the page.
         measures: by name [n] float64 of all clips of the data set, NaN where undefined.
         clips: that can be looked at.
+        videos: the worst first; each with 'video_id', 'clips' and mean percentiles by measure.
         summary: facts for the top of the page.
 
     Returns:
@@ -144,6 +147,8 @@ def write_audit_page(
         f"<table class='summary'>{facts}</table>",
         "<h2>Distributions</h2>",
         "<img src='distributions.png' alt='Histograms of all measures'>",
+        "<h2>Videos</h2>",
+        *_videos(videos),
         "<h2>Clips</h2>",
         f"<p class='note'>{len(clips)} of {summary['clips']} clips: the worst and the best by each "
         "measure. Percentiles are among all clips, 0 is the worst.</p>",
@@ -162,6 +167,23 @@ def write_audit_page(
     page = folder / "index.html"
     write_whole(page, document("Audit", body, _STYLE))
     return page
+
+
+def _videos(videos: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table of the worst videos."""
+    first = videos[:_VIDEOS]
+    heads = "".join(f"<th>{html.escape(name)}</th>" for name in first[0])
+    cells = [
+        "".join(f"<td>{html.escape('' if x is None else _text(x))}</td>" for x in video.values())
+        for video in first
+    ]
+    return [
+        f"<p class='note'>The worst {len(first)} of {len(videos)}, by the mean percentiles of "
+        "their clips; all are in videos.csv.</p>",
+        f"<table class='scores'><thead><tr>{heads}</tr></thead>",
+        *(f"<tr>{row}</tr>" for row in cells),
+        "</table>",
+    ]
 
 
 def distributions(measures: Mapping[str, np.ndarray], path: Path) -> None:
