@@ -145,6 +145,42 @@ def test_all_hosts_of_a_pod_stop_after_the_same_step(tiny, tmp_path):
     assert log.read_text().count(f"continues from step {saved}.") == 2
 
 
+POD_SCORES = """
+import os, signal, time
+import jax
+from vatt_gh.training.parallel import all_hosts
+from vatt_gh.training.stopping import Stopping
+jax.distributed.initialize(num_processes=2, process_id=int(os.environ["JAX_PROCESS_ID"]))
+def score():
+    if jax.process_index() == 1:
+        signal.raise_signal(signal.SIGINT)
+    return sum(all_hosts(21))
+with Stopping() as stopping:
+    found, step = stopping.at_once(score), 1
+    while not (number := stopping.asked(step)):
+        step += 1
+        time.sleep(0.1)
+    print(f"score {found}, signal {number} after step {step}")
+"""
+
+
+def test_ctrl_c_on_one_host_of_a_pod_waits_for_the_score_and_stops_all(tiny, tmp_path):
+    (tmp_path / "pod_scores.py").write_text(POD_SCORES)
+    environment = tiny.environment | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    program = [ROOT / "launch" / "local_pod.py", "--processes=2", "--devices=1", "--grace=1"]
+    answer = subprocess.run(
+        [sys.executable, *program, "--module=pod_scores"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    scored = [line for line in answer.stdout.splitlines() if "score" in line]
+    assert len(scored) == 2 and len({line[4:] for line in scored}) == 1
+    assert "score 42, signal 15 after step" in scored[0]
+
+
 def test_a_directory_in_use_is_refused_and_says_by_whom(tiny, tmp_path):
     workdir = tmp_path / "run"
     pretrain(tiny.config(), workdir, stop_after=2)
