@@ -2,9 +2,11 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -23,6 +25,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import OWNER, owned
 from vatt_gh.training.loop import pretrain
+from vatt_gh.training.stopping import Stopped
 
 SELDOM = {"train.checkpoint_every": 100}
 
@@ -72,6 +75,33 @@ def test_a_signal_saves_the_step_and_the_same_command_continues(tiny, tmp_path):
     undisturbed = pretrain(config, tmp_path / "other", stop_after=saved + 2)
     assert_same_state(further, undisturbed)
     assert rows_of(workdir / "samples.jsonl") == rows_of(tmp_path / "other" / "samples.jsonl")
+
+
+def test_a_signal_saves_the_step_although_a_save_before_has_failed(tiny, tmp_path, capsys):
+    """No file may grow beyond some size while step 4 is saved: a disk that is full for a while."""
+    config = tiny.config(**{"eval.every": 2, "train.checkpoint_every": 4})
+    config.train.log_samples_every = 0
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def score(state):
+        if int(state.step) == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
+        if int(state.step) == 6:
+            while any(thread.name == "save_finalize" for thread in threading.enumerate()):
+                time.sleep(0.01)
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.raise_signal(signal.SIGTERM)
+        return {}
+
+    try:
+        with pytest.raises(Stopped, match="SIGTERM at step 6"):
+            pretrain(config, tmp_path, scoring=lambda rate: score)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert checkpoints_of(tmp_path) == [6]
+    assert "A checkpoint could not be saved: " in capsys.readouterr().err
+    config.eval.every = 0
+    assert int(pretrain(config, tmp_path, stop_after=7).step) == 7
 
 
 SCORES = """

@@ -186,6 +186,8 @@ def run_steps(
             if stop or wanted or clock.due(number):
                 writer.take(*pending)  # no unchecked step is ever saved
                 pending = None
+                if stop:  # this step will not be saved later
+                    checkpoints.settle()
                 checkpoints.save(state, position)
                 clock.restart()
             checkpoints.check_named(scores)
