@@ -242,6 +242,18 @@ with owned(Path({str(workdir)!r})):
         pass
 
 
+def test_of_two_trainings_that_begin_in_a_directory_the_owner_gives_the_configuration(
+    tiny, tmp_path
+):
+    with owned(tmp_path / "run"), pytest.raises(UserError, match="Another training is at work"):
+        pretrain(tiny.config(seed=2), tmp_path / "run", stop_after=0)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [OWNER]
+    pretrain(tiny.config(), tmp_path / "run", stop_after=0)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="cannot be made"):
+        pretrain(tiny.config(), tmp_path / "file")
+
+
 def test_checkpoints_come_by_time_too(tiny, tmp_path):
     changes = {**SELDOM, "train.keep_checkpoints": 20, "train.log_every": 2}
     pretrain(tiny.config(**changes, **{"train.checkpoint_minutes": 1e-9}), tmp_path / "a")
