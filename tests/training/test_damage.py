@@ -169,6 +169,14 @@ def test_starting_from_a_run_leaves_damaged_ones_out(copy, capsys):
         path.write_bytes(whole)
 
 
+def test_hosts_that_are_not_the_first_set_nothing_aside(copy, monkeypatch):
+    workdir, _ = copy
+    with Checkpoints(workdir, TRAIN) as checkpoints, monkeypatch.context() as host:
+        host.setattr(jax, "process_index", lambda: 1)
+        checkpoints._set_aside([4])
+    assert not (workdir / "damaged").exists() and outcome(workdir) == 4
+
+
 @pytest.fixture
 def two_hosts(monkeypatch):
     """Calls a function with each of two arguments, on two threads that exchange as hosts do."""

@@ -129,12 +129,14 @@ class Checkpoints:
     def save(self, state: TrainState, position: int) -> None:
         """Saves in the background; does not overwrite a checkpoint of the same step.
 
+        Every host has to call this.
+
         Args:
             state: replicated state.
             position: samples that the input pipeline has yielded, on all hosts together.
         """
         step = int(state.step)
-        if step in self._manager.all_steps():
+        if step in self.steps():
             return
         meta = {
             "position": position,
@@ -264,11 +266,13 @@ class Checkpoints:
 
     def _set_aside(self, steps: list[int]) -> None:
         def move() -> None:
+            if jax.process_index() != 0:  # all share the disk
+                return
             folder = self._directory.with_name("damaged")
             folder.mkdir(exist_ok=True)
             for step in steps:
                 place = self._directory / str(step)
-                if place.exists():  # another host may have moved it
+                if place.exists():  # else it is gone altogether
                     place.rename(folder / f"{step}-{time.strftime('%Y%m%d-%H%M%S')}")
                     _say(f"It is kept in {folder}.")
 
