@@ -211,6 +211,37 @@ def test_error_of_ours_keeps_its_trace(tiny, tmp_path, run_main):
         run_main(*default_flags(tiny, tmp_path))
 
 
+ONE_FAILS = """
+import time
+import jax
+import vatt_gh.main as command
+def run(config, workdir):
+    if jax.process_index() == 1:
+        raise RuntimeError("which no message explains")
+    time.sleep(60)  # for the other one
+    print("survived")
+command.run = run
+command.app.run(command.main, flags_parser=command._parse_flags)
+"""
+
+
+def test_error_of_ours_on_one_host_of_a_pod_ends_that_host_at_once(tmp_path):
+    """It keeps its trace, and does not wait for the others, which wait for it."""
+    (tmp_path / "one_fails.py").write_text(ONE_FAILS)
+    pod = ["launch/local_pod.py", "--processes=2", "--devices=1", "--grace=1"]
+    answer = subprocess.run(
+        [sys.executable, *pod, "--module=one_fails", "--", DEMO],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.returncode == 1 and "process 1 failed with status 1" in answer.stderr
+    assert "[1] Traceback" in answer.stdout and "survived" not in answer.stdout
+    assert "[1] RuntimeError: which no message explains" in answer.stdout
+
+
 def test_diverged_training_ends_with_3_and_is_not_saved(tiny, whole, tmp_path, failure):
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "checkpoints" / "6")

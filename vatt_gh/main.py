@@ -33,6 +33,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 # TensorFlow reads this on import; its start-up notes are of no use to the reader.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -151,7 +152,7 @@ def main(argv: list[str]) -> None:
         _fail(f"error: training diverged. {error}", 3)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("vatt_gh", "tfds_builders", "configs"):
-            raise
+            _raise(error)
         _fail(f"error: {error.name} is not installed: pip install '.[train]' brings it", 2)
     except _Terminated:
         _fail("Stopped by SIGTERM. The same command continues.", STOPPED)
@@ -164,7 +165,7 @@ def main(argv: list[str]) -> None:
     except Exception as error:
         problem = system_problem(error)
         if problem is None:
-            raise
+            _raise(error)
         _fail(f"error: {problem}", 2)
 
 
@@ -176,9 +177,20 @@ def _terminated(*_: object) -> None:
     raise _Terminated
 
 
+def _raise(error: Exception) -> NoReturn:
+    """Raises an error that no message explains; one process of several ends with its trace."""
+    if _is_distributed():
+        _fail(traceback.format_exc(), 1)
+    raise error
+
+
+def _is_distributed() -> bool:
+    return flags.FLAGS.is_parsed() and _DISTRIBUTED.value
+
+
 def _fail(message: str, status: int) -> None:
     print(message, file=sys.stderr, flush=True)
-    if flags.FLAGS.is_parsed() and _DISTRIBUTED.value and status not in (STOPPED, 130):
+    if _is_distributed() and status not in (STOPPED, 130):
         # Otherwise this host would wait for the others, and they for it, for days.
         sys.stdout.flush()
         os._exit(status)

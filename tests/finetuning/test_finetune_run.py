@@ -19,7 +19,7 @@ from vatt_gh.finetuning.step import create_state, optimizer_of
 from vatt_gh.finetuning.task import open_task
 from vatt_gh.models.classifier import build_classifier
 from vatt_gh.report.rows import read_jsonl
-from vatt_gh.training.claims import claim_workdir
+from vatt_gh.training.claims import OWNER, claim_workdir, owned
 from vatt_gh.training.initial import read_run
 
 
@@ -152,6 +152,12 @@ def test_a_run_goes_on_without_the_one_that_it_started_from(folder, learnt, tmp_
     finetune(config, tmp_path / "work", stop_after=2)
     shutil.rmtree(start)
     assert finetune(config, tmp_path / "work", stop_after=4)["step"] == 4
+
+
+def test_a_directory_that_another_owns_stays_as_it_is(folder, tmp_path):
+    with owned(tmp_path), pytest.raises(UserError, match="Another training is at work"):
+        finetune(tones_config(folder), tmp_path, build=build_for)
+    assert [path.name for path in tmp_path.iterdir()] == [OWNER]
 
 
 def test_a_fine_tuned_run_is_not_scored_as_a_pre_trained_one(folder, learnt):

@@ -47,26 +47,41 @@ def test_slurm_prints_the_command_of_every_task():
         assert answer.returncode == 2 and f"{name}=... is missing" in answer.stderr
 
 
-TASK = """#!/usr/bin/env python3
-import signal, sys, time
+# A task; what it writes says that it can be asked to stop.
+TASK = """
+import os, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143 if {late} else 75))
-open({calls!r}, "a").write("srun " + " ".join(sys.argv[1:]) + "\\n")
+open({folder!r} + "/task", "w").write(str(os.getpid()))
 time.sleep({seconds})
 sys.exit({status})
+"""
+# As the real one, it kills its task when it gets SIGTERM.
+SRUN = """#!/usr/bin/env python3
+import signal, subprocess, sys
+open({folder!r} + "/calls", "a").write("srun " + " ".join(sys.argv[1:]) + "\\n")
+task = subprocess.Popen([sys.executable, "-c", {task!r}])
+signal.signal(signal.SIGTERM, lambda *_: task.kill())
+status = task.wait()
+sys.exit(status if status >= 0 else 128 - status)
+"""
+SCANCEL = """#!/bin/sh
+echo "scancel $*" >> {folder}/calls
+kill -TERM "$(cat {folder}/task)"
+"""
+SCONTROL = """#!/bin/sh
+echo "scontrol $*" >> {folder}/calls
 """
 
 
 def slurm_job(folder, *, status=0, seconds=0, late=False):
-    """Starts the batch script with an srun and a scontrol of our own; returns it and its calls."""
-    calls = folder / "calls"
-    task = TASK.format(calls=str(calls), status=status, seconds=seconds, late=late)
-    queue = f'#!/bin/sh\necho "scontrol $*" >> {calls}\n'
-    for name, text in (("srun", task), ("scontrol", queue)):
-        (folder / name).write_text(text)
+    """Starts the batch script with Slurm's commands replaced; returns it and their calls."""
+    task = TASK.format(folder=str(folder), status=status, seconds=seconds, late=late)
+    for name, text in (("srun", SRUN), ("scancel", SCANCEL), ("scontrol", SCONTROL)):
+        (folder / name).write_text(text.format(folder=str(folder), task=task))
         (folder / name).chmod(0o755)
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "41"}
     job = subprocess.Popen([*SLURM, *FLAGS], cwd=ROOT, env=os.environ | environment)
-    return job, calls
+    return job, folder / "calls"
 
 
 @pytest.mark.parametrize("status", [0, 2, 75, 137])
@@ -82,12 +97,14 @@ def test_slurm_queues_a_job_again_whose_time_is_over(tmp_path, late, status):
     """The tasks are asked to stop; whichever status srun tells, the job is queued again."""
     job, calls = slurm_job(tmp_path, seconds=60, late=late)
     end = time.monotonic() + 30
-    while not calls.exists() or not calls.read_text():
+    task = tmp_path / "task"
+    while not task.exists() or not task.read_text():
         assert time.monotonic() < end
         time.sleep(0.05)
     job.send_signal(signal.SIGUSR1)  # as Slurm does, to the script alone
     assert job.wait(timeout=30) == status
-    assert calls.read_text().splitlines()[1:] == ["scontrol requeue 41"]
+    expected = ["scancel --signal=TERM 41", "scontrol requeue 41"]
+    assert calls.read_text().splitlines()[1:] == expected
 
 
 def test_kubernetes_gets_a_pod_for_each_host():

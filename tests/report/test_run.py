@@ -63,6 +63,22 @@ def _metrics():
     return [row | {"samples_per_second": 9.0, "data_wait_share": 0.1} for row in make_rows(5)]
 
 
+@pytest.mark.parametrize("skipped", [[1, 4], [0, 1, 2, 3, 4]])
+def test_steps_that_were_left_out_are_gaps(tmp_path, skipped):
+    """The last one among them: the page has the loss of the step before, or none."""
+    measured = ("step", "samples_per_second", "data_wait_share")
+    rows = [
+        {name: x if name in measured else None for name, x in row.items()} if n in skipped else row
+        for n, row in enumerate(_metrics())
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    page = write_report(tmp_path).read_text()
+    drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert {"losses.png"} <= drawn and ("cosines.png" in drawn) == (len(skipped) < 5)
+    assert str(rows[-1]["step"]) in page
+    assert len(skipped) == 5 or f"{rows[3]['loss']:.3f}" in page
+
+
 def test_a_checkpoint_from_elsewhere_has_a_page_too(tmp_path):
     (tmp_path / "results.json").write_text('{"retrieval": {"r1": {"value": 0.5}}}')
     page = write_report(tmp_path).read_text()

@@ -70,6 +70,17 @@ def test_checkpoint_of_the_same_step_is_left_as_it_is(tmp_path):
     assert int(state.empty_steps) == 1 and position == 24
 
 
+def test_a_step_that_the_first_host_sees_is_saved_by_none(tmp_path, monkeypatch):
+    """A host that does not see it would wait for the others in the middle of a save."""
+    with Checkpoints(tmp_path, small_config().train) as checkpoints:
+        with monkeypatch.context() as first:
+            first.setattr("vatt_gh.training.checkpoints.from_first_host", lambda mine: [3])
+            checkpoints.save(state_of(3), position=24)
+        assert checkpoints.latest() is None
+        checkpoints.save(state_of(3), position=24)
+    assert checkpoints_of(tmp_path) == [3]
+
+
 def test_relative_work_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Checkpoints("run", small_config().train) as checkpoints:

@@ -4,6 +4,8 @@ import errno
 import gc
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -165,6 +167,53 @@ def test_starting_from_a_run_leaves_damaged_ones_out(copy, capsys):
         step = 3 if "damaged" in capsys.readouterr().err else 4
         np.testing.assert_array_equal(weights, expected[step].params["towers"]["w"])
         path.write_bytes(whole)
+
+
+def test_hosts_that_are_not_the_first_set_nothing_aside(copy, monkeypatch):
+    workdir, _ = copy
+    with Checkpoints(workdir, TRAIN) as checkpoints, monkeypatch.context() as host:
+        host.setattr(jax, "process_index", lambda: 1)
+        checkpoints._set_aside([4])
+    assert not (workdir / "damaged").exists() and outcome(workdir) == 4
+
+
+@pytest.fixture
+def two_hosts(monkeypatch):
+    """Calls a function with each of two arguments, on two threads that exchange as hosts do."""
+    mine, every, meeting = threading.local(), [None, None], threading.Barrier(2, timeout=30)
+
+    def all_hosts(value):
+        every[mine.number] = value
+        meeting.wait()
+        told = list(every)
+        meeting.wait()
+        return told
+
+    def act(call, number, argument):
+        mine.number = number
+        return call(argument)
+
+    def both(call, *arguments):
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(act, [call] * 2, range(2), arguments))
+
+    monkeypatch.setattr("vatt_gh.training.initial.all_hosts", all_hosts)
+    monkeypatch.setattr("vatt_gh.training.parallel.all_hosts", all_hosts)
+    return both
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+@pytest.mark.parametrize("how", [lambda step: cut(arrays_of(step / "state")), shutil.rmtree])
+def test_hosts_that_see_different_files_start_from_the_same_checkpoint(
+    copy, two_hosts, tmp_path_factory, broken, how
+):
+    workdir, _ = copy
+    folders = [workdir, tmp_path_factory.mktemp("other") / "run"]
+    shutil.copytree(workdir, folders[1])
+    how(folders[broken] / "checkpoints" / "4")
+    for weights in two_hosts(read_run, *folders):
+        expected = state_of(3).params["towers"]["w"]
+        np.testing.assert_array_equal(weights["params/towers/w"], expected)
 
 
 def test_checkpoints_from_before_the_digests_are_read(copy, monkeypatch, tmp_path):

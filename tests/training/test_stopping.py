@@ -2,9 +2,11 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -23,6 +25,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import OWNER, owned
 from vatt_gh.training.loop import pretrain
+from vatt_gh.training.stopping import Stopped
 
 SELDOM = {"train.checkpoint_every": 100}
 
@@ -72,6 +75,33 @@ def test_a_signal_saves_the_step_and_the_same_command_continues(tiny, tmp_path):
     undisturbed = pretrain(config, tmp_path / "other", stop_after=saved + 2)
     assert_same_state(further, undisturbed)
     assert rows_of(workdir / "samples.jsonl") == rows_of(tmp_path / "other" / "samples.jsonl")
+
+
+def test_a_signal_saves_the_step_although_a_save_before_has_failed(tiny, tmp_path, capsys):
+    """No file may grow beyond some size while step 4 is saved: a disk that is full for a while."""
+    config = tiny.config(**{"eval.every": 2, "train.checkpoint_every": 4})
+    config.train.log_samples_every = 0
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def score(state):
+        if int(state.step) == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
+        if int(state.step) == 6:
+            while any(thread.name == "save_finalize" for thread in threading.enumerate()):
+                time.sleep(0.01)
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.raise_signal(signal.SIGTERM)
+        return {}
+
+    try:
+        with pytest.raises(Stopped, match="SIGTERM at step 6"):
+            pretrain(config, tmp_path, scoring=lambda rate: score)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert checkpoints_of(tmp_path) == [6]
+    assert "A checkpoint could not be saved: " in capsys.readouterr().err
+    config.eval.every = 0
+    assert int(pretrain(config, tmp_path, stop_after=7).step) == 7
 
 
 SCORES = """
@@ -145,6 +175,42 @@ def test_all_hosts_of_a_pod_stop_after_the_same_step(tiny, tmp_path):
     assert log.read_text().count(f"continues from step {saved}.") == 2
 
 
+POD_SCORES = """
+import os, signal, time
+import jax
+from vatt_gh.training.parallel import all_hosts
+from vatt_gh.training.stopping import Stopping
+jax.distributed.initialize(num_processes=2, process_id=int(os.environ["JAX_PROCESS_ID"]))
+def score():
+    if jax.process_index() == 1:
+        signal.raise_signal(signal.SIGINT)
+    return sum(all_hosts(21))
+with Stopping() as stopping:
+    found, step = stopping.at_once(score), 1
+    while not (number := stopping.asked(step)):
+        step += 1
+        time.sleep(0.1)
+    print(f"score {found}, signal {number} after step {step}")
+"""
+
+
+def test_ctrl_c_on_one_host_of_a_pod_waits_for_the_score_and_stops_all(tiny, tmp_path):
+    (tmp_path / "pod_scores.py").write_text(POD_SCORES)
+    environment = tiny.environment | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    program = [ROOT / "launch" / "local_pod.py", "--processes=2", "--devices=1", "--grace=1"]
+    answer = subprocess.run(
+        [sys.executable, *program, "--module=pod_scores"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    scored = [line for line in answer.stdout.splitlines() if "score" in line]
+    assert len(scored) == 2 and len({line[4:] for line in scored}) == 1
+    assert "score 42, signal 15 after step" in scored[0]
+
+
 def test_a_directory_in_use_is_refused_and_says_by_whom(tiny, tmp_path):
     workdir = tmp_path / "run"
     pretrain(tiny.config(), workdir, stop_after=2)
@@ -174,6 +240,18 @@ with owned(Path({str(workdir)!r})):
     pretrain(tiny.config(), workdir, stop_after=4)
     with owned(workdir):  # and is free again
         pass
+
+
+def test_of_two_trainings_that_begin_in_a_directory_the_owner_gives_the_configuration(
+    tiny, tmp_path
+):
+    with owned(tmp_path / "run"), pytest.raises(UserError, match="Another training is at work"):
+        pretrain(tiny.config(seed=2), tmp_path / "run", stop_after=0)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [OWNER]
+    pretrain(tiny.config(), tmp_path / "run", stop_after=0)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="cannot be made"):
+        pretrain(tiny.config(), tmp_path / "file")
 
 
 def test_checkpoints_come_by_time_too(tiny, tmp_path):

@@ -68,6 +68,17 @@ def finetune(
         hosts=jax.process_count(),
         modalities=(modality,),
     )
+    with owned(workdir):
+        return _finetune(config, workdir, modality, build, stop_after)
+
+
+def _finetune(
+    config: ConfigDict,
+    workdir: Path,
+    modality: str,
+    build: Build | None,
+    stop_after: int | None,
+) -> dict[str, Any]:
     task = first_host_first(functools.partial(_prepared, config, workdir, build))
     model = build_classifier(
         config.model,
@@ -96,7 +107,6 @@ def finetune(
         return {f"eval.{GROUP}.{name}": value["value"] for name, value in found.items()}
 
     with ExitStack() as stack:
-        stack.enter_context(owned(workdir))
         checkpoints = stack.enter_context(
             Checkpoints(
                 workdir,

@@ -153,7 +153,7 @@ def _training(
     """Draws what training has logged; returns facts for the top of the page."""
     # Plain VATT compares no gradients and drops nothing.
     compared = any(sum(row.get("cosine_histogram") or ()) for row in rows)
-    dropped = any(row.get("kept_share", 1.0) < 1.0 for row in rows)
+    dropped = any(share < 1.0 for share in _known(rows, "kept_share"))
     known = _cosines(add, rows, workdir, aligned) if compared else []
     if compared or dropped:
         _cost(add, rows)
@@ -177,13 +177,18 @@ def _training(
     last = rows[-1]
     facts = [
         ("steps", str(last["step"])),
-        ("loss", f"{last['loss']:.3f}"),
+        *(("loss", f"{loss:.3f}") for loss in _known(rows, "loss")[-1:]),
         ("samples a second", f"{last['samples_per_second']:.1f}"),
         ("waiting for data", f"{last['data_wait_share']:.0%} of the time"),
     ]
     if "goodput" in last:  # runs of earlier versions do not know it
         facts.append(("steps' share of all time since the start", f"{last['goodput']:.0%}"))
     return facts + known
+
+
+def _known(rows: Sequence[dict[str, Any]], name: str) -> list[float]:
+    """A column without its gaps: a step that was left out has nulls."""
+    return [row[name] for row in rows if row.get(name) is not None]
 
 
 def cosines_by_truth(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +63,16 @@ class Checkpoints:
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
         self._best = BestStep(train.keep_best, Path(workdir) / METRICS)
-        kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every, self._best.of)
-        options = ocp.CheckpointManagerOptions(preservation_policy=kept, create=True)
-        # Registered first, so that a checkpoint's metadata can be read without its arrays.
-        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
-        self._manager = ocp.CheckpointManager(
-            self._directory, options=options, item_handlers=handlers
-        )
+        self._kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every, self._best.of)
+        self._manager = self._open()
         self._records, self._audio_rate, self._selection = list(records), audio_rate, selection
         self._vocabulary = Path(workdir) / "vocabulary.txt"
+
+    def _open(self) -> ocp.CheckpointManager:
+        options = ocp.CheckpointManagerOptions(preservation_policy=self._kept, create=True)
+        # Registered first, so that a checkpoint's metadata can be read without its arrays.
+        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -128,12 +129,14 @@ class Checkpoints:
     def save(self, state: TrainState, position: int) -> None:
         """Saves in the background; does not overwrite a checkpoint of the same step.
 
+        Every host has to call this.
+
         Args:
             state: replicated state.
             position: samples that the input pipeline has yielded, on all hosts together.
         """
         step = int(state.step)
-        if step in self._manager.all_steps():
+        if step in self.steps():
             return
         meta = {
             "position": position,
@@ -149,6 +152,24 @@ class Checkpoints:
                 meta=ocp.args.JsonSave(described(meta, names_of(state))),
             ),
         )
+
+    def settle(self) -> None:
+        """Waits for earlier saves; one that has failed does not end the next one.
+
+        Every host has to call this. The failure of the earlier one is told, and not raised.
+        """
+        failure = ""
+        try:
+            self.wait()
+        except Exception as error:
+            failure = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
+        failures = [told for told in all_hosts(failure) if told]
+        if failures:
+            _say(f"A checkpoint could not be saved: {failures[0]}")
+            # Orbax tells a failure several times, each time in place of what is asked for.
+            with suppress(Exception):
+                self._manager.close()
+            self._manager = self._open()
 
     def wait(self) -> None:
         """Waits until the checkpoints that were saved are on disk."""
@@ -245,11 +266,13 @@ class Checkpoints:
 
     def _set_aside(self, steps: list[int]) -> None:
         def move() -> None:
+            if jax.process_index() != 0:  # all share the disk
+                return
             folder = self._directory.with_name("damaged")
             folder.mkdir(exist_ok=True)
             for step in steps:
                 place = self._directory / str(step)
-                if place.exists():  # another host may have moved it
+                if place.exists():  # else it is gone altogether
                     place.rename(folder / f"{step}-{time.strftime('%Y%m%d-%H%M%S')}")
                     _say(f"It is kept in {folder}.")
 

@@ -16,7 +16,7 @@ from vatt_gh.config import FREE_KEYS, PAPER, default, flatten
 from vatt_gh.errors import UserError
 from vatt_gh.files import read_object, write_whole
 from vatt_gh.locks import claimed
-from vatt_gh.training.parallel import from_first_host
+from vatt_gh.training.parallel import first_host_first, from_first_host
 
 OWNER = ".owner.lock"  # in the work directory
 _PATIENCE = 180.0  # s, for the lock of another host
@@ -28,11 +28,13 @@ def owned(workdir: Path) -> Iterator[None]:
     """Keeps other trainings out of a work directory; evaluating it stays possible.
 
     Args:
-        workdir: of the run; exists. With several processes the first one owns it.
+        workdir: of the run; created if it does not exist. With several processes the first one
+            owns it.
 
     Raises:
-        UserError: another process trains there; says which.
+        UserError: it cannot be made, or another process trains there; says which.
     """
+    first_host_first(lambda: _make(workdir))
     if jax.process_index() != 0:
         if from_first_host(True):
             yield
@@ -80,6 +82,8 @@ def _owner(path: Path) -> dict[str, Any]:
 def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -> T:
     """Stores the configuration in a new work directory, or compares it with the stored one.
 
+    A training calls this while it owns the directory: of two that begin there, one is refused.
+
     Args:
         workdir: created if it does not exist.
         config: the whole configuration.
@@ -97,8 +101,15 @@ def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -
     if path.exists():
         _compare(path, flatten(config))
         return opening()
+    _make(workdir)
+    opened = opening()
+    write_whole(path, json.dumps(flatten(config), indent=1))
+    return opened
+
+
+def _make(workdir: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        Path(workdir).mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise UserError(
             f"The work directory cannot be made: {error.strerror}.",
@@ -106,9 +117,6 @@ def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -
             expected="a directory that can be written to, or a place for a new one",
             todo="use another --workdir",
         ) from error
-    opened = opening()
-    write_whole(path, json.dumps(flatten(config), indent=1))
-    return opened
 
 
 def _compare(path: Path, mine: dict[str, Any]) -> None:

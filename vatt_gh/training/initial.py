@@ -18,6 +18,7 @@ from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
 from vatt_gh.interop.transfer import Report, fill
 from vatt_gh.training.checkpoints import damage_named
 from vatt_gh.training.digests import ARRAYS, Damaged, check_arrays, checked
+from vatt_gh.training.parallel import all_hosts, from_first_host
 from vatt_gh.training.step import TrainState
 
 REPORT = "init_from.json"
@@ -128,6 +129,8 @@ def _load_run(
 def read_run(workdir: Path) -> dict[str, np.ndarray]:
     """Reads parameters and batch statistics from the newest checkpoint of one of our runs.
 
+    Every host has to call this, and all read the same one: the newest that is whole on each.
+
     Args:
         workdir: work directory of that run.
 
@@ -146,21 +149,30 @@ def read_run(workdir: Path) -> dict[str, np.ndarray]:
     handlers.add("meta", ocp.args.JsonRestore, ocp.JsonCheckpointHandler())
     options = ocp.CheckpointManagerOptions(create=False)
     with ocp.CheckpointManager(directory, options=options, handler_registry=handlers) as manager:
-        steps = sorted(manager.all_steps(), reverse=True)
+        steps = from_first_host(sorted(manager.all_steps(), reverse=True))
         if not steps:
             raise _no_checkpoint(directory)
         for step in steps:
-            try:
-                return _parameters(manager, step)
-            except Damaged as problem:
-                what = f"The checkpoint of step {step} is damaged and not used: {problem}"
-                print(what, file=sys.stderr, flush=True)
+            found, problem = _attempt(manager, step)
+            problems = [told for told in all_hosts(problem) if told]
+            if not problems:
+                return found
+            what = f"The checkpoint of step {step} is damaged and not used: {problems[0]}"
+            print(what, file=sys.stderr, flush=True)
     raise UserError(
         "None of the checkpoints to start from is whole.",
         where=directory,
         expected="a checkpoint as it was written",
         todo="put a copy of one back",
     )
+
+
+def _attempt(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.ndarray], str]:
+    """As `_parameters`; where the checkpoint is damaged, nothing and what is wrong with it."""
+    try:
+        return _parameters(manager, step), ""
+    except Damaged as problem:
+        return {}, str(problem)
 
 
 def _parameters(manager: ocp.CheckpointManager, step: int) -> dict[str, np.ndarray]:

@@ -67,6 +67,17 @@ def pretrain(
         FloatingPointError: a loss or gradient is not finite; names step, metric and samples.
         Stopped: the training was asked to stop; the last step is saved.
     """
+    with owned(workdir):
+        return _pretrain(config, workdir, build, scoring, stop_after)
+
+
+def _pretrain(
+    config: ConfigDict,
+    workdir: Path,
+    build: Build | None,
+    scoring: Callable[[int], Score] | None,
+    stop_after: int | None,
+) -> TrainState:
     host = jax.process_index()
     sources, words = open_input(config, workdir, build)
     audio_rate = sources[0].audio_rate
@@ -76,7 +87,6 @@ def pretrain(
     state = replicate(create_state(model, optimizer, zero_sample(config.data), config.seed))
     position = 0
     with ExitStack() as stack:
-        stack.enter_context(owned(workdir))
         records = [source.count for source in sources]
         checkpoints = stack.enter_context(
             Checkpoints(
@@ -186,6 +196,8 @@ def run_steps(
             if stop or wanted or clock.due(number):
                 writer.take(*pending)  # no unchecked step is ever saved
                 pending = None
+                if stop:  # this step will not be saved later
+                    checkpoints.settle()
                 checkpoints.save(state, position)
                 clock.restart()
             checkpoints.check_named(scores)

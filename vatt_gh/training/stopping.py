@@ -47,10 +47,10 @@ class Stopping:
         self._raises = False
 
     def __enter__(self) -> "Stopping":
+        self._alone = jax.process_count() == 1
         self._ours = threading.current_thread() is threading.main_thread()
         if not self._ours:
             return self
-        self._alone = jax.process_count() == 1
         # Python runs handlers between its own instructions only; what is written here is read
         # by a thread even while the main one waits elsewhere.
         self._read, self._write = socket.socketpair()
@@ -89,7 +89,7 @@ class Stopping:
     def at_once(self, act: Callable[[], Result]) -> Result | None:
         """Calls a function, such as a score; a signal ends it, or keeps it from being called.
 
-        In one process only: hosts that ended in the middle of it would leave others waiting.
+        With several processes none does: a host that left it would leave the others waiting.
 
         Args:
             act: the function.
@@ -100,7 +100,7 @@ class Stopping:
         # A handler may raise anywhere, in the inner `finally` too.
         try:
             try:
-                self._raises = True
+                self._raises = self._alone
                 return None if self.interrupted else act()
             finally:
                 self._raises = False

@@ -82,7 +82,8 @@ class Writer:
         if every and number % every == 0:
             self._samples.write(_sample_row(number, samples, host))
         due = number % self._config.train.log_every == 0 or number == self._config.train.steps
-        if not due:
+        # What is left out has a row at once: from there a restart knows how many there were.
+        if not due and finite:
             return
         row = to_row(number, metrics)
         if not finite:  # a gap in the pictures
