@@ -49,7 +49,7 @@ class Shards:
         if not reason and CHECKSUM.unpack(checksum)[0] != masked_crc32c(data):
             reason = f"at byte {self.offset[record]} does not fit its checksum"
         if reason:
-            self.unreadable.add(path, f"record {record} {reason}", record)
+            self.unreadable.add(path, f"record {record} {reason}", (path, record))
             return self.blank
         return data
 
