@@ -10,6 +10,7 @@ import streams
 
 from vatt_gh import batch as names
 from vatt_gh.data import unreadable as unreadable_module
+from vatt_gh.data import waiting
 from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.records import open_source
 from vatt_gh.data.storage import _of_original
@@ -76,7 +77,8 @@ def test_a_record_with_a_wrong_checksum_is_left_out(clock, clock_config, tmp_pat
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty"])
-def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, damage):
+def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, damage, monkeypatch):
+    monkeypatch.setattr(waiting, "PAUSES", (0.0,))
     moved = tmp_path / "moved"
     shutil.copytree(clock.manual_dir, moved)
     path = moved / "videos" / "whole.mkv"
@@ -92,7 +94,8 @@ def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, dam
     assert {video for batch in clips for video in batch[names.VIDEO_ID]} == {b"silent"}
 
 
-def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path):
+def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(waiting, "PAUSES", (0.0,))
     (tmp_path / "videos").mkdir()  # as if a disk were not mounted
     source = open_source(clock.others["index"].directories, str(tmp_path), unreadable_share=0.5)
     with pytest.raises(UserError, match="records that were read are damaged or gone"):
