@@ -104,6 +104,7 @@ def finetune(
                 [task.train.count],
                 task.train.audio_rate,
                 digest_of(task.train.selection),
+                owned=True,
             )
         )
         state, position = _first_state(drawn, checkpoints, task, config, workdir)

@@ -50,6 +50,8 @@ class Checkpoints:
         audio_rate: of the sound, in Hz; None: it is not compared.
         selection: digest of the lists data.only and data.without, "" without them; None: it is
             not compared.
+        owned: this process, or its pod, owns the work directory: what was saved in part, by one
+            that was killed, is removed. Others may read it beside a training that is saving.
     """
 
     def __init__(
@@ -59,12 +61,16 @@ class Checkpoints:
         records: Sequence[int] = (),
         audio_rate: int | None = None,
         selection: str | None = None,
+        *,
+        owned: bool = False,
     ):
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
         self._best = BestStep(train.keep_best, Path(workdir) / METRICS)
         kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every, self._best.of)
-        options = ocp.CheckpointManagerOptions(preservation_policy=kept, create=True)
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=kept, create=True, cleanup_tmp_directories=owned
+        )
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(

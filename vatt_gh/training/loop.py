@@ -85,6 +85,7 @@ def pretrain(
                 records,
                 audio_rate,
                 digest_of(sources[0].selection),
+                owned=True,
             )
         )
         if checkpoints.latest() is not None:
