@@ -162,9 +162,12 @@ def main() -> None:
 
 
 def drawn_faults(kinds: list, count: int, seed: int) -> list:
-    """Every kind as often as the others, in an order drawn from the seed."""
+    """Every kind as often as the others, or some of them once, drawn from the seed."""
+    drawn = random.Random(seed)
+    if count < len(kinds):
+        return drawn.sample(kinds, count)
     faults = [kinds[n % len(kinds)] for n in range(count)]
-    random.Random(seed).shuffle(faults)
+    drawn.shuffle(faults)
     return faults
 
 

@@ -127,9 +127,17 @@ class Run:
     def owner(self) -> int:
         return int(json.loads((self.workdir / OWNER).read_text())["process"])
 
+    def any_host(self) -> int:
+        """A process that trains; in a pod one of them is drawn."""
+        if self.launcher is not POD:
+            return self.owner()
+        pod = self.child.pid
+        hosts = Path(f"/proc/{pod}/task/{pod}/children").read_text().split()
+        return int(self.random.choice(hosts))
+
 
 def killed(run: Run) -> str:
-    os.kill(run.owner(), signal.SIGKILL)
+    os.kill(run.any_host(), signal.SIGKILL)
     # local_pod ends with the status of the first process that failed, or of one it stopped.
     return run.ends_with(-9, 137, 1, 75, 134)
 

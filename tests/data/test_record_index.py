@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfds_builders.build import build_for
-from vatt_gh.data import shards as shards_module
+from vatt_gh.data import waiting as waiting_module
 from vatt_gh.data.record_index import INDEX_FILE, load_index, write_index
 from vatt_gh.data.records import open_source
 from vatt_gh.data.sources import find_or_build, find_records
@@ -103,7 +103,7 @@ def copied(small_records, folder, **options):
 
 
 def test_a_shard_cut_while_it_is_read_is_noticed(small_records, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(shards_module, "PAUSES", (0.0,))
+    monkeypatch.setattr(waiting_module, "PAUSES", (0.0,))
     source, path, last = copied(small_records, tmp_path / "copy")
     assert len(source.shards.read(last)) == source.shards.length[last]
     path.write_bytes(path.read_bytes()[:-100])
@@ -126,13 +126,13 @@ def test_a_shard_that_comes_back_in_time_is_read(small_records, tmp_path, monkey
         if len(pauses) == 3:
             away.rename(path)
 
-    monkeypatch.setattr(shards_module.time, "sleep", pause)
+    monkeypatch.setattr(waiting_module.time, "sleep", pause)
     assert source.shards.read(last) == whole
-    assert tuple(pauses) == shards_module.PAUSES[:3] and len(source.unreadable) == 0
+    assert tuple(pauses) == waiting_module.PAUSES[:3] and len(source.unreadable) == 0
 
 
 def test_shards_that_stay_away_end_the_run(small_records, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards_module, "PAUSES", (0.0,))
+    monkeypatch.setattr(waiting_module, "PAUSES", (0.0,))
     source, path, _ = copied(small_records, tmp_path / "copy", unreadable_share=0.1)
     for shard in path.parent.glob("*.tfrecord-*"):
         shard.unlink()

@@ -10,10 +10,12 @@ import tensorflow as tf
 from media_files import write_media
 
 from vatt_gh import batch as names
+from vatt_gh.data import waiting
 from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import open_source
 from vatt_gh.data.video import View
+from vatt_gh.errors import UserError
 
 STORAGES = ["mp4", "index"]
 
@@ -64,7 +66,7 @@ def test_the_other_storages_are_smaller(clock):
     assert sizes["index"] < sizes["jpeg"] / 100
 
 
-def test_originals_may_have_moved(clock, clock_config, tmp_path):
+def test_originals_may_have_moved(clock, clock_config, tmp_path, monkeypatch):
     moved = tmp_path / "elsewhere"
     shutil.copytree(clock.manual_dir, moved)
     (before,) = batches(clock.others["index"], clock, clock_config, 1)
@@ -75,8 +77,63 @@ def test_originals_may_have_moved(clock, clock_config, tmp_path):
     np.testing.assert_array_equal(after[0][names.VIDEO], before[0][names.VIDEO])
     shutil.rmtree(moved)
     # One missing file is left out, see test_unreadable.py, but it is an error if all are missing.
-    with pytest.raises(Exception, match=r"elsewhere/videos/.*mkv: cannot be decoded"):
-        batches(source, clock, clock_config, 1)
+    monkeypatch.setattr(waiting, "PAUSES", (0.0,))
+    source = open_source(source.directories, str(moved), unreadable_share=0.5)
+    with pytest.raises(UserError, match="are damaged or gone") as ended:
+        batches(source, clock, clock_config, 2)
+    assert "elsewhere/videos/" in ended.value.where
+
+
+def reads_first(source):
+    """Reads the first window of one example of each video; whether they were there."""
+    whole = View(tf.constant([[0, 0, 64, 64]]), tf.constant([False]), tf.constant([64, 64]))
+    windows = tf.function(source.windows)
+    examples = {e["path"].numpy(): e for e in map(source.read, range(source.count))}
+    there = (windows(e, tf.range(3)[None], tf.range(9)[None], whole)[2] for e in examples.values())
+    return list(map(bool, there))
+
+
+def test_originals_that_come_back_in_time_are_read(clock, tmp_path, monkeypatch):
+    folder, away = tmp_path / "originals", tmp_path / "away"
+    shutil.copytree(clock.manual_dir, away)
+    source = open_source(clock.others["index"].directories, str(folder))
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            folder.mkdir()  # where it is mounted
+        if len(pauses) == 3:
+            (away / "videos").rename(folder / "videos")
+
+    monkeypatch.setattr(waiting.time, "sleep", pause)
+    assert reads_first(source) == [True] * 3
+    assert tuple(pauses) == waiting.PAUSES[:3] and len(source.unreadable) == 0
+
+
+def test_originals_that_stay_away_are_waited_for_once_and_damaged_ones_never(
+    clock, tmp_path, monkeypatch
+):
+    folder, away = tmp_path / "originals", tmp_path / "away"
+    shutil.copytree(clock.manual_dir, folder)
+    damaged = folder / "videos" / "silent.mkv"
+    source = open_source(clock.others["index"].directories, str(folder))
+    pauses = []
+    monkeypatch.setattr(waiting.time, "sleep", pauses.append)
+    data = damaged.read_bytes()
+    for content in (b"", data[:100], b"nothing" * 99):
+        damaged.write_bytes(content)
+        assert sorted(reads_first(source)) == [False, True, True]
+    assert not pauses
+    damaged.write_bytes(data)
+    (folder / "videos").rename(away)
+    assert reads_first(source) == [False] * 3
+    assert tuple(pauses) == waiting.PAUSES
+    away.rename(folder / "videos")
+    assert reads_first(source) == [True] * 3
+    (folder / "videos").rename(away)  # and is away once more
+    assert reads_first(source) == [False] * 3
+    assert tuple(pauses) == 2 * waiting.PAUSES
 
 
 def test_an_original_that_grew_shorter_by_a_frame_shows_its_last_one_on(clock, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import streams
 
 from vatt_gh import batch as names
+from vatt_gh.data import unreadable as unreadable_module
+from vatt_gh.data import waiting
 from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.records import open_source
 from vatt_gh.data.storage import _of_original
@@ -75,7 +77,8 @@ def test_a_record_with_a_wrong_checksum_is_left_out(clock, clock_config, tmp_pat
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty"])
-def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, damage):
+def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, damage, monkeypatch):
+    monkeypatch.setattr(waiting, "PAUSES", (0.0,))
     moved = tmp_path / "moved"
     shutil.copytree(clock.manual_dir, moved)
     path = moved / "videos" / "whole.mkv"
@@ -91,7 +94,8 @@ def test_an_original_that_is_gone_is_left_out(clock, clock_config, tmp_path, dam
     assert {video for batch in clips for video in batch[names.VIDEO_ID]} == {b"silent"}
 
 
-def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path):
+def test_that_no_original_can_be_read_ends_the_run(clock, clock_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(waiting, "PAUSES", (0.0,))
     (tmp_path / "videos").mkdir()  # as if a disk were not mounted
     source = open_source(clock.others["index"].directories, str(tmp_path), unreadable_share=0.5)
     with pytest.raises(UserError, match="records that were read are damaged or gone"):
@@ -156,3 +160,41 @@ def test_how_much_may_be_damaged(capsys):
     assert ends(3, 0.1, [True, False, True, False]) is None  # a few of a few
     assert ends(3, 0.1, [True, True, True]) == 2
     assert ends(1000, 1.0, [True] * 100) is None
+
+
+@pytest.mark.parametrize("count", [93, 5000, 1_000_000])
+def test_what_was_whole_for_many_epochs_does_not_hide_what_is_gone(count, monkeypatch, capsys):
+    """A twelfth is damaged all the time; then nothing is there any more."""
+    monkeypatch.setattr(unreadable_module, "_RECENT", 20_000)
+    unreadable = Unreadable(count, 0.1)
+    before = max(20 * count, 60_000) if count < 10_000 else 100_000
+    for number in range(before):
+        unreadable.read()
+        if number % count % 12 == 0:
+            unreadable.add("file", "is damaged", number % count)
+    with pytest.raises(UserError, match="are damaged or gone; the last one: is gone") as ended:
+        for number in range(before, before + 2 * count):
+            unreadable.read()
+            unreadable.add("file", "is gone", number % count)
+    assert number - before <= min(count, 20_000) / 10
+    assert unreadable.error is ended.value
+
+
+def test_what_has_come_back_is_forgotten(capsys):
+    unreadable = Unreadable(1000, 0.1)
+    for epoch in range(20):  # each time other records are away for a while
+        for number in range(1000):
+            unreadable.read()
+            if number // 40 == epoch:
+                unreadable.add("file", "is gone", number)
+
+
+def test_records_of_two_splits_are_counted_together(capsys):
+    unreadable = Unreadable(3, 0.1)
+    unreadable.expect(1000)
+    for number in range(100):
+        unreadable.read()
+        unreadable.add("file", "is damaged", number)
+    unreadable.read()
+    with pytest.raises(UserError):
+        unreadable.add("file", "is damaged", 100)

@@ -62,8 +62,10 @@ def test_it_does_not_learn_labels_that_were_drawn(folder):
 def test_an_interrupted_run_goes_on_bit_for_bit(folder, learnt):
     workdir = folder / "twice"
     finetune(tones_config(folder), workdir, stop_after=20)
+    left = workdir / "checkpoints" / "30.orbax-checkpoint-tmp-1"  # by a save that was killed
+    left.mkdir()
     results = finetune(tones_config(folder), workdir)
-    assert results == learnt[0]
+    assert results == learnt[0] and not left.exists()
     one, two = read_run(learnt[1]), read_run(workdir)
     assert one.keys() == two.keys()
     for name in one:

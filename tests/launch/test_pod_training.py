@@ -45,6 +45,15 @@ def pod(tiny, workdir: Path, log: Path, *more: str) -> subprocess.Popen[str]:
         )
 
 
+def test_a_pod_builds_nothing_and_says_the_command_that_does(tiny, tmp_path):
+    log, records = tmp_path / "log", tmp_path / "records"
+    ended = pod(tiny, tmp_path / "run", log, f"--config.data.data_dir={records}").wait(timeout=300)
+    assert ended == 2, log.read_text()[-3000:]
+    command = f"python -m tfds_builders.build howto100m --manual_dir=DIR --data_dir={records}"
+    assert command in log.read_text()
+    assert not records.exists() and not (tmp_path / "run" / "checkpoints").exists()
+
+
 def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, tmp_path):
     workdir, log = tmp_path / "run", tmp_path / "log"
     shutil.copytree(alone, workdir)

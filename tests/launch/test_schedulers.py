@@ -107,12 +107,16 @@ def test_slurm_queues_a_job_again_whose_time_is_over(tmp_path, late, status):
     assert calls.read_text().splitlines()[1:] == expected
 
 
-def test_kubernetes_gets_a_pod_for_each_host():
-    answer = run(
-        *K8S, *POD, "--config=configs/demo.py", "--workdir=/data/run", "--dry-run", "--", FLAGS[2]
-    )
+def job_set(*options):
+    """What the manifest says of it, for these options and flags of the training."""
+    experiment = ["--config=configs/demo.py", "--workdir=/data/run"]
+    answer = run(*K8S, *POD, *experiment, "--dry-run", *options)
     assert answer.returncode == 0, answer.stderr
-    spec = yaml.safe_load(answer.stdout)["spec"]
+    return yaml.safe_load(answer.stdout)["spec"]
+
+
+def test_kubernetes_gets_a_pod_for_each_host():
+    spec = job_set("--", FLAGS[2])
     [job] = spec["replicatedJobs"]
     job = job["template"]["spec"]
     assert job["parallelism"] == job["completions"] == 4
@@ -151,41 +155,64 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def variables_of(scheduler, number):
-    if scheduler == "slurm":
-        # JAX takes its port from the number of the job.
-        job = str(os.getpid() % 4096)
-        return {
-            "SLURM_JOB_ID": job,
-            "SLURM_STEP_NODELIST": "localhost",
-            "SLURM_NTASKS": "2",
-            "SLURM_PROCID": str(number),
-            "SLURM_LOCALID": "0",
-            "SLURM_STEP_NUM_NODES": "2",
-        }
-    return {"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(number)}
+DESCRIBE = "--config.mode=describe"
 
 
-@pytest.mark.parametrize("scheduler", ["slurm", "kubernetes"])
+def slurm_task(number):
+    """Arguments and variables of a task of the batch script's srun, as Slurm sets them."""
+    variables = {
+        "SLURM_JOB_ID": str(os.getpid() % 4096),  # JAX takes its port from it
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(number),
+        "SLURM_LOCALID": "0",
+        "SLURM_STEP_NUM_NODES": "2",
+    }
+    answer = run(
+        *SLURM,
+        "--dry-run",
+        "--config=configs/demo.py",
+        "--workdir=/data/run",
+        DESCRIBE,
+    )
+    _, _, _, *arguments = shlex.split(answer.stdout)
+    return arguments, variables
+
+
+def kubernetes_pod(number):
+    """Arguments and variables of the manifest's container in the pod of an index."""
+    [job] = job_set("--hosts=2", "--", DESCRIBE)["replicatedJobs"]
+    [container] = job["template"]["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python"]
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    [index] = [
+        v["valueFrom"]["fieldRef"]["fieldPath"] for v in container["env"] if "value" not in v
+    ]
+    assert index == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    return container["args"], {k: str(number) if v is None else v for k, v in variables.items()}
+
+
+@pytest.mark.parametrize("scheduler", [slurm_task, kubernetes_pod])
 def test_processes_find_each_other_by_the_scheduler_s_variables(scheduler, tmp_path):
     """The real command in two processes: each describes the model for the devices of both."""
     base = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     base |= {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"}
-    if scheduler == "kubernetes":
-        base["JAX_COORDINATOR_ADDRESS"] = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "vatt_gh.main", "--distributed"]
-    command += ["--config=configs/demo.py", "--config.mode=describe"]
-    processes = [
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=base | variables_of(scheduler, number),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+    here = f"127.0.0.1:{free_port()}"  # in place of the cluster's name of the first pod
+    processes = []
+    for number in range(2):
+        arguments, variables = scheduler(number)
+        if "JAX_COORDINATOR_ADDRESS" in variables:
+            variables["JAX_COORDINATOR_ADDRESS"] = here
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=base | variables,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         )
-        for number in range(2)
-    ]
     for process in processes:
         said, error = process.communicate(timeout=120)
         assert process.returncode == 0, error[-2000:]

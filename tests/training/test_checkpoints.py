@@ -1,6 +1,10 @@
 """Checkpoints and claims of a work directory, with a state of a few numbers."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +90,36 @@ def test_relative_work_directory(tmp_path, monkeypatch):
     with Checkpoints("run", small_config().train) as checkpoints:
         checkpoints.save(state_of(3), position=24)
     assert checkpoints_of(tmp_path / "run") == [3]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from small import small_config
+from test_checkpoints import state_of
+from vatt_gh.training.checkpoints import Checkpoints
+with Checkpoints(Path(sys.argv[1]), small_config().train) as checkpoints:
+    os.rename = lambda *names: os._exit(9)  # which completes a checkpoint
+    checkpoints.save(state_of(5), position=40)
+"""
+
+
+def test_what_a_killed_save_leaves_is_removed_by_the_owner_alone(tmp_path):
+    train = small_config().train
+    with Checkpoints(tmp_path, train, owned=True) as checkpoints:
+        checkpoints.save(state_of(3), position=24)
+    here = Path(__file__).parent
+    folders = os.pathsep.join(map(str, (here, here.parent, here.parents[1])))
+    child = [sys.executable, "-c", KILLED, tmp_path]
+    assert subprocess.run(child, env=os.environ | {"PYTHONPATH": folders}).returncode == 9
+    [left] = (tmp_path / "checkpoints").glob("5?*")
+    with Checkpoints(tmp_path, train) as checkpoints:  # a score beside the training
+        assert int(checkpoints.restore(state_of(0))[0].step) == 3
+    assert left.exists()
+    with Checkpoints(tmp_path, train, owned=True) as checkpoints:
+        assert int(checkpoints.restore(state_of(0))[0].step) == 3
+        checkpoints.save(state_of(4), position=32)
+    assert not left.exists() and checkpoints_of(tmp_path) == [3, 4]
 
 
 def test_no_checkpoint_is_a_user_error(tmp_path):

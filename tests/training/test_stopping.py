@@ -1,5 +1,6 @@
 """Trainings that are asked to stop, and directories that have an owner: real processes."""
 
+import contextlib
 import json
 import os
 import resource
@@ -22,6 +23,8 @@ from tiny_run import (
 )
 
 from vatt_gh.errors import UserError
+from vatt_gh.locks import claimed
+from vatt_gh.training import claims
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import OWNER, owned
 from vatt_gh.training.loop import pretrain
@@ -252,6 +255,32 @@ def test_of_two_trainings_that_begin_in_a_directory_the_owner_gives_the_configur
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="cannot be made"):
         pretrain(tiny.config(), tmp_path / "file")
+
+
+@pytest.mark.parametrize("change", [{"host": "another"}, {"boot": "another"}])
+def test_the_lock_of_a_machine_that_is_gone_is_waited_for(tmp_path, monkeypatch, change):
+    """A pod that replaces a lost one may have its name, but not its machine."""
+    with owned(tmp_path):
+        mine = json.loads((tmp_path / OWNER).read_text())
+    with contextlib.ExitStack() as lost:
+        lost.enter_context(claimed(tmp_path / OWNER, json.dumps(mine | change)))
+        monkeypatch.setattr(claims.time, "sleep", lambda seconds: lost.close())
+        with owned(tmp_path):
+            assert json.loads((tmp_path / OWNER).read_text()).keys() == mine.keys()
+
+
+@pytest.mark.parametrize("without", [(), ("boot",)])  # of an earlier version
+def test_the_lock_of_this_machine_is_not_waited_for(tmp_path, monkeypatch, without):
+    with owned(tmp_path):
+        mine = json.loads((tmp_path / OWNER).read_text())
+    theirs = {name: value for name, value in mine.items() if name not in without}
+    monkeypatch.setattr(claims.time, "sleep", lambda seconds: pytest.fail("it waits"))
+    with (
+        claimed(tmp_path / OWNER, json.dumps(theirs)),
+        pytest.raises(UserError, match=f"process {os.getpid()} on .*, since 20"),
+        owned(tmp_path),
+    ):
+        pass
 
 
 def test_checkpoints_come_by_time_too(tiny, tmp_path):

@@ -188,7 +188,8 @@ DATA: Section = {
     ),
     "unreadable_share": Key(
         0.1,
-        "of the records that are read, how many may be damaged or gone before the run ends",
+        "of the records that were read last (an epoch, at most 100,000), how many may be damaged "
+        "or gone before the run ends",
         within=SHARE,
         free=True,
     ),

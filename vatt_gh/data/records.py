@@ -145,7 +145,7 @@ def open_source(
         directories: of its parts; each holds dataset_info.json and shards.
         manual_dir: folder of the originals that storage 'index' reads; "": where they were.
         split: official name of the wanted split, or several joined by "+"; "": all of them.
-        unreadable_share: share of the read records that may be damaged.
+        unreadable_share: share of the read records that may be damaged, see `Unreadable`.
         unreadable: collects damage in place of an object of its own.
 
     Returns:
@@ -168,22 +168,24 @@ def open_source(
     indexes = _of_split([load_index(directory) for directory in directories], split)
     files = [len(index.files) for index in indexes]
     numbers = [index.shard + sum(files[:k]) for k, index in enumerate(indexes)]
-    if not sum(map(len, numbers)):
+    count = sum(map(len, numbers))
+    if not count:
         raise UserError(
             "The data set holds no record.",
             where=directories[0],
             expected="at least one segment of a video",
             todo="see skipped.jsonl of the build for what was left out and why",
         )
+    if unreadable is None:
+        unreadable = Unreadable(count, unreadable_share)
+    unreadable.expect(count)
     shards = Shards(
         files=tuple(str(path) for index in indexes for path in index.files),
         shard=np.concatenate(numbers),
         offset=np.concatenate([index.offset for index in indexes]),
         length=np.concatenate([index.length for index in indexes]),
         blank=infos[0].features.serialize_example(_blank(form.storage)),
-        unreadable=unreadable
-        if unreadable is not None
-        else Unreadable(sum(map(len, numbers)), unreadable_share),
+        unreadable=unreadable,
     )
     recent = functools.lru_cache(_RECENT)(shards.read)
     originals = Path(manual_dir or metadata["manual_dir"])

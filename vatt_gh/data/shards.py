@@ -2,14 +2,12 @@
 
 import dataclasses
 import os
-import time
 
 import numpy as np
 
 from vatt_gh.data.unreadable import Unreadable
+from vatt_gh.data.waiting import Waiting
 from vatt_gh.media.tfrecord import CHECKSUM, masked_crc32c
-
-PAUSES = (0.1, 1.0, 5.0, 15.0)  # s, before a record is read again
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,7 +21,7 @@ class Shards:
         length: [N] int64, bytes.
         blank: replaces a damaged record.
         unreadable: collects the damaged ones.
-        away: files that could not be read for as long as is waited.
+        waiting: for shards that are away.
     """
 
     files: tuple[str, ...]
@@ -32,37 +30,30 @@ class Shards:
     length: np.ndarray
     blank: bytes
     unreadable: Unreadable
-    away: set[str] = dataclasses.field(default_factory=set)
+    waiting: Waiting = dataclasses.field(default_factory=Waiting)
 
     def read(self, record: int) -> bytes:
         """The bytes of a record; `blank` if it cannot be read, or its checksum does not match.
 
-        What the system refuses, or gives in part, is asked for again after each of PAUSES: a
-        mounted disk may be away for a while. Of a file that stayed away nothing is waited for.
+        What the system refuses, or gives in part, is asked for again, see `Waiting`.
 
         Raises:
             UserError: too much is damaged or gone.
         """
         self.unreadable.read()
         path = self.files[self.shard[record]]
-        data, checksum, reason = self._patiently(path, record)
+        data, checksum, reason = self.waiting.until_there(
+            path,
+            os.path.dirname(path),
+            lambda: self._attempt(path, record),
+            lambda found: bool(found[2]),
+        )
         if not reason and CHECKSUM.unpack(checksum)[0] != masked_crc32c(data):
             reason = f"at byte {self.offset[record]} does not fit its checksum"
         if reason:
-            self.unreadable.add(path, f"record {record} {reason}", record)
+            self.unreadable.add(path, f"record {record} {reason}", (path, record))
             return self.blank
         return data
-
-    def _patiently(self, path: str, record: int) -> tuple[bytes, bytes, str]:
-        """As `_attempt`, which is repeated."""
-        for pause in () if path in self.away else PAUSES:
-            found = self._attempt(path, record)
-            if not found[2]:
-                return found
-            time.sleep(pause)
-        found = self._attempt(path, record)
-        (self.away.add if found[2] else self.away.discard)(path)
-        return found
 
     def _attempt(self, path: str, record: int) -> tuple[bytes, bytes, str]:
         """The bytes, their checksum, and "" or why they are not whole."""

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.data.video import View, put
+from vatt_gh.data.waiting import Waiting
 from vatt_gh.media.example import byte_values, features
 from vatt_gh.media.form import Form, MediaError
 from vatt_gh.media.mp4 import from_mp4
@@ -134,6 +135,7 @@ def _of_mp4(
 
 def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
     folder = Path(os.path.abspath(folder))
+    waiting = Waiting()
 
     def read(
         path: bytes, start: np.float32, height: np.int32, width: np.int32, *wanted: Any
@@ -150,15 +152,30 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
             size = int(height), int(width)
             return read_window(_inside(folder, path.decode()), form, frames, samples, size)
 
-        try:
-            return _decoded(decode, *wanted)
-        except MediaError as error:
-            if not folder.is_dir():  # one file may be missing, but not all
-                raise
-            unreadable.add(error.path, error.reason, (path, first))
+        def attempt() -> tuple[np.ndarray, np.ndarray, bool] | MediaError:
+            try:
+                return _decoded(decode, *wanted)
+            except MediaError as error:
+                return error
+
+        found = waiting.until_there(path.decode(), str(folder), attempt, _is_away)
+        if isinstance(found, MediaError):
+            unreadable.add(found.path, found.reason, (path, first))
             return _decoded(_nothing, *wanted, there=False)
+        return found
 
     return read
+
+
+def _is_away(found: object) -> bool:
+    """Whether a file could not be opened; one that is there may be damaged."""
+    if not isinstance(found, MediaError):
+        return False
+    cause = found.__cause__
+    # FFmpeg tells damage as a failure of the disk, too.
+    return isinstance(cause, FileNotFoundError) or (
+        isinstance(cause, OSError) and not os.access(found.path, os.R_OK)
+    )
 
 
 def _inside(folder: Path, path: str) -> Path:

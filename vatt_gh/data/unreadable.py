@@ -9,6 +9,7 @@ from vatt_gh.errors import UserError, printable
 
 _SEVERAL = 8  # damaged records from which on a share is meaningful
 _ENOUGH = 1000  # records from which on a share is reliable; neighbours often come from one file
+_RECENT = 100_000  # reads that a share is taken of, at most: what was whole before says little
 
 
 class Unreadable:
@@ -16,7 +17,8 @@ class Unreadable:
 
     Args:
         count: number of records.
-        share: share of the read records that may fail before the run ends.
+        share: share of the records that may fail, of those that were read within an epoch, or
+            within 100,000 reads where that is less, before the run ends.
 
     Attributes:
         log: file that gets a row {"path", "reason"} for each, if set.
@@ -28,7 +30,7 @@ class Unreadable:
         self.error: UserError | None = None
         self._count, self._share = count, share
         self._seen: set[tuple[str, str]] = set()
-        self._records: set[object] = set()
+        self._failed: dict[object, int] = {}  # records, by the read at which each failed last
         self._reads = 0
         self._lock = threading.Lock()
 
@@ -39,6 +41,14 @@ class Unreadable:
     def seen(self) -> set[tuple[str, str]]:
         """(path, reason) of each."""
         return self._seen
+
+    def expect(self, count: int) -> None:
+        """Prepares for another set of records.
+
+        Args:
+            count: number of its records.
+        """
+        self._count = max(self._count, count)
 
     def read(self) -> None:
         """Counts a record that is read, successfully or not."""
@@ -57,22 +67,31 @@ class Unreadable:
             UserError: too much has failed.
         """
         with self._lock:
-            self._records.add(record)
             if (str(path), reason) not in self._seen:
                 self._seen.add((str(path), reason))
                 print(printable(f"left out: {path}: {reason}"), file=sys.stderr, flush=True)
                 if self.log is not None:
                     with self.log.open("a", encoding="utf-8") as file:
                         file.write(json.dumps({"path": str(path), "reason": reason}) + "\n")
-            failed = len(self._records)
-            read = max(self._reads, failed)
+            failed, read = self._recently(record)
             base = max(read, min(_ENOUGH, self._count))
             if failed >= min(_SEVERAL, self._count) and failed > self._share * base:
                 self.error = UserError(
-                    f"{failed} of the {read} records that were read are damaged or gone; the last "
-                    f"one: {reason}.",
+                    f"{failed} of the last {read} records that were read are damaged or gone; the "
+                    f"last one: {reason}.",
                     where=path,
                     expected=f"at most {100 * self._share:g} % (config.data.unreadable_share)",
                     todo="mount or copy the files there, or build the records again",
                 )
                 raise self.error
+
+    def _recently(self, record: object) -> tuple[int, int]:
+        """Notes that a record fails; how many have failed, of how many reads."""
+        recent = min(self._count, _RECENT)
+        self._failed.pop(record, None)
+        self._failed[record] = self._reads  # the last entry; the oldest is the first
+        while (oldest := next(iter(self._failed))) != record and (
+            self._failed[oldest] <= self._reads - recent
+        ):
+            del self._failed[oldest]
+        return len(self._failed), max(min(self._reads, recent), len(self._failed))

@@ -114,6 +114,7 @@ def _finetune(
                 [task.train.count],
                 task.train.audio_rate,
                 digest_of(task.train.selection),
+                owned=True,
             )
         )
         state, position = _first_state(drawn, checkpoints, task, config, workdir)

@@ -50,6 +50,8 @@ class Checkpoints:
         audio_rate: of the sound, in Hz; None: it is not compared.
         selection: digest of the lists data.only and data.without, "" without them; None: it is
             not compared.
+        owned: this process, or its pod, owns the work directory: what was saved in part, by one
+            that was killed, is removed. Others may read it beside a training that is saving.
     """
 
     def __init__(
@@ -59,17 +61,22 @@ class Checkpoints:
         records: Sequence[int] = (),
         audio_rate: int | None = None,
         selection: str | None = None,
+        *,
+        owned: bool = False,
     ):
         # Orbax takes only absolute paths, and reports others only from a background thread.
         self._directory = (Path(workdir) / "checkpoints").absolute()
         self._best = BestStep(train.keep_best, Path(workdir) / METRICS)
         self._kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every, self._best.of)
+        self._owned = owned
         self._manager = self._open()
         self._records, self._audio_rate, self._selection = list(records), audio_rate, selection
         self._vocabulary = Path(workdir) / "vocabulary.txt"
 
     def _open(self) -> ocp.CheckpointManager:
-        options = ocp.CheckpointManagerOptions(preservation_policy=self._kept, create=True)
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=self._kept, create=True, cleanup_tmp_directories=self._owned
+        )
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)

@@ -19,7 +19,8 @@ from vatt_gh.locks import claimed
 from vatt_gh.training.parallel import first_host_first, from_first_host
 
 OWNER = ".owner.lock"  # in the work directory
-_PATIENCE = 180.0  # s, for the lock of another host
+_PATIENCE = 180.0  # s, for the lock of another machine
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # differs between machines; Linux has it
 T = TypeVar("T")
 
 
@@ -45,18 +46,25 @@ def owned(workdir: Path) -> Iterator[None]:
         "process": os.getpid(),
         "host": socket.gethostname(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "boot": _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else None,
     }
     with ExitStack() as stack:
         end = time.monotonic() + _PATIENCE
         while not (free := stack.enter_context(claimed(path, json.dumps(mine)))):
-            # A host that is gone may hold its lock on a shared disk for some time.
-            if _owner(path).get("host") in (mine["host"], None) or time.monotonic() > end:
+            # A machine that is gone may hold its lock on a shared disk for some time.
+            if not _elsewhere(_owner(path), mine) or time.monotonic() > end:
                 break
             time.sleep(5)
         from_first_host(free)
         if not free:
             raise _in_use(workdir)
         yield
+
+
+def _elsewhere(owner: dict[str, Any], mine: dict[str, Any]) -> bool:
+    """Whether the owner is on another machine; a new pod has the name of the one it replaces."""
+    boots = {owner.get("boot"), mine["boot"]} - {None}
+    return owner.get("host", mine["host"]) != mine["host"] or len(boots) > 1
 
 
 def _in_use(workdir: Path) -> UserError:
@@ -74,7 +82,9 @@ def _owner(path: Path) -> dict[str, Any]:
     """What the owner has written, or nothing."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
-        return {name: owner[name] for name in ("process", "host", "since")}
+        return {name: owner[name] for name in ("process", "host", "since")} | {
+            "boot": owner.get("boot")
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

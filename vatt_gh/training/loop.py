@@ -95,6 +95,7 @@ def _pretrain(
                 records,
                 audio_rate,
                 digest_of(sources[0].selection),
+                owned=True,
             )
         )
         if checkpoints.latest() is not None:
