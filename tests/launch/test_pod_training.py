@@ -49,7 +49,8 @@ def test_a_pod_builds_nothing_and_says_the_command_that_does(tiny, tmp_path):
     log, records = tmp_path / "log", tmp_path / "records"
     ended = pod(tiny, tmp_path / "run", log, f"--config.data.data_dir={records}").wait(timeout=300)
     assert ended == 2, log.read_text()[-3000:]
-    command = f"python -m tfds_builders.build howto100m --manual_dir=DIR --data_dir={records}"
+    command = "python -m tfds_builders.build howto100m"
+    command += f" --manual_dir={tiny.corpus} --data_dir={records}"
     assert command in log.read_text()
     assert not records.exists() and not (tmp_path / "run" / "checkpoints").exists()
 

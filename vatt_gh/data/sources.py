@@ -79,13 +79,14 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
             print(f"{data.data_dir}: {missing} parts are missing; the others are read", flush=True)
         return found
     if not (data.manual_dir and build):
+        reason = "none are built here" if data.manual_dir else "nothing to build them from"
         raise UserError(
-            f"There are no {data.builder} records, and nothing to build them from.",
+            f"There are no {data.builder} records, and {reason}.",
             where=f"config.data.data_dir = {data.data_dir}",
             expected="records, or one process alone and --config.data.manual_dir=DIR, the "
             "directory with videos and captions",
-            todo=f"python -m tfds_builders.build {data.builder} --manual_dir=DIR "
-            f"--data_dir={data.data_dir}",
+            todo=f"python -m tfds_builders.build {data.builder} "
+            f"--manual_dir={data.manual_dir or 'DIR'} --data_dir={data.data_dir}",
         )
     return build(data)
 
