@@ -22,7 +22,7 @@ from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED, write_index
 from vatt_gh.data.selection import SELECTION, Selection, digest_of
 from vatt_gh.errors import UserError
-from vatt_gh.files import system_problems_named, write_whole
+from vatt_gh.files import check_room, system_problems_named, write_whole
 from vatt_gh.locks import locked
 from vatt_gh.media.form import Form
 from vatt_gh.media.library import Library
@@ -73,7 +73,13 @@ def build(
     if not all(part.finished() for part in wanted):
         # How much of the videos the lists use is not known.
         whole = form.storage == "jpeg" and selection is None
-        _check_room(size if whole else 0, Path(data_dir))
+        check_room(
+            Path(data_dir),
+            size if whole else 0,
+            "The videos alone have",
+            expected="more room than the videos take; JPEG records often take several times it",
+            todo="free some space, give another --data_dir, or store less: --storage=mp4 or index",
+        )
         with system_problems_named(Path(data_dir)):
             _build_parts(name, wanted, library, settings, Path(data_dir), selection)
     finished = [path for part in parts if (path := part.finished())]
@@ -193,19 +199,6 @@ def _write(text: str, path: Path) -> None:
         return
     with locked(path.with_name(f".{path.name}.lock")):
         write_whole(path, text)
-
-
-def _check_room(needed: int, data_dir: Path) -> None:
-    """Refuses to start if less than the originals' size is free."""
-    existing = next(p for p in [data_dir, *data_dir.absolute().parents] if p.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise UserError(
-            f"The disk has {free / 1e9:.1f} GB free; the videos alone have {needed / 1e9:.1f} GB.",
-            where=data_dir,
-            expected="more room than the videos take; JPEG records often take several times it",
-            todo="free some space, give another --data_dir, or store less: --storage=mp4 or index",
-        )
 
 
 def _check_finished(folder: Path, form: Form, selection: Selection | None) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,30 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def check_room(place: Path, needed: int, what: str, *, expected: str, todo: str) -> None:
+    """Refuses to start what the disk has no room for.
+
+    Args:
+        place: directory that will be written to; it may not exist yet.
+        needed: bytes.
+        what: it is that takes them; begins the message.
+        expected, todo: see `UserError`.
+
+    Raises:
+        UserError: less is free.
+    """
+    place = Path(place)
+    existing = next(p for p in [place, *place.absolute().parents] if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise UserError(
+            f"{what} {needed / 1e9:.2f} GB; the disk has {free / 1e9:.2f} GB free.",
+            where=place,
+            expected=expected,
+            todo=todo,
+        )
 
 
 def write_whole(path: Path, text: str) -> None:

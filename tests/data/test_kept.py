@@ -12,6 +12,7 @@ import tensorflow as tf
 from streams import assert_equal, batches, joined
 
 from vatt_gh import batch as names
+from vatt_gh import files
 from vatt_gh.data import kept
 from vatt_gh.data.kept import kept_windows
 from vatt_gh.data.records import open_source
@@ -130,7 +131,7 @@ def test_damaged_records_are_not_kept(clock, source, config):
 
 def test_a_disk_without_room_is_said_before(clock, source, config, monkeypatch):
     usage = shutil.disk_usage(source.directories[0])._replace(free=1000)
-    monkeypatch.setattr(kept.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match="keep_windows=False"):
         kept_windows(source, clock.tokenizer, config.data)
     assert not folders(source)

@@ -12,7 +12,7 @@ from vatt_gh.finetuning.step import (
     create_state,
     finetune_step,
     mixed,
-    optimizer_of,
+    sgd_of,
     smoothed,
 )
 from vatt_gh.models.classifier import build_classifier
@@ -42,7 +42,7 @@ def made(modality="video", multi_label=False, kind="three_tower", **changes):
         dropout_rate=config.finetune.dropout_rate,
         freeze_backbone=config.finetune.freeze,
     )
-    optimizer = optimizer_of(config)
+    optimizer = sgd_of(config)
     clip = batch_of(config, modality)[modality][0]
     options = {
         "model": model,

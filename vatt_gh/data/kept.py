@@ -23,6 +23,7 @@ from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import FULL_SCALE, training_windows
 from vatt_gh.errors import UserError
+from vatt_gh.files import check_room
 from vatt_gh.locks import locked
 
 # Settings of config.data that affect a window's content.
@@ -121,7 +122,13 @@ def _digest(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> str:
 
 def _fill(folder: Path, source: Source, tokenizer: Tokenizer, data: ConfigDict) -> None:
     count = source.count * data.windows_per_segment
-    _check_room(folder, count, data)
+    check_room(
+        folder,
+        count * (3 * data.frames * data.size**2 + 2 * data.audio_samples),
+        f"{count} decoded windows take",
+        expected="room for all windows of an epoch",
+        todo="free some space, or train with --config.data.keep_windows=False",
+    )
     arrays: dict[str, np.ndarray] = {}
     ids: list[bytes] = []
     places = range(0, count, data.windows_per_segment)
@@ -163,15 +170,3 @@ def _drawn(
     records = tf.data.Dataset.range(source.count)
     windows = records.map(draw, num_parallel_calls=data.parallel_reads, deterministic=True)
     yield from read_on(windows.prefetch(2), [source])
-
-
-def _check_room(folder: Path, count: int, data: ConfigDict) -> None:
-    needed = count * (3 * data.frames * data.size**2 + 2 * data.audio_samples)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UserError(
-            f"{count} windows take {needed / 1e9:.1f} GB; the disk has {free / 1e9:.1f} GB free.",
-            where=folder.parent,
-            expected="room for all windows of an epoch, decoded",
-            todo="free some space, or train with --config.data.keep_windows=False",
-        )

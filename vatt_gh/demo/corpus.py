@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import multiprocessing
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
@@ -20,7 +19,7 @@ from vatt_gh.demo.picture import draw_scene
 from vatt_gh.demo.scenes import Scene, draw_id, draw_scenes, video_generator
 from vatt_gh.demo.sound import synthesise
 from vatt_gh.errors import UserError
-from vatt_gh.files import replacing, system_problems_named, write_whole
+from vatt_gh.files import check_room, replacing, system_problems_named, write_whole
 
 _MARKER = "corpus.json"  # written last: the specification of a finished corpus
 _STARTED = "corpus.started.json"  # the specification of a corpus that is being rendered
@@ -80,7 +79,13 @@ def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
             _check_same(started, spec)
         else:
             _check_empty(out_dir)
-            _check_room(out_dir, spec)
+            check_room(
+                out_dir,
+                bytes_needed(spec),
+                "The corpus may take",
+                expected="room for the corpus",
+                todo="free some space, give another work directory, or render fewer videos",
+            )
             write_whole(started, json.dumps(dataclasses.asdict(spec), indent=1))
         (out_dir / "videos").mkdir(exist_ok=True)
         jobs = [(index, spec, out_dir) for index in range(spec.videos)]
@@ -126,18 +131,6 @@ def _check_same(marker: Path, spec: CorpusSpec) -> None:
             where=marker.parent,
             expected="a corpus with the same settings, or an empty directory",
             todo="give another work directory, or delete this one",
-        )
-
-
-def _check_room(out_dir: Path, spec: CorpusSpec) -> None:
-    needed = bytes_needed(spec)
-    free = shutil.disk_usage(out_dir).free
-    if free < needed:
-        raise UserError(
-            f"The disk has {free / 1e6:.0f} MB free; the corpus may take {needed / 1e6:.0f} MB.",
-            where=out_dir,
-            expected="room for the corpus",
-            todo="free some space, give another work directory, or render fewer videos",
         )
 
 

@@ -21,7 +21,7 @@ from vatt_gh.evaluation.scoring import print_group
 from vatt_gh.files import write_whole
 from vatt_gh.finetuning.score import COUNT, GROUP, score
 from vatt_gh.finetuning.start import start_from, with_model_of_start
-from vatt_gh.finetuning.step import create_state, finetune_step, optimizer_of
+from vatt_gh.finetuning.step import create_state, finetune_step, sgd_of
 from vatt_gh.finetuning.task import Task, modality_of, open_task
 from vatt_gh.models.classifier import build_classifier
 from vatt_gh.report import known_references
@@ -89,7 +89,7 @@ def _finetune(
         dropout_rate=config.finetune.dropout_rate,
         freeze_backbone=config.finetune.freeze,
     )
-    optimizer = optimizer_of(config)
+    optimizer = sgd_of(config)
     drawn = create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
     untrained = jax.tree.map(np.array, drawn.params)  # a copy: steps donate their state's memory
     step = functools.partial(

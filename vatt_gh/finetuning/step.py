@@ -25,7 +25,7 @@ Batch = dict[str, Array]
 _DROPOUT, _TOKENS, _NOISE, _MIXUP = range(4)
 
 
-def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
+def sgd_of(config: ConfigDict) -> optax.GradientTransformation:
     """The original's SGD; the tower's gradient is clipped, the linear layer's is not.
 
     The original clips on each replica before gradients are summed; here the sum is clipped, so that

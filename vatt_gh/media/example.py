@@ -6,10 +6,10 @@ A record of half a minute has 10 MB; a window needs 1 MB of it.
 from collections.abc import Container, Iterator
 
 Record = bytes | memoryview
-Span = tuple[int, int]  # start and end in a record
+Extent = tuple[int, int]  # start and end in a record
 
 
-def features(record: Record) -> dict[str, Span]:
+def features(record: Record) -> dict[str, Extent]:
     """Finds the features of an Example.
 
     Args:
@@ -24,7 +24,7 @@ def features(record: Record) -> dict[str, Span]:
     return {key: feature for key, feature, _ in _pairs(record)}
 
 
-def byte_values(record: Record, feature: Span) -> Iterator[Span]:
+def byte_values(record: Record, feature: Extent) -> Iterator[Extent]:
     """Spans of the values of a bytes feature, in order; none if it has another type.
 
     Raises:
@@ -34,7 +34,7 @@ def byte_values(record: Record, feature: Span) -> Iterator[Span]:
         yield from _messages(record, values, 1)
 
 
-def integers(record: Record, feature: Span) -> tuple[int, ...]:
+def integers(record: Record, feature: Extent) -> tuple[int, ...]:
     """The values of an int64 feature, packed (as they should be) or not.
 
     Raises:
@@ -72,7 +72,7 @@ def exchanged(record: bytes, other: bytes, names: Container[str]) -> bytes:
     return _first_field(b"".join(map(_first_field, pairs)))
 
 
-def _pairs(record: Record) -> Iterator[tuple[str, Span, Span]]:
+def _pairs(record: Record) -> Iterator[tuple[str, Extent, Extent]]:
     """Name, Feature, and the pair of both."""
     # Field 1 of both messages is a tf.train.Features; its field 1 holds (key, Feature) pairs.
     for found in _messages(record, (0, len(record)), 1):
@@ -86,14 +86,14 @@ def _pairs(record: Record) -> Iterator[tuple[str, Span, Span]]:
             yield name.decode(), feature, pair
 
 
-def _messages(record: Record, span: Span, wanted: int) -> Iterator[Span]:
+def _messages(record: Record, span: Extent, wanted: int) -> Iterator[Extent]:
     """Spans of the length-delimited fields with this number."""
     for number, value in _fields(record, span):
         if number == wanted and not isinstance(value, int):
             yield value
 
 
-def _fields(record: Record, span: Span) -> Iterator[tuple[int, int | Span]]:
+def _fields(record: Record, span: Extent) -> Iterator[tuple[int, int | Extent]]:
     """Number and value of the fields of a protobuf message: an integer or a span."""
     position, end = span
     while position < end:

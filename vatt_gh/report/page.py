@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vatt_gh.errors import UserError
+from vatt_gh.files import write_whole
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif;
@@ -153,7 +154,7 @@ def write_index(
         sections.append("<h2>Pictures</h2>")
         sections += [_figure(*picture) for picture in pictures]
     path = workdir / "index.html"
-    path.write_text(document(title, sections), encoding="utf-8")
+    write_whole(path, document(title, sections))
     return path
 
 

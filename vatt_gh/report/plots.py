@@ -19,7 +19,7 @@ from vatt_gh.report import canvas
 
 Rows = Sequence[Mapping[str, Any]]
 
-_MODALITIES = {"v": "video", "a": "audio", "t": "text"}  # letters in names of losses
+_LETTERS = {"v": "video", "a": "audio", "t": "text"}  # letters in names of losses
 EVAL = "eval."  # begins the names of scores
 _COSINE_LABEL = "cosine of the two loss gradients"
 # With more columns than this each would hold few samples, and noise would hide the trend.
@@ -43,7 +43,7 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
     lines = [("loss", "total", "#333333")]
     losses = dict.fromkeys(key for row in rows for key in row if key.startswith("loss_"))
     for key, colour in zip(losses, itertools.cycle(canvas.PALETTE), strict=False):
-        label = "-".join(_MODALITIES.get(letter, letter) for letter in key[5:])
+        label = "-".join(_LETTERS.get(letter, letter) for letter in key[5:])
         lines.append((key, label, colour))
     for key, label, colour in lines:
         _raw_and_smoothed(axes, rows, key, label, colour)
