@@ -81,17 +81,16 @@ def write_random(audited: Path, seed: int, path: Path) -> None:
 
 def row_of(seed: int, work: Path) -> str:
     """Makes the three runs of a seed, and returns their row."""
-    everything, without = work / f"all-{seed}", {"worst": None, "random": None}
-    config = config_of(seed, work)
-    on_all = scores_of(config, everything)
+    everything, config = work / f"all-{seed}", config_of(seed, work)
+    runs = [scores_of(config, everything)]
     planted = summary_of(config, everything)["planted"]["text"]
     write_random(everything / "audit", seed, work / f"random-{seed}.csv")
-    lists = {"worst": everything / "audit/worst.csv", "random": work / f"random-{seed}.csv"}
-    for name in without:
-        config.data.without = str(lists[name])
-        without[name] = scores_of(config, work / f"{name}-{seed}")
-    shares = (planted[name] for name in ("value", "untrained", "chance"))
-    r5 = [run["retrieval"]["r5"] for run in (on_all, without["worst"], without["random"])]
+    lists = {"worst": everything / "audit" / "worst.csv", "random": work / f"random-{seed}.csv"}
+    for name, path in lists.items():
+        config.data.without = str(path)
+        runs.append(scores_of(config, work / f"{name}-{seed}"))
+    r5 = [run["retrieval"]["r5"] for run in runs]
+    shares = [planted[name] for name in ("value", "untrained", "chance")]
     cells = [*shares, *(score["value"] for score in r5), r5[0]["untrained"]]
     return f"| {seed} | {' | '.join(f'{cell:.3f}' for cell in cells)} |"
 
