@@ -1,11 +1,21 @@
 """Every downstream set, whole: from tiny media and a checkpoint to results.json and the page."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from dummy_data import make_measurable
 from golden.golden_set import from_original
-from tiny_run import prepared, session_folder, uninterrupted
+from tiny_run import (
+    DEFAULTS,
+    OVERRIDES,
+    ROOT,
+    flags_of,
+    prepared,
+    session_folder,
+    uninterrupted,
+)
 
 from tfds_builders.build import build_for
 from vatt_gh.config.checks import validate
@@ -90,11 +100,44 @@ def test_sound_of_another_rate_is_refused(session, sets, tmp_path, start):
         evaluate_workdir(config, tmp_path, build=build_for)
 
 
-@pytest.mark.parametrize("name", SOME)
-def test_some_are_scored_from_a_run_of_ours(session, sets, tmp_path, name):
+def of_ours(session, workdir):
+    """Fills a work directory with what scoring reads of a run; returns its last step."""
     run, state = uninterrupted(session)
     for file in ("config.json", "vocabulary.txt"):
-        (tmp_path / file).write_bytes((run / file).read_bytes())
-    (tmp_path / "checkpoints").symlink_to(run / "checkpoints")
+        (workdir / file).write_bytes((run / file).read_bytes())
+    (workdir / "checkpoints").symlink_to(run / "checkpoints")
+    return int(state.step)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_some_are_scored_from_a_run_of_ours(session, sets, tmp_path, name):
+    step = of_ours(session, tmp_path)
     config = prepared(session).config(**sets(name))
-    assert scored(config, tmp_path, name)["step"] == int(state.step)
+    assert scored(config, tmp_path, name)["step"] == step
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_two_processes_of_one_device_score_as_one_of_four(session, sets, tmp_path, name):
+    tiny, keys = prepared(session), sets(name)
+    of_ours(session, tmp_path)
+    config = tiny.config("howto100m", **DEFAULTS, **keys)
+    expected = evaluate_workdir(config, tmp_path, build=build_for)
+    path = tmp_path / f"results_{name}.json"
+    path.unlink()
+    flags = flags_of({**OVERRIDES, **DEFAULTS, **keys})
+    options = ["--processes=2", "--devices=1", "--grace=1", "--", "--config=configs/howto100m.py"]
+    ended = subprocess.run(
+        [sys.executable, "launch/local_pod.py", *options, f"--workdir={tmp_path}", *flags],
+        cwd=ROOT,
+        env=tiny.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    found = json.loads(path.read_text())
+    evaluator = PROTOCOLS[name].evaluator
+    for score, numbers in expected.pop(evaluator).items():
+        assert found[evaluator][score] == pytest.approx(numbers, rel=1e-3), score
+    del found[evaluator]
+    assert found == expected
