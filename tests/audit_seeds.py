@@ -9,6 +9,7 @@ takes a quarter of an hour on one core.
 """
 
 import csv
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -28,22 +29,22 @@ from vatt_gh.data.selection import COLUMNS
 from vatt_gh.demo.planted import aligned_of, planted_of
 from vatt_gh.demo.run import prepare, prepare_heldout, use_corpus
 from vatt_gh.evaluation.scoring import evaluate_workdir
+from vatt_gh.study.plan import Corpus, Run
 from vatt_gh.training.loop import pretrain
-
-CORPUS = "captions50"
 
 
 def config_of(seed: int, work: Path) -> ConfigDict:
     """The study's plain VATT, and where its corpus and records are."""
     config = load_experiment("study")
-    config.mode, config.seed, config.train.keep_checkpoints = "pretrain", seed, 1
-    config.harmonize.realign = config.harmonize.curriculum = False
-    noise = {"caption_noise": 0.5, "sound_noise": 0.0}
+    config.mode, config.train.keep_checkpoints = "pretrain", 1
+    run = Run("three_tower", Corpus(caption_noise=0.5, sound_noise=0.0), "plain", seed)
+    config.update_from_flattened_dict(run.changes)
+    name, noise = run.corpus.name, dataclasses.asdict(run.corpus)
     videos, of_corpus = config.demo.videos, config.study.corpus_seed
-    prepare(config, work, CORPUS, build_for, videos=videos, seed=of_corpus, **noise)
+    prepare(config, work, name, build_for, videos=videos, seed=of_corpus, **noise)
     prepare_heldout(config, work, of_corpus, build_for)
-    use_corpus(config, work, CORPUS)
-    config.audit.truth = str(work / "corpus" / CORPUS / "alignment.jsonl")
+    use_corpus(config, work, name)
+    config.audit.truth = str(work / "corpus" / name / "alignment.jsonl")
     return config
 
 

@@ -88,8 +88,7 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
         _write_scores(scored, folder / "scores.parquet")
         _write_list(scored, worst, folder / "worst.csv")
         write_whole(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-        judged = [m for m in _JUDGED[config.audit.by].values() if m in scored.percentiles]
-        videos = of_videos(scored, judged)
+        videos = of_videos(scored, [_JUDGED[config.audit.by][modality] for modality in worst])
         write_videos(videos, folder / "videos.csv")
         shown = _shown(config, loaded, source, scored, folder)
         page = write_audit_page(folder, scored.measures, shown, videos, summary)

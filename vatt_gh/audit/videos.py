@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vatt_gh.audit.scores import Scored
+from vatt_gh.evaluation.measures import group_means
 from vatt_gh.files import replacing
 
 
@@ -26,10 +27,8 @@ def of_videos(scored: Scored, by: Sequence[str]) -> list[dict[str, Any]]:
     means = {}
     for name, percentile in scored.percentiles.items():
         there = np.isfinite(percentile)
-        total = np.bincount(number[there], percentile[there], minlength=len(ids))
-        count = np.bincount(number[there], minlength=len(ids)).astype(float)
-        count[count == 0] = np.nan
-        means[name] = total / count
+        same = np.ones(there.sum())
+        means[name] = group_means(percentile[there], number[there], same, len(ids))
     judged = np.array([means[name] for name in by])
     known = np.isfinite(judged)
     badness = np.where(known, judged, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

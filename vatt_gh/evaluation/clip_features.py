@@ -11,6 +11,7 @@ from vatt_gh.data.clips import LABELS, LENGTH, NUMBER, SAID, SPLIT, parted
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import Weights, embed_batch
 from vatt_gh.evaluation.hosts import gathered
+from vatt_gh.evaluation.measures import group_means
 from vatt_gh.models.vatt import Vatt
 
 _KEPT = ("video_id", SPLIT, LABELS, SAID, "video_mask", "audio_mask", NUMBER, LENGTH)
@@ -60,14 +61,7 @@ class EmbeddedClips:
             [N, ...] float64; NaN for a clip without such a window.
         """
         there = self.masks[modality]
-        mine, length = self.clip[there], self.length[there].astype(np.float64)
-        total = np.bincount(mine, length, minlength=len(self.ids))
-        total[total == 0] = np.nan
-        share = (length / total[mine]).reshape(-1, *[1] * (values.ndim - 1))
-        means = np.zeros((len(self.ids), *values.shape[1:]))
-        np.add.at(means, mine, share * values[there])
-        means[np.isnan(total)] = np.nan
-        return means
+        return group_means(values[there], self.clip[there], self.length[there], len(self.ids))
 
 
 def embed_clips_whole(

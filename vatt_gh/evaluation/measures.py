@@ -1,4 +1,4 @@
-"""Measures of classification: top-k accuracy, mean average precision, area under the ROC curve."""
+"""Measures of classification, such as top-k accuracy; weighted means of groups."""
 
 import numpy as np
 from scipy.stats import norm
@@ -55,3 +55,25 @@ def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, floa
         # The mean of the classes' d', which differs from the d' of the mean area.
         "d_prime": float(np.mean(np.sqrt(2.0) * norm.ppf(np.clip(areas, half, 1 - half)))),
     }
+
+
+def group_means(
+    values: np.ndarray, group: np.ndarray, weight: np.ndarray, count: int
+) -> np.ndarray:
+    """Weighted means of the values of each group.
+
+    Args:
+        values: [n, ...] float.
+        group: [n] int64, the group of each, below `count`.
+        weight: [n], how much each counts; positive.
+        count: number of groups.
+
+    Returns:
+        [count, ...] float64; NaN for a group without values.
+    """
+    total = np.bincount(group, weight, minlength=count)
+    share = (weight / total[group]).reshape(-1, *[1] * (values.ndim - 1))
+    means = np.zeros((count, *values.shape[1:]))
+    np.add.at(means, group, share * values)
+    means[total == 0] = np.nan
+    return means

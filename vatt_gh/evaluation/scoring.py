@@ -97,7 +97,7 @@ def _protocol(held_out: HeldOut) -> dict[str, str]:
         return words | protocol.described(config)
     return words | {
         "split": config.eval.split or config.data.split or "all",
-        "clips": "the window around the middle of a caption; of overlapping ones the first",
+        "windows": "one around the middle of each caption; of overlapping ones the first",
     }
 
 

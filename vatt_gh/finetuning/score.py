@@ -15,7 +15,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.features import padded
 from vatt_gh.evaluation.hosts import gathered
-from vatt_gh.evaluation.measures import in_top_k
+from vatt_gh.evaluation.measures import group_means, in_top_k
 from vatt_gh.evaluation.multi_label import measured_with_intervals
 from vatt_gh.evaluation.protocols import WINDOWS
 from vatt_gh.finetuning.step import as_input
@@ -130,13 +130,8 @@ def _predicted(
     # A clip that is longer than a record has several, all with as many views: each counts by its
     # length, for the last one may be short.
     _, first, clip = np.unique(every[names.VIDEO_ID][known], return_index=True, return_inverse=True)
-    length = every[LENGTH][known].astype(np.float64)
-    share = (length / np.bincount(clip, length)[clip])[:, None]
-    means = []
-    for logits in every["seen"]:
-        mean = np.zeros((len(first), logits.shape[1]))
-        np.add.at(mean, clip, share * logits[known])
-        means.append(mean)
+    length = every[LENGTH][known]
+    means = [group_means(x[known], clip, length, len(first)) for x in every["seen"]]
     return means, every[names.LABEL][known][first], int((~known).sum())
 
 

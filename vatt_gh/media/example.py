@@ -25,7 +25,7 @@ def features(record: Record) -> dict[str, Extent]:
 
 
 def byte_values(record: Record, feature: Extent) -> Iterator[Extent]:
-    """Spans of the values of a bytes feature, in order; none if it has another type.
+    """Extents of the values of a bytes feature, in order; none if it has another type.
 
     Raises:
         ValueError: the record is no such message.
@@ -86,16 +86,16 @@ def _pairs(record: Record) -> Iterator[tuple[str, Extent, Extent]]:
             yield name.decode(), feature, pair
 
 
-def _messages(record: Record, span: Extent, wanted: int) -> Iterator[Extent]:
-    """Spans of the length-delimited fields with this number."""
-    for number, value in _fields(record, span):
+def _messages(record: Record, extent: Extent, wanted: int) -> Iterator[Extent]:
+    """Extents of the length-delimited fields with this number."""
+    for number, value in _fields(record, extent):
         if number == wanted and not isinstance(value, int):
             yield value
 
 
-def _fields(record: Record, span: Extent) -> Iterator[tuple[int, int | Extent]]:
-    """Number and value of the fields of a protobuf message: an integer or a span."""
-    position, end = span
+def _fields(record: Record, extent: Extent) -> Iterator[tuple[int, int | Extent]]:
+    """Number and value of the fields of a protobuf message: an integer or an extent."""
+    position, end = extent
     while position < end:
         tag, position = _varint(record, position, end)
         number, kind = tag >> 3, tag & 7
