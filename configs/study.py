@@ -3,7 +3,9 @@
     python -m vatt_gh.main --config=configs/study.py --workdir=work/study
 
 Hardware: two CPU cores; several machines may share the work directory. `--config.study.only=...`
-runs a part, `--config=configs/study.py:short` runs all stages with minimal data.
+runs a part, `--config=configs/study.py:short` runs all stages with minimal data, and
+`--config=configs/study.py:large` runs a model of four times the width and twice the depth on a
+corpus of twice the size, for a GPU.
 """
 
 import runpy
@@ -11,12 +13,14 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import PAPER
+from vatt_gh.config import PAPER, check_form
 
 
 def get_config(form: str = "whole") -> ConfigDict:
-    """Returns the configuration; `form` is "whole" or "short"."""
-    config = runpy.run_path(str(Path(__file__).with_name("demo.py")))["get_config"](form)
+    """Returns the configuration; `form` is "whole", "short" or "large"."""
+    check_form(form, "whole", "short", "large")
+    demo = runpy.run_path(str(Path(__file__).with_name("demo.py")))["get_config"]
+    config = demo("short" if form == "short" else "whole")
     config.mode = "study"
     # Each run changes the keys in its name.
     config.harmonize.update(PAPER)
@@ -34,4 +38,16 @@ def get_config(form: str = "whole") -> ConfigDict:
     config.train.steps = config.harmonize.curriculum_steps = 800
     config.train.checkpoint_every = 200
     config.study.signal_windows = 768
+    if form == "large":
+        _enlarge(config)
     return config
+
+
+def _enlarge(config: ConfigDict) -> None:
+    for tower in (config.model.video, config.model.audio, config.model.text):
+        tower.update({"layers": 4, "d_model": 256, "d_ff": 768, "heads": 4, "d_kv": 64})
+    config.model.text.d_embedding = config.model.head.d_video_audio = 256
+    config.demo.videos, config.demo.heldout_videos = 1_200, 140
+    config.train.steps = config.harmonize.curriculum_steps = 4_000
+    config.train.batch_size, config.train.checkpoint_every = 256, 1_000
+    config.train.learning_rates, config.train.warmup_steps = (1e-3, 1e-4), 200

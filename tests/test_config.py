@@ -18,7 +18,7 @@ from vatt_gh.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
-FORMS = [*EXPERIMENTS, "demo:short", "study:short"]
+FORMS = [*EXPERIMENTS, "demo:short", "study:short", "study:large"]
 KEYS = dict(keys_of(SCHEMA))
 
 # Values rejected by the checks between keys, by the named key.

@@ -2,11 +2,13 @@
 
 import errno
 import fcntl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-# Errors of file systems without locks, such as mounted buckets: others go unnoticed there.
+# Errors of file systems without locks, such as mounted buckets.
 _WITHOUT = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -19,7 +21,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
-        _lock(lock.fileno(), fcntl.LOCK_EX)
+        _lock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -37,7 +39,7 @@ def claimed(path: Path, note: str = "") -> Iterator[bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:
         try:
-            _lock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
             return
@@ -47,9 +49,15 @@ def claimed(path: Path, note: str = "") -> Iterator[bool]:
         yield True
 
 
-def _lock(file: int, how: int) -> None:
+def _lock(file: IO[str], how: int) -> None:
     try:
-        fcntl.flock(file, how)
+        fcntl.flock(file.fileno(), how)
     except OSError as error:
         if error.errno not in _WITHOUT:
             raise
+        print(
+            f"{file.name}: this file system has no locks. Another process that works in the same "
+            "directory goes unnoticed: make sure that there is none.",
+            file=sys.stderr,
+            flush=True,
+        )

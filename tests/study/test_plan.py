@@ -42,6 +42,12 @@ def test_a_part_is_picked_by_names():
         names(only="shared-captions26-*")
 
 
+def test_corpora_have_names_of_their_own():
+    names = [Corpus(share, 0.0).name for share in (0.25, 0.125, 0.12, 0.07, 0.004)]
+    assert names == ["captions25", "captions12.5", "captions12", "captions7", "captions0.4"]
+    assert Corpus(0.5, 0.25).name == "captions50-sounds25" and Corpus(0.0, 0.0).name == "clean"
+
+
 def test_a_run_changes_what_its_name_says():
     config = small_config(**{"study.only": "shared-sounds75-curriculum-seed4"})
     (run,) = runs_of(config.study)

@@ -11,7 +11,7 @@ from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build
 from vatt_gh.report.study import areas_over_time
 from vatt_gh.study.signals import COSINES, areas
-from vatt_gh.study.table import signals_to_markdown
+from vatt_gh.study.table import interval, signals_to_markdown
 from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import step_gradients
 from vatt_gh.training.step import create_state, draw_randomness
@@ -96,16 +96,25 @@ def test_table_and_picture_show_the_areas(tmp_path):
     what = {"model": "shared", "method": "plain"}
     rows = [
         {**what, "planted": planted, "signal": signal, "seed": seed, "step": step}
-        | {"visits": visits, "auc": 0.5 + 0.01 * seed + step / 1000}
+        | {"corpus": f"{planted}50", "visits": visits}
+        | {"auc": 0.5 + 0.01 * seed + step / 1000 + 0.1 * (planted == "sounds")}
         for planted in ("captions", "sounds")
         for signal in ("loss text", "cosine shared anchor")
         for seed in (0, 2)
-        for step in (10, 20, 30, 40)
+        for step in (0, 10, 20, 30, 40, 50, 60)
         for visits in (1, 3)
     ]
     text = signals_to_markdown(rows)
-    assert "| signal | visits | step 10 | step 30 | step 40 |" in text
-    assert text.count("| loss text | 3 | 0.520 | 0.540 | 0.550 |") == 2
+    steps = " | ".join(f"step {step}" for step in (0, 20, 30, 40, 60))
+    assert text.count(f"| signal | visits | seeds | {steps} |") == 2
+    # Two corpora are never mixed: what is planted in one is not in the other.
+    for kind, first in (("captions", 0.51), ("sounds", 0.61)):
+        start = text.index(f"## shared, {kind}50, plain: areas for planted {kind}")
+        line = next(x for x in text[start:].splitlines() if x.startswith("| loss text | 3 | 2 |"))
+        means = [float(cell.split(" ± ")[0]) for cell in line.strip("| ").split(" | ")[3:]]
+        assert means == pytest.approx([first + step / 1000 for step in (0, 20, 30, 40, 60)])
+        _, half = interval([first - 0.01, first + 0.01])
+        assert f" ± {half:.3f} |" in line
     areas_over_time(rows, tmp_path / "auc.png")
     assert (tmp_path / "auc.png").stat().st_size > 5000
     assert signals_to_markdown([]) == ""

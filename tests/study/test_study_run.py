@@ -71,7 +71,7 @@ def test_it_has_a_row_for_every_run_and_the_rest_of_the_tables(config, whole):
     assert (whole / "index.html").exists() and (whole / "study.md").exists()
     areas = table(whole / "signals.csv")
     assert {(row["step"], row["planted"], row["visits"]) for row in areas} == {
-        (step, "captions", visits) for step in ("6", "12", "13") for visits in "12"
+        (step, "captions", visits) for step in ("0", "6", "12", "13") for visits in "12"
     }
     assert {row["signal"] for row in areas} >= {"cosine features anchor", "similarity text"}
     # Nothing else was rendered, built or decoded.
@@ -106,6 +106,38 @@ def test_interrupted_and_resumed_it_has_the_same_rows(config, whole, tmp_path, m
     study_run.run_study(config, tmp_path, build_for)
     for name in ("study.csv", "signals.csv"):
         assert table(tmp_path / name) == table(whole / name)
+
+
+def test_signals_that_are_asked_for_later_are_measured_without_training_again(
+    config, whole, tmp_path, monkeypatch
+):
+    shutil.copytree(whole, tmp_path / "study", symlinks=True)
+    for path in (tmp_path / "study").rglob("signals.*"):
+        path.unlink()
+    monkeypatch.setattr(study_run, "pretrain", None)  # would be an error to call
+    study_run.run_study(config, tmp_path / "study", build_for)
+    for name in ("study.csv", "signals.csv"):
+        assert table(tmp_path / "study" / name) == table(whole / name)
+
+
+def test_a_row_and_the_defaults_are_the_whole_configuration(config, whole):
+    defaults = json.loads((whole / study_run.DEFAULTS).read_text())
+    for row in table(whole / "study.csv"):
+        stored = json.loads((whole / "runs" / row["run"] / "config.json").read_text())
+        found = defaults | json.loads(row["settings"])
+        assert found.keys() == stored.keys()
+        differing = {key for key, value in stored.items() if found[key] != value}
+        assert differing <= set(study_run._NO_SETTINGS)
+
+
+def test_signals_of_what_is_not_planted_are_left_out(config, tmp_path):
+    """Earlier versions measured captions in a corpus whose sounds alone are wrong."""
+    (run,) = runs_of(config.study)
+    folder = tmp_path / "runs" / run.name
+    folder.mkdir(parents=True)
+    rows = [{"step": 6, "planted": planted, "auc": 0.5} for planted in ("captions", "sounds")]
+    (folder / "signals.json").write_text(json.dumps(rows))
+    assert [row["planted"] for row in study_run._signals(tmp_path, [run])] == ["captions"]
 
 
 def test_what_is_done_is_not_done_again_and_what_is_claimed_is_left(config, whole, monkeypatch):

@@ -152,15 +152,44 @@ def test_the_share_is_of_the_batch_of_all_devices():
     }
     masks = {f"{m}_mask": jnp.asarray(rng.uniform(size=12) < 0.8) for m in MODALITIES}
     config, share = config_of(), jnp.float32(0.4)
-    whole = kept_terms(losses, masks, TERMS, share, config.harmonize, None)
-    parts = jax.tree.map(lambda x: x.reshape(3, 4), (losses, masks))
+    keys = jax.random.split(jax.random.key(0), 12)
+    whole = kept_terms(losses, keys, masks, TERMS, share, config.harmonize, None)
+    parts = jax.tree.map(lambda x: x.reshape(3, 4), (losses, keys, masks))
     several = jax.vmap(
-        lambda x, m: kept_terms(x, m, TERMS, share, config.harmonize, "d"), axis_name="d"
+        lambda x, k, m: kept_terms(x, k, m, TERMS, share, config.harmonize, "d"), axis_name="d"
     )(*parts)
     for name, valid in valid_of(masks).items():
         expected = kept_slowly(np.asarray(losses[name]), np.asarray(valid), 0.4)
         np.testing.assert_array_equal(whole[name], expected)
         np.testing.assert_array_equal(several[name].reshape(-1), expected)
+
+
+def test_random_drops_as_many_and_knows_nothing():
+    count, share = 4000, jnp.float32(0.3)
+    losses = {name: jnp.linspace(0, 1, count) for name in NAMES}
+    keys = jax.random.split(jax.random.key(1), count)
+    masks = {f"{m}_mask": jnp.arange(count) % 5 > 0 for m in MODALITIES}
+    harmonize = config_of(signal="random").harmonize
+    kept = kept_terms(losses, keys, masks, TERMS, share, harmonize, None)
+    parts = jax.tree.map(lambda x: x.reshape(4, -1), (losses, keys, masks))
+    several = jax.vmap(
+        lambda x, k, m: kept_terms(x, k, m, TERMS, share, harmonize, "d"), axis_name="d"
+    )(*parts)
+    dropped = {}
+    for name in NAMES:
+        np.testing.assert_array_equal(several[name].reshape(-1), kept[name])
+        dropped[name] = np.asarray(kept[name]) == 0
+        there = np.asarray(masks["text_mask"])
+        assert not dropped[name][~there].any()
+        assert dropped[name].sum() == int(0.3 * there.sum() + 1e-4)
+        # As many of those with a large loss as of the others, to four standard deviations.
+        assert abs(dropped[name][: count // 2].sum() - dropped[name][count // 2 :].sum()) < 4 * 30
+    both = np.all(list(dropped.values()), axis=0).sum() / (0.8 * count)
+    assert both == pytest.approx(0.3**2, abs=0.02)  # each loss by itself
+    again = kept_terms(losses, keys[::-1], masks, TERMS, share, harmonize, None)
+    assert any(not np.array_equal(again[name], kept[name]) for name in NAMES)
+    none = kept_terms(losses, keys, masks, TERMS, jnp.float32(0), harmonize, None)
+    assert all(np.all(none[name] == 1) for name in NAMES)
 
 
 @pytest.mark.parametrize("wrong", [{"select": "threshold"}, {"share_end": 1.0}])

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from tiny_run import (
     rows_of,
 )
 
+from vatt_gh import locks
 from vatt_gh.errors import UserError
 from vatt_gh.locks import claimed
 from vatt_gh.training import claims
@@ -216,21 +218,47 @@ with Stopping() as stopping:
 """
 
 
-def test_ctrl_c_on_one_host_of_a_pod_waits_for_the_score_and_stops_all(tiny, tmp_path):
-    (tmp_path / "pod_scores.py").write_text(POD_SCORES)
-    environment = tiny.environment | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+def run_pod(tiny, folder, name, text):
+    """Runs a program in two processes with one device each."""
+    (folder / f"{name}.py").write_text(text)
     program = [ROOT / "launch" / "local_pod.py", "--processes=2", "--devices=1", "--grace=1"]
-    answer = subprocess.run(
-        [sys.executable, *program, "--module=pod_scores"],
-        env=environment,
+    return subprocess.run(
+        [sys.executable, *program, f"--module={name}"],
+        env=tiny.environment | {"PYTHONPATH": f"{ROOT}:{folder}"},
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+def test_ctrl_c_on_one_host_of_a_pod_waits_for_the_score_and_stops_all(tiny, tmp_path):
+    answer = run_pod(tiny, tmp_path, "pod_scores", POD_SCORES)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     scored = [line for line in answer.stdout.splitlines() if "score" in line]
     assert len(scored) == 2 and len({line[4:] for line in scored}) == 1
     assert "score 42, signal 15 after step" in scored[0]
+
+
+POD_TWICE = """
+import os, signal, sys, time
+import jax
+from vatt_gh.training.stopping import Stopping
+jax.distributed.initialize(num_processes=2, process_id=int(os.environ["JAX_PROCESS_ID"]))
+with Stopping():
+    if jax.process_index() == 1:
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(1)
+        print("asked once", flush=True)
+        signal.raise_signal(signal.SIGTERM)
+    os.read(os.pipe()[0], 1)  # for another host, for ever
+"""
+
+
+def test_a_second_signal_ends_a_host_of_a_pod_at_once(tiny, tmp_path):
+    answer = run_pod(tiny, tmp_path, "pod_twice", POD_TWICE)
+    assert answer.returncode == 128 + signal.SIGTERM, answer.stdout + answer.stderr
+    said = answer.stdout + answer.stderr
+    assert "asked once" in said and said.count("SIGTERM again: ends at once") == 1
 
 
 def test_a_directory_in_use_is_refused_and_says_by_whom(tiny, tmp_path):
@@ -300,6 +328,18 @@ def test_the_lock_of_this_machine_is_not_waited_for(tmp_path, monkeypatch, witho
         owned(tmp_path),
     ):
         pass
+
+
+def test_a_disk_without_locks_is_named(tmp_path, monkeypatch, capfd):
+    def none(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", none)
+    with claimed(tmp_path / "a.lock") as mine, locks.locked(tmp_path / "b.lock"):
+        assert mine
+    said = capfd.readouterr().err
+    assert f"{tmp_path / 'a.lock'}: this file system has no locks" in said
+    assert str(tmp_path / "b.lock") in said
 
 
 def test_checkpoints_come_by_time_too(tiny, tmp_path):

@@ -85,6 +85,11 @@ def compares_gradients(harmonize: ConfigDict) -> bool:
     return harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
 
 
+def drops_by_loss(harmonize: ConfigDict) -> bool:
+    """Whether each loss drops a share of its samples by itself."""
+    return harmonize.curriculum and harmonize.signal in ("loss", "random")
+
+
 def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
     """Flattens a configuration to {"a.b": value}, with values that JSON preserves."""
     flat: dict[str, Any] = {}

@@ -114,9 +114,10 @@ HARMONIZE: Section = {
     "curriculum": Key(True, "drop samples, or weigh them less, by a signal"),
     "signal": Key(
         "loss",
-        "what the curriculum goes by: the cosine of a sample's two gradients (the paper's), or "
-        "each loss by itself, which drops the samples with the largest values (ours)",
-        choices=("cosine", "loss"),
+        "what the curriculum goes by: the cosine of a sample's two gradients (the paper's); each "
+        "loss by itself, which drops the samples with the largest values (ours); random, which "
+        "drops any, to compare with",
+        choices=("cosine", "loss", "random"),
     ),
     "select": Key(
         "share",

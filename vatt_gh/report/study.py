@@ -16,6 +16,7 @@ _SCORES = {
     "probe.video_accuracy": "video probe",
     "probe.audio_accuracy": "audio probe",
 }
+_COLUMNS = 2  # of panels
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -39,7 +40,7 @@ def write_study_page(workdir: Path, rows: Rows, signals: Rows = ()) -> Path:
     for model in dict.fromkeys(row["model"] for row in signals):
         name = f"pictures/{model}_signals.png"
         areas_over_time([row for row in signals if row["model"] == model], workdir / name)
-        explanation = "0.5 knows nothing. Means over runs; the signals are averaged over visits."
+        explanation = "0.5 knows nothing. Means over seeds; the signals are averaged over visits."
         pictures.append((name, f"Which signal knows what was planted: {model}", explanation))
     summary = [
         ("runs", str(len(rows))),
@@ -97,18 +98,27 @@ def areas_over_time(rows: Rows, path: Path) -> None:
     """
     visits = max(row["visits"] for row in rows)
     rows = [row for row in rows if row["visits"] == visits]
-    planted = list(dict.fromkeys(row["planted"] for row in rows))
-    figure = canvas.new_figure("AUC over training time", 6.5)
-    grid = figure.subplots(1, len(planted), sharey=True, squeeze=False)
+    kinds = list(dict.fromkeys(_kind(row) for row in rows))
+    columns = min(len(kinds), _COLUMNS)
+    lines = -(-len(kinds) // columns)
+    figure = canvas.new_figure("AUC over training time", 2.5 + 4.0 * lines)
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(kinds) :]:
+        axes.set_visible(False)
     signals = list(dict.fromkeys(row["signal"] for row in rows))
-    for axes, kind in zip(grid[0], planted, strict=True):
+    for axes, kind in zip(grid, kinds, strict=False):
         for number, signal in enumerate(signals):
-            own = [r for r in rows if (r["planted"], r["signal"]) == (kind, signal)]
+            own = [row for row in rows if (_kind(row), row["signal"]) == (kind, signal)]
             steps = sorted({row["step"] for row in own})
             means = [np.mean([r["auc"] for r in own if r["step"] == step]) for step in steps]
             axes.plot(steps, means, color=f"C{number}", marker="o", label=signal)
         axes.axhline(0.5, color=canvas.GREY, linewidth=1, linestyle=":")
-        axes.set(title=f"planted {kind}", xlabel="step", ylabel="AUC" if axes is grid[0, 0] else "")
+        axes.set(title=", ".join(kind), xlabel="step", ylabel="AUC" if axes is grid[0] else "")
         canvas.tidy(axes)
-    canvas.legend_below(figure, grid[0, 0], 3)
+    canvas.legend_below(figure, grid[0], 3)
     canvas.save(figure, path)
+
+
+def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What a panel of `areas_over_time` shows."""
+    return row["corpus"], row["method"]

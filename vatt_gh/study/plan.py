@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 from vatt_gh.config import PAPER
 from vatt_gh.errors import UserError
 
-# Settings of config.harmonize by method; the first four are the paper's, the rest are ours.
+# Settings of config.harmonize by method; the first four are the paper's, the rest are ours. What
+# drops at random is to compare with: it says what dropping as many does by itself.
 _REALIGNED = {"realign": True, "curriculum": False}
 _BY_LOSS = {"realign": False, "curriculum": True, "signal": "loss", "select": "share"}
 METHODS: dict[str, dict[str, object]] = {
@@ -25,6 +26,8 @@ METHODS: dict[str, dict[str, object]] = {
     "last_block": {**_REALIGNED, "cosine_over": "last_block"},
     "loss": _BY_LOSS,
     "loss_half": {**_BY_LOSS, "share_end": 0.5},
+    "random": {**_BY_LOSS, "signal": "random"},
+    "random_half": {**_BY_LOSS, "signal": "random", "share_end": 0.5},
     "loss_realigned": {**_BY_LOSS, "realign": True},
     "group": {**_REALIGNED, "group": 4},
     "anchor": {**_REALIGNED, "attribution": "anchor", "update_by": "embedding"},
@@ -46,10 +49,13 @@ class Corpus:
     @property
     def name(self) -> str:
         """A name such as captions25, sounds50, or clean."""
-        shares = {"captions": self.caption_noise, "sounds": self.sound_noise}
-        return "-".join(f"{kind}{share:.0%}"[:-1] for kind, share in shares.items() if share) or (
-            "clean"
-        )
+        shares = {kind: share for kind, share in self.planted.items() if share}
+        return "-".join(f"{kind}{100 * share:.10g}" for kind, share in shares.items()) or "clean"
+
+    @property
+    def planted(self) -> dict[str, float]:
+        """The shares by what is wrong, 'captions' and 'sounds'."""
+        return {"captions": self.caption_noise, "sounds": self.sound_noise}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,6 +30,9 @@ _NO_SETTINGS = (
 )
 
 
+DEFAULTS = "study_defaults.json"
+
+
 def run_study(config: ConfigDict, workdir: Path, build: Build) -> None:
     """Does the unfinished runs; any number of processes may share a work directory.
 
@@ -38,7 +41,8 @@ def run_study(config: ConfigDict, workdir: Path, build: Build) -> None:
 
     Args:
         config: the whole configuration.
-        workdir: gets corpora, records, runs, study.csv, signals.csv, study.md and index.html.
+        workdir: gets corpora, records, runs, study.csv, study_defaults.json (which the settings of
+            a row differ from), signals.csv, study.md and index.html.
         build: builds records, see `find_or_build`.
 
     Raises:
@@ -70,6 +74,8 @@ def _write_tables(workdir: Path) -> None:
     rows = [row_of(run, json.loads(p.read_text()), _settings(c)) for run, p, c in found]
     if rows:
         write_whole(workdir / "study.csv", to_csv(rows))
+        # What the settings of a row do not name.
+        write_whole(workdir / DEFAULTS, json.dumps(flatten(default()), indent=1) + "\n")
         signals = _signals(workdir, [run for run, _, _ in found])
         if signals:
             write_whole(workdir / "signals.csv", to_csv(signals))
@@ -83,19 +89,24 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
     own = _config_of(config, run)
     own.mode = "pretrain"
     folder = workdir / "runs" / run.name
-    if (folder / "results.json").exists():
+    scored = (folder / "results.json").exists()
+    measured = not config.study.signal_windows or (folder / "signals.json").exists()
+    if scored:
         # Refuses a run with other settings, which is not comparable.
         claim_workdir(folder, own, lambda: None)
+    if scored and measured:
         return
     _corpora(own, workdir, run.corpus, build)
-    with station("pre-training"):
-        pretrain(own, folder, scoring=scorer(own, folder, planted_of))
-    if config.study.signal_windows:
+    if not scored:
+        with station("pre-training"):
+            pretrain(own, folder, scoring=scorer(own, folder, planted_of))
+    if not measured:
         with station("measuring signals"):
             rows = [{"run": run.name, **row} for row in measure(own, folder)]
             write_whole(folder / "signals.json", json.dumps(rows))
-    with station("evaluating"):  # last: results.json marks the run as done
-        evaluate_workdir(own, folder, known=planted_of(own.eval))
+    if not scored:
+        with station("evaluating"):  # last: results.json marks the run as done
+            evaluate_workdir(own, folder, known=planted_of(own.eval))
 
 
 def _config_of(config: ConfigDict, run: Run) -> ConfigDict:
@@ -121,7 +132,10 @@ def _signals(workdir: Path, done: Sequence[Run]) -> list[Row]:
         path = workdir / "runs" / run.name / "signals.json"
         if path.exists():
             what = {"model": run.model, "corpus": run.corpus.name, "method": run.method}
-            rows += [{**row, **what, "seed": run.seed} for row in json.loads(path.read_text())]
+            stored = json.loads(path.read_text())
+            # Earlier versions have rows of captions where none is planted.
+            kept = [row for row in stored if run.corpus.planted[row["planted"]]]
+            rows += [{**row, **what, "seed": run.seed} for row in kept]
     return rows
 
 

@@ -41,7 +41,8 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
 
     Returns:
         Rows {'step', 'planted': 'captions' or 'sounds', 'signal', 'visits', 'windows', 'auc'};
-        none for kinds of noise that are not planted.
+        step 0 is the model before training. None for kinds of noise that are not planted: a caption
+        may belong to the scene before, too.
 
     Raises:
         UserError: there are too few kept windows, or see `load_for_evaluation`.
@@ -51,14 +52,16 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     store = kept_windows(source, Tokenizer(words, config.data.words), config.data)
     truth = Truth.load(Path(config.data.manual_dir) / "alignment.jsonl")
     find = jax.jit(lambda state, batch: signals_of(model, state, batch, config, COSINES))
+    noise = {"captions": config.demo.caption_noise, "sounds": config.demo.sound_noise}
     rows = []
     with Checkpoints(workdir, config.train) as checkpoints:
         # A checkpoint of an interruption exists by chance, and other runs lack it.
         every, last = config.train.checkpoint_every, config.train.steps
-        for step in (s for s in checkpoints.steps() if s % every == 0 or s == last):
-            state, _ = checkpoints.restore(drawn, step)
+        for step in (0, *(s for s in checkpoints.steps() if s % every == 0 or s == last)):
+            state = checkpoints.restore(drawn, step)[0] if step else drawn
             found, right = _visited(find, state, store, truth, config)
-            rows += [{"step": step, **row} for row in areas(found, right)]
+            planted = {kind: told for kind, told in right.items() if noise[kind]}
+            rows += [{"step": step, **row} for row in areas(found, planted)]
     return rows
 
 

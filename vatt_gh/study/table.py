@@ -20,6 +20,7 @@ SHOWN = {
     ("probe", "video_accuracy"): "video probe",
     ("probe", "audio_accuracy"): "audio probe",
 }
+_TIMES = 5
 REFERENCES = ("value", "chance", "untrained", "ceiling")
 Row = dict[str, Any]
 
@@ -118,9 +119,9 @@ def to_markdown(rows: Sequence[Row]) -> str:
 def _scores(rows: Sequence[Row]) -> list[str]:
     lines = _head("Scores: mean, 95 % interval over seeds")
     for reference in REFERENCES[1:]:
-        # Every seed has its own initial parameters, which all its runs share.
-        by_seed = {row["seed"]: row for row in rows}.values()
-        columns = [[r.get(f"{'.'.join(key)}.{reference}", "") for r in by_seed] for key in SHOWN]
+        # All runs of a seed on a corpus share them; another corpus has another vocabulary.
+        starts = {(row["corpus"], row["seed"]): row for row in rows}.values()
+        columns = [[r.get(f"{'.'.join(key)}.{reference}", "") for r in starts] for key in SHOWN]
         shown = ["" if "" in column else f"{np.mean(column):.3f}" for column in columns]
         lines.append(f"| | {reference} | | {' | '.join(shown)} |")
     for corpus in dict.fromkeys(row["corpus"] for row in rows):
@@ -145,36 +146,38 @@ def _head(title: str) -> list[str]:
 
 
 def _line(corpus: str, method: str, columns: Sequence[Sequence[float]]) -> str:
-    cells = []
-    for values in columns:
-        mean, half = interval(values)
-        cells.append(f"{mean:.3f}" + ("" if np.isnan(half) else f" ± {half:.3f}"))
-    return f"| {corpus} | {method} | {len(columns[0])} | {' | '.join(cells)} |"
+    cells = " | ".join(_with_interval(values) for values in columns)
+    return f"| {corpus} | {method} | {len(columns[0])} | {cells} |"
+
+
+def _with_interval(values: Sequence[float]) -> str:
+    mean, half = interval(values)
+    return f"{mean:.3f}" + ("" if np.isnan(half) else f" ± {half:.3f}")
 
 
 def signals_to_markdown(rows: Sequence[Row]) -> str:
-    """Makes a table per model and kind of noise: mean area under the ROC curve at three times.
+    """Makes a table per model, corpus and method: areas under the ROC curve over training.
 
     Args:
         rows: rows of signals.csv; () gives "".
 
     Returns:
-        Markdown; 0.5 is chance. Shows only plain VATT if it is there.
+        Markdown; 0.5 is chance. Means with 95 % intervals over seeds, at most at `_TIMES` steps.
     """
     parts = []
-    rows = [r for r in rows if r["method"] == "plain"] or rows
-    for model, planted in dict.fromkeys((r["model"], r["planted"]) for r in rows):
-        own = [r for r in rows if (r["model"], r["planted"]) == (model, planted)]
-        steps = sorted({r["step"] for r in own})
-        times = [steps[round(k * (len(steps) - 1) / 2)] for k in range(3)] if steps else []
-        times = list(dict.fromkeys(times))
-        parts += [f"## {model}: area under the ROC curve for planted {planted}", ""]
-        parts += ["| signal | visits | " + " | ".join(f"step {t}" for t in times) + " |"]
-        parts += ["|---" * (2 + len(times)) + "|"]
-        for signal, visits in dict.fromkeys((r["signal"], r["visits"]) for r in own):
-            some = [r for r in own if (r["signal"], r["visits"]) == (signal, visits)]
-            means = [np.mean([r["auc"] for r in some if r["step"] == time]) for time in times]
-            cells = " | ".join(f"{mean:.3f}" for mean in means)
-            parts.append(f"| {signal} | {visits} | {cells} |")
+    kinds = ("model", "corpus", "method", "planted")
+    for kind in dict.fromkeys(tuple(row[k] for k in kinds) for row in rows):
+        own = [row for row in rows if tuple(row[k] for k in kinds) == kind]
+        steps = sorted({row["step"] for row in own})
+        times = [steps[round(n)] for n in np.linspace(0, len(steps) - 1, min(len(steps), _TIMES))]
+        model, corpus, method, planted = kind
+        parts += [f"## {model}, {corpus}, {method}: areas for planted {planted}", ""]
+        parts += ["| signal | visits | seeds | " + " | ".join(f"step {t}" for t in times) + " |"]
+        parts += ["|---" * (3 + len(times)) + "|"]
+        for signal, visits in dict.fromkeys((row["signal"], row["visits"]) for row in own):
+            some = [row for row in own if (row["signal"], row["visits"]) == (signal, visits)]
+            found = [[row["auc"] for row in some if row["step"] == time] for time in times]
+            cells = " | ".join(_with_interval(areas) for areas in found)
+            parts.append(f"| {signal} | {visits} | {len(found[-1])} | {cells} |")
         parts.append("")
     return "\n".join(parts)

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,10 @@ from vatt_gh.training.digests import (
     checked,
     described,
     names_of,
+    sums_of,
+    written,
 )
+from vatt_gh.training.metadata import MetadataHandler, RestoreMetadata, SaveMetadata
 from vatt_gh.training.parallel import (
     all_hosts,
     first_host_first,
@@ -69,16 +73,16 @@ class Checkpoints:
         self._best = BestStep(train.keep_best, Path(workdir) / METRICS)
         self._kept = KeptCheckpoints(train.keep_checkpoints, train.checkpoint_every, self._best.of)
         self._owned = owned
-        self._manager = self._open()
+        self._manager = self._open(clean=owned)
         self._records, self._audio_rate, self._selection = list(records), audio_rate, selection
         self._vocabulary = Path(workdir) / "vocabulary.txt"
 
-    def _open(self) -> ocp.CheckpointManager:
+    def _open(self, *, clean: bool) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=self._kept, create=True, cleanup_tmp_directories=self._owned
+            preservation_policy=self._kept, create=True, cleanup_tmp_directories=clean
         )
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
-        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": MetadataHandler()}
         return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)
 
     def __enter__(self) -> "Checkpoints":
@@ -152,11 +156,15 @@ class Checkpoints:
             "audio_rate": self._audio_rate,
             "selection": self._selection,
         }
+        arrays = names_of(state)
+        shapes = {name: x.shape for name, x in arrays.items()}
+        # The devices compute the digests while Orbax copies the arrays and writes them.
+        sums = sums_of(arrays)
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(to_global(state)),
-                meta=ocp.args.JsonSave(described(meta, names_of(state))),
+                meta=SaveMetadata(lambda: described(meta, shapes, written(sums))),
             ),
         )
 
@@ -176,7 +184,11 @@ class Checkpoints:
             # Orbax tells a failure several times, each time in place of what is asked for.
             with suppress(Exception):
                 self._manager.close()
-            self._manager = self._open()
+            # What has failed may still be written: Orbax cannot remove it then, and ends.
+            self._manager = self._open(clean=False)
+            if self._owned and jax.process_index() == 0:
+                for path in self._directory.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
+                    shutil.rmtree(path, ignore_errors=True)
 
     def wait(self) -> None:
         """Waits until the checkpoints that were saved are on disk."""
@@ -267,7 +279,7 @@ class Checkpoints:
 
     def _meta(self, step: int) -> dict[str, Any]:
         with damage_named():
-            wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
+            wanted = ocp.args.Composite(meta=RestoreMetadata())
             meta = self._manager.restore(step, args=wanted)["meta"]
         return checked(meta)
 

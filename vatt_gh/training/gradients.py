@@ -115,7 +115,7 @@ def step_gradients(
         has_aux=True,
     )
     by_name = {t.name: loss for t, loss in zip(terms, losses, strict=True)}
-    kept = kept_terms(by_name, batch, terms, gamma, config.harmonize, axis_name)
+    kept = kept_terms(by_name, randomness.keys, batch, terms, gamma, config.harmonize, axis_name)
     shares = loss_shares(batch, config.loss, axis_name, kept)
 
     def pull(factors: list[Array]) -> tuple[Tree, dict[str, Array]]:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from vatt_gh.config import drops_by_loss
 from vatt_gh.harmonize import (
     ENGINES,
     AtFeatures,
@@ -19,6 +20,7 @@ from vatt_gh.harmonize import (
 from vatt_gh.loss_terms import LossTerm
 
 Array = jax.Array
+_DROPS = 0xD20B  # draws apart from those of dropout
 
 
 def schedule_of(harmonize: ConfigDict, step: Array) -> Array:
@@ -75,19 +77,22 @@ def engine_of(harmonize: ConfigDict) -> Engine:
 
 def kept_terms(
     losses: dict[str, Array],
+    keys: Array,
     batch: dict[str, Array],
     terms: Sequence[LossTerm],
     share: Array,
     harmonize: ConfigDict,
     axis_name: str | None,
 ) -> dict[str, Array]:
-    """Marks the samples that each loss keeps, if the curriculum uses the losses (ours).
+    """Marks the samples that each loss keeps, if each loss drops by itself (ours).
 
     A mismatched pair has a large loss once the model has learnt something. Each loss drops samples
-    separately: a wrong caption costs the sample its caption, not its sound.
+    separately: a wrong caption costs the sample its caption, not its sound. Dropping at random
+    shows what a signal that knows nothing does.
 
     Args:
         losses: [b] float32 by loss term.
+        keys: [b] random keys of the samples.
         batch: has the modalities' masks, [b] bool.
         terms: loss terms of the run.
         share: [] float32 in [0, 1), share of the global batch; the number dropped is rounded down.
@@ -97,11 +102,23 @@ def kept_terms(
     Returns:
         [b] float32 by loss term, 0 or 1; all 1 if the curriculum uses another signal.
     """
-    if not (harmonize.curriculum and harmonize.signal == "loss"):
+    if not drops_by_loss(harmonize):
         return {name: jnp.ones_like(loss) for name, loss in losses.items()}
+    signals = {name: -loss for name, loss in losses.items()}
+    if harmonize.signal == "random":
+        signals = _random_signals(keys, terms)
     return {
-        t.name: drop_lowest(-losses[t.name], has_both(batch, t), share, axis_name) for t in terms
+        t.name: drop_lowest(signals[t.name], has_both(batch, t), share, axis_name) for t in terms
     }
+
+
+def _random_signals(keys: Array, terms: Sequence[LossTerm]) -> dict[str, Array]:
+    """[b] float32 in [0, 1) by loss term, the same on any number of devices."""
+
+    def draw(key: Array) -> Array:
+        return jax.random.uniform(jax.random.fold_in(key, _DROPS), (len(terms),))
+
+    return {t.name: x for t, x in zip(terms, jax.vmap(draw)(keys).T, strict=True)}
 
 
 def has_both(batch: dict[str, Array], term: LossTerm) -> Array:

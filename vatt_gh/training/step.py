@@ -140,9 +140,10 @@ def train_step(
     metrics |= _cosine_metrics(found.decided, axis_name)
     metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
     metrics |= _cost_in_signal(found.decided, weight, axis_name)
-    threshold = config.harmonize.select == "threshold"
-    # A threshold that keeps everything is below all cosines, which are at least -1.
-    metrics |= {"gamma": jnp.maximum(gamma, -1.0)} if threshold else {"drop_share": gamma}
+    if config.harmonize.curriculum:
+        threshold = config.harmonize.select == "threshold"
+        # A threshold that keeps everything is below all cosines, which are at least -1.
+        metrics |= {"gamma": jnp.maximum(gamma, -1.0)} if threshold else {"drop_share": gamma}
     metrics["kept_share"] = averaged(weight, axis_name)
     new = (optax.apply_updates(state.params, updates), found.statistics, opt_state)
     new_state = updated(state, new, empty, metrics, config.train)

@@ -1,5 +1,6 @@
 """Ends a training that is asked to stop, by a signal or a pod's notice: after a step, and saved."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from jax.experimental import multihost_utils
 
 Result = TypeVar("Result")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_ACTION_BYTES = 256  # more than a struct sigaction has anywhere
 
 
 class Stopped(Exception):
@@ -38,7 +40,7 @@ class Stopping:
 
     The first signal is kept for the end of the step; a second one ends the process at once, even
     while it waits for its input.
-    With several processes, JAX notices SIGTERM, and all hosts stop after the same step.
+    With several processes, JAX is told of the first one, and all hosts stop after the same step.
     """
 
     def __init__(self) -> None:
@@ -56,8 +58,9 @@ class Stopping:
         self._read, self._write = socket.socketpair()
         self._write.setblocking(False)
         self._fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
-        numbers = _SIGNALS if self._alone else (signal.SIGINT,)
-        self._before = {n: signal.signal(n, self._handle) for n in numbers}
+        self._before = {n: _Handler(n) for n in _SIGNALS}
+        for number in _SIGNALS:
+            signal.signal(number, self._handle)
         threading.Thread(target=self._watch, daemon=True).start()
         return self
 
@@ -66,8 +69,8 @@ class Stopping:
     ) -> None:
         if not self._ours:
             return
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        for handler in self._before.values():
+            handler.restore()
         signal.set_wakeup_fd(self._fd)
         self._write.close()  # ends the thread
 
@@ -126,4 +129,31 @@ class Stopping:
                 self._number = number
                 print(f"\n{name}: saves after this step, then ends", file=sys.stderr, flush=True)
                 if not self._alone:
-                    os.kill(os.getpid(), signal.SIGTERM)  # JAX tells the other hosts
+                    self._before[signal.SIGTERM].call()  # JAX tells the other hosts
+
+
+class _Handler:
+    """The handler that a signal has now, which may be of a library in C, such as JAX's.
+
+    Python's `signal` knows its own handlers only.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int):
+        self._number, self._libc = number, ctypes.CDLL(None)
+        self._python = signal.getsignal(number)
+        self._action = ctypes.create_string_buffer(_ACTION_BYTES)
+        self._libc.sigaction(number, None, self._action)
+
+    def call(self) -> None:
+        """Calls it, as if the signal had come; only one of C."""
+        address = ctypes.c_void_p.from_buffer(self._action).value  # the structure's first field
+        ctypes.CFUNCTYPE(None, ctypes.c_int)(address)(self._number)
+
+    def restore(self) -> None:
+        """Makes it the signal's handler again."""
+        if self._python is not None:  # else it was there before Python
+            signal.signal(self._number, self._python)
+        self._libc.sigaction(self._number, self._action, None)
