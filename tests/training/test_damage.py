@@ -217,7 +217,7 @@ def test_hosts_that_see_different_files_start_from_the_same_checkpoint(
 
 
 def test_checkpoints_from_before_the_digests_are_read(copy, monkeypatch, tmp_path):
-    monkeypatch.setattr("vatt_gh.training.checkpoints.described", lambda meta, *_: dict(meta))
+    monkeypatch.setattr("vatt_gh.training.checkpoints.described", lambda meta, arrays: dict(meta))
     with Checkpoints(tmp_path / "old", TRAIN) as checkpoints:
         checkpoints.save(state_of(3), position=24)
     assert outcome(tmp_path / "old") == 3
@@ -253,7 +253,7 @@ def test_digests_are_the_same_on_any_number_of_devices():
 
 def test_metadata_is_what_was_written():
     arrays = {"a": np.arange(3, dtype=np.float32)}
-    meta = described({"position": 8, "records": [3]}, {"a": (3,)}, digests_of(arrays))
+    meta = described({"position": 8, "records": [3]}, arrays)
     assert checked(json.loads(json.dumps(meta)))["position"] == 8
     for changed in ({"position": 9}, {"records": [4]}, {"arrays": {}}, {"digest": "0"}):
         with pytest.raises(Damaged):

@@ -24,10 +24,7 @@ from vatt_gh.training.digests import (
     checked,
     described,
     names_of,
-    sums_of,
-    written,
 )
-from vatt_gh.training.metadata import MetadataHandler, RestoreMetadata, SaveMetadata
 from vatt_gh.training.parallel import (
     all_hosts,
     first_host_first,
@@ -82,7 +79,7 @@ class Checkpoints:
             preservation_policy=self._kept, create=True, cleanup_tmp_directories=clean
         )
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
-        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": MetadataHandler()}
+        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)
 
     def __enter__(self) -> "Checkpoints":
@@ -156,15 +153,11 @@ class Checkpoints:
             "audio_rate": self._audio_rate,
             "selection": self._selection,
         }
-        arrays = names_of(state)
-        shapes = {name: x.shape for name, x in arrays.items()}
-        # The devices compute the digests while Orbax copies the arrays and writes them.
-        sums = sums_of(arrays)
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(to_global(state)),
-                meta=SaveMetadata(lambda: described(meta, shapes, written(sums))),
+                meta=ocp.args.JsonSave(described(meta, names_of(state))),
             ),
         )
 
@@ -279,7 +272,7 @@ class Checkpoints:
 
     def _meta(self, step: int) -> dict[str, Any]:
         with damage_named():
-            wanted = ocp.args.Composite(meta=RestoreMetadata())
+            wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
             meta = self._manager.restore(step, args=wanted)["meta"]
         return checked(meta)
 

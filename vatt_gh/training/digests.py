@@ -5,7 +5,7 @@ Arrays are digested where they are, on the devices, so that saving copies nothin
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -45,25 +45,8 @@ def digests_of(arrays: Mapping[str, Any]) -> dict[str, str]:
     Returns:
         {name: digest}; a change of a single element, as of a single bit, always changes it.
     """
-    return written(sums_of(arrays))
-
-
-def sums_of(arrays: Mapping[str, Any]) -> dict[str, Array]:
-    """Begins to compute digests; the arrays' buffers may be donated then.
-
-    Args:
-        arrays: see `digests_of`.
-
-    Returns:
-        By name [2] uint32, which devices may still be computing.
-    """
-    return {name: _sums(x) for name, x in arrays.items()}
-
-
-def written(sums: Mapping[str, Array]) -> dict[str, str]:
-    """Digests as text, see `digests_of`; waits for the sums of `sums_of`."""
-    found = jax.device_get(dict(sums))
-    return {name: "".join(f"{int(x):08x}" for x in both) for name, both in found.items()}
+    found = jax.device_get({name: _sums(x) for name, x in arrays.items()})
+    return {name: "".join(f"{int(x):08x}" for x in sums) for name, sums in found.items()}
 
 
 @jax.jit
@@ -94,20 +77,18 @@ def _mixed(x: Array) -> Array:
     return x ^ (x >> 16)
 
 
-def described(
-    meta: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], digests: Mapping[str, str]
-) -> dict[str, Any]:
+def described(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata with each array's shape and digest, and a digest of itself.
 
     Args:
         meta: what else is stored; JSON.
-        shapes: of the checkpoint's arrays, by name.
-        digests: of the same.
+        arrays: the checkpoint's, by name.
 
     Returns:
         What `checked` takes.
     """
-    parts = {name: [list(shape), digests[name]] for name, shape in shapes.items()}
+    digests = digests_of(arrays)
+    parts = {name: [list(x.shape), digests[name]] for name, x in arrays.items()}
     whole = {**meta, ARRAYS: parts}
     return {**whole, META_DIGEST: _of_json(whole)}
 
