@@ -32,8 +32,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments: from `add_arguments`.
 
     Returns:
-        {"rows": [{"case", "rate", "unit", "share_of_bare_decode"}], "two_processes": speed-up over
-        one process}. All are medians; the cases alternate.
+        {"rows": [{"case", "rate", "unit", "share_of_bare_decode", and of a storage
+        "gigabytes_an_hour" of its records}], "two_processes": speed-up over one process}. Times
+        are medians; the cases alternate.
     """
     with tempfile.TemporaryDirectory(prefix="vatt_gh-bench-") as folder:
         clip = Path(folder) / "videos" / "clip.mp4"
@@ -49,6 +50,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 begin = time.process_time()
                 case()
                 rates[name].append(arguments.seconds / (time.process_time() - begin))
+        sizes = {
+            storage: _bytes_of(clip, Form(storage=storage)) / arguments.seconds * 3600 / 1e9
+            for storage in STORAGES
+        }
         for k in range(arguments.clips):
             shutil.copy(clip, clip.parent / f"copy{k}.mp4")
         clip.unlink()
@@ -60,8 +65,20 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for name, own in rates.items():
         share = statistics.median(r / b for r, b in zip(own, rates["bare decode"], strict=True))
         rate = statistics.median(own)
-        rows.append({"case": name, "rate": rate, "unit": _UNIT, "share_of_bare_decode": share})
+        row = {"case": name, "rate": rate, "unit": _UNIT, "share_of_bare_decode": share}
+        rows.append(row | ({"gigabytes_an_hour": sizes[name]} if name in sizes else {}))
     return {"rows": rows, "two_processes": statistics.median(gains), "clips": arguments.clips}
+
+
+def _bytes_of(clip: Path, form: Form) -> int:
+    """Bytes of pictures and sound in the records of a clip."""
+    return sum(
+        sum(map(len, segment.frames))
+        + len(segment.video)
+        + len(segment.flac)
+        + (0 if segment.audio is None else segment.audio.nbytes)
+        for segment in read_segments(clip, form)
+    )
 
 
 def _whole_build(folder: Path, workers: int, arguments: argparse.Namespace) -> float:
@@ -90,6 +107,7 @@ def show(numbers: dict[str, Any]) -> str:
     lines = [
         f"{row['case']:12} {row['rate']:7.1f} {row['unit']}, "
         f"{row['share_of_bare_decode']:.2f} of bare decode"
+        + (f", {row['gigabytes_an_hour']:.2f} GB an hour" if "gigabytes_an_hour" in row else "")
         for row in numbers["rows"]
     ]
     lines.append(f"two processes build {numbers['two_processes']:.2f} times as fast as one")
