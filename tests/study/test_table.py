@@ -66,6 +66,26 @@ def test_markdown_shows_mean_interval_and_references():
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
 
 
+def test_what_drops_at_random_is_compared_with():
+    rows = [*ROWS, made_up("random", 0, 0.25), made_up("random", 2, 0.29)]
+    found = differences(rows, "retrieval.r5.value", "random")
+    np.testing.assert_allclose(found["shared", "captions25", "both"], [0.08, 0.08])
+    np.testing.assert_allclose(found["shared", "captions25", "plain"], [0.05, 0.02])
+    text = to_markdown(rows)
+    heading = "More than a quarter dropped at random (`random`) of the same seed"
+    assert text.index("More than plain VATT of the same seed") < text.index(heading)
+    assert "| captions25 | both | 2 | 0.080 ± 0.000 |" in text[text.index(heading) :]
+    assert heading not in to_markdown(ROWS)
+
+
+def test_references_are_means_over_corpora_and_seeds():
+    """The untrained model's retrieval depends on the corpus, by its vocabulary."""
+    rows = [made_up("plain", 0, 0.3), made_up("plain", 0, 0.3, corpus=Corpus(0.5, 0.0))]
+    for row, untrained in zip(rows, (0.1, 0.2), strict=True):
+        row["retrieval.r5.untrained"] = untrained
+    assert "| | untrained | | 0.150 |" in to_markdown(rows)
+
+
 def test_the_csv_holds_every_score_and_the_settings():
     rows = list(csv.DictReader(io.StringIO(to_csv(ROWS))))
     assert len(rows) == 6

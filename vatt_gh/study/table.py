@@ -20,6 +20,12 @@ SHOWN = {
     ("probe", "video_accuracy"): "video probe",
     ("probe", "audio_accuracy"): "audio probe",
 }
+# Methods that others are compared with.
+COMPARED = {
+    "plain": "plain VATT",
+    "random": "a quarter dropped at random (`random`)",
+    "random_half": "a half dropped at random (`random_half`)",
+}
 _TIMES = 5
 REFERENCES = ("value", "chance", "untrained", "ceiling")
 Row = dict[str, Any]
@@ -81,12 +87,15 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean, float(stats.t.ppf(0.975, len(values) - 1) * error)
 
 
-def differences(rows: Sequence[Row], column: str) -> dict[tuple[str, str, str], list[float]]:
-    """Differences of each method to plain VATT with the same model, corpus and seed.
+def differences(
+    rows: Sequence[Row], column: str, reference: str = "plain"
+) -> dict[tuple[str, str, str], list[float]]:
+    """Differences of each method to another with the same model, corpus and seed.
 
     Args:
         rows: rows of the study.
         column: for example "retrieval.r5.value".
+        reference: the other method.
 
     Returns:
         {(model, corpus, method): differences, one per seed that both have}.
@@ -94,14 +103,14 @@ def differences(rows: Sequence[Row], column: str) -> dict[tuple[str, str, str], 
     value = {(r["model"], r["corpus"], r["method"], r["seed"]): r[column] for r in rows}
     found: dict[tuple[str, str, str], list[float]] = {}
     for (model, corpus, method, seed), score in value.items():
-        plain = value.get((model, corpus, "plain", seed))
-        if method != "plain" and plain is not None:
-            found.setdefault((model, corpus, method), []).append(score - plain)
+        other = value.get((model, corpus, reference, seed))
+        if method != reference and other is not None:
+            found.setdefault((model, corpus, method), []).append(score - other)
     return found
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """Makes two tables per model: scores, and differences to plain VATT, as mean +- interval.
+    """Makes tables per model: scores, and differences to other methods, as mean +- interval.
 
     Args:
         rows: rows of the study.
@@ -112,7 +121,9 @@ def to_markdown(rows: Sequence[Row]) -> str:
     parts = []
     for model in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == model]
-        parts += [f"## {model}", "", *_scores(own), "", *_gains(own), ""]
+        parts += [f"## {model}", "", *_scores(own), ""]
+        for reference in (name for name in COMPARED if any(r["method"] == name for r in own)):
+            parts += [*_gains(own, reference), ""]
     return "\n".join(parts)
 
 
@@ -133,9 +144,9 @@ def _scores(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _gains(rows: Sequence[Row]) -> list[str]:
-    lines = _head("More than plain VATT of the same seed: mean, 95 % interval")
-    found = [differences(rows, f"{'.'.join(key)}.value") for key in SHOWN]
+def _gains(rows: Sequence[Row], reference: str) -> list[str]:
+    lines = _head(f"More than {COMPARED[reference]} of the same seed: mean, 95 % interval")
+    found = [differences(rows, f"{'.'.join(key)}.value", reference) for key in SHOWN]
     lines += [_line(key[1], key[2], [each[key] for each in found]) for key in found[0]]
     return lines
 
