@@ -17,6 +17,7 @@ _SCORES = {
     "probe.audio_accuracy": "audio probe",
 }
 _COLUMNS = 2  # of panels
+_SPREAD = 0.07  # of the dots at equal noise
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -35,7 +36,10 @@ def write_study_page(workdir: Path, rows: Rows, signals: Rows = ()) -> Path:
     for model in dict.fromkeys(row["model"] for row in rows):
         name = f"pictures/{model}.png"
         scores_by_noise([row for row in rows if row["model"] == model], workdir / name)
-        explanation = "Dots are runs; bars, joined by lines, are means over seeds."
+        explanation = (
+            "Dots and crosses are runs, side by side by method, crosses where its line is dashed; "
+            "bars, joined by lines, are means over seeds."
+        )
         pictures.append((name, f"Scores by planted noise: {model}", explanation))
     for model in dict.fromkeys(row["model"] for row in signals):
         name = f"pictures/{model}_signals.png"
@@ -78,14 +82,14 @@ def _draw(axes: Any, rows: Rows, noise: str, score: str) -> None:
     for number, method in enumerate(methods):
         own = [row for row in rows if row["method"] == method]
         # Side by side: dots at equal noise would hide one another.
-        aside = 0.008 * (number - (len(methods) - 1) / 2)
+        aside = _SPREAD * (number / max(len(methods) - 1, 1) - 0.5)
         shares = sorted({row[noise] for row in own})
         means = [np.mean([row[score] for row in own if row[noise] == share]) for share in shares]
         style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
         places = [share + aside for share in shares]
         axes.plot(places, means, marker="_", markersize=9, label=method, **style)
         dots = [row[noise] + aside for row in own], [row[score] for row in own]
-        axes.scatter(*dots, s=12, color=style["color"])
+        axes.scatter(*dots, s=12, color=style["color"], marker="o" if number < 10 else "x")
 
 
 def areas_over_time(rows: Rows, path: Path) -> None:
