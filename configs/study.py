@@ -4,8 +4,7 @@
 
 Hardware: two CPU cores; several machines may share the work directory. `--config.study.only=...`
 runs a part, `--config=configs/study.py:short` runs all stages with minimal data, and
-`--config=configs/study.py:large` runs a model of four times the width and twice the depth on a
-corpus of twice the size, for a GPU.
+`--config=configs/study.py:large`, for a GPU, a larger model on a larger corpus, see `_enlarge`.
 """
 
 import runpy
@@ -44,8 +43,10 @@ def get_config(form: str = "whole") -> ConfigDict:
 
 
 def _enlarge(config: ConfigDict) -> None:
+    """Four times the width, twice the depth and corpus, 20 times the samples, half the rate."""
     for tower in (config.model.video, config.model.audio, config.model.text):
-        tower.update({"layers": 4, "d_model": 256, "d_ff": 768, "heads": 4, "d_kv": 64})
+        depth = 2 * tower.layers
+        tower.update({"layers": depth, "d_model": 256, "d_ff": 768, "heads": 4, "d_kv": 64})
     config.model.text.d_embedding = config.model.head.d_video_audio = 256
     config.demo.videos, config.demo.heldout_videos = 1_200, 140
     config.train.steps = config.harmonize.curriculum_steps = 4_000

@@ -88,6 +88,9 @@ def main(run: Path) -> None:
             for name, write in WRITERS.items():
                 write(scenes if drawn is None else scenes.shuffled(drawn), folder / name)
             found[kind] = scored(run, folder)
+    sets = {name.partition(" ")[0] for name in found["true"]}
+    if sets != {OWN, *WRITERS} or found["true"].keys() != found["shuffled"].keys():
+        sys.exit(f"scores are missing: there are those of {', '.join(sorted(sets))}")
     print("| score | true | untrained | shuffled | untrained |\n|---|---|---|---|---|")
     for name, score in found["true"].items():
         print(row_of(name, score, found["shuffled"][name]))

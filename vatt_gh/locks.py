@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,9 +56,15 @@ def _lock(file: IO[str], how: int) -> None:
     except OSError as error:
         if error.errno not in _WITHOUT:
             raise
-        print(
-            f"{file.name}: this file system has no locks. Another process that works in the same "
-            "directory goes unnoticed: make sure that there is none.",
-            file=sys.stderr,
-            flush=True,
-        )
+        _say_unlocked(Path(file.name).parent)
+
+
+@functools.cache
+def _say_unlocked(folder: Path) -> None:
+    """Says it once."""
+    print(
+        f"{folder}: this file system has no locks. Another process that works here goes unnoticed: "
+        "make sure that there is none.",
+        file=sys.stderr,
+        flush=True,
+    )

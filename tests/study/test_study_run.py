@@ -109,7 +109,7 @@ def test_interrupted_and_resumed_it_has_the_same_rows(config, whole, tmp_path, m
 
 
 def test_signals_that_are_asked_for_later_are_measured_without_training_again(
-    config, whole, tmp_path, monkeypatch
+    config, whole, tmp_path, monkeypatch, capsys
 ):
     shutil.copytree(whole, tmp_path / "study", symlinks=True)
     for path in (tmp_path / "study").rglob("signals.*"):
@@ -118,6 +118,15 @@ def test_signals_that_are_asked_for_later_are_measured_without_training_again(
     study_run.run_study(config, tmp_path / "study", build_for)
     for name in ("study.csv", "signals.csv"):
         assert table(tmp_path / "study" / name) == table(whole / name)
+    [path] = (tmp_path / "study").rglob("signals.json")
+    earlier = [row for row in json.loads(path.read_text()) if row["step"]]
+    path.write_text(json.dumps(earlier))  # without the model before training
+    study_run.run_study(config, tmp_path / "study", build_for)
+    assert table(tmp_path / "study" / "signals.csv") == table(whole / "signals.csv")
+    path.unlink()
+    shutil.rmtree(path.parent / "checkpoints")
+    study_run.run_study(config, tmp_path / "study", build_for)
+    assert "no checkpoint is left" in capsys.readouterr().out
 
 
 def test_a_row_and_the_defaults_are_the_whole_configuration(config, whole):

@@ -14,6 +14,7 @@ from vatt_gh.study.plan import Corpus, Run
 from vatt_gh.study.table import SHOWN, differences, interval, row_of, to_csv, to_markdown
 
 CAPTIONS = Corpus(0.25, 0.0)
+CORPORA = (CAPTIONS, Corpus(0.5, 0.0))
 
 
 def made_up(method, seed, r5, corpus=CAPTIONS, model="shared"):
@@ -78,12 +79,15 @@ def test_what_drops_at_random_is_compared_with():
     assert heading not in to_markdown(ROWS)
 
 
-def test_references_are_means_over_corpora_and_seeds():
-    """The untrained model's retrieval depends on the corpus, by its vocabulary."""
-    rows = [made_up("plain", 0, 0.3), made_up("plain", 0, 0.3, corpus=Corpus(0.5, 0.0))]
-    for row, untrained in zip(rows, (0.1, 0.2), strict=True):
+def test_the_untrained_model_has_a_row_for_each_corpus():
+    """Its retrieval depends on the corpus, by its vocabulary."""
+    rows = [made_up("plain", seed, 0.3, corpus) for seed in (0, 1) for corpus in CORPORA]
+    for row, untrained in zip(rows, (0.1, 0.2, 0.1, 0.4), strict=True):
         row["retrieval.r5.untrained"] = untrained
-    assert "| | untrained | | 0.150 |" in to_markdown(rows)
+    mean, half = interval([0.2, 0.4])
+    text = to_markdown([*rows, made_up("both", 0, 0.3)])
+    assert "| captions25 | untrained | 2 | 0.100 ± 0.000 |" in text
+    assert f"| captions50 | untrained | 2 | {mean:.3f} ± {half:.3f} |" in text
 
 
 def test_the_csv_holds_every_score_and_the_settings():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 from tiny_run import (
     DEFAULTS,
@@ -29,6 +30,7 @@ from vatt_gh.training import claims
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import OWNER, owned
 from vatt_gh.training.loop import pretrain
+from vatt_gh.training.stopping import Stopping
 
 SELDOM = {"train.checkpoint_every": 100}
 
@@ -254,6 +256,20 @@ with Stopping():
 """
 
 
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN, lambda *_: None])
+def test_a_pod_without_jax_s_handler_is_refused_and_handlers_come_back(monkeypatch, before):
+    first = signal.signal(signal.SIGTERM, before)
+    try:
+        with Stopping():
+            assert signal.getsignal(signal.SIGTERM) != before
+        assert signal.getsignal(signal.SIGTERM) == before
+        monkeypatch.setattr(jax, "process_count", lambda: 2)
+        with pytest.raises(UserError, match="would not reach JAX"), Stopping():
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, first)
+
+
 def test_a_second_signal_ends_a_host_of_a_pod_at_once(tiny, tmp_path):
     answer = run_pod(tiny, tmp_path, "pod_twice", POD_TWICE)
     assert answer.returncode == 128 + signal.SIGTERM, answer.stdout + answer.stderr
@@ -338,8 +354,7 @@ def test_a_disk_without_locks_is_named(tmp_path, monkeypatch, capfd):
     with claimed(tmp_path / "a.lock") as mine, locks.locked(tmp_path / "b.lock"):
         assert mine
     said = capfd.readouterr().err
-    assert f"{tmp_path / 'a.lock'}: this file system has no locks" in said
-    assert str(tmp_path / "b.lock") in said
+    assert said.count(f"{tmp_path}: this file system has no locks") == 1
 
 
 def test_checkpoints_come_by_time_too(tiny, tmp_path):

@@ -85,7 +85,7 @@ def compares_gradients(harmonize: ConfigDict) -> bool:
     return harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
 
 
-def drops_by_loss(harmonize: ConfigDict) -> bool:
+def drops_per_loss(harmonize: ConfigDict) -> bool:
     """Whether each loss drops a share of its samples by itself."""
     return harmonize.curriculum and harmonize.signal in ("loss", "random")
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import SCHEMA, compares_gradients, default, drops_by_loss
+from vatt_gh.config import SCHEMA, compares_gradients, default, drops_per_loss
 from vatt_gh.config.schema import check_keys, misfit, value_of
 from vatt_gh.loss_terms import active_terms
 
@@ -125,11 +125,10 @@ def _of_losses(config: ConfigDict) -> Iterator[Problem]:
 def _of_harmonization(config: ConfigDict, local: int) -> Iterator[Problem]:
     harmonize, microbatch = config.harmonize, config.train.microbatch
     whole_share = max(harmonize.share_start, harmonize.share_end) >= 1
-    if drops_by_loss(harmonize) and (harmonize.select != "share" or whole_share):
+    if drops_per_loss(harmonize) and (harmonize.select != "share" or whole_share):
         yield (
             "harmonize.signal",
-            "cosine where select is threshold; otherwise a share of the samples is dropped, "
-            "which is below 1",
+            "cosine where select is threshold; the others drop a share of the samples, below 1",
             "set --config.harmonize.select=share --config.harmonize.share_end=0.25",
         )
     together = microbatch or local

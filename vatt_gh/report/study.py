@@ -17,7 +17,7 @@ _SCORES = {
     "probe.audio_accuracy": "audio probe",
 }
 _COLUMNS = 2  # of panels
-_SPREAD = 0.07  # of the dots at equal noise
+_SPREAD = 0.05  # of the dots at equal noise
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -68,8 +68,9 @@ def scores_by_noise(rows: Rows, path: Path) -> None:
     for column, (noise, said) in enumerate(_NOISES.items()):
         other = next(name for name in _NOISES if name != noise)
         some = [row for row in rows if row[other] == 0]
+        methods = list(dict.fromkeys(row["method"] for row in rows))
         for axes, (score, label) in zip(grid[:, column], _SCORES.items(), strict=True):
-            _draw(axes, some, noise, f"{score}.value")
+            _draw(axes, some, methods, noise, f"{score}.value")
             axes.set(ylabel=label if column == 0 else "", xlim=(-0.05, 0.85))
             canvas.tidy(axes)
         grid[-1, column].set(xlabel=f"share of {said}")
@@ -77,12 +78,11 @@ def scores_by_noise(rows: Rows, path: Path) -> None:
     canvas.save(figure, path)
 
 
-def _draw(axes: Any, rows: Rows, noise: str, score: str) -> None:
-    methods = list(dict.fromkeys(row["method"] for row in rows))
+def _draw(axes: Any, rows: Rows, methods: Sequence[str], noise: str, score: str) -> None:
     for number, method in enumerate(methods):
         own = [row for row in rows if row["method"] == method]
         # Side by side: dots at equal noise would hide one another.
-        aside = _SPREAD * (number / max(len(methods) - 1, 1) - 0.5)
+        aside = _SPREAD * ((number + 0.5) / len(methods) - 0.5)
         shares = sorted({row[noise] for row in own})
         means = [np.mean([row[score] for row in own if row[noise] == share]) for share in shares]
         style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
@@ -117,12 +117,17 @@ def areas_over_time(rows: Rows, path: Path) -> None:
             means = [np.mean([r["auc"] for r in own if r["step"] == step]) for step in steps]
             axes.plot(steps, means, color=f"C{number}", marker="o", label=signal)
         axes.axhline(0.5, color=canvas.GREY, linewidth=1, linestyle=":")
-        axes.set(title=", ".join(kind), xlabel="step", ylabel="AUC" if axes is grid[0] else "")
+        corpus, method, planted = kind
+        axes.set(
+            title=f"{corpus}, {method}: wrong {planted}",
+            xlabel="step",
+            ylabel="AUC" if axes is grid[0] else "",
+        )
         canvas.tidy(axes)
     canvas.legend_below(figure, grid[0], 3)
     canvas.save(figure, path)
 
 
-def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
+def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:
     """What a panel of `areas_over_time` shows."""
-    return row["corpus"], row["method"]
+    return row["corpus"], row["method"], row["planted"]

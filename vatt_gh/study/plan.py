@@ -14,7 +14,7 @@ from vatt_gh.errors import UserError
 # Settings of config.harmonize by method; the first four are the paper's, the rest are ours. What
 # drops at random is to compare with: it says what dropping as many does by itself.
 _REALIGNED = {"realign": True, "curriculum": False}
-_BY_LOSS = {"realign": False, "curriculum": True, "signal": "loss", "select": "share"}
+_PER_LOSS = {"realign": False, "curriculum": True, "signal": "loss", "select": "share"}
 METHODS: dict[str, dict[str, object]] = {
     "plain": {"realign": False, "curriculum": False},
     "realignment": _REALIGNED,
@@ -24,11 +24,11 @@ METHODS: dict[str, dict[str, object]] = {
     "equal_lengths": {**_REALIGNED, "equal_lengths": True},
     "features": {**_REALIGNED, "cosine_over": "features"},
     "last_block": {**_REALIGNED, "cosine_over": "last_block"},
-    "loss": _BY_LOSS,
-    "loss_half": {**_BY_LOSS, "share_end": 0.5},
-    "random": {**_BY_LOSS, "signal": "random"},
-    "random_half": {**_BY_LOSS, "signal": "random", "share_end": 0.5},
-    "loss_realigned": {**_BY_LOSS, "realign": True},
+    "loss": _PER_LOSS,
+    "loss_half": {**_PER_LOSS, "share_end": 0.5},
+    "random": {**_PER_LOSS, "signal": "random"},
+    "random_half": {**_PER_LOSS, "signal": "random", "share_end": 0.5},
+    "loss_realigned": {**_PER_LOSS, "realign": True},
     "group": {**_REALIGNED, "group": 4},
     "anchor": {**_REALIGNED, "attribution": "anchor", "update_by": "embedding"},
 }

@@ -90,7 +90,10 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
     own.mode = "pretrain"
     folder = workdir / "runs" / run.name
     scored = (folder / "results.json").exists()
-    measured = not config.study.signal_windows or (folder / "signals.json").exists()
+    measured = _measured(folder / "signals.json", own)
+    if scored and not measured and not any((folder / "checkpoints").glob("[0-9]*")):
+        print("   no checkpoint is left: its signals cannot be measured any more", flush=True)
+        measured = True
     if scored:
         # Refuses a run with other settings, which is not comparable.
         claim_workdir(folder, own, lambda: None)
@@ -107,6 +110,20 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
     if not scored:
         with station("evaluating"):  # last: results.json marks the run as done
             evaluate_workdir(own, folder, known=planted_of(own.eval))
+
+
+def _measured(path: Path, config: ConfigDict) -> bool:
+    """Whether a run has the signals that are asked for."""
+    size = config.train.batch_size
+    windows = config.study.signal_windows // size * size
+    if not windows:
+        return True
+    if not path.exists():
+        return False
+    rows = json.loads(path.read_text())
+    # Earlier versions left out the model before training.
+    wanted = {row["windows"] for row in rows} == {windows} and any(not row["step"] for row in rows)
+    return not rows or wanted
 
 
 def _config_of(config: ConfigDict, run: Run) -> ConfigDict:

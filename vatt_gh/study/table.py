@@ -1,4 +1,4 @@
-"""Turns results into tables: means, 95 % intervals, differences to plain VATT by seed."""
+"""Turns results into tables: means, 95 % intervals, differences to other methods by seed."""
 
 import csv
 import io
@@ -129,13 +129,15 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 def _scores(rows: Sequence[Row]) -> list[str]:
     lines = _head("Scores: mean, 95 % interval over seeds")
-    for reference in REFERENCES[1:]:
-        # All runs of a seed on a corpus share them; another corpus has another vocabulary.
-        starts = {(row["corpus"], row["seed"]): row for row in rows}.values()
-        columns = [[r.get(f"{'.'.join(key)}.{reference}", "") for r in starts] for key in SHOWN]
+    for reference in ("chance", "ceiling"):
+        columns = [[r.get(f"{'.'.join(key)}.{reference}", "") for r in rows] for key in SHOWN]
         shown = ["" if "" in column else f"{np.mean(column):.3f}" for column in columns]
         lines.append(f"| | {reference} | | {' | '.join(shown)} |")
     for corpus in dict.fromkeys(row["corpus"] for row in rows):
+        # Every corpus has a vocabulary of its own, and so another start of each seed.
+        starts = {r["seed"]: r for r in rows[::-1] if r["corpus"] == corpus}.values()
+        columns = [[r[f"{'.'.join(key)}.untrained"] for r in starts] for key in SHOWN]
+        lines.append(_line(corpus, "untrained", columns))
         for method in METHODS:
             some = [r for r in rows if (r["corpus"], r["method"]) == (corpus, method)]
             if some:

@@ -177,7 +177,7 @@ class Checkpoints:
             # Orbax tells a failure several times, each time in place of what is asked for.
             with suppress(Exception):
                 self._manager.close()
-            # What has failed may still be written: Orbax cannot remove it then, and ends.
+            # Writes of the failed save may still go on. Orbax fails where it cannot remove them.
             self._manager = self._open(clean=False)
             if self._owned and jax.process_index() == 0:
                 for path in self._directory.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from vatt_gh.config import drops_by_loss
+from vatt_gh.config import drops_per_loss
 from vatt_gh.harmonize import (
     ENGINES,
     AtFeatures,
@@ -102,7 +102,7 @@ def kept_terms(
     Returns:
         [b] float32 by loss term, 0 or 1; all 1 if the curriculum uses another signal.
     """
-    if not drops_by_loss(harmonize):
+    if not drops_per_loss(harmonize):
         return {name: jnp.ones_like(loss) for name, loss in losses.items()}
     signals = {name: -loss for name, loss in losses.items()}
     if harmonize.signal == "random":

@@ -13,6 +13,8 @@ from typing import TypeVar
 import jax
 from jax.experimental import multihost_utils
 
+from vatt_gh.errors import UserError
+
 Result = TypeVar("Result")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ACTION_BYTES = 256  # more than a struct sigaction has anywhere
@@ -61,6 +63,8 @@ class Stopping:
         self._before = {n: _Handler(n) for n in _SIGNALS}
         for number in _SIGNALS:
             signal.signal(number, self._handle)
+        if not self._alone:
+            self._before[signal.SIGTERM].check_foreign()
         threading.Thread(target=self._watch, daemon=True).start()
         return self
 
@@ -147,13 +151,32 @@ class _Handler:
         self._action = ctypes.create_string_buffer(_ACTION_BYTES)
         self._libc.sigaction(number, None, self._action)
 
+    @property
+    def _address(self) -> int | None:
+        """Of the handler; None: the default, 1: it is ignored."""
+        return ctypes.c_void_p.from_buffer(self._action).value  # the structure's first field
+
+    def check_foreign(self) -> None:
+        """Refuses a handler that is not of a library; call while one of Python is installed.
+
+        Raises:
+            UserError: it is Python's, or there is none.
+        """
+        if self._address in (None, 1, _Handler(self._number)._address):
+            raise UserError(
+                "A pod's notice would not reach JAX.",
+                where=f"the handler of {signal.Signals(self._number).name}",
+                expected="JAX's, which jax.distributed.initialize installs",
+                todo="install no other handler after it",
+            )
+
     def call(self) -> None:
-        """Calls it, as if the signal had come; only one of C."""
-        address = ctypes.c_void_p.from_buffer(self._action).value  # the structure's first field
-        ctypes.CFUNCTYPE(None, ctypes.c_int)(address)(self._number)
+        """Calls it, as if the signal had come; see `check_foreign`."""
+        ctypes.CFUNCTYPE(None, ctypes.c_int)(self._address)(self._number)
 
     def restore(self) -> None:
         """Makes it the signal's handler again."""
-        if self._python is not None:  # else it was there before Python
+        # Never the default for a moment where it is not what comes back.
+        if callable(self._python) or self._address in (None, 1):
             signal.signal(self._number, self._python)
         self._libc.sigaction(self._number, self._action, None)
