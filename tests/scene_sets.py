@@ -1,6 +1,5 @@
 """Writes the scenes of a rendered corpus in the layouts of other sets, right or shuffled."""
 
-import csv
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -11,6 +10,9 @@ import av
 import numpy as np
 from dummy_data import table, text
 from media_files import write_media
+
+from vatt_gh.demo.corpus import write_tables
+from vatt_gh.report.rows import read_jsonl
 
 SOUND_FOLDS, VIDEO_FOLDS = 5, 3
 OWN = "howto100m"  # the corpus in its own layout
@@ -68,7 +70,7 @@ def read_scenes(corpus: Path) -> Scenes:
     Returns:
         Its scenes, with what is planted.
     """
-    rows = [json.loads(line) for line in (corpus / "alignment.jsonl").read_text().splitlines()]
+    rows = read_jsonl(corpus / "alignment.jsonl")
     found: dict[str, list] = {field.name: [] for field in dataclasses.fields(Scenes)}
     for number, row in enumerate(rows):
         media = _read(corpus / "videos" / f"{row['video_id']}.mp4")
@@ -178,22 +180,14 @@ def write_corpus(corpus: Path, folder: Path, rng: np.random.Generator | None) ->
     """
     folder.mkdir(parents=True)
     (folder / "videos").symlink_to((corpus / "videos").absolute())
-    with (corpus / "HowTo100M_v1.csv").open(newline="") as file:
-        header, *listed = csv.reader(file)
-    table(folder / "HowTo100M_v1.csv", ",".join(header), listed)
-    rows = [json.loads(line) for line in (corpus / "alignment.jsonl").read_text().splitlines()]
+    rows = read_jsonl(corpus / "alignment.jsonl")
     if rng is not None:
         for part, times in (("scenes", ("start", "end")), ("captions", ("start", "end", "scene"))):
             every = [entry for row in rows for entry in row[part]]
             others = [dict(every[n]) for n in rng.permutation(len(every))]
             for entry, other in zip(every, others, strict=True):
                 entry |= {key: value for key, value in other.items() if key not in times}
-    text(folder / "alignment.jsonl", *(json.dumps(row) for row in rows))
-    said = {
-        row["video_id"]: {k: [c[k] for c in row["captions"]] for k in ("text", "start", "end")}
-        for row in rows
-    }
-    text(folder / "caption.json", json.dumps(said))
+    write_tables(folder, rows)
 
 
 def _film(path: Path, scenes: Scenes, n: int) -> None:

@@ -266,6 +266,7 @@ def test_a_pod_without_jax_s_handler_is_refused_and_handlers_come_back(monkeypat
         monkeypatch.setattr(jax, "process_count", lambda: 2)
         with pytest.raises(UserError, match="would not reach JAX"), Stopping():
             pass
+        assert signal.getsignal(signal.SIGTERM) == before
     finally:
         signal.signal(signal.SIGTERM, first)
 

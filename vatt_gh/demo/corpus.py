@@ -92,7 +92,7 @@ def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             truths = list(pool.map(_render, jobs, chunksize=4))
-        _write_tables(out_dir, truths)
+        write_tables(out_dir, truths)
     started.rename(marker)
 
 
@@ -156,7 +156,13 @@ def _truth_row(name: str, seconds: float, scenes: list[Scene], lines: list[Line]
     return {"video_id": name, "duration": seconds, "scenes": shown, "captions": said}
 
 
-def _write_tables(out_dir: Path, truths: list[dict[str, Any]]) -> None:
+def write_tables(out_dir: Path, truths: list[dict[str, Any]]) -> None:
+    """Writes HowTo100M_v1.csv, caption.json and alignment.jsonl.
+
+    Args:
+        out_dir: the corpus.
+        truths: rows of alignment.jsonl.
+    """
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["video_id", "category_1", "category_2", "rank", "task_id"])

@@ -18,7 +18,7 @@ from vatt_gh.files import write_whole
 from vatt_gh.locks import claimed, locked
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
-from vatt_gh.study.signals import measure
+from vatt_gh.study.signals import measure, windows_of
 from vatt_gh.study.table import Row, row_of, signals_to_markdown, to_csv, to_markdown
 from vatt_gh.training.claims import claim_workdir
 from vatt_gh.training.loop import pretrain
@@ -114,8 +114,7 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
 
 def _measured(path: Path, config: ConfigDict) -> bool:
     """Whether a run has the signals that are asked for."""
-    size = config.train.batch_size
-    windows = config.study.signal_windows // size * size
+    windows = windows_of(config)
     if not windows:
         return True
     if not path.exists():

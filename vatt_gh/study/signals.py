@@ -65,6 +65,12 @@ def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def windows_of(config: ConfigDict) -> int:
+    """Number of windows that are visited: whole batches of study.signal_windows."""
+    size = config.train.batch_size
+    return config.study.signal_windows // size * size
+
+
 def areas(found: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """Areas under the ROC curve of every signal for every kind of planted noise.
 
@@ -102,7 +108,7 @@ def _visited(
             expected="at least so many",
             todo="set --config.study.signal_windows to fewer, or 0",
         )
-    count = config.study.signal_windows // size * size
+    count = windows_of(config)
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(store.count, count, replace=False))
     visits = []

@@ -104,9 +104,10 @@ def kept_terms(
     """
     if not drops_per_loss(harmonize):
         return {name: jnp.ones_like(loss) for name, loss in losses.items()}
-    signals = {name: -loss for name, loss in losses.items()}
     if harmonize.signal == "random":
         signals = _random_signals(keys, terms)
+    else:
+        signals = {name: -loss for name, loss in losses.items()}
     return {
         t.name: drop_lowest(signals[t.name], has_both(batch, t), share, axis_name) for t in terms
     }

@@ -63,9 +63,13 @@ class Stopping:
         self._before = {n: _Handler(n) for n in _SIGNALS}
         for number in _SIGNALS:
             signal.signal(number, self._handle)
-        if not self._alone:
-            self._before[signal.SIGTERM].check_foreign()
         threading.Thread(target=self._watch, daemon=True).start()
+        if not self._alone:
+            try:
+                self._before[signal.SIGTERM].check_foreign()
+            except UserError:
+                self.__exit__(None, None, None)  # Python does not call it
+                raise
         return self
 
     def __exit__(
