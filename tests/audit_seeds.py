@@ -38,7 +38,7 @@ def config_of(seed: int, work: Path) -> ConfigDict:
     config = load_experiment("study")
     config.mode, config.train.keep_checkpoints = "pretrain", 1
     run = Run("three_tower", Corpus(caption_noise=0.5, sound_noise=0.0), "plain", seed)
-    config.update_from_flattened_dict(run.changes)
+    config.update_from_flattened_dict(run.changes(config.train.steps))
     name, noise = run.corpus.name, dataclasses.asdict(run.corpus)
     videos, of_corpus = config.demo.videos, config.study.corpus_seed
     prepare(config, work, name, build_for, videos=videos, seed=of_corpus, **noise)

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from evaluation.set_scores import link_run
 from ml_collections import ConfigDict
 from scene_sets import OWN, WRITERS, read_scenes, write_corpus
 
@@ -23,7 +24,6 @@ from vatt_gh.evaluation.evaluators import EVALUATORS
 from vatt_gh.evaluation.loading import stored_config
 from vatt_gh.evaluation.scoring import evaluate_workdir
 
-RUN = ("config.json", "vocabulary.txt", "checkpoints")  # what scoring reads of a run
 Score = dict[str, float]
 
 
@@ -40,10 +40,7 @@ def config_of(run: Path, folder: Path, name: str) -> ConfigDict:
 
 def scored(run: Path, folder: Path) -> dict[str, Score]:
     """Scores of a run on all sets of a folder, by set and name, without those of single folds."""
-    workdir = folder / "run"
-    workdir.mkdir()
-    for file in RUN:
-        (workdir / file).symlink_to((run / file).absolute())
+    workdir = link_run(run, folder / "run")
     scores = {}
     for name in (OWN, *WRITERS):
         config = config_of(run, folder, name)

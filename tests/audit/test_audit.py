@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from browser import choose, opened, played
 from small import small_config
 
 from vatt_gh import batch as names
@@ -234,3 +235,23 @@ def test_the_page_shows_the_worst_and_the_best(run):
     for clip in clips:
         assert (run.folder / clip["picture"]).stat().st_size > 100
         assert (run.folder / clip["sound"]).stat().st_size > 100
+
+
+def test_the_page_of_a_real_audit_works_in_a_browser(run):
+    clips = json.loads(
+        (run.folder / "index.html").read_text().split("const CLIPS = ", 1)[1].split(";\n", 1)[0]
+    )
+    with opened(run.folder / "index.html") as browser:
+        choose(browser, "measure", "loss_text")
+        cards = browser.find_elements("css selector", ".clip")
+        assert len(cards) == len(clips) == 7
+        worst = int(np.argmin(run.table["loss_text_percentile"]))
+        assert run.table["caption"][worst] in cards[0].text
+        pictures = browser.find_elements("css selector", ".clip img")
+        assert all(picture.get_property("naturalWidth") > 0 for picture in pictures)
+        length = run.table["end"][worst] - run.table["start"][worst]
+        assert played(browser) == pytest.approx(length, abs=0.05)
+        video = run.table["video_id"][worst]
+        browser.find_element("id", "filter").send_keys(video)
+        shown = len(browser.find_elements("css selector", ".clip"))
+        assert shown == sum(clip["video_id"] == video for clip in clips) < 7

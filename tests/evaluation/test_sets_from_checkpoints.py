@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from dummy_data import make_measurable
+from evaluation.set_scores import link_run, score_set
 from golden.golden_set import from_original
 from tiny_run import (
     DEFAULTS,
@@ -20,7 +21,6 @@ from tiny_run import (
 from tfds_builders.build import build_for
 from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
-from vatt_gh.evaluation.evaluators import EVALUATORS
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.scoring import evaluate_workdir, held_out_source
 
@@ -55,25 +55,8 @@ def sets(tmp_path_factory):
 
 
 def scored(config, workdir, name):
-    """Scores, and checks what every set's results have."""
     validate(config, devices=4, hosts=1)
-    results = evaluate_workdir(config, workdir, build=build_for)
-    protocol = PROTOCOLS[name]
-    assert json.loads((workdir / f"results_{name}.json").read_text()) == results
-    scores = results[protocol.evaluator]
-    assert results[EVALUATORS[protocol.evaluator].count_key] > 0 and results["unreadable"] == 0
-    assert all({"value", "untrained"} <= score.keys() for score in scores.values())
-    assert not any("published" in score for score in scores.values())  # of no such small model
-    assert protocol.evaluator in (workdir / "index.html").read_text()
-    words, said = results["protocol"], (workdir / f"results_{name}.md").read_text()
-    assert words["data set"] == name and words["evaluator"] == protocol.evaluator
-    assert all(text in said for text in words.values())
-    for measure, score in scores.items():
-        [line] = [
-            x for x in said.splitlines() if x.startswith(f"| {protocol.evaluator} {measure} ")
-        ]
-        assert f"| {score['value']:.4g} |" in line and f"| {score['untrained']:.4g} |" in line
-    return results
+    return score_set(config, workdir, name)
 
 
 @pytest.mark.parametrize(
@@ -101,11 +84,9 @@ def test_sound_of_another_rate_is_refused(session, sets, tmp_path, start):
 
 
 def of_ours(session, workdir):
-    """Fills a work directory with what scoring reads of a run; returns its last step."""
+    """Makes a work directory with a run of ours; returns its last step."""
     run, state = uninterrupted(session)
-    for file in ("config.json", "vocabulary.txt"):
-        (workdir / file).write_bytes((run / file).read_bytes())
-    (workdir / "checkpoints").symlink_to(run / "checkpoints")
+    link_run(run, workdir)
     return int(state.step)
 
 

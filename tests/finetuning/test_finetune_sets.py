@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from dummy_data import make, make_measurable
 from golden.golden_set import from_original, golden
+from interop.by_name import extract
 from media_files import write_media
 from small import small_config
 from tiny_run import prepared, session_folder
@@ -19,7 +20,6 @@ from vatt_gh.errors import UserError
 from vatt_gh.finetuning.run import finetune
 from vatt_gh.finetuning.task import CLASSIFIED, open_task
 from vatt_gh.interop.names import grid_tower_names
-from vatt_gh.interop.transfer import extract
 from vatt_gh.media.pictures import from_jpeg
 from vatt_gh.report.rows import read_jsonl
 from vatt_gh.training.initial import read_run

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import RATE, WORDS, small_config
+from training.same import assert_same_on_all_devices
 
 from vatt_gh.finetuning.step import (
     create_state,
@@ -19,7 +20,6 @@ from vatt_gh.models.classifier import build_classifier
 from vatt_gh.training.construct import model_of
 from vatt_gh.training.parallel import (
     AXIS,
-    assert_same_on_all_devices,
     parallel_step,
     replicate,
     split,

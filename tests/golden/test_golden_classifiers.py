@@ -13,9 +13,9 @@ from golden.golden_set import (
     video_tower,
     weights,
 )
+from interop.by_name import extract
 
 from vatt_gh.interop.names import classifier_names
-from vatt_gh.interop.transfer import extract
 from vatt_gh.losses import softmax_loss, weighted_sigmoid_loss
 from vatt_gh.models.classifier import Classifier, average_views
 

@@ -18,10 +18,10 @@ from golden.golden_set import (
     weights,
 )
 from golden.test_golden_heads import OUTPUTS
+from interop.by_name import extract
 from small import TERMS
 
 from vatt_gh.interop.names import is_word_table
-from vatt_gh.interop.transfer import extract
 from vatt_gh.losses import alignment_losses
 
 NAMES = ("model_tx_fac", "model_ut_fac")

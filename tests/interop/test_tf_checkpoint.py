@@ -1,6 +1,5 @@
-"""Real checkpoints of the original: read, compared, written back."""
+"""Real checkpoints of the original, read and compared."""
 
-import functools
 import shutil
 import subprocess
 import sys
@@ -19,15 +18,11 @@ from golden.golden_set import (
 from golden.golden_set import setup as golden_setup
 from golden.test_golden_classifiers import classifier
 from golden.test_golden_heads import OUTPUTS
+from interop.by_name import extract, write_checkpoint
 
 from vatt_gh.errors import UserError
-from vatt_gh.interop import names as naming
-from vatt_gh.interop.tf_checkpoint import (
-    AdamSlots,
-    load_adam_slots,
-    load_tf_checkpoint,
-    save_tf_checkpoint,
-)
+from vatt_gh.interop.names import ROOT, classifier_names, model_names
+from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
 from vatt_gh.models.classifier import Classifier
 from vatt_gh.models.towers import GridTower
 
@@ -55,28 +50,6 @@ def assert_identical(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-@functools.cache
-def file_of(kind):
-    """The checkpoint's arrays by TensorFlow's full names, and (variable, slot) of its slots."""
-    return read_file(folder(kind))
-
-
-def read_file(path):
-    import tensorflow as tf
-    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-
-    reader = tf.train.load_checkpoint(str(path))
-    arrays = {key: reader.get_tensor(key) for key in reader.get_variable_to_dtype_map()}
-    graph = TrackableObjectGraph.FromString(arrays.pop("_CHECKPOINTABLE_OBJECT_GRAPH"))
-    slots = set()
-    for node in graph.nodes:
-        for slot in node.slot_variables:
-            of = graph.nodes[slot.original_variable_node_id].attributes[0].checkpoint_key
-            own = graph.nodes[slot.slot_variable_node_id].attributes[0].checkpoint_key
-            slots.add((of, slot.slot_name, own))
-    return arrays, slots
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_real_checkpoint_gives_the_golden_embeddings(kind):
     loaded = load(kind)
@@ -90,64 +63,15 @@ def test_a_real_checkpoint_gives_the_golden_embeddings(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_back_is_the_same_file(kind, tmp_path):
-    loaded = load(kind)
-    slots = load_adam_slots(folder(kind), loaded.params)
-    assert int(slots.count) == file_of(kind)[0]["optimizer/iter/.ATTRIBUTES/VARIABLE_VALUE"]
-    expected, expected_entries = file_of(kind)
-    moments = (name.partition("/.OPTIMIZER_SLOT") for name in expected)
-    trained = any(slot and naming.is_word_table(name) for name, slot, _ in moments)
-    prefix = save_tf_checkpoint(
-        tmp_path,
-        loaded.params,
-        loaded.batch_stats,
-        step=500_000,
-        adam=slots,
-        train_embeddings=trained,
-    )
-    assert prefix.endswith("ckpt-500000")
-    arrays, slot_entries = read_file(prefix)
-    assert arrays.keys() == expected.keys() and slot_entries == expected_entries
-    for name, value in expected.items():
-        if name.startswith("model/"):
-            np.testing.assert_array_equal(arrays[name], value, err_msg=name)
-    assert_identical(load(kind, tmp_path), loaded)  # a directory means its latest checkpoint
-
-
-def test_adam_moments_come_back_and_word_vectors_have_none(tmp_path):
-    shapes = setup("tx_fac")[2]
-    rng = np.random.default_rng(0)
-    loaded = load("tx_fac")
-    draw = functools.partial(
-        jax.tree.map, lambda x: jnp.asarray(rng.uniform(1, 2, x.shape), jnp.float32)
-    )
-    slots = AdamSlots(jnp.int32(7), draw(loaded.params), draw(loaded.params))
-    save_tf_checkpoint(tmp_path, loaded.params, loaded.batch_stats, step=7, adam=slots)
-    back = load_adam_slots(tmp_path, shapes["params"])
-    assert int(back.count) == 7
-    expected = slots._asdict()
-    for moments in ("first", "second"):
-        words = expected[moments]["towers"]["text"]["embed"]
-        words["embedding"] = jnp.zeros_like(words["embedding"])
-        assert_identical(getattr(back, moments), expected[moments])
-
-
-def test_the_object_graph_restores_a_variable_by_its_attributes(tmp_path):
-    """As in the original's own restore, not only by the name of its array."""
-    import tensorflow as tf
-
-    loaded = load("ut_fac")
-    prefix = save_tf_checkpoint(tmp_path, loaded.params, loaded.batch_stats, step=1)
-    scale = loaded.params["towers"]["encoder"]["norm_final"]["scale"]
-    node = model = tf.Module()
-    name = f"{naming.ROOT}/_base_layer/unified_backbone/unified_transformer/tx/final_layer_norm"
-    for part in name.split("/")[1:]:
-        setattr(node, part, tf.Module())
-        node = getattr(node, part)
-    node.gamma = tf.Variable(tf.zeros(scale.shape))
-    status = tf.train.Checkpoint(model=model).restore(prefix)
-    status.assert_existing_objects_matched().expect_partial()
-    np.testing.assert_array_equal(node.gamma.numpy(), scale)
+def test_the_newest_of_a_directory_is_read(kind, tmp_path):
+    variables = dict(setup(kind)[3])
+    arrays = extract(variables, model_names(variables))
+    for step, scale in ((1, 0.5), (500_000, 1.0)):
+        write_checkpoint(tmp_path, {name: scale * x for name, x in arrays.items()}, step)
+    loaded = load(kind, tmp_path)
+    assert_identical({"params": loaded.params, "batch_stats": loaded.batch_stats}, variables)
+    half = load(kind, tmp_path / "ckpt-1")
+    jax.tree.map(lambda x, y: np.testing.assert_array_equal(2 * x, y), half.params, loaded.params)
 
 
 def test_a_shape_that_does_not_fit_is_named_with_both_shapes():
@@ -220,17 +144,13 @@ def test_a_tower_without_projections_does_not_start_from_a_shared_encoder():
 
 
 @pytest.mark.parametrize("modality", ["video", "audio"])
-def test_a_fine_tuned_classifier_is_written_and_read(modality, tmp_path):
+def test_a_fine_tuned_classifier_is_read(modality, tmp_path):
     *_, params = classifier(f"{modality}_cls")
-    prefix = save_tf_checkpoint(tmp_path, params, {}, step=3)
-    arrays, _ = read_file(prefix)
-    wanted = {
-        key.replace("model/", f"{naming.ROOT}/", 1) for key in golden(f"{modality}_cls").part("w")
-    }
-    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    assert {k.removesuffix(suffix) for k in arrays if k.startswith("model/")} == wanted
+    arrays = extract({"params": params}, classifier_names({"params": params}))
+    wanted = golden(f"{modality}_cls").part("w")
+    assert arrays.keys() == {key.replace("model/", f"{ROOT}/", 1) for key in wanted}
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params)
-    loaded = load_tf_checkpoint(prefix, shapes, {})
+    loaded = load_tf_checkpoint(write_checkpoint(tmp_path, arrays, 3), shapes, {})
     assert_identical(loaded.params, params)
     assert not loaded.report.unused
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from interop.by_name import extract
 
 from vatt_gh.errors import UserError
-from vatt_gh.interop.transfer import extract, fill
+from vatt_gh.interop.transfer import fill
 from vatt_gh.models.interpolate import linear_matrix, spline_matrix
 
 TABLE = "tx/temporal_position_embeddings/embeddings"

@@ -1,24 +1,12 @@
 """The page of an audit in a real browser: filter, sort, look, play, next page."""
 
-import shutil
 import wave
 
 import numpy as np
 import pytest
+from browser import choose, opened, played
 
 from vatt_gh.report.audit import Shown, write_audit_page
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-OPTIONS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-)
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +42,14 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(page):
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    for option in OPTIONS:
-        options.add_argument(option)
-    options.binary_location = CHROMIUM
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.get(page.as_uri())
-    yield driver
-    driver.quit()
+    with opened(page) as driver:
+        yield driver
 
 
 def captions(browser):
     """Of the shown cards, in their order."""
     cards = browser.find_elements("css selector", ".clip")
     return [c.text.replace("no sound\n", "").split("\n")[0] for c in cards]
-
-
-def choose(browser, name, value):
-    from selenium.webdriver.support.ui import Select
-
-    Select(browser.find_element("id", name)).select_by_visible_text(value)
 
 
 @pytest.fixture
@@ -136,13 +108,6 @@ def test_the_filter_finds_videos_and_words(fresh):
 
 
 def test_pictures_are_there_and_sound_plays(fresh):
-    script = """
-        const done = arguments[arguments.length - 1];
-        const sound = document.querySelector('audio');
-        sound.addEventListener('ended', () => done(sound.duration));
-        sound.addEventListener('error', () => done('error'));
-        sound.play().catch(error => done(String(error)));
-    """
-    assert fresh.execute_async_script(script) == pytest.approx(0.1, abs=0.01)
+    assert played(fresh) == pytest.approx(0.1, abs=0.01)
     assert fresh.find_element("css selector", ".clip img").get_property("naturalWidth") == 72
     assert fresh.execute_script("return document.images[0].naturalWidth") == 1000

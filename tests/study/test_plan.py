@@ -7,6 +7,7 @@ from vatt_gh.config import flatten
 from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
 from vatt_gh.study.plan import METHODS, Corpus, in_order, run_of, runs_of
+from vatt_gh.training.harmonization import schedule_of
 
 
 def names(**study):
@@ -51,27 +52,37 @@ def test_corpora_have_names_of_their_own():
 def test_a_run_changes_what_its_name_says():
     config = small_config(**{"study.only": "shared-sounds75-curriculum-seed4"})
     (run,) = runs_of(config.study)
-    config.update_from_flattened_dict(run.changes)
+    config.update_from_flattened_dict(run.changes(8))
     assert (config.seed, config.model.kind) == (4, "shared")
     assert not config.harmonize.realign and config.harmonize.curriculum
     assert (config.demo.caption_noise, config.demo.sound_noise) == (0.0, 0.75)
 
 
 def test_every_method_is_one_that_can_be_run():
-    for method, changes in METHODS.items():
+    for method, settings in METHODS.items():
         config = small_config(**{"study.methods": (method,)})
         before = config.harmonize.to_dict()
-        config.update_from_flattened_dict(runs_of(config.study)[0].changes)
+        config.update_from_flattened_dict(runs_of(config.study)[0].changes(8))
         validate(config, devices=1, hosts=1)
         changed = {k: v for k, v in config.harmonize.items() if v != before[k]}
-        assert changed.items() <= changes.items()
+        assert (
+            changed.items() <= {k: v(8) if callable(v) else v for k, v in settings.items()}.items()
+        )
+
+
+def test_a_late_curriculum_begins_at_a_quarter_and_ends_with_the_training():
+    config = small_config(**{"study.methods": ("share_late",)})
+    config.update_from_flattened_dict(runs_of(config.study)[0].changes(800))
+    shares = [float(schedule_of(config.harmonize, step)) for step in (199, 200, 500, 800)]
+    end = config.harmonize.share_end
+    assert shares == pytest.approx([0, config.harmonize.share_start, end / 2, end])
 
 
 def test_a_run_is_known_by_its_directory_and_the_order_is_that_of_the_tables():
     runs = runs_of(small_config(**{"study.methods": tuple(METHODS), "study.seeds": (0, 1)}).study)
     for run in runs:
         config = small_config()
-        config.update_from_flattened_dict(run.changes)
+        config.update_from_flattened_dict(run.changes(8))
         assert run_of(run.name, flatten(config)) == run
     names = [run.name for run in sorted(runs, key=in_order)]
     assert names[:2] == ["three_tower-clean-plain-seed0", "three_tower-clean-plain-seed1"]

@@ -15,6 +15,7 @@ from vatt_gh.study.table import SHOWN, differences, interval, row_of, to_csv, to
 
 CAPTIONS = Corpus(0.25, 0.0)
 CORPORA = (CAPTIONS, Corpus(0.5, 0.0))
+METRICS = [{"step": step, "kept_share": 1 - step / 100} for step in range(1, 21)]
 
 
 def made_up(method, seed, r5, corpus=CAPTIONS, model="shared"):
@@ -26,7 +27,7 @@ def made_up(method, seed, r5, corpus=CAPTIONS, model="shared"):
         "probe": {name: dict(score) for group, name in SHOWN if group == "probe"},
     }
     results["retrieval"]["r5"] |= {"value": r5, "ceiling": 0.8}
-    return row_of(Run(model, corpus, method, seed), results, {"train.steps": 9})
+    return row_of(Run(model, corpus, method, seed), results, {"train.steps": 9}, METRICS)
 
 
 ROWS = [
@@ -96,6 +97,7 @@ def test_the_csv_holds_every_score_and_the_settings():
     assert rows[0]["run"] == "shared-captions25-plain-seed0"
     assert float(rows[0]["retrieval.r5.ceiling"]) == 0.8
     assert json.loads(rows[0]["settings"]) == {"train.steps": 9}
+    assert float(rows[0]["kept_share"]) == pytest.approx((0.81 + 0.80) / 2)  # of the last tenth
 
 
 @pytest.mark.parametrize("number", [1, 6])

@@ -7,13 +7,13 @@ import jax
 import numpy as np
 import pytest
 from golden.golden_set import from_original, golden
+from interop.by_name import extract
 from tiny_run import assert_same_state
 
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.embedder import load
 from vatt_gh.evaluation.scoring import evaluate_workdir
 from vatt_gh.interop.names import model_names
-from vatt_gh.interop.transfer import extract
 from vatt_gh.models.vatt import build
 from vatt_gh.training.construct import zero_sample
 from vatt_gh.training.initial import REPORT, start_from

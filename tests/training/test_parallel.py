@@ -5,11 +5,11 @@ import threading
 import jax
 import numpy as np
 import pytest
+from training.same import assert_same_on_all_devices
 
 from vatt_gh.training import parallel
 from vatt_gh.training.parallel import (
     all_hosts,
-    assert_same_on_all_devices,
     prefetch,
     replicate,
     split,

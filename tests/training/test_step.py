@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from small import RATE, TERMS, WORDS, small_batch, small_config
+from training.same import assert_same_on_all_devices
 
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
@@ -18,7 +19,6 @@ from vatt_gh.training.gradients import Randomness, common_modalities, loss_share
 from vatt_gh.training.noise import with_noise
 from vatt_gh.training.parallel import (
     AXIS,
-    assert_same_on_all_devices,
     parallel_step,
     replicate,
     split,

@@ -9,7 +9,6 @@ from vatt_gh.errors import UserError
 from vatt_gh.files import write_whole
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
-UNKNOWN = SPECIAL.index("<unk>")
 
 
 def build_vocabulary(counts: dict[str, int], size: int) -> list[str]:

@@ -5,8 +5,8 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 
-def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of samples whose class is among their k highest scores.
+def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Whether each sample's class is among its k highest scores.
 
     Args:
         scores: [N, K] float, higher is likelier; logits or probabilities.
@@ -14,14 +14,9 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
         k: number of classes considered per sample; at most K.
 
     Returns:
-        Share in [0, 1]. Classes that tie with the right one rank before it, so that equal scores
+        [N] bool. Classes that tie with the right one rank before it, so that equal scores
         for all classes give no credit.
     """
-    return float(np.mean(in_top_k(scores, labels, k)))
-
-
-def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Whether each sample's class is among its k highest scores, [N] bool; see top_k_accuracy."""
     own = np.take_along_axis(scores, np.asarray(labels)[:, None], axis=1)
     return np.sum(~(scores < own), axis=1) <= k  # what is not a number is never right
 

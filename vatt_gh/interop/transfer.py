@@ -1,4 +1,4 @@
-"""Moves arrays between our parameter trees and a mapping of the original's names."""
+"""Moves arrays by the original's names into our parameter trees."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -84,21 +84,6 @@ def fill(
     unused = sorted(set(source) - set(used))
     report = Report(*(tuple(sorted(x)) for x in (used, stretched, unused, missing)))
     return unflatten_dict(values), report
-
-
-def extract(tree: Tree, names: Names) -> dict[str, np.ndarray]:
-    """Returns the arrays of a tree by the original's names.
-
-    Args:
-        tree: nested dict of arrays.
-        names: {path in the tree: name}.
-
-    Returns:
-        {name: array}.
-    """
-    values = flatten_dict(tree)
-    arrays = {name: np.asarray(values[path]) for path, name in names.items()}
-    return {n: x[None] if is_pointwise_kernel(n) else x for n, x in arrays.items()}
 
 
 def _stretched(table: np.ndarray, rows: int, stretch: Stretch) -> np.ndarray:

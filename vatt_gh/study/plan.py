@@ -12,15 +12,22 @@ from vatt_gh.config import PAPER
 from vatt_gh.errors import UserError
 
 # Settings of config.harmonize by method; the first four are the paper's, the rest are ours. What
-# drops at random is to compare with: it says what dropping as many does by itself.
+# drops at random is to compare with: it says what dropping as many does by itself. A function gets
+# the number of steps.
 _REALIGNED = {"realign": True, "curriculum": False}
+_CURRICULUM = {**PAPER, "realign": False}
+_SHARE = {**_CURRICULUM, "select": "share"}
+_LATE = {"curriculum_begin": lambda n: n // 4, "curriculum_steps": lambda n: n - n // 4}
 _PER_LOSS = {"realign": False, "curriculum": True, "signal": "loss", "select": "share"}
 METHODS: dict[str, dict[str, object]] = {
     "plain": {"realign": False, "curriculum": False},
     "realignment": _REALIGNED,
-    "curriculum": {**PAPER, "realign": False},
+    "curriculum": _CURRICULUM,
     "both": PAPER,
     "mild": {**PAPER, "gamma_start": -1.0, "gamma_end": -0.3},
+    "soft": {**_CURRICULUM, "soft_temperature": 0.1},
+    "share": _SHARE,
+    "share_late": {**_SHARE, **_LATE},
     "equal_lengths": {**_REALIGNED, "equal_lengths": True},
     "features": {**_REALIGNED, "cosine_over": "features"},
     "last_block": {**_REALIGNED, "cosine_over": "last_block"},
@@ -79,13 +86,13 @@ class Run:
         """Name of its work directory, such as shared-captions25-both-seed3."""
         return f"{self.model}-{self.corpus.name}-{self.method}-seed{self.seed}"
 
-    @property
-    def changes(self) -> dict[str, object]:
-        """Its changes to the study's configuration, as {"a.b": value}."""
+    def changes(self, steps: int) -> dict[str, object]:
+        """Its changes to the study's configuration, of so many steps, as {"a.b": value}."""
+        chosen = METHODS[self.method].items()
         return {
             "seed": self.seed,
             "model.kind": self.model,
-            **{f"harmonize.{key}": value for key, value in METHODS[self.method].items()},
+            **{f"harmonize.{key}": x(steps) if callable(x) else x for key, x in chosen},
             "demo.caption_noise": self.corpus.caption_noise,
             "demo.sound_noise": self.corpus.sound_noise,
         }

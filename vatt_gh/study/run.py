@@ -16,6 +16,7 @@ from vatt_gh.demo.run import prepare, prepare_heldout, station, use_corpus
 from vatt_gh.evaluation.scoring import evaluate_workdir, scorer
 from vatt_gh.files import write_whole
 from vatt_gh.locks import claimed, locked
+from vatt_gh.report.rows import METRICS, read_jsonl
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
 from vatt_gh.study.signals import measure, windows_of
@@ -71,7 +72,10 @@ def _write_tables(workdir: Path) -> None:
         stored = json.loads((path.parent / "config.json").read_text())
         found.append((run_of(path.parent.name, stored), path, stored))
     found.sort(key=lambda each: in_order(each[0]))
-    rows = [row_of(run, json.loads(p.read_text()), _settings(c)) for run, p, c in found]
+    rows = [
+        row_of(run, json.loads(p.read_text()), _settings(c), read_jsonl(p.parent / METRICS))
+        for run, p, c in found
+    ]
     if rows:
         write_whole(workdir / "study.csv", to_csv(rows))
         # What the settings of a row do not name.
@@ -127,7 +131,7 @@ def _measured(path: Path, config: ConfigDict) -> bool:
 
 def _config_of(config: ConfigDict, run: Run) -> ConfigDict:
     own = config.copy_and_resolve_references()
-    own.update_from_flattened_dict(run.changes)
+    own.update_from_flattened_dict(run.changes(own.train.steps))
     return own
 
 

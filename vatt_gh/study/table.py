@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,16 +32,20 @@ REFERENCES = ("value", "chance", "untrained", "ceiling")
 Row = dict[str, Any]
 
 
-def row_of(run: Run, results: dict[str, Any], settings: dict[str, Any]) -> Row:
+def row_of(
+    run: Run, results: dict[str, Any], settings: dict[str, Any], metrics: Sequence[Row]
+) -> Row:
     """Makes a row of study.csv.
 
     Args:
         run: the training run.
         results: its results.json.
         settings: {"a.b": value}, all keys that differ from the default.
+        metrics: rows of its metrics.jsonl.
 
     Returns:
-        The run's description, all its scores and their references, and its settings as JSON.
+        The run's description, all its scores and their references, the mean share of the samples
+        that the curriculum kept in the last tenth of training, and its settings as JSON.
     """
     row: Row = {
         "run": run.name,
@@ -58,6 +63,8 @@ def row_of(run: Run, results: dict[str, Any], settings: dict[str, Any]) -> Row:
             for reference in REFERENCES:
                 if reference in score:
                     row[f"{group}.{name}.{reference}"] = score[reference]
+    kept = [each["kept_share"] for each in metrics if "kept_share" in each]
+    row["kept_share"] = float(np.mean(kept[-math.ceil(len(kept) / 10) :]))
     return row | {"settings": json.dumps(settings, sort_keys=True)}
 
 

@@ -97,18 +97,6 @@ def to_local(state: TrainState) -> TrainState:
     return multihost_utils.global_array_to_host_local_array(state, mesh, PartitionSpec())
 
 
-def assert_same_on_all_devices(state: TrainState) -> None:
-    """Checks that every device of this host holds the same state; pmap itself does not.
-
-    Raises:
-        AssertionError: names the first array that differs.
-    """
-    for path, array in jax.tree_util.tree_leaves_with_path(state):
-        shards = [np.asarray(shard.data) for shard in array.addressable_shards]
-        for other in shards[1:]:
-            np.testing.assert_array_equal(shards[0], other, err_msg=jax.tree_util.keystr(path))
-
-
 def first_host_first(work: Callable[[], T]) -> T:
     """Does something on the first host, then on all others, which find what it has made.
 
