@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from encoders import BATCH, ENCODERS, FEATURES, FORMED, made
+from encoders import ENCODERS, FORMED, made
+from inputs import BATCH, FEATURES
 
 from vatt_gh.harmonize import Method, harmonized_gradients, known
 

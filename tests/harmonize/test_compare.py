@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from encoders import BATCH, FEATURES, made
+from encoders import made
+from inputs import BATCH, FEATURES
 
 from vatt_gh.harmonize import compare_engines, recording
 

@@ -4,9 +4,9 @@ import os
 
 import jax
 import jax.numpy as jnp
-from encoders import FEATURES, TOKENS, WIDTH, frames
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from inputs import FEATURES, TOKENS, WIDTH, frames
 from test_any_encoder import assert_exact
 
 ROWS = 40
