@@ -1,4 +1,4 @@
-"""The demo: a rendered corpus, a small model without and with harmonization; takes 15 minutes.
+"""The demo: a rendered corpus, a small model without and with harmonization; takes 12 minutes.
 
     python -m vatt_gh.main --config=configs/demo.py --workdir=work/demo
 

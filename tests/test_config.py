@@ -140,7 +140,8 @@ def test_every_check_is_tried():
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_unless_multiple"
     ]
     named = {key.value for key in yielded + multiples if isinstance(key, ast.Constant)}
-    others = {"harmonize.cosine_over", "harmonize.select", "harmonize.signal"}  # below
+    below = ("cosine_over", "select", "signal", "sketch")
+    others = {f"harmonize.{name}" for name in below}
     assert len(named) >= 12
     assert named - others <= REFUSED.keys() | {"loss.video_audio_weight"}
 
@@ -197,7 +198,8 @@ def test_a_sketch_can_be_checked_where_there_is_one(engine, sketch):
     if engine == "ghost" and sketch:
         validate(config, devices=4, hosts=1)
     else:
-        assert refusal(config).where == "config.harmonize.sketch_check"
+        key = "sketch_check" if engine == "ghost" else "sketch"
+        assert refusal(config).where == f"config.harmonize.{key}"
 
 
 def test_flat_form_has_every_leaf():
@@ -214,6 +216,18 @@ def test_the_page_is_that_of_the_schema():
     assert page == to_markdown()
     for name in KEYS:
         assert f"| `{name}`" in page
+
+
+def test_a_shown_number_is_the_default():
+    shown = {
+        line.split("=")[0]: line.split("=", 1)[1]
+        for line in to_help("all").splitlines()
+        if line.startswith("--config.")
+    }
+    for name, key in KEYS.items():
+        if isinstance(key.default, float):
+            value = float(shown[f"--config.{name}"])
+            assert value == pytest.approx(key.default, rel=1e-5, abs=0), name
 
 
 def test_help_shows_a_section_or_all():

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import fcntl
+import functools
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.errors import UserError
-from vatt_gh.locks import claimed
+from vatt_gh.locks import claimed, shared
 from vatt_gh.media.form import Form
 from vatt_gh.media.workers import Limits
 
@@ -69,23 +69,19 @@ class Part:
     def claimed(self) -> Iterator[bool]:
         """Whether this process may build it; if so, deletes what a dead process left."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _building(self.folder), claimed(self.folder / f".{self.config_name}.lock") as mine:
+        notes = functools.partial(_without_notes, self.folder)
+        building = shared(self.folder / ".building.lock", notes)
+        with building, claimed(self.folder / f".{self.config_name}.lock") as mine:
             home = self.folder / self.config_name
             for left in [*home.glob("incomplete.*"), *home.glob("spool*")] if mine else ():
                 shutil.rmtree(left, ignore_errors=True)
             yield mine
 
 
-@contextlib.contextmanager
-def _building(folder: Path) -> Iterator[None]:
-    """Locks the folder while a part is built; the only lock holder deletes stale notes."""
-    with open(folder / ".building.lock", "w") as lock:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in folder.glob(".config/incomplete.*"):  # TFDS was killed while writing one
-                left.unlink(missing_ok=True)
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        yield
+def _without_notes(folder: Path) -> None:
+    """Deletes the notes that TFDS was writing when it was killed."""
+    for left in folder.glob(".config/incomplete.*"):
+        left.unlink(missing_ok=True)
 
 
 def parts_of(folder: Path, form: Form, wanted: int, size: int) -> list[Part]:

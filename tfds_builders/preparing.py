@@ -22,7 +22,7 @@ from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED, write_index
 from vatt_gh.data.selection import SELECTION, Selection, digest_of
 from vatt_gh.errors import UserError
-from vatt_gh.files import check_room, system_problems_named, write_whole
+from vatt_gh.files import check_room, read_object, system_problems_named, write_whole
 from vatt_gh.locks import locked
 from vatt_gh.media.form import Form
 from vatt_gh.media.library import Library
@@ -171,7 +171,7 @@ def _summarise(
     counts: Counter[str] = Counter()
     skipped = [json.dumps(row) + "\n" for row in library.skipped]
     for folder in finished:
-        counts.update(json.loads((folder / COUNTS_FILE).read_text()))
+        counts.update(read_object(folder / COUNTS_FILE))
         skipped += (folder / "skipped.jsonl").read_text(encoding="utf-8").splitlines(True)
     listing = data_dir / "skipped.jsonl"
     _write("".join(skipped), listing)

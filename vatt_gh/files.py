@@ -7,10 +7,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vatt_gh.errors import UserError
 
+T = TypeVar("T", dict, list)
 _FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
 _FULL_TEXTS = tuple(os.strerror(number).lower() for number in _FULL_NUMBERS)
 _FORBIDDEN_NUMBERS = (errno.EACCES, errno.EROFS, errno.EPERM)
@@ -85,12 +86,21 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read.
     """
+    return _read_json(path, dict)
+
+
+def read_list(path: Path) -> list[Any]:
+    """As `read_object`, of a file that holds a list."""
+    return _read_json(path, list)
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        problem = f"it holds {type(found).__name__}, not an object"
+        problem = f"it holds {type(found).__name__}, not {kind.__name__}"
     except ValueError as error:  # neither JSON nor text
         found, problem = None, str(error)
-    if not isinstance(found, dict):
+    if not isinstance(found, kind):
         raise UserError(
             f"{Path(path).name} cannot be read: {problem}",
             where=path,

@@ -4,8 +4,8 @@ import errno
 import fcntl
 import functools
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -48,6 +48,23 @@ def claimed(path: Path, note: str = "") -> Iterator[bool]:
         lock.write(note)
         lock.flush()
         yield True
+
+
+@contextmanager
+def shared(path: Path, alone: Callable[[], None]) -> Iterator[None]:
+    """Holds a lock that others may hold, too.
+
+    Args:
+        path: path of the lock file; its directory is created.
+        alone: called first if nobody else holds it, before anybody else can.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        with suppress(BlockingIOError):
+            _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone()
+        _lock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def _lock(file: IO[str], how: int) -> None:

@@ -159,7 +159,8 @@ def main(argv: list[str]) -> None:
     except Stopped as stopped:
         what = "Interrupted" if stopped.signal == signal.SIGINT else "Stopped by SIGTERM"
         status = 130 if stopped.signal == signal.SIGINT else STOPPED
-        _fail(f"{what}. The same command continues from step {stopped.step}.", status)
+        message = f"{what}. The same command continues from step {stopped.step}."
+        _fail(message, status, together=True)
     except KeyboardInterrupt:
         _fail("\nInterrupted. The same command continues from the newest checkpoint.", 130)
     except Exception as error:
@@ -188,9 +189,10 @@ def _is_distributed() -> bool:
     return flags.FLAGS.is_parsed() and _DISTRIBUTED.value
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int, *, together: bool = False) -> None:
+    """Ends this process; `together`: all hosts do so after the same step."""
     print(message, file=sys.stderr, flush=True)
-    if _is_distributed() and status not in (STOPPED, 130):
+    if _is_distributed() and not together:
         # Otherwise this host would wait for the others, and they for it, for days.
         sys.stdout.flush()
         os._exit(status)
@@ -198,9 +200,14 @@ def _fail(message: str, status: int) -> None:
 
 
 def _start_processes() -> None:
-    if not _DISTRIBUTED.value:
-        signal.signal(signal.SIGTERM, _terminated)  # in several processes, JAX notices it
-        return
+    if _DISTRIBUTED.value:
+        _join_others()
+    # In several processes JAX notices it, and a training asks JAX after every step.
+    if not (_DISTRIBUTED.value and _CONFIG.value.mode in ("pretrain", "finetune")):
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def _join_others() -> None:
     import jax
 
     # JAX finds these by itself on TPU pods, Slurm and Kubernetes, but elsewhere it takes no

@@ -87,6 +87,10 @@ def test_harmonization_costs_what_its_engine_needs():
     microbatch, losses = config.train.batch_size // DEVICES, 2
     held = microbatch * losses * FLOAT32 * single.parameters.shared
     assert single.memory.harmonization == held
+    _, at_features = numbers_of(**{"harmonize.cosine_over": "features"})
+    # The picture's features, which both losses depend on.
+    pooled = losses * config.model.video.d_model
+    assert at_features.memory.harmonization == microbatch * FLOAT32 * pooled
 
 
 def test_recomputation_and_bfloat16_keep_less():

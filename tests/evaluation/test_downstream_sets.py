@@ -112,6 +112,7 @@ def test_every_caption_asks_for_its_clip(name, folder):
     assert scores["text_to_video_median_rank"]["value"] == np.median(text)
     if video is not None:
         assert scores["video_to_audio_median_rank"]["value"] == np.median(video)
+        assert scores["video_to_audio_clips"]["value"] == len(video)
 
 
 def text_ranks(held_out, clips):

@@ -51,6 +51,7 @@ def test_a_pod_builds_nothing_and_says_the_command_that_does(tiny, tmp_path):
     assert ended == 2, log.read_text()[-3000:]
     command = "python -m tfds_builders.build howto100m"
     command += f" --manual_dir={tiny.corpus} --data_dir={records}"
+    command += " --short_side=24 --audio_rate=8000"  # as the training would have them built
     assert command in log.read_text()
     assert not records.exists() and not (tmp_path / "run" / "checkpoints").exists()
 

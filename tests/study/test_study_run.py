@@ -10,6 +10,7 @@ import tiny_run
 
 from tfds_builders.build import build_for
 from vatt_gh.errors import UserError
+from vatt_gh.report.rows import METRICS
 from vatt_gh.study import run as study_run
 from vatt_gh.study import signals
 from vatt_gh.study.plan import runs_of
@@ -147,6 +148,18 @@ def test_signals_of_what_is_not_planted_are_left_out(config, tmp_path):
     rows = [{"step": 6, "planted": planted, "auc": 0.5} for planted in ("captions", "sounds")]
     (folder / "signals.json").write_text(json.dumps(rows))
     assert [row["planted"] for row in study_run._signals(tmp_path, [run])] == ["captions"]
+
+
+@pytest.mark.parametrize("name", ["results.json", "config.json", "signals.json"])
+def test_a_broken_file_of_a_run_is_named(config, whole, tmp_path, name):
+    run = next(path.parent for path in sorted(whole.glob("runs/*/results.json")))
+    copy = tmp_path / "runs" / run.name
+    copy.mkdir(parents=True)
+    for file in ("results.json", "config.json", "signals.json", METRICS):
+        (copy / file).write_bytes((run / file).read_bytes())
+    (copy / name).write_text('{"half": ')
+    with pytest.raises(UserError, match=f"{name} cannot be read"):
+        study_run._write_tables(tmp_path)
 
 
 def test_what_is_done_is_not_done_again_and_what_is_claimed_is_left(config, whole, monkeypatch):

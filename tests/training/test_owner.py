@@ -92,7 +92,12 @@ def test_a_disk_without_locks_is_named(tmp_path, monkeypatch, capfd):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(locks.fcntl, "flock", none)
-    with claimed(tmp_path / "a.lock") as mine, locks.locked(tmp_path / "b.lock"):
-        assert mine
+    left = []
+    with (
+        claimed(tmp_path / "a.lock") as mine,
+        locks.locked(tmp_path / "b.lock"),
+        locks.shared(tmp_path / "c.lock", lambda: left.append("called")),
+    ):
+        assert mine and left == ["called"]
     said = capfd.readouterr().err
     assert said.count(f"{tmp_path}: this file system has no locks") == 1

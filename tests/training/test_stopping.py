@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,10 +23,13 @@ from tiny_run import (
 )
 
 from vatt_gh.errors import UserError
+from vatt_gh.training import loop
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import OWNER
 from vatt_gh.training.loop import pretrain
-from vatt_gh.training.stopping import Stopping
+from vatt_gh.training.parallel import parallel_step
+from vatt_gh.training.stopping import Stopped, Stopping
+from vatt_gh.training.writer import seconds_of_steps
 
 SELDOM = {"train.checkpoint_every": 100}
 
@@ -150,6 +154,44 @@ def test_a_signal_while_no_step_is_taken_ends_with_the_same_status(tiny):
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 75 and "The same command continues" in said
+
+
+POD_OF_ONE = {"JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_host_of_a_pod_that_takes_no_steps(tiny, number):
+    """JAX would only note it, and wait for the other hosts at the end."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    flags = '"--config=configs/demo.py", "--config.mode=evaluate", "--distributed"'
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCORES.replace('"--config=configs/demo.py"', flags)],
+        cwd=ROOT,
+        env=tiny.environment | POD_OF_ONE | {"JAX_COORDINATOR_ADDRESS": address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "scores\n"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+    expected = {signal.SIGTERM: 75, signal.SIGINT: 130}[number]
+    assert process.returncode == expected and "The same command continues" in said
+
+
+def test_a_signal_while_the_last_checkpoint_is_written_waits_for_it(tiny, tmp_path, monkeypatch):
+    wait = Checkpoints.wait
+
+    def asked(self):
+        signal.raise_signal(signal.SIGTERM)
+        wait(self)
+
+    monkeypatch.setattr(Checkpoints, "wait", asked)
+    with pytest.raises(Stopped, match="SIGTERM at step 4"):
+        pretrain(tiny.config(), tmp_path, stop_after=4)
+    assert checkpoints_of(tmp_path)[-1] == 4
 
 
 WAITS = """
@@ -315,6 +357,32 @@ def test_a_step_without_progress_ends_with_the_stacks_of_all_threads(tiny):
     )
     assert answer.returncode == 1 and answer.stdout == "scored\nwaits\n"
     assert "Timeout" in answer.stderr and "wait_for_another_host" in answer.stderr
+
+
+def test_opening_the_input_and_compiling_are_no_steps(tiny, tmp_path, monkeypatch):
+    def late(function):
+        return lambda *given: time.sleep(2) or function(*given)
+
+    def slow_at_first(step):
+        taken, pauses = parallel_step(step), [2]
+        return lambda *given: time.sleep(pauses.pop() if pauses else 0) or taken(*given)
+
+    monkeypatch.setattr(loop, "open_sources", late(loop.open_sources))
+    monkeypatch.setattr(loop, "parallel_step", slow_at_first)
+    pretrain(tiny.config(), tmp_path, stop_after=2)
+    row = json.loads((tmp_path / "metrics.jsonl").read_text())
+    steps = 2 * row["step_seconds"]
+    assert steps < 2 and steps / row["goodput"] > steps + 4
+
+
+def test_a_step_that_changed_nothing_is_no_good_step():
+    rows = [
+        {"step": 2, "step_seconds": 1.0, "skipped_steps": 0},
+        {"step": 4, "step_seconds": 1.0, "skipped_steps": 1},
+        {"step": 7, "step_seconds": 2.0, "skipped_steps": 1},
+    ]
+    assert seconds_of_steps(rows) == 2 + 1 + 6
+    assert seconds_of_steps([{"step": 2, "step_seconds": 1.5}]) == 3  # of an earlier version
 
 
 def test_goodput_counts_the_steps_of_all_starts(tiny, tmp_path):

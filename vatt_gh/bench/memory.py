@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from vatt_gh.bench.cases import configure, third, tower_step
-from vatt_gh.training.construct import model_of
+from vatt_gh.training.construct import model_of, zero_sample
 
 STEPS = ("plain", "ghost", "vmap")  # rows; keys of bench.cases.STEPS
 _MIB = 2**20
@@ -57,11 +57,7 @@ def _measured(width: int, batch: int, engine: str, layers: int) -> dict[str, Any
     config = configure(size, "video_tower", engine)
     model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     data = config.data
-    sample = {
-        "video": jax.ShapeDtypeStruct((data.frames, data.size, data.size, 3), jnp.float32),
-        "audio": jax.ShapeDtypeStruct((data.audio_samples,), jnp.float32),
-        "text": jax.ShapeDtypeStruct((data.candidates, data.words), jnp.int32),
-    }
+    sample = zero_sample(data)
     params, _ = jax.eval_shape(model.init, jax.random.key(0), sample)
     tower = {"video": params["towers"]["video"]}
     clips = {"video": jax.ShapeDtypeStruct((batch, *sample["video"].shape), jnp.float32)}

@@ -162,6 +162,12 @@ def _of_sketch(config: ConfigDict) -> Iterator[Problem]:
             "sketched",
             "set --config.harmonize.sketch=0 or --config.harmonize.cosine_over=shared",
         )
+    if harmonize.sketch and harmonize.engine != "ghost":
+        yield (
+            "harmonize.sketch",
+            f"0 with the engine {harmonize.engine}: the ghost engine alone has sketches",
+            "set --config.harmonize.sketch=0 or --config.harmonize.engine=ghost",
+        )
     if harmonize.sketch_check and not (harmonize.engine == "ghost" and harmonize.sketch):
         yield (
             "harmonize.sketch_check",

@@ -73,11 +73,11 @@ def _help_lines(keys: list[tuple[str, Key]]) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
-    return repr(round(value, 6)) if isinstance(value, float) else repr(value)
+    return repr(float(f"{value:.6g}")) if isinstance(value, float) else repr(value)
 
 
 def _meaning(key: Key) -> str:
-    parts = [f"{key.meaning}, in {key.unit}" if key.unit else key.meaning]
+    parts = [f"{key.meaning} [{key.unit}]" if key.unit else key.meaning]
     if key.allowed():
         parts.append(f"one of {', '.join(key.allowed())}")
     elif key.within:

@@ -166,7 +166,7 @@ HARMONIZE: Section = {
     "cosine_over": Key(
         "shared",
         "where cosines are taken: in all shared parameters, in the last block's, or at the pooled "
-        "features, which costs no more than a plain step (ours)",
+        "features, which takes no engine and costs no more than a plain step (ours)",
         choices=("shared", "last_block", "features"),
     ),
     "group": Key(

@@ -10,7 +10,7 @@ DEMO: Section = free(
         "sound_noise": Key(0.25, "share of scenes with the sound of another", within=SHARE),
         "width": Key(56, "of the videos", within=POSITIVE, unit="pixels"),
         "height": Key(40, "of the videos", within=POSITIVE, unit="pixels"),
-        "fps": Key(10, "pictures of the videos", within=POSITIVE, unit="a second"),
+        "fps": Key(10, "pictures of the videos", within=POSITIVE, unit="per second"),
         "audio_rate": Key(8_000, "sound of the videos", within=POSITIVE, unit="Hz"),
         "min_seconds": Key(10.0, "shortest video", within=POSITIVE, unit="s"),
         "max_seconds": Key(20.0, "longest video", within=POSITIVE, unit="s"),

@@ -19,7 +19,7 @@ RUN: Section = {
         "pretrain",
         "train; score a checkpoint; learn the classes of a data set from it; embed a folder of "
         "videos; search in it; score the samples of a data set; print sizes and costs; render a "
-        "corpus and do it all; many such runs and one table",
+        "corpus, train and score; many such runs and one table",
         choices=MODES,
         free=True,
     ),
@@ -124,7 +124,7 @@ DATA: Section = {
         "reads the originals",
         choices="vatt_gh.media.form:STORAGES",
     ),
-    "build_fps": Key(10.0, "pictures of a record", within=POSITIVE, unit="a second"),
+    "build_fps": Key(10.0, "pictures of a record", within=POSITIVE, unit="per second"),
     "build_short_side": Key(
         256, "shorter side of a record's pictures", within=POSITIVE, unit="pixels"
     ),
@@ -147,7 +147,7 @@ DATA: Section = {
         10.0,
         "pictures of a window; records may hold more, or fewer",
         within=POSITIVE,
-        unit="a second",
+        unit="per second",
     ),
     "size": Key(224, "height and width of a window's pictures", within=POSITIVE, unit="pixels"),
     "audio_samples": Key(

@@ -13,6 +13,7 @@ from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.selection import SELECTION, read_selection
 from vatt_gh.errors import UserError
+from vatt_gh.media.form import form_of
 
 # Builds the records for a configuration's section "data"; returns the directories of all parts.
 Build = Callable[[ConfigDict], list[Path]]
@@ -85,10 +86,23 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
             where=f"config.data.data_dir = {data.data_dir}",
             expected="records, or one process alone and --config.data.manual_dir=DIR, the "
             "directory with videos and captions",
-            todo=f"python -m tfds_builders.build {data.builder} "
-            f"--manual_dir={data.manual_dir or 'DIR'} --data_dir={data.data_dir}",
+            todo=_command(data, data.builder, data.manual_dir or "DIR", data.data_dir),
         )
     return build(data)
+
+
+def _command(data: ConfigDict, name: str, manual_dir: str, data_dir: str) -> str:
+    """The command that builds records as the configuration would."""
+    form = form_of(data)
+    chosen = [
+        f" --{field.name}={getattr(form, field.name)}"
+        for field in dataclasses.fields(form)
+        if getattr(form, field.name) != field.default
+    ]
+    return (
+        f"python -m tfds_builders.build {name} --manual_dir={manual_dir} --data_dir={data_dir}"
+        + "".join(chosen)
+    )
 
 
 def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
@@ -114,8 +128,8 @@ def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
             raise UserError(
                 f"There are no {name} records." if not found else f"{missing} parts are missing.",
                 where=f"config.data.also: {given}",
-                expected=f"records built by python -m tfds_builders.build {name}",
-                todo="build them first",
+                expected="records of the data set, all their parts",
+                todo=_command(data, name, "DIR", folder),
             )
         sources.append(open_source(found, split=split or "train", unreadable_share=share))
         if sources[-1].audio_rate != sources[0].audio_rate:

@@ -19,7 +19,13 @@ from vatt_gh.demo.picture import draw_scene
 from vatt_gh.demo.scenes import Scene, draw_id, draw_scenes, video_generator
 from vatt_gh.demo.sound import synthesise
 from vatt_gh.errors import UserError
-from vatt_gh.files import check_room, replacing, system_problems_named, write_whole
+from vatt_gh.files import (
+    check_room,
+    read_object,
+    replacing,
+    system_problems_named,
+    write_whole,
+)
 
 _MARKER = "corpus.json"  # written last: the specification of a finished corpus
 _STARTED = "corpus.started.json"  # the specification of a corpus that is being rendered
@@ -123,7 +129,7 @@ def _check_empty(out_dir: Path) -> None:
 
 
 def _check_same(marker: Path, spec: CorpusSpec) -> None:
-    mine, theirs = dataclasses.asdict(spec), json.loads(marker.read_text())
+    mine, theirs = dataclasses.asdict(spec), read_object(marker)
     other = [f"{k}: there {theirs.get(k)}, now {v}" for k, v in mine.items() if theirs.get(k) != v]
     if other:
         raise UserError(

@@ -17,6 +17,7 @@ from vatt_gh.batch import MODALITIES
 from vatt_gh.config import compares_gradients
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
+from vatt_gh.harmonize import AtFeatures, Vmap
 from vatt_gh.harmonize.known import known_rules
 from vatt_gh.harmonize.recording import Trace
 from vatt_gh.harmonize.trees import by_path
@@ -24,6 +25,7 @@ from vatt_gh.loss_terms import active_terms, places_of
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
 from vatt_gh.training.gradients import common_modalities
+from vatt_gh.training.harmonization import engine_of
 from vatt_gh.training.step import TrainState, train_step
 
 Shapes = Any  # a tree of jax.ShapeDtypeStruct
@@ -271,15 +273,22 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
     """Bytes that the engine needs for ONE sample, without activations."""
     terms = active_terms(config.loss)
     common = common_modalities(model, terms)
-    if config.harmonize.engine == "vmap":
+
+    def encode(p: Shapes, inputs: Shapes) -> Shapes:
+        return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
+
+    engine = engine_of(config.harmonize)
+    if isinstance(engine, AtFeatures):
+        return sum(
+            len(places_of(m, terms))
+            * _bytes(jax.eval_shape(encode, towers, ({m: sample[m]}, _key())))
+            for m in common
+        )
+    if isinstance(engine, Vmap):
         shared = [x for name, x in towers.items() if model.is_shared((name,), common)]
         return len(terms) * _bytes(shared)
     total = 0
     for modality in common:
-
-        def encode(p: Shapes, inputs: Shapes) -> Shapes:
-            return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
-
         trace = Trace(encode, towers, ({modality: sample[modality]}, _key()))
         for site in trace.sites(known_rules([trace])):
             # A layer's input, and its output's cotangent for each loss.

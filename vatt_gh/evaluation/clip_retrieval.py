@@ -72,4 +72,5 @@ class ClipRetrieval:
                 average=average,
             )
             scores |= rank_scores(ranks(similarity[:, heard]), len(heard), "video_to_audio_")
+            scores["video_to_audio_clips"] = {"value": float(len(heard))}
         return len(seen), scores

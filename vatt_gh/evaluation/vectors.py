@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.embedder import BOTH, Embedded
-from vatt_gh.files import replacing, write_whole
+from vatt_gh.files import read_list, replacing, write_whole
 from vatt_gh.locks import locked
 
 _ROWS = 8192  # of a row group: blocks of some MB
@@ -102,7 +102,7 @@ class Vectors:
     def _shards(self) -> dict[Path, list[dict[str, Any]]]:
         """The rows of each finished shard, the oldest first."""
         paths = sorted(self.folder.glob("shard-*.json"), key=_age)
-        return {path: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+        return {path: read_list(path) for path in paths}
 
     def write(
         self,

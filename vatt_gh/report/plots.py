@@ -15,11 +15,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from vatt_gh.errors import UserError
+from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.report import canvas
 
 Rows = Sequence[Mapping[str, Any]]
 
-_LETTERS = {"v": "video", "a": "audio", "t": "text"}  # letters in names of losses
+_LABELS = {f"loss_{t.label}": f"{t.anchor}-{t.other}" for t in LOSS_TERMS.values()}
 EVAL = "eval."  # begins the names of scores
 _COSINE_LABEL = "cosine of the two loss gradients"
 # With more columns than this each would hold few samples, and noise would hide the trend.
@@ -43,8 +44,7 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
     lines = [("loss", "total", "#333333")]
     losses = dict.fromkeys(key for row in rows for key in row if key.startswith("loss_"))
     for key, colour in zip(losses, itertools.cycle(canvas.PALETTE), strict=False):
-        label = "-".join(_LETTERS.get(letter, letter) for letter in key[5:])
-        lines.append((key, label, colour))
+        lines.append((key, _LABELS.get(key, key[5:]), colour))
     for key, label, colour in lines:
         _raw_and_smoothed(axes, rows, key, label, colour)
         if plain:
@@ -151,7 +151,7 @@ def cosine_over_time(rows: Rows, path: str | os.PathLike[str]) -> None:
         UserError: two rows have histograms with different numbers of bins.
     """
     rows = canvas.by_step(rows)
-    figure = canvas.new_figure("Agreement of the video-audio and video-text gradients", 5.6)
+    figure = canvas.new_figure("Agreement of the losses' gradients", 5.6)
     axes = figure.add_subplot()
     _step_axis(axes, rows)
     axes.set(ylabel=f"{_COSINE_LABEL}, per sample", ylim=(-1, 1))

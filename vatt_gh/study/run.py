@@ -14,7 +14,7 @@ from vatt_gh.data.sources import Build
 from vatt_gh.demo.planted import planted_of
 from vatt_gh.demo.run import prepare, prepare_heldout, station, use_corpus
 from vatt_gh.evaluation.scoring import evaluate_workdir, scorer
-from vatt_gh.files import write_whole
+from vatt_gh.files import read_list, read_object, write_whole
 from vatt_gh.locks import claimed, locked
 from vatt_gh.report.rows import METRICS, read_jsonl
 from vatt_gh.report.study import write_study_page
@@ -69,11 +69,11 @@ def _write_tables(workdir: Path) -> None:
     """Writes the tables of all finished runs, not only of those requested from this process."""
     found = []
     for path in (workdir / "runs").glob("*/results.json"):
-        stored = json.loads((path.parent / "config.json").read_text())
+        stored = read_object(path.parent / "config.json")
         found.append((run_of(path.parent.name, stored), path, stored))
     found.sort(key=lambda each: in_order(each[0]))
     rows = [
-        row_of(run, json.loads(p.read_text()), _settings(c), read_jsonl(p.parent / METRICS))
+        row_of(run, read_object(p), _settings(c), read_jsonl(p.parent / METRICS))
         for run, p, c in found
     ]
     if rows:
@@ -123,7 +123,7 @@ def _measured(path: Path, config: ConfigDict) -> bool:
         return True
     if not path.exists():
         return False
-    rows = json.loads(path.read_text())
+    rows = read_list(path)
     # Earlier versions left out the model before training.
     wanted = {row["windows"] for row in rows} == {windows} and any(not row["step"] for row in rows)
     return not rows or wanted
@@ -152,7 +152,7 @@ def _signals(workdir: Path, done: Sequence[Run]) -> list[Row]:
         path = workdir / "runs" / run.name / "signals.json"
         if path.exists():
             what = {"model": run.model, "corpus": run.corpus.name, "method": run.method}
-            stored = json.loads(path.read_text())
+            stored = read_list(path)
             # Earlier versions have rows of captions where none is planted.
             kept = [row for row in stored if run.corpus.planted[row["planted"]]]
             rows += [{**row, **what, "seed": run.seed} for row in kept]

@@ -183,6 +183,10 @@ class Checkpoints:
                 for path in self._directory.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
                     shutil.rmtree(path, ignore_errors=True)
 
+    def check_saved(self) -> None:
+        """Raises what a save in the background has failed with, before more steps are taken."""
+        self._manager.check_for_errors()
+
     def wait(self) -> None:
         """Waits until the checkpoints that were saved are on disk."""
         self._manager.wait_until_finished()

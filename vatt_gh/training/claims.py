@@ -19,6 +19,7 @@ from vatt_gh.locks import claimed
 from vatt_gh.training.parallel import first_host_first, from_first_host
 
 OWNER = ".owner.lock"  # in the work directory
+_BEGAN = "began.json"  # in the work directory; seconds since the epoch
 _PATIENCE = 180.0  # s, for the lock of another machine
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # differs between machines; Linux has it
 T = TypeVar("T")
@@ -112,9 +113,29 @@ def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -
         _compare(path, flatten(config))
         return opening()
     _make(workdir)
+    began = time.time()
     opened = opening()
+    write_whole(Path(workdir) / _BEGAN, json.dumps({"began": began}))
     write_whole(path, json.dumps(flatten(config), indent=1))
     return opened
+
+
+def first_start(workdir: Path) -> float:
+    """When a run was first started, before it opened or built its records.
+
+    Args:
+        workdir: of a run, with a configuration.
+
+    Returns:
+        Seconds since the epoch. Runs of earlier versions say only when their input was open.
+
+    Raises:
+        UserError: the file that says it is damaged.
+    """
+    path = Path(workdir) / _BEGAN
+    if not path.exists():
+        return (Path(workdir) / "config.json").stat().st_mtime
+    return float(read_object(path)["began"])
 
 
 def _make(workdir: Path) -> None:

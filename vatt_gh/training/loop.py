@@ -163,7 +163,7 @@ def run_steps(
         Stopped: the training was asked to stop; the last step is saved.
     """
     number, step = int(state.step), parallel_step(step)
-    clock = CheckpointClock(config.train)
+    clock, first, stop = CheckpointClock(config.train), True, 0
     pending: tuple[int, StepOutput, dict[str, np.ndarray], dict[str, float]] | None = None
     # An error's traceback would keep the input until the interpreter exits, where tf.data hangs:
     # its destructor waits for reads in Python.
@@ -175,6 +175,9 @@ def run_steps(
             arrays, host = next(batches)
             writer.timer.waited(time.perf_counter() - waiting)
             state, output = step(state, arrays)
+            if first:  # opening the input and compiling are no steps
+                writer.timer.restart()
+                first = False
             number += 1
             position += config.train.batch_size
             # The previous step is checked while the devices run this one.
@@ -201,10 +204,15 @@ def run_steps(
                     checkpoints.settle()
                 checkpoints.save(state, position)
                 clock.restart()
+            elif number % config.train.log_every == 0:
+                checkpoints.check_saved()
             checkpoints.check_named(scores)
             if stop:
-                checkpoints.wait()
-                raise Stopped(stop, number)
+                break
+        checkpoints.wait()  # here, where a signal is only noted
+        stop = stop or stopping.interrupted
+        if stop:
+            raise Stopped(stop, number)
     return state
 
 

@@ -139,8 +139,11 @@ class StepTimer:
     """Measures the time of a stretch of steps, and the part spent waiting for data."""
 
     def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._waited = 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets the time until now."""
+        self._start, self._waited = time.perf_counter(), 0.0
 
     def waited(self, seconds: float) -> None:
         """Adds time spent waiting for the input."""

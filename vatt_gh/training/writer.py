@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.data.records import Source
 from vatt_gh.report.rows import METRICS, read_jsonl
+from vatt_gh.training.claims import first_start
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row
 from vatt_gh.training.parallel import all_hosts, from_first_host
@@ -45,8 +46,7 @@ class Writer:
         self._rate = learning_rate_of(config.train)
         self._last = done
         self._empty = 0
-        # Written when the work directory was made, and never again.
-        self._began, self._good = (workdir / "config.json").stat().st_mtime, 0.0
+        self._began, self._good = first_start(workdir), 0.0
         self._skipped = 0
         self.timer = StepTimer()
         self._board = self._rows = self._display = self._samples = None
@@ -94,7 +94,7 @@ class Writer:
         row |= self.timer.lap(number - self._last, self._config.train.batch_size) | scores
         row["unreadable"] = sum(map(len, self._unreadable))
         row |= spread_over_hosts({name: row[name] for name in OF_HOSTS})
-        self._good += row["step_seconds"] * (number - self._last)
+        self._good += row["step_seconds"] * (number - self._last - (not finite))
         row["goodput"] = self._good / max(time.time() - self._began, self._good)
         self._last = number
         if self._rows is not None:
@@ -132,12 +132,14 @@ def seconds_of_steps(rows: Sequence[dict[str, Any]]) -> float:
     """Seconds that the steps of these rows took: the time that was not lost.
 
     Args:
-        rows: of metrics.jsonl, in order; each tells the mean time of the steps since the last.
+        rows: of metrics.jsonl, in order; each tells the mean time of the steps since the last, and
+            how many steps changed nothing so far.
     """
-    total, last = 0.0, 0
+    total, last, skipped = 0.0, 0, 0
     for row in rows:
-        total += row.get("step_seconds", 0.0) * (row["step"] - last)
-        last = row["step"]
+        now = row.get("skipped_steps", skipped)
+        total += row.get("step_seconds", 0.0) * (row["step"] - last - (now - skipped))
+        last, skipped = row["step"], now
     return total
 
 
