@@ -97,7 +97,7 @@ def test_some_are_scored_from_a_run_of_ours(session, sets, tmp_path, name):
     assert scored(config, tmp_path, name)["step"] == step
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", [*SOME, "esc50"])
 def test_two_processes_of_one_device_score_as_one_of_four(session, sets, tmp_path, name):
     tiny, keys = prepared(session), sets(name)
     of_ours(session, tmp_path)

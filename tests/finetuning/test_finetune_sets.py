@@ -12,11 +12,13 @@ from golden.golden_set import from_original, golden
 from interop.by_name import extract
 from media_files import write_media
 from small import small_config
-from tiny_run import prepared, session_folder
+from tiny_run import load_experiment, prepared, session_folder
 
 from tfds_builders.build import build_for
+from vatt_gh.config import flatten
 from vatt_gh.data.labelled import labelled_batches, labelled_views
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.loading import stored_config
 from vatt_gh.finetuning.run import finetune
 from vatt_gh.finetuning.task import CLASSIFIED, open_task
 from vatt_gh.interop.names import grid_tower_names
@@ -101,13 +103,35 @@ def test_the_tower_is_the_checkpoints(folder):
         np.testing.assert_array_equal(value, expected[prefix + name], err_msg=name)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("three_tower", "esc50"), ("shared", "ucf101")])
-def test_a_run_of_ours_gives_its_tower(kind, name, tiny, folder, tmp_path):
+def run_of_ours(kind, tiny, folder):
     start = folder / f"run_{kind}"
     if not start.exists():
         pretrain(
             tiny.config(**{"model.kind": kind, "harmonize.realign": False}), start, stop_after=2
         )
+    return start
+
+
+@pytest.mark.parametrize("name", ["kinetics400", "audioset"])
+def test_the_configuration_of_a_set_runs_from_a_run_of_ours(name, tiny, folder, tmp_path):
+    """The file's keys, but for sizes and a short training."""
+    config = load_experiment(f"finetune_{name}")
+    recipe = flatten(config.finetune), config.data.build_audio_rate, config.model.dtype
+    small = set_config(name, folder, **{"data.data_dir": str(folder / f"{name}_own_records")})
+    config.data.update(manual_dir=small.data.manual_dir, data_dir=small.data.data_dir)
+    config.data.update(frames=8, size=16, audio_samples=6_400, build_short_side=32, build_workers=1)
+    config.train.update(small.train)
+    config.eval.update(small.eval)
+    config.init_from = f"orbax:{run_of_ours('three_tower', tiny, folder)}"
+    results = finetune(config, tmp_path, build=build_for)
+    assert results["step"] == 2 and results["finetune_clips"] > 0
+    stored = stored_config(tmp_path)
+    assert (flatten(stored.finetune), stored.data.build_audio_rate, stored.model.dtype) == recipe
+
+
+@pytest.mark.parametrize(("kind", "name"), [("three_tower", "esc50"), ("shared", "ucf101")])
+def test_a_run_of_ours_gives_its_tower(kind, name, tiny, folder, tmp_path):
+    start = run_of_ours(kind, tiny, folder)
     changes = {"data.frames": 8, "data.audio_samples": 6_400, "finetune.freeze": True}
     config = set_config(name, folder, init_from=f"orbax:{start}", **changes)
     finetune(config, tmp_path / "work", build=build_for)

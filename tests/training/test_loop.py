@@ -1,13 +1,16 @@
 """Pre-training on real records: the same numbers with interruptions; bad numbers stop it."""
 
+import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 from dummy_data import make
-from tiny_run import DEFAULTS, STEPS, STOP, assert_same_state, checkpoints_of, rows_of
+from tiny_run import DEFAULTS, ROOT, STEPS, STOP, assert_same_state, checkpoints_of, rows_of
 
 from tfds_builders.build import build_for
 from vatt_gh.errors import UserError
@@ -67,6 +70,39 @@ def test_continued_run_has_the_same_bits_and_rows(tiny, whole, tmp_path):
     assert checkpoints_of(tmp_path) == [2, 4, 6] and not left.exists()
     for name in FILES:
         assert rows_of(tmp_path / name) == rows_of(whole[0] / name)
+
+
+CONTINUES = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+from tiny_run import STOP, Tiny
+from vatt_gh.training.loop import pretrain
+
+*paths, workdir = map(Path, sys.argv[1:])
+pretrain(Tiny(*paths).config(), workdir, stop_after=STOP)
+"""
+
+
+def test_a_run_goes_on_with_another_number_of_devices(tiny, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    for step in (4, 6):
+        shutil.rmtree(tmp_path / "checkpoints" / str(step))
+    ended = subprocess.run(
+        [sys.executable, "-c", CONTINUES, *map(str, dataclasses.astuple(tiny)), str(tmp_path)],
+        cwd=ROOT,
+        env=tiny.environment | {"JAX_NUM_CPU_DEVICES": "2"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "Continues from step 2" in ended.stdout, ended.stderr[-3000:]
+    assert checkpoints_of(tmp_path) == [2, 4, 6]
+    for mine, theirs in zip(
+        *(rows_of(d / "metrics.jsonl") for d in (tmp_path, whole[0])), strict=True
+    ):
+        for key in theirs:
+            np.testing.assert_allclose(mine[key], theirs[key], rtol=1e-3, atol=1e-4, err_msg=key)
 
 
 def test_finished_run_is_left_as_it_is(tiny, whole, tmp_path):
