@@ -7,7 +7,7 @@ import optax
 import pytest
 from golden.golden_set import close, golden
 
-from vatt_gh.training.optimizer import cosine, keras_adam, keras_sgd, stepped_cosine
+from vatt_gh.training.optimizer import keras_adam, keras_sgd, stepped_cosine
 
 
 def schedule(config):
@@ -18,9 +18,9 @@ def schedule(config):
             config["total_steps"],
             warmup_from=config["warmup_learning_rate"],
         )
-    return cosine(
-        config["init_learning_rate"],
-        config["warmup_steps"],
+    return stepped_cosine(
+        [config["init_learning_rate"]],
+        [config["warmup_steps"]],
         config["total_steps"],
         warmup_from=config["warmup_learning_rate"],
     )

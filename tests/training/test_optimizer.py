@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from vatt_gh.training.optimizer import cosine, keras_adam, keras_sgd, stepped_cosine
+from vatt_gh.training.optimizer import keras_adam, keras_sgd, stepped_cosine
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_training_ends_at_the_second_rate_and_stays_there():
 
 
 def test_no_warmup_starts_at_the_peak_and_zero_stays_zero():
-    rate = cosine(0.5, 0, 10)
+    rate = stepped_cosine([0.5], [0], 10)
     assert float(rate(0)) == 0.5
     assert float(rate(10)) == float(rate(25)) == 0.0
 

@@ -50,24 +50,6 @@ def stepped_cosine(
     return rate
 
 
-def cosine(peak: float, warmup: int, total: int, *, warmup_from: float = 0.0) -> Schedule:
-    """Linear warm-up to `peak` over `warmup` steps, then half a cosine to zero at `total`.
-
-    Args:
-        peak: learning rate at the end of the warm-up.
-        warmup: number of steps.
-        total: step at which zero is reached.
-        warmup_from: learning rate at step 0.
-
-    Returns:
-        step [] int32 -> learning rate [] float32.
-
-    Raises:
-        ValueError: total is before the end of the warm-up.
-    """
-    return stepped_cosine([peak], [warmup], total, warmup_from=warmup_from)
-
-
 class KerasAdamState(NamedTuple):
     """count: [] int32, updates so far; first, second: moments, trees like the parameters."""
 
