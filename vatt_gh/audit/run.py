@@ -225,11 +225,13 @@ def _one(clip: dict[str, Any], row: int, scored: Scored, folder: Path, rate: int
     video, number = clip["video"], int(clip[NUMBER])
     strip = np.concatenate([video[0], video[len(video) // 2], video[-1]], axis=1)
     picture = Path("clips") / f"{number}.jpg"
-    cv2.imwrite(str(folder / picture), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))
+    _, image = cv2.imencode(".jpg", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))
+    with replacing(folder / picture) as partial:
+        partial.write_bytes(image)
     sound = None
     if clip["audio_mask"]:
         sound = Path("clips") / f"{number}.wav"
-        with wave.open(str(folder / sound), "wb") as file:
+        with replacing(folder / sound) as partial, wave.open(str(partial), "wb") as file:
             file.setparams((1, 2, rate, 0, "NONE", ""))
             file.writeframes(np.rint(clip["audio"] * FULL_SCALE).astype("<i2").tobytes())
     return Shown(

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from vatt_gh.errors import UserError
+from vatt_gh.files import write_whole
 
 # Name: module, and one line for --help.
 MEASUREMENTS = {
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> None:
         raise SystemExit(2) from error
     print(measurement.show(numbers))
     if file:
-        file.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        write_whole(file, json.dumps(numbers, indent=1) + "\n")
 
 
 if __name__ == "__main__":

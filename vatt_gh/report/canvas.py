@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vatt_gh.files import replacing
+
 WIDTH_INCHES = 10.0
 DPI = 100  # 1000 pixels wide
 
@@ -39,7 +41,8 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes the figure as a PNG; creates the folder if it is missing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=DPI)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=DPI)
 
 
 def tidy(axes: Axes, grid: bool = True) -> None:
