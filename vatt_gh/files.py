@@ -45,7 +45,7 @@ def check_room(place: Path, needed: int, what: str, *, expected: str, todo: str)
     Args:
         place: directory that will be written to; it may not exist yet.
         needed: bytes.
-        what: it is that takes them; begins the message.
+        what: names what takes them; begins the message.
         expected, todo: see `UserError`.
 
     Raises:

@@ -188,7 +188,7 @@ def test_missing_files_show_the_layout(directory, pattern, what):
 @pytest.mark.parametrize("index", ["x", "-1", "", "1.0", "\N{SUPERSCRIPT TWO}", "4000000000"])
 def test_a_vocabulary_with_a_wrong_index(directory, index):
     path = table(directory / "yt8m" / "vocabulary.csv", "Index,Name", [(index, "Game")])
-    with pytest.raises(UserError, match="an index that is none") as caught:
+    with pytest.raises(UserError, match="an index that is no number") as caught:
         read_labels(directory)
     assert caught.value.where == str(path)
 

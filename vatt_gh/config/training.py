@@ -88,8 +88,8 @@ TRAIN: Section = {
     ),
     "skip_nonfinite": Key(
         0,
-        "steps with a loss or gradient that is not finite that are left out, and counted, before "
-        "the run ends; 0: the first one ends it",
+        "how many steps may be left out, and counted, because a loss or gradient is not finite, "
+        "before the run ends; 0: the first one ends it",
         within=NOT_NEGATIVE,
         unit="steps",
     ),
@@ -141,7 +141,7 @@ DATA: Section = {
         "a CSV file of stretches of videos, the only ones that are trained on: columns video_id, "
         "start, end (s), modality; all but the first may be missing or empty",
     ),
-    "without": Key("", "such a file of stretches that are not trained on"),
+    "without": Key("", "a CSV file like data.only, of stretches that are not trained on"),
     "frames": Key(32, "pictures of a window", within=POSITIVE),
     "fps": Key(
         10.0,
@@ -217,9 +217,9 @@ EVAL: Section = free(
             choices=("newest", "best"),
         ),
         "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir"),
-        "builder": Key("", "their data set; empty: data.builder"),
-        "split": Key("", "their split; empty: data.split"),
-        "windows": Key(4, "of a clip of a downstream set, spread evenly", within=POSITIVE),
+        "builder": Key("", "data set of the held-out records; empty: data.builder"),
+        "split": Key("", "split of the held-out records; empty: data.split"),
+        "windows": Key(4, "windows of a downstream set's clip, spread evenly", within=POSITIVE),
         "average": Key(
             "embeddings",
             "what retrieval averages over the windows of a clip",

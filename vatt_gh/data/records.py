@@ -40,7 +40,7 @@ class Source:
         manual_dir: folder of the originals; "": where they were.
         class_names: of the labels, in order of their numbers; empty without labels.
         windows: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
-        selection: what of the videos is used; None: everything.
+        selection: the stretches of videos that are used; None: all.
     """
 
     directories: tuple[Path, ...]

@@ -58,7 +58,7 @@ class Stretches:
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What of the videos is used.
+    """The stretches of videos that are used.
 
     Attributes:
         only: nothing else of the modalities in it is used; None: everything is.

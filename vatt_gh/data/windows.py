@@ -36,7 +36,7 @@ class Stored(Protocol):
 
     @property
     def selection(self) -> Selection | None:
-        """What of the videos is used; None: everything."""
+        """The stretches of videos that are used; None: all."""
 
 
 def training_windows(

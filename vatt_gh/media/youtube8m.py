@@ -119,7 +119,9 @@ def _class_names(tree: Tree) -> list[str]:
         # isdecimal() alone accepts the digits of all scripts.
         digits = row["Index"].isascii() and row["Index"].isdecimal()
         if not digits or len(row["Index"]) > _DIGITS:
-            raise tree.error(f"The vocabulary has an index that is none: {row['Index']!r}", path)
+            raise tree.error(
+                f"The vocabulary has an index that is no number: {row['Index']!r}", path
+            )
         names[int(row["Index"])] = row["Name"]
     return [names.get(index, "") for index in range(max(names, default=-1) + 1)]
 

@@ -44,7 +44,7 @@ def test_damaged_rows(copied):
     assert after.clips == before.clips
     assert [row["id"] for row in after.skipped] == ["1-101-A-0", "x", "y", "z", "w", "v"]
     assert after.skipped[0]["reason"] == "is listed again"
-    assert all("fold or target" in row["reason"] for row in after.skipped[1:])
+    assert all("expected 1 to 5 and a number" in row["reason"] for row in after.skipped[1:])
 
 
 @pytest.mark.parametrize(

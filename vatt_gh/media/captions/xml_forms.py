@@ -94,7 +94,9 @@ class _Ttml:
             if not (self._frames > 0 and self._ticks > 0):
                 raise ValueError("a rate of 0")
         except (ValueError, ZeroDivisionError) as error:
-            raise CaptionFileError(path, f"is TTML with rates that are none: {error}") from error
+            raise CaptionFileError(
+                path, f"is TTML whose rates are no numbers above 0: {error}"
+            ) from error
 
     def cues(self) -> Iterator[Cue]:
         """Its captions."""

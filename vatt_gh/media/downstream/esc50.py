@@ -37,7 +37,9 @@ def list_clips(manual_dir: Path) -> Listing:
             collector.skip(file, NO_NAME)
             continue
         if not (target.isdecimal() and fold in FOLDS):
-            collector.skip(clip, f"has a fold or target that is none: {fold}, {target}")
+            collector.skip(
+                clip, f"has fold {fold} and target {target}: expected 1 to 5 and a number"
+            )
             continue
         if categories.setdefault(int(target), row["category"]) != row["category"]:
             raise tree.error(f"The target {target} has two categories.", table)

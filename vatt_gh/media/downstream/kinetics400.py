@@ -39,7 +39,7 @@ def list_clips(manual_dir: Path) -> Listing:
         video, split = row["youtube_id"], _SPLITS.get(row["split"])
         name = _file_name(row)
         if name is None or split is None:
-            reason = f"has times or a split that are none: {', '.join(row.values())}"
+            reason = f"has no usable times or split: {', '.join(row.values())}"
             collector.skip(video, reason)
         elif collector.accepts(name, f"{_label(row)}, {split}"):
             # The first published list of the test set has no labels.
