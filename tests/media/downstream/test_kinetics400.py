@@ -72,10 +72,10 @@ def test_damaged_rows(copied):
     assert content(after) == content(before)
     assert [(row["id"], row["reason"][:25]) for row in after.skipped] == [
         ("-0RWZT-miFs_000010_000020", "is listed again: abseilin"),
-        ("dQw4w9WgXcQ", "has no usable times or split"),
-        ("dQw4w9WgXcQ", "has no usable times or split"),
-        ("dQw4w9WgXcQ", "has no usable times or split"),
-        ("", "has no usable times or split"),
+        ("dQw4w9WgXcQ", "has no usable times or sp"),
+        ("dQw4w9WgXcQ", "has no usable times or sp"),
+        ("dQw4w9WgXcQ", "has no usable times or sp"),
+        ("", "has no usable times or sp"),
         ("dQw4w9WgXcQ_000010_000020", "has no media file"),
     ]
 
