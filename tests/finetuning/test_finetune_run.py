@@ -2,13 +2,17 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 from finetuning.tones import PITCHES, make_tones, tones_config
+from tiny_run import ROOT, flags_of, load_experiment
 
 from tfds_builders.build import build_for
+from vatt_gh.config import flatten
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.evaluation.measures import in_top_k
@@ -50,6 +54,30 @@ def test_it_learns_what_can_be_heard(learnt):
     assert rows[-1]["loss"] < 0.6 * rows[0]["loss"] and rows[-1]["accuracy"] > 0.9
     page = (workdir / "index.html").read_text()
     assert "top_1" in page and "losses.png" in page and "cosines.png" not in page
+
+
+def test_two_processes_learn_and_score_as_one(learnt, folder, tmp_path):
+    config, given = tones_config(folder), flatten(load_experiment("howto100m"))
+    changed = {k: v for k, v in flatten(config).items() if v != given[k]}
+    options = ["--processes=2", "--devices=1", "--grace=1", "--", "--config=configs/howto100m.py"]
+    flags = flags_of({k: tuple(v) if isinstance(v, list) else v for k, v in changed.items()})
+    ended = subprocess.run(
+        [sys.executable, "launch/local_pod.py", *options, f"--workdir={tmp_path}", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    results, workdir = learnt
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found.keys() == results.keys()
+    assert found["finetune_clips"] == results["finetune_clips"] == 12
+    assert found["finetune"]["top_1"]["value"] >= 0.9
+    rows = zip(*(read_jsonl(d / "metrics.jsonl")[:3] for d in (tmp_path, workdir)), strict=True)
+    for mine, theirs in rows:
+        for name in ("step", "loss", "accuracy", "learning_rate"):
+            assert mine[name] == pytest.approx(theirs[name], rel=1e-3), name
 
 
 def test_it_does_not_learn_labels_that_were_drawn(folder):

@@ -137,7 +137,11 @@ def test_one_bad_time_costs_its_caption(tmp_path, name, content, place):
         ("v.xml", "<annotation/>", "is XML with the root 'annotation'"),
         ("v.ttml", ttml('<div begin="x"><p>a</p></div>'), "is TTML with a <div> at 'x'"),
         ("v.ttml", ttml('<div timeContainer="seq"/>'), "is TTML in which times follow one another"),
-        ("v.ttml", ttml("", TTP + 'ttp:frameRate="0"'), "is TTML whose rates are no numbers above 0"),
+        (
+            "v.ttml",
+            ttml("", TTP + 'ttp:frameRate="0"'),
+            "is TTML whose rates are no numbers above 0",
+        ),
         ("v.sbv", "only words\n", 'holds no line "START,END"'),
         ("v.ass", "[Script Info]\n", "holds no .Events."),
         ("v.txt", "words", "is none of .csv, .tsv"),
