@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 TRAIN = [
     "av>=18.1",
     "chardet>=7.7",
+    "dm-tree>=0.1.10",
     "google-crc32c>=1.9",
     "importlib_resources>=7.1",  # tensorflow-datasets 4.9.10 imports it without asking for it
     "matplotlib>=3.11",
@@ -40,7 +41,6 @@ setup(
     # Harmonization, models and the training step; see TRAIN for input, media and reports.
     install_requires=[
         "absl-py>=2.5",
-        "dm-tree>=0.1.10",
         "flax>=0.12.8",
         "jax>=0.10.2",
         "ml-collections>=1.1",

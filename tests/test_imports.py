@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from vatt_gh.config import SCHEMA
+from vatt_gh.config.schema import keys_of
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vatt_gh"
 
@@ -113,6 +116,17 @@ def test_the_top_floor_alone_knows_the_builders():
         if any(name.split(".")[0] == "tfds_builders" for name in imports_of(path))
     ]
     assert users == ["bench/build.py", "bench/pipeline.py", "main.py"]
+
+
+def test_configuration_looks_up_these_tables_alone():
+    """Their names are a key's choices. It finds them by name, so that it imports no part."""
+    assert {key.choices for _, key in keys_of(SCHEMA) if isinstance(key.choices, str)} == {
+        "tfds_builders.sets:DATA_SETS",
+        "vatt_gh.harmonize:ENGINES",
+        "vatt_gh.losses:NCE_KINDS",
+        "vatt_gh.media.form:STORAGES",
+        "vatt_gh.models.text_towers:TEXT_TOWERS",
+    }
 
 
 def test_training_step_and_media_do_without_tensorflow():

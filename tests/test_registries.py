@@ -88,7 +88,7 @@ if __name__ == "__main__":
     validate(config, devices=1, hosts=1)
     for name in ("counting", "bag", "loss.audio_video_weight", "mine"):
         assert name in to_markdown(), name
-    describe(config, devices=1)
+    assert "bag, without layers of attention" in describe(config, devices=1)
     model = model_of(config, words=WORDS, audio_rate=RATE)
     batch, optimizer = small_batch(config), optimizer_of(config.train)
     sample = {m: batch[m][0] for m in MODALITIES}

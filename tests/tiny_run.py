@@ -7,6 +7,8 @@ import functools
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
+from vatt_gh.config import flatten
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 
 ROOT = Path(__file__).parents[1]
@@ -158,6 +161,24 @@ def load_experiment(name: str) -> ConfigDict:
 def flags_of(values: dict[str, Any]) -> list[str]:
     """Converts {"a.b": value} to command-line flags."""
     return [f"--config.{key}={value}" for key, value in values.items()]
+
+
+def run_in_two(config: ConfigDict, workdir: Path, environment: dict[str, str] | None = None) -> str:
+    """Runs a configuration in two processes of one device each; returns what they print."""
+    given = flatten(load_experiment("howto100m"))
+    changed = {k: v for k, v in flatten(config).items() if v != given[k]}
+    flags = flags_of({k: tuple(v) if isinstance(v, list) else v for k, v in changed.items()})
+    options = ["--processes=2", "--devices=1", "--grace=1", "--", "--config=configs/howto100m.py"]
+    ended = subprocess.run(
+        [sys.executable, "launch/local_pod.py", *options, f"--workdir={workdir}", *flags],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout
 
 
 def rows_of(path: Path, *, without: tuple[str, ...] = MEASURED) -> list[dict[str, Any]]:

@@ -49,6 +49,7 @@ from vatt_gh.files import system_problem
 from vatt_gh.paths import local_path, with_local_paths
 from vatt_gh.training.stopping import Stopped
 
+_TRAINS = ("pretrain", "finetune", "demo", "study")  # modes
 STOPPED = 75  # status of a training that was asked to stop: the same command continues it
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file of configs/.")
@@ -203,7 +204,7 @@ def _start_processes() -> None:
     if _DISTRIBUTED.value:
         _join_others()
     # In several processes JAX notices it, and a training asks JAX after every step.
-    if not (_DISTRIBUTED.value and _CONFIG.value.mode in ("pretrain", "finetune")):
+    if not (_DISTRIBUTED.value and _CONFIG.value.mode in _TRAINS):
         signal.signal(signal.SIGTERM, _terminated)
 
 

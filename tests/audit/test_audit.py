@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from browser import choose, opened, played
 from small import small_config
+from tiny_run import run_in_two
 
 from vatt_gh import batch as names
 from vatt_gh.audit.run import audit, planted_shares, worst_clips
@@ -173,6 +174,23 @@ def test_clips_that_training_leaves_out_are_rated_like_others(run, tmp_path):
     table = pq.read_table(tmp_path / "audit" / "scores.parquet").to_pydict()
     for name in MEASURES:
         np.testing.assert_allclose(table[name], run.table[name], rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_score_every_clip_once(run, tmp_path):
+    """Scores differ: they depend on the clips that a process has in a batch."""
+    config = run.config.copy_and_resolve_references()
+    config.mode = "audit"
+    for name in ("config.json", "checkpoints", "vocabulary.txt"):
+        (tmp_path / name).symlink_to(run.workdir / name)
+    run_in_two(config, tmp_path)
+    table = pq.read_table(tmp_path / "audit" / "scores.parquet").to_pydict()
+    for name in ("video_id", "start", "caption"):
+        assert table[name] == run.table[name]
+    for name in MEASURES:
+        assert np.all(np.isfinite(np.array(table[name], float)))
+        assert sorted(table[f"{name}_percentile"]) == sorted(run.table[f"{name}_percentile"])
+    summary = json.loads((tmp_path / "audit" / "summary.json").read_text())
+    assert (summary["clips"], summary["batch"]) == (run.summary["clips"], 4)
 
 
 def made_up(**measures):

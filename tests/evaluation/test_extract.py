@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from evaluation.extraction import extracted, make_run, rows
 from media_files import grey, write_media
+from tiny_run import run_in_two
 
 import vatt_gh
 from tfds_builders.build import build_for
@@ -48,6 +49,21 @@ def test_good_files_are_embedded_and_bad_ones_named(vectors, films):
         1.6,
         1.9,
     ]
+
+
+def test_two_processes_embed_every_file_once(run, vectors, films, tmp_path):
+    config = run[0].copy_and_resolve_references()
+    config.mode = "extract"
+    config.extract.update(videos=str(films), to=str(tmp_path))
+    run_in_two(config, run[1])
+    listed = [row["video_id"] for row in Vectors(tmp_path).files()]
+    assert sorted(listed) == sorted(row["video_id"] for row in Vectors(vectors[1]).files())
+    assert {p.name.split("-")[1] for p in tmp_path.glob("shard-*.json")} == {"0", "1"}
+    for modality, column in (("video", "video_to_text"), ("audio", "features")):
+        mine, expected = (rows(to, modality, column) for to in (tmp_path, vectors[1]))
+        assert mine.keys() == expected.keys()
+        for place, vector in expected.items():
+            np.testing.assert_allclose(mine[place], vector, atol=2e-5)
 
 
 @pytest.mark.parametrize("modality", ["video", "audio"])

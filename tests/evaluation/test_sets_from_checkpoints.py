@@ -1,8 +1,6 @@
 """Every downstream set, whole: from tiny media and a checkpoint to results.json and the page."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from dummy_data import make_measurable
@@ -10,10 +8,8 @@ from evaluation.set_scores import link_run, score_set
 from golden.golden_set import from_original
 from tiny_run import (
     DEFAULTS,
-    OVERRIDES,
-    ROOT,
-    flags_of,
     prepared,
+    run_in_two,
     session_folder,
     uninterrupted,
 )
@@ -105,17 +101,7 @@ def test_two_processes_of_one_device_score_as_one_of_four(session, sets, tmp_pat
     expected = evaluate_workdir(config, tmp_path, build=build_for)
     path = tmp_path / f"results_{name}.json"
     path.unlink()
-    flags = flags_of({**OVERRIDES, **DEFAULTS, **keys})
-    options = ["--processes=2", "--devices=1", "--grace=1", "--", "--config=configs/howto100m.py"]
-    ended = subprocess.run(
-        [sys.executable, "launch/local_pod.py", *options, f"--workdir={tmp_path}", *flags],
-        cwd=ROOT,
-        env=tiny.environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    run_in_two(config, tmp_path, tiny.environment)
     found = json.loads(path.read_text())
     evaluator = PROTOCOLS[name].evaluator
     for score, numbers in expected.pop(evaluator).items():

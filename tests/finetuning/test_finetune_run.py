@@ -2,17 +2,14 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
 from finetuning.tones import PITCHES, make_tones, tones_config
-from tiny_run import ROOT, flags_of, load_experiment
+from tiny_run import run_in_two
 
 from tfds_builders.build import build_for
-from vatt_gh.config import flatten
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.evaluation.measures import in_top_k
@@ -57,18 +54,7 @@ def test_it_learns_what_can_be_heard(learnt):
 
 
 def test_two_processes_learn_and_score_as_one(learnt, folder, tmp_path):
-    config, given = tones_config(folder), flatten(load_experiment("howto100m"))
-    changed = {k: v for k, v in flatten(config).items() if v != given[k]}
-    options = ["--processes=2", "--devices=1", "--grace=1", "--", "--config=configs/howto100m.py"]
-    flags = flags_of({k: tuple(v) if isinstance(v, list) else v for k, v in changed.items()})
-    ended = subprocess.run(
-        [sys.executable, "launch/local_pod.py", *options, f"--workdir={tmp_path}", *flags],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    run_in_two(tones_config(folder), tmp_path)
     results, workdir = learnt
     found = json.loads((tmp_path / "results.json").read_text())
     assert found.keys() == results.keys()

@@ -43,15 +43,16 @@ def _towers(model: ConfigDict, found: Description) -> Iterator[str]:
         yield (
             f"  {modality:6} {_by(shape)} -> {_by(tokens[:-1])} tokens"
             + (f", {kept} kept in training" if kept else "")
-            + f" -> features {_by(pooled)}; {_layers(model, modality)}"
+            + f" -> features {_by(pooled)}; {_layers(model, modality, found)}"
         )
     for name, shape in found.embeddings.items():
         yield f"  heads  {name} {_by(shape)}"
 
 
-def _layers(model: ConfigDict, modality: str) -> str:
-    if model.kind == "three_tower" and modality == "text" and model.text.kind == "linear":
-        return "one Dense and a maximum over the words"
+def _layers(model: ConfigDict, modality: str, found: Description) -> str:
+    own = f"towers/{modality}/" if model.kind == "three_tower" else "towers/"
+    if not any(name.startswith(f"{own}encoder/layer_") for name in found.shapes):
+        return f"{model.text.kind}, without layers of attention"
     size = model.video if model.kind == "shared" else model[modality]
     return (
         f"{size.layers} layers of width {size.d_model}, {size.heads} heads of {size.d_kv}, "
