@@ -230,7 +230,8 @@ def test_new_work_directory_takes_the_configuration(tmp_path):
     claim_workdir(tmp_path / "a" / "b", config, nothing)
     stored = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
     assert stored["train.steps"] == 20 and stored["train.learning_rates"] == [1e-2, 1e-3]
-    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["config.json"]
+    written = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
+    assert written == ["began.json", "config.json"]
     claim_workdir(tmp_path / "a" / "b", config, nothing)
 
 
