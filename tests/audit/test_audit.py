@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from browser import choose, opened, played
+from evaluation.set_scores import link_run
 from small import small_config
 from tiny_run import run_in_two
 
@@ -180,9 +181,7 @@ def test_two_processes_score_every_clip_once(run, tmp_path):
     """Scores differ: they depend on the clips that a process has in a batch."""
     config = run.config.copy_and_resolve_references()
     config.mode = "audit"
-    for name in ("config.json", "checkpoints", "vocabulary.txt"):
-        (tmp_path / name).symlink_to(run.workdir / name)
-    run_in_two(config, tmp_path)
+    run_in_two(config, link_run(run.workdir, tmp_path))
     table = pq.read_table(tmp_path / "audit" / "scores.parquet").to_pydict()
     for name in ("video_id", "start", "caption"):
         assert table[name] == run.table[name]
@@ -244,9 +243,13 @@ def test_the_untrained_model_s_list_is_beside(run):
     assert not np.allclose(drawn.measures["loss_text"], trained)
 
 
+def clips_of_page(folder):
+    page = (folder / "index.html").read_text()
+    return json.loads(page.split("const CLIPS = ", 1)[1].split(";\n", 1)[0])
+
+
 def test_the_page_shows_the_worst_and_the_best(run):
-    page = (run.folder / "index.html").read_text()
-    clips = json.loads(page.split("const CLIPS = ", 1)[1].split(";\n", 1)[0])
+    clips = clips_of_page(run.folder)
     assert len(clips) == 7
     worst = int(np.argmin(run.table["loss_text_percentile"]))
     assert run.table["caption"][worst] in {clip["caption"] for clip in clips}
@@ -256,9 +259,7 @@ def test_the_page_shows_the_worst_and_the_best(run):
 
 
 def test_the_page_of_a_real_audit_works_in_a_browser(run):
-    clips = json.loads(
-        (run.folder / "index.html").read_text().split("const CLIPS = ", 1)[1].split(";\n", 1)[0]
-    )
+    clips = clips_of_page(run.folder)
     with opened(run.folder / "index.html") as browser:
         choose(browser, "measure", "loss_text")
         cards = browser.find_elements("css selector", ".clip")

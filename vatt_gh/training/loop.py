@@ -162,8 +162,8 @@ def run_steps(
         FloatingPointError: see `check_finite`.
         Stopped: the training was asked to stop; the last step is saved.
     """
-    number, step = int(state.step), parallel_step(step)
-    clock, first, stop = CheckpointClock(config.train), True, 0
+    begin = number = int(state.step)
+    step, clock, stop = parallel_step(step), CheckpointClock(config.train), 0
     pending: tuple[int, StepOutput, dict[str, np.ndarray], dict[str, float]] | None = None
     # An error's traceback would keep the input until the interpreter exits, where tf.data hangs:
     # its destructor waits for reads in Python.
@@ -175,9 +175,8 @@ def run_steps(
             arrays, host = next(batches)
             writer.timer.waited(time.perf_counter() - waiting)
             state, output = step(state, arrays)
-            if first:  # opening the input and compiling are no steps
+            if number == begin:  # opening the input and compiling are no steps
                 writer.timer.restart()
-                first = False
             number += 1
             position += config.train.batch_size
             # The previous step is checked while the devices run this one.
