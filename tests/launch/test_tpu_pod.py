@@ -3,11 +3,9 @@
 No test can reach a cloud: a small stand-in for gcloud, which logs its calls, hides any real one.
 """
 
-import functools
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -257,13 +255,12 @@ def test_ctrl_c_ends_it_although_gcloud_catches_it(calls):
     kills = "import signal\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(1))\n"
     kills += "os.kill(0, signal.SIGINT)\n"
     gcloud.write_text(gcloud.read_text() + f'if sys.argv[4] == "ssh":\n    exec({kills!r})\n')
-    command = [BASH, str(SCRIPT), *flags(), URL]
-    environment = os.environ | {"STATE": "READY\nPREEMPTED"}
     # What runs in the background, as these tests may, passes on that Ctrl-C is ignored.
-    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    answer = subprocess.run(
-        command, env=environment, timeout=20, start_new_session=True, preexec_fn=heard
-    )
+    hears = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)"
+    hears = [sys.executable, "-c", f"{hears}; os.execv(sys.argv[1], sys.argv[1:])"]
+    command = [*hears, BASH, str(SCRIPT), *flags(), URL]
+    environment = os.environ | {"STATE": "READY\nPREEMPTED"}
+    answer = subprocess.run(command, env=environment, timeout=60, start_new_session=True)
     assert answer.returncode == 130
     assert calls.read_text().split() == ["describe", "ssh"]
 
