@@ -22,9 +22,8 @@ from tfds_builders.build import build_for
 from vatt_gh.demo.planted import planted_of
 from vatt_gh.evaluation.evaluators import EVALUATORS
 from vatt_gh.evaluation.loading import stored_config
+from vatt_gh.evaluation.measures import Score
 from vatt_gh.evaluation.scoring import evaluate_workdir
-
-Score = dict[str, float]
 
 
 def config_of(run: Path, folder: Path, name: str) -> ConfigDict:

@@ -17,7 +17,7 @@ Array = jax.Array
 _MASKED = -1e9
 
 
-def gather(x: Array, axis_name: str | None) -> Array:
+def gathered(x: Array, axis_name: str | None) -> Array:
     """Gathers rows of all devices: [b, ...] -> [devices * b, ...]; without an axis, x itself."""
     if axis_name is None:
         return x
@@ -99,11 +99,11 @@ def _negatives(
     batch without any text only rounding would be left of the scores, and their gradients would not
     be finite.
     """
-    scores = jnp.einsum("id,jcd->ijc", anchor, gather(other, axis_name)) / temperature
-    rows = jnp.where(gather(mask, axis_name)[None, :, None], scores, _MASKED)
-    columns = jnp.einsum("jd,icd->ijc", gather(anchor, axis_name), other) / temperature
+    scores = jnp.einsum("id,jcd->ijc", anchor, gathered(other, axis_name)) / temperature
+    rows = jnp.where(gathered(mask, axis_name)[None, :, None], scores, _MASKED)
+    columns = jnp.einsum("jd,icd->ijc", gathered(anchor, axis_name), other) / temperature
     if anchor_mask is not None:
-        columns = jnp.where(gather(anchor_mask, axis_name)[None, :, None], columns, _MASKED)
+        columns = jnp.where(gathered(anchor_mask, axis_name)[None, :, None], columns, _MASKED)
     return _flat(rows), _flat(columns)
 
 

@@ -19,7 +19,7 @@ from tfds_builders.build import build_for
 from vatt_gh.data.records import open_source
 from vatt_gh.data.segments import window_places
 from vatt_gh.data.sources import find_or_build
-from vatt_gh.data.windows import plain_windows
+from vatt_gh.data.windows import wordless_windows
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation import extract as module
 from vatt_gh.evaluation.search import search
@@ -82,7 +82,7 @@ def test_vectors_are_those_of_records_built_from_the_same_files(
         if record["video_id"].numpy().decode() != video:
             continue
         firsts = tf.constant(window_places(int(record["frame_count"]), 4, 4))
-        windows = plain_windows(record, firsts, source, config.data)
+        windows = wordless_windows(record, firsts, source, config.data)
         inputs = {m: windows[m].numpy() for m in ("video", "audio")}
         embedded = embed(*embedder.weights, inputs)[1][name]
         for start, vector in zip(windows["start"].numpy(), np.asarray(embedded), strict=True):

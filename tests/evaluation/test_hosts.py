@@ -5,7 +5,7 @@ import pytest
 
 from vatt_gh.data.clips import NUMBER
 from vatt_gh.evaluation import hosts as module
-from vatt_gh.evaluation.hosts import gathered
+from vatt_gh.evaluation.hosts import of_all_hosts
 from vatt_gh.training.parallel import all_hosts
 
 
@@ -31,7 +31,7 @@ def test_joined_parts_are_in_the_order_of_one_host(seed, monkeypatch):
     monkeypatch.setattr(
         module, "all_hosts", lambda value: [value, *(module._joined(p) for p in parts[1:])]
     )
-    found = gathered(parts[0])
+    found = of_all_hosts(parts[0])
     np.testing.assert_array_equal(found[NUMBER], number)
     np.testing.assert_array_equal(found["x"], whole["x"])
     np.testing.assert_array_equal(found["seen"][0][0], np.arange(count))
@@ -39,4 +39,4 @@ def test_joined_parts_are_in_the_order_of_one_host(seed, monkeypatch):
 
 def test_one_host_knows_its_own_value_and_nothing_is_nothing():
     assert all_hosts({"a": b"c"}) == [{"a": b"c"}]
-    assert gathered([]) is None
+    assert of_all_hosts([]) is None

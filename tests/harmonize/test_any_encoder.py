@@ -33,7 +33,7 @@ def compared(encode, params, inputs):
     def run(p):
         def found(engine, method):
             return harmonized_gradients(
-                encode, p, inputs, losses, method=method, gamma=-0.1, engine=engine
+                encode, p, inputs, losses, method=method, cutoff=-0.1, engine=engine
             )
 
         both = [found(engine, SOFT) for engine in ("ghost", "vmap")]

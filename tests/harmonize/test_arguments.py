@@ -130,7 +130,7 @@ def test_losses_in_every_form():
 
 
 def test_complete_as_a_list():
-    found = run(nn.Dense(3), DENSE, complete=[True, False, 1, 0], gamma=2.0)
+    found = run(nn.Dense(3), DENSE, complete=[True, False, 1, 0], cutoff=2.0)
     np.testing.assert_array_equal(found.coefficients.defined, [True, False, True, False])
 
 
@@ -223,8 +223,8 @@ REFUSED = {
     "class": (nn.Dense, DENSE, {}, "encoder is .*Dense.*: expected a Flax module or a function"),
     "no array": (nn.Dense(3), {"kernel": jnp.tanh}, {}, "kernel is a .*: expected real floating"),
     "method": (nn.Dense(3), DENSE, {"method": "both"}, "method is 'both': expected Method"),
-    "gamma": (nn.Dense(3), DENSE, {"gamma": "0.1"}, "gamma is '0.1': expected one number"),
-    "gammas": (nn.Dense(3), DENSE, {"gamma": jnp.zeros(4)}, "gamma is .*: expected one number"),
+    "cutoff": (nn.Dense(3), DENSE, {"cutoff": "0.1"}, "cutoff is '0.1': expected one number"),
+    "cutoffs": (nn.Dense(3), DENSE, {"cutoff": jnp.zeros(4)}, "cutoff is .*: expected one number"),
     "microbatch as text": (
         nn.Dense(3),
         DENSE,

@@ -130,7 +130,7 @@ def test_a_share_is_refused_where_no_batch_is_whole():
     method = Method(realign=False, curriculum=True, select="share")
     with pytest.raises(ValueError, match='microbatch=2 with select="share"'):
         harmonized_gradients(encode, PARAMS, X, values_of, method=method, microbatch=2)
-    found = harmonized_gradients(encode, PARAMS, X, values_of, method=method, gamma=0.5)
+    found = harmonized_gradients(encode, PARAMS, X, values_of, method=method, cutoff=0.5)
     assert float(found.coefficients.weight.sum()) == 4
 
 

@@ -25,7 +25,7 @@ def run(engine, scales, x=X, **options):
             for s, t in zip(scales, TARGETS, strict=True)
         ]
 
-    options = {"method": SOFT, "gamma": GAMMA, "microbatch": 2} | options
+    options = {"method": SOFT, "cutoff": GAMMA, "microbatch": 2} | options
     return harmonized_gradients(encode, PARAMS, x, losses, engine=engine, **options)
 
 
@@ -97,7 +97,7 @@ def test_the_size_of_features_decides_nothing(size, engine):
         X,
         losses,
         method=SOFT,
-        gamma=GAMMA,
+        cutoff=GAMMA,
         engine=engine,
     )
     cosine, _, scale, update, _ = by_hand((1.0, 1.0))

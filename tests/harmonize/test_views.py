@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vatt_gh.harmonize.views import View
+from vatt_gh.harmonize.views import ParameterView
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
@@ -13,7 +13,7 @@ def test_a_view_is_undone(data):
     x = np.arange(24)
     shapes = [(24,), (2, 12), (4, 6), (2, 3, 4), (1, 24), (2, 1, 12), (3, 2, 2, 2)]
     x = x.reshape(data.draw(st.sampled_from(shapes)))
-    view, seen = View(x.shape), x
+    view, seen = ParameterView(x.shape), x
     for _ in range(data.draw(st.integers(0, 5))):
         if data.draw(st.booleans()):
             shape = data.draw(st.sampled_from(shapes))
@@ -26,8 +26,8 @@ def test_a_view_is_undone(data):
 
 
 def test_equal_ways_are_equal_views():
-    turned = View((4, 6)).transposed((1, 0))
-    assert turned.transposed((1, 0)) == View((4, 6))
-    assert View((4, 6)).reshaped((2, 12)).reshaped((4, 6)) == View((4, 6))
-    assert turned.matrix((0,), (1,)) == View((4, 6)).matrix((1,), (0,))
-    assert turned.matrix((0,), (1,)) != View((4, 6)).reshaped((6, 4))
+    turned = ParameterView((4, 6)).transposed((1, 0))
+    assert turned.transposed((1, 0)) == ParameterView((4, 6))
+    assert ParameterView((4, 6)).reshaped((2, 12)).reshaped((4, 6)) == ParameterView((4, 6))
+    assert turned.matrix((0,), (1,)) == ParameterView((4, 6)).matrix((1,), (0,))
+    assert turned.matrix((0,), (1,)) != ParameterView((4, 6)).reshaped((6, 4))

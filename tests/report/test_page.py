@@ -7,7 +7,7 @@ import pytest
 from made_up_runs import make_rows
 
 from vatt_gh.errors import UserError
-from vatt_gh.report import Score, flatten_scores, loss_curves, write_index
+from vatt_gh.report import ScoreRow, flatten_scores, loss_curves, write_index
 
 RESULTS = {
     "retrieval": {
@@ -65,16 +65,16 @@ def test_plain_vatt_has_a_column_where_it_is_known(tmp_path):
 
 def test_scores_are_flattened():
     assert flatten_scores(RESULTS) == [
-        Score("retrieval", "r1", 0.25, 0.0625, 0.125, 0.75),
-        Score("retrieval", "median_rank", 4.0, 8.5),
-        Score("probe / video", "accuracy", None, 0.125),
-        Score("", "steps", 2000.0),
-        Score("", "seconds", None),
+        ScoreRow("retrieval", "r1", 0.25, 0.0625, 0.125, 0.75),
+        ScoreRow("retrieval", "median_rank", 4.0, 8.5),
+        ScoreRow("probe / video", "accuracy", None, 0.125),
+        ScoreRow("", "steps", 2000.0),
+        ScoreRow("", "seconds", None),
     ]
 
 
 def test_direction():
-    assert [Score("", name, 1, 1).better for name in ("r1", "median_rank")] == ["more", "less"]
+    assert [ScoreRow("", name, 1, 1).better for name in ("r1", "median_rank")] == ["more", "less"]
 
 
 def test_table_shows_value_beside_its_references(tmp_path):

@@ -11,7 +11,7 @@ from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build
 from vatt_gh.report.study import areas_over_time
 from vatt_gh.study.signals import COSINES, areas
-from vatt_gh.study.table import interval, signals_to_markdown
+from vatt_gh.study.table import signals_to_markdown, t_interval
 from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import step_gradients
 from vatt_gh.training.step import create_state, draw_randomness
@@ -113,7 +113,7 @@ def test_table_and_picture_show_the_areas(tmp_path):
         line = next(x for x in text[start:].splitlines() if x.startswith("| loss text | 3 | 2 |"))
         means = [float(cell.split(" ± ")[0]) for cell in line.strip("| ").split(" | ")[3:]]
         assert means == pytest.approx([first + step / 1000 for step in (0, 20, 30, 40, 60)])
-        _, half = interval([first - 0.01, first + 0.01])
+        _, half = t_interval([first - 0.01, first + 0.01])
         assert f" ± {half:.3f} |" in line
     areas_over_time(rows, tmp_path / "auc.png")
     assert (tmp_path / "auc.png").stat().st_size > 5000

@@ -11,7 +11,7 @@ from scipy import stats
 
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run
-from vatt_gh.study.table import SHOWN, differences, interval, row_of, to_csv, to_markdown
+from vatt_gh.study.table import SHOWN, differences, row_of, t_interval, to_csv, to_markdown
 
 CAPTIONS = Corpus(0.25, 0.0)
 CORPORA = (CAPTIONS, Corpus(0.5, 0.0))
@@ -39,10 +39,10 @@ ROWS = [
 
 def test_an_interval_is_student_s():
     values = np.random.default_rng(0).normal(size=7)
-    mean, half = interval(values)
+    mean, half = t_interval(values)
     low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
     np.testing.assert_allclose([mean - half, mean + half], [low, high])
-    assert math.isnan(interval([1.0])[1])
+    assert math.isnan(t_interval([1.0])[1])
 
 
 def test_differences_are_paired_by_seed():
@@ -56,11 +56,11 @@ def test_differences_are_paired_by_seed():
 def test_markdown_shows_mean_interval_and_references():
     text = to_markdown(ROWS)
     lines = text.splitlines()
-    mean, half = interval([0.33, 0.36, 0.37])
+    mean, half = t_interval([0.33, 0.36, 0.37])
     assert any(
         line.startswith(f"| captions25 | both | 3 | {mean:.3f} ± {half:.3f}") for line in lines
     )
-    mean, half = interval([0.03, 0.01, 0.06])
+    mean, half = t_interval([0.03, 0.01, 0.06])
     assert any(
         line.startswith(f"| captions25 | both | 3 | {mean:.3f} ± {half:.3f}") for line in lines
     )
@@ -85,7 +85,7 @@ def test_the_untrained_model_has_a_row_for_each_corpus():
     rows = [made_up("plain", seed, 0.3, corpus) for seed in (0, 1) for corpus in CORPORA]
     for row, untrained in zip(rows, (0.1, 0.2, 0.1, 0.4), strict=True):
         row["retrieval.r5.untrained"] = untrained
-    mean, half = interval([0.2, 0.4])
+    mean, half = t_interval([0.2, 0.4])
     text = to_markdown([*rows, made_up("both", 0, 0.3)])
     assert "| captions25 | untrained | 2 | 0.100 ± 0.000 |" in text
     assert f"| captions50 | untrained | 2 | {mean:.3f} ± {half:.3f} |" in text

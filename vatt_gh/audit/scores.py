@@ -18,7 +18,7 @@ from vatt_gh.data.clips import NUMBER, captioned_clips
 from vatt_gh.data.records import Source
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
-from vatt_gh.evaluation.hosts import gathered
+from vatt_gh.evaluation.hosts import of_all_hosts
 from vatt_gh.evaluation.loading import Loaded
 from vatt_gh.training.parallel import spread
 from vatt_gh.training.step import TrainState
@@ -88,7 +88,7 @@ def score_clips(
             found = jax.device_get([find(state, inputs) for state in here])
             part = {name: batch[name] for name in _KEPT} | {"found": found}
             parts.append(_rows(part, np.arange(count)))
-        visited = gathered(parts)
+        visited = of_all_hosts(parts)
         if visited is None:
             raise UserError(
                 "There is no clip with a caption.",

@@ -39,10 +39,10 @@ def signals_of(
     randomness = draw_randomness(state, batch["index"], model)
     found = {}
     for place, attribution in cosines:
-        own = config.copy_and_resolve_references()
-        own.train.microbatch = config.train.microbatch * jax.local_device_count()
-        own.harmonize.update(realign=True, curriculum=False, group=1, engine="ghost", sketch=0)
-        own.harmonize.update(cosine_over=place, attribution=attribution, sketch_check=False)
+        asked = config.copy_and_resolve_references()
+        asked.train.microbatch = config.train.microbatch * jax.local_device_count()
+        asked.harmonize.update(realign=True, curriculum=False, group=1, engine="ghost", sketch=0)
+        asked.harmonize.update(cosine_over=place, attribution=attribution, sketch_check=False)
         step = step_gradients(
             model,
             state.params,
@@ -50,7 +50,7 @@ def signals_of(
             batch,
             randomness,
             jnp.float32(0.0),
-            own,
+            asked,
             None,
         )
         found[f"cosine {place} {attribution}"] = step.decided.cosine

@@ -198,7 +198,7 @@ def tower_step(config: ConfigDict, model: Vatt) -> Step:
             inputs,
             losses,
             method=Method(realign=True, curriculum=True),
-            gamma=config.harmonize.gamma_start,
+            cutoff=config.harmonize.gamma_start,
             engine=engine_of(config.harmonize),
             microbatch=config.train.microbatch,
             key=jax.random.key(3),

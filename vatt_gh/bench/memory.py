@@ -87,8 +87,8 @@ def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for width in dict.fromkeys(row["width"] for row in rows):
         plain = None
         for engine in STEPS:
-            own = [row for row in rows if (row["width"], row["engine"]) == (width, engine)]
-            first, last = min(own, key=itemgetter("batch")), max(own, key=itemgetter("batch"))
+            some = [row for row in rows if (row["width"], row["engine"]) == (width, engine)]
+            first, last = min(some, key=itemgetter("batch")), max(some, key=itemgetter("batch"))
             if first["batch"] == last["batch"]:
                 continue
             slope = (last["temp_bytes"] - first["temp_bytes"]) / (last["batch"] - first["batch"])

@@ -11,7 +11,7 @@ from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.sampling import stored_span
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.views import window_starts
-from vatt_gh.data.windows import plain_windows, window
+from vatt_gh.data.windows import window, wordless_windows
 
 # A number by which the clips of all hosts are put in order; the windows of a record share it.
 NUMBER = "number"
@@ -131,7 +131,7 @@ def clip_windows(
             **{LABELS: labels, SAID: said, NUMBER: record, SPLIT: splits[record]},
             LENGTH: tf.cast(example["frame_count"], tf.int32),
         }
-        found = plain_windows(example, firsts, source, data)
+        found = wordless_windows(example, firsts, source, data)
         return found | {name: tf.fill([windows], value) for name, value in same.items()}
 
     records = tf.data.Dataset.range(source.count).shard(hosts, host)

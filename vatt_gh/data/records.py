@@ -15,7 +15,7 @@ from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import RecordIndex, load_index
 from vatt_gh.data.selection import Selection
 from vatt_gh.data.shards import Shards
-from vatt_gh.data.storage import STORED, Windows, windows_reader
+from vatt_gh.data.storage import STORED, ReadWindows, windows_reader
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.errors import UserError
 from vatt_gh.media.example import exchanged
@@ -50,7 +50,7 @@ class Source:
     features: Any
     manual_dir: str
     class_names: tuple[str, ...]
-    windows: Windows
+    windows: ReadWindows
     selection: Selection | None = None
 
     @property

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from vatt_gh.data.sampling import stored_span
 from vatt_gh.data.storage import Example, decoded_windows
 from vatt_gh.data.video import View
-from vatt_gh.data.windows import plain_windows
+from vatt_gh.data.windows import wordless_windows
 from vatt_gh.media.form import Form, Segment
 
 
@@ -44,8 +44,8 @@ def segment_windows(
         firsts: first frame of each of the N windows.
 
     Returns:
-        Arrays of the windows, as `plain_windows` returns them, without 'video_id'. A segment that
-        is shorter than a window wraps around; 'end' is never behind that of the segment.
+        Arrays of the windows, as `wordless_windows` returns them, without 'video_id'. A segment
+        that is shorter than a window wraps around; 'end' is never behind that of the segment.
     """
     example = {
         "frame_count": segment.count,
@@ -55,7 +55,7 @@ def segment_windows(
         "has_audio": segment.has_audio,
         "video_id": "",
     }
-    found = plain_windows(
+    found = wordless_windows(
         {name: tf.constant(value) for name, value in example.items()},
         tf.constant(firsts, tf.int32),
         _InMemory(segment, form),

@@ -31,14 +31,16 @@ Example = dict[str, tf.Tensor]
 # example, frames [N, T] int32 and sound samples [N, S] int32 wanted of N windows, their views ->
 # [N, T, *views.size, 3] uint8 (black for an audio-only example), [N, S] int16 (zeros without
 # sound), [] bool (False if it has become unreadable: both are zeros)
-Windows = Callable[[Example, tf.Tensor, tf.Tensor, View], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+ReadWindows = Callable[
+    [Example, tf.Tensor, tf.Tensor, View], tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+]
 # The same outside of a graph, with the example's values that a storage needs.
 Decode = Callable[..., tuple[np.ndarray, np.ndarray, bool]]
 
 
 def windows_reader(
     form: Form, record: Callable[[int], bytes], folder: Path, unreadable: Unreadable
-) -> Windows:
+) -> ReadWindows:
     """Makes the reader of a record's windows; it decodes what several of them show once.
 
     Args:

@@ -14,7 +14,7 @@ from vatt_gh.data.sampling import (
     stored_span,
 )
 from vatt_gh.data.selection import Selection
-from vatt_gh.data.storage import Windows
+from vatt_gh.data.storage import ReadWindows
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import View, choose_view
 from vatt_gh.data.views import with_shorter_side
@@ -31,7 +31,7 @@ class Stored(Protocol):
         """How videos are stored."""
 
     @property
-    def windows(self) -> Windows:
+    def windows(self) -> ReadWindows:
         """Reads pictures and sound of an example, see vatt_gh.data.storage."""
 
     @property
@@ -102,7 +102,7 @@ def window(
     return {name: x[0] for name, x in _read(example, _batched(chosen), source, data).items()}
 
 
-def plain_windows(
+def wordless_windows(
     example: dict[str, Any], firsts: tf.Tensor, source: Stored, data: ConfigDict
 ) -> dict[str, tf.Tensor]:
     """Windows of a segment without captions, not augmented; frames are decoded once for all.

@@ -50,8 +50,8 @@ def _towers(model: ConfigDict, found: Description) -> Iterator[str]:
 
 
 def _layers(model: ConfigDict, modality: str, found: Description) -> str:
-    own = f"towers/{modality}/" if model.kind == "three_tower" else "towers/"
-    if not any(name.startswith(f"{own}encoder/layer_") for name in found.shapes):
+    prefix = f"towers/{modality}/" if model.kind == "three_tower" else "towers/"
+    if not any(name.startswith(f"{prefix}encoder/layer_") for name in found.shapes):
         return f"{model.text.kind}, without layers of attention"
     size = model.video if model.kind == "shared" else model[modality]
     return (

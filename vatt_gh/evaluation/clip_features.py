@@ -10,7 +10,7 @@ import tree
 from vatt_gh.data.clips import LABELS, LENGTH, NUMBER, SAID, SPLIT, parted
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import Weights, embed_batch
-from vatt_gh.evaluation.hosts import gathered
+from vatt_gh.evaluation.hosts import of_all_hosts
 from vatt_gh.evaluation.measures import group_means
 from vatt_gh.models.vatt import Vatt
 
@@ -96,7 +96,7 @@ def embed_clips_whole(
         seen = seen if heads else [(features, {}) for features, _ in seen]
         part = {**{name: batch[name] for name in _KEPT}, "seen": seen}
         parts.append(tree.map_structure(lambda x, rows=readable: x[rows], part))
-    every = gathered(parts)
+    every = of_all_hosts(parts)
     if every is None or not len(every["video_id"]):
         raise UserError(
             "There is no clip to evaluate.",

@@ -8,8 +8,9 @@ from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import embed_texts
 from vatt_gh.evaluation.held_out import HeldOut
+from vatt_gh.evaluation.measures import Score
 from vatt_gh.evaluation.protocols import PROTOCOLS
-from vatt_gh.evaluation.retrieval import Score, rank_scores, ranks, window_similarities
+from vatt_gh.evaluation.retrieval import rank_scores, ranks, window_similarities
 
 
 class ClipRetrieval:
@@ -44,7 +45,7 @@ class ClipRetrieval:
                 expected="clips with captions",
                 todo="give another --config.eval.split",
             )
-        texts, own = zip(*pairs, strict=True)
+        texts, wanted = zip(*pairs, strict=True)
         queries = embed_texts(
             held_out.model,
             held_out.weights[weights],
@@ -58,8 +59,8 @@ class ClipRetrieval:
             functools.partial(clips.mean, modality="video"),
             average=average,
         )
-        rank = ranks(similarity[:, seen], np.array(own))
-        scores = rank_scores(rank, len(seen), "text_to_video_", np.array(own))
+        rank = ranks(similarity[:, seen], np.array(wanted))
+        scores = rank_scores(rank, len(seen), "text_to_video_", np.array(wanted))
         for name, reference in protocol.references(held_out.config).items():
             scores[name] |= reference
         heard = np.flatnonzero(clips.with_modality("video") & clips.with_modality("audio"))

@@ -183,7 +183,7 @@ class Embedder:
                 expected="a video or sound file",
                 todo="give another file",
             ) from error
-        found = joined(parts)
+        found = concatenated(parts)
         if notes.sound.problem() is not None:  # as the build does
             found.masks["audio"][:] = False
         return found
@@ -208,7 +208,7 @@ def load(workdir: Path | str, config: ConfigDict | None = None) -> Embedder:
     return Embedder(loaded.model, weights, loaded.words, config, loaded.audio_rate)
 
 
-def joined(parts: Sequence[Embedded]) -> Embedded:
+def concatenated(parts: Sequence[Embedded]) -> Embedded:
     """Several parts as one."""
 
     def join(pieces: list) -> object:

@@ -6,10 +6,10 @@ from vatt_gh.evaluation.clip_retrieval import ClipRetrieval
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut
 from vatt_gh.evaluation.linear import Linear
 from vatt_gh.evaluation.linear_probe import Probe
+from vatt_gh.evaluation.measures import Score
 from vatt_gh.evaluation.multi_label import MultiLabel
 from vatt_gh.evaluation.retrieval import Retrieval
 
-Score = dict[str, float]
 ENDS = ("low", "high")  # of an interval
 
 

@@ -16,7 +16,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError, printable
-from vatt_gh.evaluation.embedder import Embedded, Embedder, Windows, joined, load
+from vatt_gh.evaluation.embedder import Embedded, Embedder, Windows, concatenated, load
 from vatt_gh.evaluation.vectors import Vectors, relative_id
 from vatt_gh.locks import claimed
 from vatt_gh.media.decoding import Decoded, decode_all
@@ -216,7 +216,7 @@ def _extract(embedder: Embedder, vectors: Vectors, files: list[_File], host: int
             )
             if not rows:
                 return clock.seconds
-            vectors.write(host, rows, owners, joined(parts) if parts else None)
+            vectors.write(host, rows, owners, concatenated(parts) if parts else None)
             done += len(rows)
             print(f"{done} of {len(usable)} files", flush=True)
 

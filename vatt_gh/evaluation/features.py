@@ -12,7 +12,7 @@ from vatt_gh.batch import MODALITIES
 from vatt_gh.data.clips import NUMBER
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
-from vatt_gh.evaluation.hosts import gathered
+from vatt_gh.evaluation.hosts import of_all_hosts
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.parallel import spread
 
@@ -76,7 +76,7 @@ def embed_clips(
         seen = [embed_batch(model, each, inputs, size) for each in weights]
         kept = {name: batch[name] for name in _KEPT}
         parts.append({**kept, "frames": _shown(batch["video"]), "seen": seen})
-    every = gathered(parts)
+    every = of_all_hosts(parts)
     if every is None:
         raise UserError(
             "There is no clip to evaluate.",

@@ -11,7 +11,7 @@ from vatt_gh.training.parallel import all_hosts
 Arrays = dict[str, Any]
 
 
-def gathered(parts: list[Arrays]) -> Arrays | None:
+def of_all_hosts(parts: list[Arrays]) -> Arrays | None:
     """Joins all hosts' parts, in the order that one host alone would have.
 
     Args:

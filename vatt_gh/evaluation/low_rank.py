@@ -43,9 +43,9 @@ def answers(
     Returns:
         [M] class of each.
     """
-    names, own = np.unique(labels, return_inverse=True)
+    names, classes = np.unique(labels, return_inverse=True)
     model = LowRank(len(names))
-    params = _fit(model, jnp.asarray(features, jnp.float32), jnp.asarray(own), epochs)
+    params = _fit(model, jnp.asarray(features, jnp.float32), jnp.asarray(classes), epochs)
     logits = model.apply({"params": params}, jnp.asarray(tests, jnp.float32), False)
     return names[np.asarray(logits).argmax(axis=1)]
 
@@ -59,18 +59,18 @@ def _fit(model: LowRank, features: Array, labels: Array, epochs: int) -> Any:
     batches = -(-count // BATCH)
 
     def step(carry: tuple[Any, Any], given: tuple[Array, Array]) -> tuple[tuple[Any, Any], None]:
-        (params, state), (rows, own) = carry, given
+        (params, state), (rows, key) = carry, given
         there = rows < count  # the last batch of an epoch may be smaller
         x, y = features[rows % count], labels[rows % count]
-        gradients = jax.grad(_loss)(params, model, x, y, there, own)
+        gradients = jax.grad(_loss)(params, model, x, y, there, key)
         updates, state = optimizer.update(gradients, state)
         return (jax.tree.map(jnp.add, params, updates), state), None
 
     def epoch(carry: tuple[Any, Any], number: Array) -> tuple[tuple[Any, Any], None]:
-        own = jax.random.fold_in(jax.random.fold_in(key, 1), number)
-        order = jax.random.permutation(own, count)
+        drawn = jax.random.fold_in(jax.random.fold_in(key, 1), number)
+        order = jax.random.permutation(drawn, count)
         rows = jnp.concatenate([order, jnp.full(batches * BATCH - count, count)])
-        keys = jax.random.split(own, batches)
+        keys = jax.random.split(drawn, batches)
         return jax.lax.scan(step, carry, (rows.reshape(batches, BATCH), keys))
 
     carry = (params, optimizer.init(params))

@@ -4,6 +4,8 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+Score = dict[str, float]  # value, and where known its interval and references
+
 
 def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """Whether each sample's class is among its k highest scores.
@@ -17,8 +19,8 @@ def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
         [N] bool. Classes that tie with the right one rank before it, so that equal scores
         for all classes give no credit.
     """
-    own = np.take_along_axis(scores, np.asarray(labels)[:, None], axis=1)
-    return np.sum(~(scores < own), axis=1) <= k  # what is not a number is never right
+    right = np.take_along_axis(scores, np.asarray(labels)[:, None], axis=1)
+    return np.sum(~(scores < right), axis=1) <= k  # what is not a number is never right
 
 
 def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:

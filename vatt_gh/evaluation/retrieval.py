@@ -7,9 +7,9 @@ import numpy as np
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import HeldOut
+from vatt_gh.evaluation.measures import Score
 from vatt_gh.evaluation.protocols import PROTOCOLS
 
-Score = dict[str, float]
 TOP = (1, 5, 10)  # the k of recall at k
 
 
@@ -61,12 +61,12 @@ def window_similarities(
     raise ValueError(f"average is 'embeddings' or 'similarities', not {average!r}")
 
 
-def ranks(similarity: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
+def ranks(similarity: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
     """Ranks each query's own clip.
 
     Args:
         similarity: [Q, N] float, query by clip.
-        own: [Q] int, each query's clip; None: the clip of query i is i.
+        wanted: [Q] int, each query's clip; None: the clip of query i is i.
 
     Returns:
         [Q] int64 from 1. Clips that tie with the right one rank before it, so that a model that
@@ -78,7 +78,7 @@ def ranks(similarity: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
     if not np.all(np.isfinite(similarity)):
         raise ValueError("similarities must be finite; the embeddings are not")
     queries = np.arange(len(similarity))
-    right = similarity[queries, queries if own is None else own][:, None]
+    right = similarity[queries, queries if wanted is None else wanted][:, None]
     return np.sum(similarity >= right, axis=1)
 
 
@@ -118,8 +118,8 @@ def expected_scores(similarity: np.ndarray) -> dict[str, float]:
     Returns:
         {'r1', 'r5', 'r10': expected share, 'median_rank': median of the expected ranks}.
     """
-    own = np.diagonal(similarity)[:, None]
-    before, equal = np.sum(similarity > own, axis=1), np.sum(similarity == own, axis=1)
+    right = np.diagonal(similarity)[:, None]
+    before, equal = np.sum(similarity > right, axis=1), np.sum(similarity == right, axis=1)
     found = {f"r{k}": np.clip((k - before) / equal, 0.0, 1.0).mean() for k in TOP}
     found["median_rank"] = np.median(before + (equal + 1) / 2)
     return {name: float(value) for name, value in found.items()}

@@ -23,7 +23,7 @@ from vatt_gh.report import RetrievalExample, known_references
 from vatt_gh.report.results import PROTOCOL, write_results
 from vatt_gh.report.run import Aligned, write_report
 from vatt_gh.training.construct import model_of
-from vatt_gh.training.loop import Score
+from vatt_gh.training.loop import Scorer
 from vatt_gh.training.parallel import all_hosts
 from vatt_gh.training.step import TrainState
 
@@ -103,7 +103,7 @@ def _protocol(held_out: HeldOut) -> dict[str, str]:
 
 def scorer(
     config: ConfigDict, workdir: Path, known_of: Callable[[ConfigDict], Known | None]
-) -> Callable[[int], Score] | None:
+) -> Callable[[int], Scorer] | None:
     """Makes a function that scores a run during training, every `eval.every` steps.
 
     Args:
@@ -120,7 +120,7 @@ def scorer(
     if not config.eval.every:
         return None
 
-    def opened(audio_rate: int) -> Score:
+    def opened(audio_rate: int) -> Scorer:
         source, known = held_out_source(config, workdir), known_of(config.eval)
         if source.audio_rate != audio_rate:
             raise UserError(

@@ -14,8 +14,8 @@ from vatt_gh.data.labelled import labelled_views
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.features import padded
-from vatt_gh.evaluation.hosts import gathered
-from vatt_gh.evaluation.measures import group_means, in_top_k
+from vatt_gh.evaluation.hosts import of_all_hosts
+from vatt_gh.evaluation.measures import Score, group_means, in_top_k
 from vatt_gh.evaluation.multi_label import measured_with_intervals
 from vatt_gh.evaluation.protocols import WINDOWS
 from vatt_gh.finetuning.step import as_input
@@ -25,7 +25,6 @@ from vatt_gh.report.results import PROTOCOL
 from vatt_gh.training.parallel import spread
 
 Params = Any
-Score = dict[str, float]
 GROUP, COUNT = "finetune", "finetune_clips"  # in results.json
 _SOURCE = "VATT, fine-tuned after its own pre-training (Akbari et al. 2021, and its code's README)"
 # By data set, and the tower's kind, layers and width.
@@ -117,7 +116,7 @@ def _predicted(
         known = batch[f"{task.modality}_mask"] & batch[names.LABEL].any(axis=1)
         kept = {name: batch[name] for name in (names.LABEL, names.VIDEO_ID, NUMBER, LENGTH)}
         parts.append({**kept, "known": known, "seen": seen})
-    every = gathered(parts)
+    every = of_all_hosts(parts)
     if every is None or not every["known"].any():
         raise UserError(
             "There is no clip to test.",
@@ -176,12 +175,12 @@ def predict(model: Classifier, params: Params, views: np.ndarray, size: int) -> 
 
 def _of_one(logits: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
     """Scores where every clip has one class; chance is to name the most frequent ones."""
-    own = labels.argmax(axis=1)
+    classes = labels.argmax(axis=1)
     frequent = np.sort(labels.mean(axis=0))[::-1]
     scores = {}
     for k in (1, 5):
         if k < labels.shape[1]:
-            right = in_top_k(logits, own, k).astype(np.float64)
+            right = in_top_k(logits, classes, k).astype(np.float64)
             value = {"value": float(right.mean()), "chance": float(frequent[:k].sum())}
             scores[f"top_{k}"] = value | interval([right])
     return scores

@@ -3,19 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import jax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import stored_config
 from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
-from vatt_gh.interop.transfer import Report, fill
-from vatt_gh.training.initial import describe, is_position_table, read_run, write_report
+from vatt_gh.interop.transfer import Report
+from vatt_gh.training.initial import fill_from_run, read_run, tell_origin
 from vatt_gh.training.step import TrainState
 
-# Keys of the model that a fine-tuning chooses by itself; all others are the checkpoint's form.
-OWN_KEYS = (
+# Keys of the model that a fine-tuning chooses itself; all others are the checkpoint's form.
+CHOSEN_KEYS = (
     "dtype",
     "remat",
     "dropout_rate",
@@ -34,7 +33,7 @@ def with_model_of_start(config: ConfigDict, workdir: Path) -> ConfigDict:
         workdir: of this run; one that exists has the form itself.
 
     Returns:
-        A copy: all of `model` is that of config.init_from's run, except OWN_KEYS, and position
+        A copy: all of `model` is that of config.init_from's run, except CHOSEN_KEYS, and position
         tables that are too short for this input have as many rows as it needs.
 
     Raises:
@@ -44,11 +43,11 @@ def with_model_of_start(config: ConfigDict, workdir: Path) -> ConfigDict:
     if kind != "orbax":
         return config
     config = config.copy_and_resolve_references()
-    own = {key: config.model[key] for key in OWN_KEYS}
+    chosen = {key: config.model[key] for key in CHOSEN_KEYS}
     begun = (Path(workdir) / "config.json").is_file()
     with config.unlocked():
         config.model = stored_config(Path(workdir) if begun else Path(path)).model
-    config.model.update(own)
+    config.model.update(chosen)
     _lengthen(config)
     return config
 
@@ -93,9 +92,7 @@ def start_from(state: TrainState, modality: str, config: ConfigDict, workdir: Pa
         )
     else:
         params, report = _tower_of_run(Path(path), state.params, modality, config)
-    if jax.process_index() == 0:
-        print(describe(report, config.init_from), flush=True)
-        write_report(report, config, workdir)
+    tell_origin(report, config, workdir)
     return state.replace(params=params)
 
 
@@ -105,13 +102,8 @@ def _tower_of_run(
     source = read_run(workdir)
     names = {path: _name(path, modality, source) for path in flatten_dict(params)}
     names = {path: name for path, name in names.items() if name}
-    filled, report = fill(
-        params,
-        names,
-        {name: source[name] for name in names.values() if name in source},
-        stretch=config.init_stretch,
-        stretches=is_position_table,
-    )
+    tower = {name: source[name] for name in names.values() if name in source}
+    filled, report = fill_from_run(params, names, tower, config)
     if report.missing and not config.init_partial:
         raise UserError(
             f"The run to start from lacks {len(report.missing)} parameters of the {modality} "

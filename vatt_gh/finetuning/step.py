@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.harmonize.devices import summed
-from vatt_gh.losses import gather, softmax_loss, weighted_sigmoid_loss
+from vatt_gh.losses import gathered, softmax_loss, weighted_sigmoid_loss
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.classifier import Classifier
 from vatt_gh.models.vatt import Vatt, scaled
@@ -113,8 +113,8 @@ def finetune_step(
     keys = sample_keys(key, _DROPOUT, batch[names.INDEX])
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array]]:
-        def logits_of(clip: Array, own: Array) -> Array:
-            rngs = {"dropout": dropout_key(own, 0)}
+        def logits_of(clip: Array, key: Array) -> Array:
+            rngs = {"dropout": dropout_key(key, 0)}
             return model.apply({"params": params}, clip, keep, True, rngs=rngs)
 
         logits = jax.vmap(logits_of)(clips, keys)
@@ -170,17 +170,17 @@ def mixed(
     Returns:
         The mixed clips and targets.
     """
-    everyone = [gather(x, axis_name) for x in (clips, targets, mask)]
+    everyone = [gathered(x, axis_name) for x in (clips, targets, mask)]
     order = jax.random.permutation(jax.random.fold_in(key, 0), len(everyone[2]))
     partner = order[index]
     other_clips, other_targets, there = (x[partner] for x in everyone)
     keys = sample_keys(key, 1, index)
-    share = jax.vmap(lambda own: jax.random.beta(own, alpha, alpha))(keys)
+    share = jax.vmap(lambda key: jax.random.beta(key, alpha, alpha))(keys)
     share = jnp.where(there, share, 1.0)
 
     def mix(mine: Array, other: Array) -> Array:
-        own = share.reshape(-1, *[1] * (mine.ndim - 1))
-        return own * mine + (1.0 - own) * other
+        part = share.reshape(-1, *[1] * (mine.ndim - 1))
+        return part * mine + (1.0 - part) * other
 
     return mix(clips, other_clips), mix(targets, other_targets)
 

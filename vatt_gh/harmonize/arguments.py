@@ -107,12 +107,12 @@ def as_arrays(params: Tree, shared: Callable[[Path], bool]) -> Tree:
 
 
 def check_functions(
-    losses: Any, shared: Any, method: Any, gamma: Any, microbatch: Any, group: Any
+    losses: Any, shared: Any, method: Any, cutoff: Any, microbatch: Any, group: Any
 ) -> None:
     """Refuses arguments of another kind than `harmonized_gradients` takes.
 
     Args:
-        losses, shared, method, gamma, microbatch, group: as there.
+        losses, shared, method, cutoff, microbatch, group: as there.
 
     Raises:
         ValueError: names the argument and the expected value.
@@ -127,11 +127,11 @@ def check_functions(
     if not isinstance(method, Method):
         raise ValueError(f"method is {method!r}: expected Method(realign=..., curriculum=...)")
     try:
-        number = jnp.shape(gamma) == () and jnp.issubdtype(jnp.result_type(gamma), jnp.number)
+        number = jnp.shape(cutoff) == () and jnp.issubdtype(jnp.result_type(cutoff), jnp.number)
     except TypeError:
         number = False
     if not number:
-        raise ValueError(f"gamma is {gamma!r}: expected one number")
+        raise ValueError(f"cutoff is {cutoff!r}: expected one number")
     for name, value, least in (("microbatch", microbatch, 0), ("group", group, 1)):
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if not whole or value < least:

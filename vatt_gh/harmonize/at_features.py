@@ -41,10 +41,10 @@ class AtFeatures:
         def finish(
             cotangents: Cotangents, decide: Decide, samples: Tree
         ) -> tuple[Tree, Coefficients]:
-            own = [
+            compared = [
                 [_of_loss(cotangents[n], loss) for n in common] for loss in range(request.losses)
             ]
-            decided, factors = decide(jax.vmap(lambda *g: inner_products(g))(*own), samples)
+            decided, factors = decide(jax.vmap(lambda *g: inner_products(g))(*compared), samples)
             return pull([scaled_losses(given, factors) for given in cotangents]), decided
 
         return features, finish

@@ -24,7 +24,7 @@ def feature_cotangents(
     With L = sum_j l_j over the global batch and h_i the features of sample i,
         embedding:  dL/dh_i     the whole effect of sample i, also as others' negative; these sum
                                 to the ordinary gradient
-        anchor:     dl_i/dh_i   its effect on its own value, with others' features held constant
+        anchor:     dl_i/dh_i   its effect on its loss value, with others' features held constant
 
     Args:
         pull: pullback of the losses' computation.
@@ -40,16 +40,18 @@ def feature_cotangents(
         ValueError: the attribution is unknown, or does not fit the losses' shapes.
     """
     if attribution == "embedding":
-        return [pull(_only(values, own, jnp.ones_like(values[own]))) for own in range(len(values))]
+        return [
+            pull(_only(values, loss, jnp.ones_like(values[loss]))) for loss in range(len(values))
+        ]
     if attribution != "anchor":
         raise ValueError(f"attribution={attribution!r}: expected one of {', '.join(ATTRIBUTIONS)}")
     if any(value.ndim != 1 for value in values):
         raise ValueError('attribution="anchor" needs losses with one value a sample')
-    return [_anchored(pull, values, own, axis_name) for own in range(len(values))]
+    return [_anchored(pull, values, loss, axis_name) for loss in range(len(values))]
 
 
-def _anchored(pull: Pull, values: Sequence[Array], own: int, axis_name: str | None) -> Tree:
-    size = len(values[own])
+def _anchored(pull: Pull, values: Sequence[Array], loss: int, axis_name: str | None) -> Tree:
+    size = len(values[loss])
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
     device = 0 if axis_name is None else jax.lax.axis_index(axis_name)
 
@@ -57,8 +59,8 @@ def _anchored(pull: Pull, values: Sequence[Array], own: int, axis_name: str | No
         # One sample of one device at a time: collectives in the losses combine all devices'
         # cotangents.
         row, mine = place % size, place // size == device
-        hot = jnp.zeros_like(values[own]).at[row].set(jnp.where(mine, 1.0, 0.0))
-        return jax.tree.map(lambda x: x[row], pull(_only(values, own, hot)))
+        hot = jnp.zeros_like(values[loss]).at[row].set(jnp.where(mine, 1.0, 0.0))
+        return jax.tree.map(lambda x: x[row], pull(_only(values, loss, hot)))
 
     rows = jax.lax.map(one, jnp.arange(devices * size))
     return jax.tree.map(
@@ -66,5 +68,5 @@ def _anchored(pull: Pull, values: Sequence[Array], own: int, axis_name: str | No
     )
 
 
-def _only(values: Sequence[Array], own: int, cotangent: Array) -> list[Array]:
-    return [cotangent if n == own else jnp.zeros_like(v) for n, v in enumerate(values)]
+def _only(values: Sequence[Array], loss: int, cotangent: Array) -> list[Array]:
+    return [cotangent if n == loss else jnp.zeros_like(v) for n, v in enumerate(values)]

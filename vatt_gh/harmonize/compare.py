@@ -19,7 +19,7 @@ from vatt_gh.harmonize.trees import Path, Tree, named, paths_of
 
 # Both parts of the method, without a threshold that rounding could cross.
 _SMOOTH = Method(realign=True, curriculum=True, soft_temperature=0.5)
-_OPTIONS = ("attribution", "complete", "gamma", "microbatch", "shared")
+_OPTIONS = ("attribution", "complete", "cutoff", "microbatch", "shared")
 _FLOOR = 1e-3  # of the whole gradient's norm: anything smaller may be a rounded zero
 
 
@@ -68,7 +68,7 @@ def compare_engines(
 
     Args:
         encoder, params, inputs, losses: as for `harmonized_gradients`, but outside jit.
-        **options: attribution, complete, gamma, microbatch, shared: see `harmonized_gradients`.
+        **options: attribution, complete, cutoff, microbatch, shared: see `harmonized_gradients`.
 
     Returns:
         The differences.

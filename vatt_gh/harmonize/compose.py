@@ -44,7 +44,7 @@ class Forward(NamedTuple):
         self,
         cotangents: Cotangents,
         method: Method,
-        gamma: Array | float,
+        cutoff: Array | float,
         complete: Array,
         update: Cotangents | None = None,
     ) -> tuple[Tree, Coefficients]:
@@ -53,7 +53,7 @@ class Forward(NamedTuple):
         Args:
             cotangents: cotangents of the features; see `Cotangents`.
             method: the harmonization method.
-            gamma: [] threshold of the curriculum on the cosine, or the share that it drops.
+            cutoff: [] threshold of the curriculum on the cosine, or the share that it drops.
             complete: [B] bool, see Method; one incomplete sample makes its group incomplete.
             update: cotangents of the gradients to sum, if decisions come from `cotangents` alone;
                 costs their backward passes too.
@@ -67,7 +67,7 @@ class Forward(NamedTuple):
 
         def decide(gram: Array, samples: tuple[Array, Array]) -> tuple[Coefficients, Array]:
             complete, size = samples
-            decided = method(gram, complete, gamma, size)
+            decided = method(gram, complete, cutoff, size)
             return decided, decided.scale * size
 
         total, decided = self.finish(unit, decide, (complete, size))

@@ -54,23 +54,23 @@ def sample_weights(cosine: Array, gamma: Array, *, soft_temperature: float = 0.0
     return (cosine > gamma).astype(jnp.float32)
 
 
-def drop_lowest(cosine: Array, defined: Array, share: Array, axis_name: str | None) -> Array:
-    """Weight of each sample if a share of the global batch, the lowest cosines, is dropped.
+def drop_lowest(signal: Array, defined: Array, share: Array, axis_name: str | None) -> Array:
+    """Weight of each sample if a share of the global batch, with the lowest signals, is dropped.
 
     Args:
-        cosine: [b] float32.
-        defined: [b] bool, whether a sample has a cosine; others are kept and not counted.
+        signal: [b] float32, for example the cosine, or the negated loss.
+        defined: [b] bool, whether a sample has the signal; others are kept and not counted.
         share: [] float32 in [0, 1]; the number dropped is rounded down.
         axis_name: named axis of the devices that share the batch, or None.
 
     Returns:
         [b] float32, 0 or 1.
     """
-    place = jnp.arange(len(cosine))
-    everyone, counted = gathered(cosine, axis_name), gathered(defined, axis_name)
+    place = jnp.arange(len(signal))
+    everyone, counted = gathered(signal, axis_name), gathered(defined, axis_name)
     if axis_name is not None:
-        place = place + jax.lax.axis_index(axis_name) * len(cosine)
-    # The first of equal cosines ranks lowest, so that no more than the given share is dropped.
+        place = place + jax.lax.axis_index(axis_name) * len(signal)
+    # The first of equal signals ranks lowest, so that no more than the given share is dropped.
     order = jnp.argsort(jnp.where(counted, everyone, jnp.inf), stable=True)
     rank = jnp.zeros_like(order).at[order].set(jnp.arange(len(order)))[place]
     dropped = jnp.floor(share * jnp.sum(counted) + 1e-4)

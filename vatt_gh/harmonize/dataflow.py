@@ -17,7 +17,7 @@ from jax.lax import GatherScatterMode
 
 from vatt_gh.harmonize.rules import Lookup, Product, Rule
 from vatt_gh.harmonize.trees import Path
-from vatt_gh.harmonize.views import View
+from vatt_gh.harmonize.views import ParameterView
 
 # Place of an equation: its number in the trace, then in that equation's inner trace, and so on.
 Place = tuple[int, ...]
@@ -84,7 +84,7 @@ class _Seen(NamedTuple):
     """A variable that is a view of a parameter."""
 
     path: Path
-    view: View
+    view: ParameterView
 
 
 _DATA = "data"  # a variable that depends on the sample
@@ -102,7 +102,10 @@ def uses_of(jaxpr: Jaxpr, paths: Sequence[Path]) -> Uses:
         {path: uses}; without parameters that are unused, or used only behind a stop_gradient.
     """
     walk = _Walk()
-    views = [_Seen(path, View(v.aval.shape)) for path, v in zip(paths, jaxpr.invars, strict=False)]
+    views = [
+        _Seen(path, ParameterView(v.aval.shape))
+        for path, v in zip(paths, jaxpr.invars, strict=False)
+    ]
     data = [_DATA] * (len(jaxpr.invars) - len(views))
     for known in walk.through(jaxpr, [*views, *data], (), ()):
         walk.note(known, Other("is a result of the encoder", False))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.method import Coefficients
-from vatt_gh.harmonize.samples import in_parts, joined
+from vatt_gh.harmonize.samples import in_one, in_parts
 from vatt_gh.harmonize.trees import Path
 
 Array = jax.Array
@@ -129,17 +129,17 @@ def in_microbatches(
 
     def finish(cotangents: Cotangents, decide: Decide, samples: Tree) -> tuple[Tree, Coefficients]:
         def add(total: Tree, part: tuple[list[Tree], Cotangents, Tree]):
-            inputs, own, known = part
+            inputs, given, known = part
             some = [p._replace(inputs=x) for p, x in zip(passes, inputs, strict=True)]
-            gradients, decided = forward(some)[1](own, decide, known)
+            gradients, decided = forward(some)[1](given, decide, known)
             return jax.tree.map(jnp.add, total, gradients), decided
 
         zero = varying_like(jax.tree.map(jnp.zeros_like, params), parts)
         others = in_parts((cotangents, samples), microbatch)
         total, decided = jax.lax.scan(add, zero, (parts, *others))
-        return total, joined(decided)
+        return total, in_one(decided)
 
     def encode_part(part: list[Tree]) -> list[Tree]:
         return [jax.vmap(encode, in_axes=(None, 0))(params, inputs) for inputs in part]
 
-    return joined(jax.lax.map(encode_part, parts)), finish
+    return in_one(jax.lax.map(encode_part, parts)), finish

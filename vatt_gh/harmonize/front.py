@@ -53,7 +53,7 @@ def harmonized_gradients(
     losses: Callable[[Tree], Losses],
     *,
     method: Method = BOTH,
-    gamma: Array | float = 0.0,
+    cutoff: Array | float = 0.0,
     attribution: str = "embedding",
     engine: Engine | str = "ghost",
     shared: Shared = lambda path: True,
@@ -86,7 +86,7 @@ def harmonized_gradients(
             [L, B]; each loss is [], or [B, ...], which is summed. They may couple samples, and
             devices through collectives.
         method: realignment, curriculum, or both.
-        gamma: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`;
+        cutoff: threshold of the curriculum on the cosine, such as `gamma_schedule(step, ...)`;
             where the method selects by share, such as `share_schedule(step, ...)`.
         attribution: "embedding" or "anchor", see `feature_cotangents`.
         engine: "ghost"; "vmap", the direct implementation of the method, slow; or an engine, such
@@ -109,7 +109,7 @@ def harmonized_gradients(
             the module needs more than its parameters.
     """
     engine = as_engine(engine)
-    check_functions(losses, shared, method, gamma, microbatch, group)
+    check_functions(losses, shared, method, cutoff, microbatch, group)
     method = dataclasses.replace(method, axis_name=axis_name)
     encode = as_function(encoder, params)
     params = as_arrays(params, shared)
@@ -135,7 +135,7 @@ def harmonized_gradients(
     cotangents = feature_cotangents(
         lambda given: pullback(given)[0], values, attribution, axis_name
     )
-    gradients, decided = forward.harmonized([dict(enumerate(cotangents))], method, gamma, whole)
+    gradients, decided = forward.harmonized([dict(enumerate(cotangents))], method, cutoff, whole)
     gradients, _ = over_mean_weight(gradients, decided.weight, axis_name)
     totals = jnp.stack([jnp.sum(value).astype(jnp.float32) for value in values])
     return Harmonized(gradients, totals, features, decided)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Engine, Finish, Pass, Request
 from vatt_gh.harmonize.method import Coefficients
-from vatt_gh.harmonize.samples import in_parts, joined
+from vatt_gh.harmonize.samples import in_one, in_parts
 from vatt_gh.harmonize.trees import Tree
 
 Array = jax.Array
@@ -55,4 +55,4 @@ class InGroups:
             total, decided = finish(in_parts(list(cotangents), group), decide, known)
             return total, jax.tree.map(lambda x: jnp.repeat(x, group, axis=0), decided)
 
-        return joined(features), finish_groups
+        return in_one(features), finish_groups

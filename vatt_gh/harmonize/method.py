@@ -50,7 +50,7 @@ class Method:
         realign: project out conflicts.
         curriculum: weigh samples by their cosine.
         soft_temperature: see `sample_weights`; only for select="threshold".
-        select: meaning of gamma: a "threshold" on the cosine, or the "share" of the global batch to
+        select: the cutoff is a "threshold" on the cosine, or the "share" of the global batch to
             drop, the lowest cosines (ours; not in the paper).
         equal_lengths: scale a sample's gradients to equal length before they are projected and
             added, so that the loss with the larger gradient does not dominate (ours).
@@ -74,7 +74,7 @@ class Method:
             raise ValueError(f"select={self.select!r}: expected one of {', '.join(SELECTIONS)}")
 
     def __call__(
-        self, gram: Array, complete: Array, gamma: Array, size: Array | None = None
+        self, gram: Array, complete: Array, cutoff: Array, size: Array | None = None
     ) -> Coefficients:
         """Computes the coefficients of each sample.
 
@@ -82,7 +82,7 @@ class Method:
             gram: [B, L, L] float32 inner products of the sample's gradients.
             complete: [B] bool, False where a sample lacks a modality: it has no conflict and
                 weight 1.
-            gamma: [] float32, threshold of the curriculum, or share to drop.
+            cutoff: [] float32, threshold of the curriculum, or share to drop.
             size: [B, L] float32, divisors of the gradients before their inner products were taken;
                 None: not divided.
 
@@ -93,7 +93,7 @@ class Method:
         cosine, defined = cosines(gram)
         defined = defined & complete
         cosine = jnp.where(complete, cosine, 0.0)
-        weight = self._weight(cosine, defined, gamma)
+        weight = self._weight(cosine, defined, cutoff)
         scale = jnp.ones_like(size)
         if self.equal_lengths:
             scale = jnp.where(defined[:, None], equal_lengths(gram, size), scale)
@@ -110,12 +110,12 @@ class Method:
             after=_norm_of_sum(gram, size * scale),
         )
 
-    def _weight(self, cosine: Array, defined: Array, gamma: Array) -> Array:
+    def _weight(self, cosine: Array, defined: Array, cutoff: Array) -> Array:
         if not self.curriculum:
             return jnp.ones_like(cosine)
         if self.select == "share":
-            return drop_lowest(cosine, defined, gamma, self.axis_name)
-        weights = sample_weights(cosine, gamma, soft_temperature=self.soft_temperature)
+            return drop_lowest(cosine, defined, cutoff, self.axis_name)
+        weights = sample_weights(cosine, cutoff, soft_temperature=self.soft_temperature)
         return jnp.where(defined, weights, jnp.ones_like(cosine))
 
 

@@ -254,7 +254,7 @@ def stacked(uses: Sequence[Use], losses: int) -> list[tuple[Array, Array] | None
         x [B, all T, i] and cotangents [B, all T, o] per loss; losses with the same calls share x.
     """
 
-    def joined(parts: list[Array]) -> Array:
+    def concatenated(parts: list[Array]) -> Array:
         return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
 
     inputs: dict[tuple[int, ...], Array] = {}
@@ -262,9 +262,9 @@ def stacked(uses: Sequence[Use], losses: int) -> list[tuple[Array, Array] | None
     for loss in range(losses):
         reached = tuple(n for n, use in enumerate(uses) if loss in use.cotangents)
         if reached and reached not in inputs:
-            inputs[reached] = joined([uses[n].x for n in reached])
+            inputs[reached] = concatenated([uses[n].x for n in reached])
         cotangents = [uses[n].cotangents[loss] for n in reached]
-        found.append((inputs[reached], joined(cotangents)) if reached else None)
+        found.append((inputs[reached], concatenated(cotangents)) if reached else None)
     return found
 
 

@@ -166,26 +166,26 @@ class _Recorder:
         """Evaluates an equation with inner sites."""
         jaxpr, params = inner_jaxpr(equation), equation.params
         constants = getattr(params[INSIDE[equation.primitive]], "consts", ())
-        own = {n: slots[n] for at, (n, _) in self._sites.items() if at[: len(place)] == place}
+        inner = {n: slots[n] for at, (n, _) in self._sites.items() if at[: len(place)] == place}
 
-        def run(inputs: Sequence[Array], own: Mapping[int, Slot]) -> list[Array]:
-            return self.run(jaxpr, constants, inputs, place, own)
+        def run(inputs: Sequence[Array], inner: Mapping[int, Slot]) -> list[Array]:
+            return self.run(jaxpr, constants, inputs, place, inner)
 
         if equation.primitive is primitives.remat_p:
             settings = {name: params[name] for name in ("policy", "prevent_cse")}
-            return jax.checkpoint(run, **settings)(operands, own)
+            return jax.checkpoint(run, **settings)(operands, inner)
         if equation.primitive is not primitives.scan_p:
-            return run(operands, own)
+            return run(operands, inner)
         count, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
 
         def turn(carry: list[Array], cut: tuple[list[Array], Mapping[int, Slot]]):
-            pieces, own = cut
-            found = run([*operands[:count], *carry, *pieces], own)
+            pieces, inner = cut
+            found = run([*operands[:count], *carry, *pieces], inner)
             return found[: carried - count], found[carried - count :]
 
         settings = {name: params[name] for name in ("length", "reverse", "unroll")}
         carry, stacked = jax.lax.scan(
-            turn, list(operands[count:carried]), (list(operands[carried:]), own), **settings
+            turn, list(operands[count:carried]), (list(operands[carried:]), inner), **settings
         )
         return [*carry, *stacked]
 

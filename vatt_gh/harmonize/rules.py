@@ -22,7 +22,7 @@ from vatt_gh.harmonize.products import (
     stacked,
     weighted,
 )
-from vatt_gh.harmonize.views import View
+from vatt_gh.harmonize.views import ParameterView
 
 Array = jax.Array
 
@@ -66,7 +66,7 @@ class Product:
         shape: shape of the result.
     """
 
-    view: View
+    view: ParameterView
     precision: jax.lax.Precision | None
     place: int = dataclasses.field(compare=False)
     axes: tuple[int, ...] = dataclasses.field(compare=False)
@@ -101,7 +101,7 @@ class Product:
 class _ProductLayer:
     """See Layer."""
 
-    def __init__(self, view: View, matrix: MatrixGradients, dtype: jnp.dtype):
+    def __init__(self, view: ParameterView, matrix: MatrixGradients, dtype: jnp.dtype):
         self._view, self._matrix, self._dtype = view, matrix, dtype
 
     def inner_products(self, sketch: Sketch | None) -> Array:

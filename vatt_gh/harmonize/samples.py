@@ -15,7 +15,7 @@ def in_parts(tree: Tree, size: int) -> Tree:
     return jax.tree.map(lambda x: x.reshape(len(x) // size, size, *x.shape[1:]), tree)
 
 
-def joined(tree: Tree) -> Tree:
+def in_one(tree: Tree) -> Tree:
     """The inverse of `in_parts`."""
     return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), tree)
 

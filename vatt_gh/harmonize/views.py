@@ -11,7 +11,7 @@ Array = jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
+class ParameterView:
     """A parameter after reshapes and transposes, which keep inner products of gradients.
 
     Attributes:
@@ -23,16 +23,16 @@ class View:
     result: tuple[int, ...]
     steps: tuple[tuple, ...] = ()
 
-    def reshaped(self, shape: Sequence[int]) -> "View":
+    def reshaped(self, shape: Sequence[int]) -> "ParameterView":
         """This view in another shape of the same size; consecutive reshapes become one."""
         before, shape, steps = self.result, tuple(shape), self.steps
         if steps and steps[-1][0] == "reshape":
             before, steps = steps[-1][1], steps[:-1]
         if shape != before:
             steps = (*steps, ("reshape", before, shape))
-        return View(shape, steps)
+        return ParameterView(shape, steps)
 
-    def transposed(self, axes: Sequence[int]) -> "View":
+    def transposed(self, axes: Sequence[int]) -> "ParameterView":
         """This view with its axes in another order; consecutive transposes become one."""
         axes, steps = tuple(axes), self.steps
         result = tuple(self.result[a] for a in axes)
@@ -40,9 +40,9 @@ class View:
             axes, steps = tuple(steps[-1][1][a] for a in axes), steps[:-1]
         if axes != tuple(range(len(axes))):
             steps = (*steps, ("transpose", axes))
-        return View(result, steps)
+        return ParameterView(result, steps)
 
-    def matrix(self, rows: Sequence[int], columns: Sequence[int]) -> "View":
+    def matrix(self, rows: Sequence[int], columns: Sequence[int]) -> "ParameterView":
         """Converts the view to a matrix.
 
         Args:

@@ -39,16 +39,16 @@ class Vmap:
         """See `Engine.run`; holds gradients of `request.microbatch` samples at a time."""
         params = varying_like(params, [p.inputs for p in passes])
 
-        def gradients_of(samples: list[Tree], own: Cotangents) -> list[Tree]:
+        def gradients_of(samples: list[Tree], given: Cotangents) -> list[Tree]:
             total = [jax.tree.map(jnp.zeros_like, params) for _ in range(request.losses)]
-            for sample, cotangents in zip(samples, own, strict=True):
+            for sample, cotangents in zip(samples, given, strict=True):
                 _, pullback = jax.vjp(lambda p, s=sample: encode(p, s), params)
                 for loss, cotangent in cotangents.items():
                     total[loss] = jax.tree.map(jnp.add, total[loss], pullback(cotangent)[0])
             return total
 
-        def one(samples: list[Tree], own: Cotangents) -> tuple[list[Tree], Array]:
-            gradients = gradients_of(samples, own)
+        def one(samples: list[Tree], given: Cotangents) -> tuple[list[Tree], Array]:
+            gradients = gradients_of(samples, given)
             return gradients, inner_products([_picked(g, request.shared) for g in gradients])
 
         def forward(some: Sequence[Pass]) -> tuple[list[Tree], Finish]:

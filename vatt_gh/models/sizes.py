@@ -13,7 +13,7 @@ def _size(layers: int, d_model: int, d_ff: int, heads: int) -> Overrides:
     return {"layers": layers, "d_model": d_model, "d_ff": d_ff, "heads": heads, "d_kv": 64}
 
 
-SIZES = {
+TOWER_SIZES = {
     "small": _size(6, 512, 2048, 8),
     "base": _size(12, 768, 3072, 12),
     "medium": _size(12, 1024, 4096, 16),
@@ -24,9 +24,9 @@ SIZES = {
 def _three_towers(video: str) -> Overrides:
     return {
         "kind": "three_tower",
-        "video": SIZES[video],
-        "audio": SIZES["base"],
-        "text": {"kind": "t5", **SIZES["small"]},
+        "video": TOWER_SIZES[video],
+        "audio": TOWER_SIZES["base"],
+        "text": {"kind": "t5", **TOWER_SIZES["small"]},
     }
 
 
@@ -35,7 +35,11 @@ MODELS: dict[str, Callable[[], Overrides]] = {
     "tx_fac_bbs": lambda: _three_towers("base"),
     "tx_fac_mbs": lambda: _three_towers("medium"),
     "tx_fac_lbs": lambda: _three_towers("large"),
-    "ut_fac_medium": lambda: {"kind": "shared", "video": SIZES["medium"], "d_post_proj": 1024},
+    "ut_fac_medium": lambda: {
+        "kind": "shared",
+        "video": TOWER_SIZES["medium"],
+        "d_post_proj": 1024,
+    },
 }
 
 

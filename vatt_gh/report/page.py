@@ -66,7 +66,7 @@ def less_is_better(measure: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreRow:
     """One number of results.json.
 
     Attributes:
@@ -98,7 +98,7 @@ class Score:
         return "less" if less_is_better(self.measure) else "more"
 
 
-def flatten_scores(results: Mapping[str, Any], group: str = "") -> list[Score]:
+def flatten_scores(results: Mapping[str, Any], group: str = "") -> list[ScoreRow]:
     """Lists the numbers of results.json in file order.
 
     Args:
@@ -116,9 +116,9 @@ def flatten_scores(results: Mapping[str, Any], group: str = "") -> list[Score]:
             scores += flatten_scores(leaf, f"{group} / {key}" if group else key)
         elif isinstance(leaf, Mapping):
             known = {name: _number(leaf.get(name)) for name in ("value", *REFERENCES)}
-            scores.append(Score(group, key, **known))
+            scores.append(ScoreRow(group, key, **known))
         elif leaf is None or (isinstance(leaf, (int, float)) and not isinstance(leaf, bool)):
-            scores.append(Score(group, key, _number(leaf)))
+            scores.append(ScoreRow(group, key, _number(leaf)))
     return scores
 
 
@@ -215,7 +215,7 @@ def _summary(summary: Sequence[tuple[str, str]]) -> str:
     return "\n".join(['<table class="summary">', *rows, "</table>"])
 
 
-def _scores(scores: Sequence[Score]) -> str:
+def _scores(scores: Sequence[ScoreRow]) -> str:
     """Returns the table of scores, or a sentence if there are none."""
     if not scores:
         return '<p class="note">This run measured no scores.</p>'

@@ -80,15 +80,15 @@ def scores_by_noise(rows: Rows, path: Path) -> None:
 
 def _draw(axes: Any, rows: Rows, methods: Sequence[str], noise: str, score: str) -> None:
     for number, method in enumerate(methods):
-        own = [row for row in rows if row["method"] == method]
+        some = [row for row in rows if row["method"] == method]
         # Side by side: dots at equal noise would hide one another.
         aside = _SPREAD * ((number + 0.5) / len(methods) - 0.5)
-        shares = sorted({row[noise] for row in own})
-        means = [np.mean([row[score] for row in own if row[noise] == share]) for share in shares]
+        shares = sorted({row[noise] for row in some})
+        means = [np.mean([row[score] for row in some if row[noise] == share]) for share in shares]
         style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
         places = [share + aside for share in shares]
         axes.plot(places, means, marker="_", markersize=9, label=method, **style)
-        dots = [row[noise] + aside for row in own], [row[score] for row in own]
+        dots = [row[noise] + aside for row in some], [row[score] for row in some]
         axes.scatter(*dots, s=12, color=style["color"], marker="o" if number < 10 else "x")
 
 
@@ -112,9 +112,9 @@ def areas_over_time(rows: Rows, path: Path) -> None:
     signals = list(dict.fromkeys(row["signal"] for row in rows))
     for axes, kind in zip(grid, kinds, strict=False):
         for number, signal in enumerate(signals):
-            own = [row for row in rows if (_kind(row), row["signal"]) == (kind, signal)]
-            steps = sorted({row["step"] for row in own})
-            means = [np.mean([r["auc"] for r in own if r["step"] == step]) for step in steps]
+            some = [row for row in rows if (_kind(row), row["signal"]) == (kind, signal)]
+            steps = sorted({row["step"] for row in some})
+            means = [np.mean([r["auc"] for r in some if r["step"] == step]) for step in steps]
             axes.plot(steps, means, color=f"C{number}", marker="o", label=signal)
         axes.axhline(0.5, color=canvas.GREY, linewidth=1, linestyle=":")
         corpus, method, planted = kind

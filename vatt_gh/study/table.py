@@ -28,7 +28,7 @@ COMPARED = {
     "random_half": "a half dropped at random (`random_half`)",
 }
 _TIMES = 5
-REFERENCES = ("value", "chance", "untrained", "ceiling")
+_OF_SCORE = ("value", "chance", "untrained", "ceiling")
 Row = dict[str, Any]
 
 
@@ -60,7 +60,7 @@ def row_of(
     }
     for group in (name for name in EVALUATORS if name in results):
         for name, score in results[group].items():
-            for reference in REFERENCES:
+            for reference in _OF_SCORE:
                 if reference in score:
                     row[f"{group}.{name}.{reference}"] = score[reference]
     kept = [each["kept_share"] for each in metrics if "kept_share" in each]
@@ -78,7 +78,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half width of its 95 % confidence interval by Student's t.
 
     Args:
@@ -171,7 +171,7 @@ def _line(corpus: str, method: str, columns: Sequence[Sequence[float]]) -> str:
 
 
 def _with_interval(values: Sequence[float]) -> str:
-    mean, half = interval(values)
+    mean, half = t_interval(values)
     return f"{mean:.3f}" + ("" if np.isnan(half) else f" ± {half:.3f}")
 
 

@@ -62,7 +62,7 @@ def step_gradients(
     statistics: Tree,
     batch: dict[str, Array],
     randomness: Randomness,
-    gamma: Array,
+    cutoff: Array,
     config: ConfigDict,
     axis_name: str | None,
 ) -> StepGradients:
@@ -73,7 +73,7 @@ def step_gradients(
         params: {'towers', 'heads'} float32.
         statistics: the heads' batch statistics.
         randomness: draws of the step.
-        gamma: [] float32, threshold of the curriculum, or share to drop.
+        cutoff: [] float32, threshold of the curriculum, or share to drop.
 
     Returns:
         See StepGradients.
@@ -115,7 +115,7 @@ def step_gradients(
         has_aux=True,
     )
     by_name = {t.name: loss for t, loss in zip(terms, losses, strict=True)}
-    kept = kept_terms(by_name, randomness.keys, batch, terms, gamma, config.harmonize, axis_name)
+    kept = kept_terms(by_name, randomness.keys, batch, terms, cutoff, config.harmonize, axis_name)
     shares = loss_shares(batch, config.loss, axis_name, kept)
 
     def pull(factors: list[Array]) -> tuple[Tree, dict[str, Array]]:
@@ -137,7 +137,7 @@ def step_gradients(
         gradients, decided = forward.harmonized(
             of_ways(common, deciding),
             method_of(config.harmonize, axis_name),
-            gamma,
+            cutoff,
             _complete(batch),
             update,
         )

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.errors import UserError
 from vatt_gh.files import write_whole
+from vatt_gh.interop.names import Names
 from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
 from vatt_gh.interop.transfer import Report, fill
 from vatt_gh.training.checkpoints import damage_named
@@ -57,14 +58,33 @@ def start_from(
         )
     else:
         params, statistics, report = _load_run(Path(path), state, words, config)
-    if jax.process_index() == 0:
-        print(describe(report, config.init_from), flush=True)
-        write_report(report, config, workdir)
+    tell_origin(report, config, workdir)
     return state.replace(params=params, statistics=statistics)
 
 
-def describe(report: Report, origin: str) -> str:
-    """Lines for the screen: the number of variables read, and the names of all others."""
+def tell_origin(report: Report, config: ConfigDict, workdir: Path) -> None:
+    """Says which variables of config.init_from were read, on the screen and in init_from.json.
+
+    Args:
+        report: how the checkpoint's variables were used.
+        config: the whole configuration.
+        workdir: work directory of the run; its first host alone writes there.
+    """
+    if jax.process_index() == 0:
+        print(_lines(report, config.init_from), flush=True)
+        content = {
+            "init_from": config.init_from,
+            "init_stretch": config.init_stretch,
+            "used": report.used,
+            "stretched": report.stretched,
+            "unused": report.unused,
+            "missing": report.missing,
+        }
+        write_whole(Path(workdir) / REPORT, json.dumps(content, indent=1) + "\n")
+
+
+def _lines(report: Report, origin: str) -> str:
+    """The number of variables read, and the names of all others."""
     lines = [f"Start: {len(report.used)} variables of {origin}"]
     for what, names in (
         ("stretched to another length", report.stretched),
@@ -75,22 +95,30 @@ def describe(report: Report, origin: str) -> str:
     return "\n".join(lines)
 
 
-def is_position_table(name: str) -> bool:
-    """Whether a name means a table of one of our runs that may get another length."""
+def fill_from_run(
+    template: Tree, names: Names, source: dict[str, np.ndarray], config: ConfigDict
+) -> tuple[Tree, Report]:
+    """Fills a tree with parameters of one of our runs: see `interop.transfer.fill`.
+
+    Args:
+        template: nested dict of arrays.
+        names: {path in the template: name in the run}.
+        source: the run's arrays by name.
+        config: the whole configuration; config.init_stretch says how position tables are fitted.
+
+    Returns:
+        A tree like the template, and the report.
+
+    Raises:
+        UserError: a shape does not fit.
+    """
+    return fill(
+        template, names, source, stretch=config.init_stretch, stretches=_is_table_of_positions
+    )
+
+
+def _is_table_of_positions(name: str) -> bool:
     return "/positions/" in name and name.endswith("/embedding")
-
-
-def write_report(report: Report, config: ConfigDict, workdir: Path) -> None:
-    """Writes init_from.json: which variables were read, and which were not."""
-    content = {
-        "init_from": config.init_from,
-        "init_stretch": config.init_stretch,
-        "used": report.used,
-        "stretched": report.stretched,
-        "unused": report.unused,
-        "missing": report.missing,
-    }
-    write_whole(Path(workdir) / REPORT, json.dumps(content, indent=1) + "\n")
 
 
 def _load_run(
@@ -106,13 +134,7 @@ def _load_run(
         )
     template = {"params": state.params, "statistics": state.statistics}
     names = {path: "/".join(path) for path in flatten_dict(template)}
-    filled, report = fill(
-        template,
-        names,
-        source,
-        stretch=config.init_stretch,
-        stretches=is_position_table,
-    )
+    filled, report = fill_from_run(template, names, source, config)
     if (report.unused or report.missing) and not config.init_partial:
         raise UserError(
             f"The run to start from has other parts: {len(report.missing)} parameters are missing "

@@ -36,7 +36,7 @@ from vatt_gh.training.watchdog import Watchdog
 from vatt_gh.training.writer import Writer, check_finite
 
 # Scores a run during training: (its state) -> numbers for a row of metrics.jsonl
-Score = Callable[[TrainState], dict[str, float]]
+Scorer = Callable[[TrainState], dict[str, float]]
 
 
 def pretrain(
@@ -44,7 +44,7 @@ def pretrain(
     workdir: Path,
     *,
     build: Build | None = None,
-    scoring: Callable[[int], Score] | None = None,
+    scoring: Callable[[int], Scorer] | None = None,
     stop_after: int | None = None,
 ) -> TrainState:
     """Trains up to train.steps; continues from the newest checkpoint of the work directory.
@@ -75,7 +75,7 @@ def _pretrain(
     config: ConfigDict,
     workdir: Path,
     build: Build | None,
-    scoring: Callable[[int], Score] | None,
+    scoring: Callable[[int], Scorer] | None,
     stop_after: int | None,
 ) -> TrainState:
     host = jax.process_index()
@@ -138,7 +138,7 @@ def run_steps(
     writer: Writer,
     config: ConfigDict,
     *,
-    score: Score | None = None,
+    score: Scorer | None = None,
     keys: Sequence[str] = DEVICE_KEYS,
 ) -> TrainState:
     """Trains up to a step; saves checkpoints, the last one at the end.

@@ -126,9 +126,9 @@ def train_step(
         keys = sample_keys(_step_key(state), _NOISE, batch["index"])
         batch = batch | {"audio": with_noise(batch["audio"], config.data.audio_noise, keys)}
     randomness = draw_randomness(state, batch["index"], model)
-    gamma = schedule_of(config.harmonize, state.step)
+    cutoff = schedule_of(config.harmonize, state.step)
     found = step_gradients(
-        model, state.params, state.statistics, batch, randomness, gamma, config, axis_name
+        model, state.params, state.statistics, batch, randomness, cutoff, config, axis_name
     )
     gradients, mean_weight = over_mean_weight(found.gradients, found.decided.weight, axis_name)
     weight = found.decided.weight * sum(found.kept.values()) / len(found.kept)
@@ -143,7 +143,7 @@ def train_step(
     if config.harmonize.curriculum:
         threshold = config.harmonize.select == "threshold"
         # A threshold that keeps everything is below all cosines, which are at least -1.
-        metrics |= {"gamma": jnp.maximum(gamma, -1.0)} if threshold else {"drop_share": gamma}
+        metrics |= {"gamma": jnp.maximum(cutoff, -1.0)} if threshold else {"drop_share": cutoff}
     metrics["kept_share"] = averaged(weight, axis_name)
     new = (optax.apply_updates(state.params, updates), found.statistics, opt_state)
     new_state = updated(state, new, empty, metrics, config.train)

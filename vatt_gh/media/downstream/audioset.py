@@ -40,7 +40,7 @@ _NUMBER = r"\d+(?:\.\d+)?"
 _PIECE = rf"({YOUTUBE_ID})_({_NUMBER})(?:[_-]{_NUMBER})?"
 
 
-class Segment(NamedTuple):
+class Listed(NamedTuple):
     """A row of a csv file: its place in the video, in seconds, and its class indices."""
 
     video: str
@@ -118,7 +118,7 @@ def _classes(tree: Tree) -> tuple[list[str], dict[str, int]]:
     return names, {row["mid"]: label for label, row in enumerate(rows)}
 
 
-def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterator[Segment]:
+def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterator[Listed]:
     paths = [path for name in TABLES if (path := tree.optional_annotation(name))]
     if not paths:
         raise tree.error(f"The annotation files {', '.join(TABLES)} are missing.")
@@ -141,7 +141,7 @@ def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterat
             elif not (0 <= start < end < math.inf):
                 collector.skip(video, f"is from {start} s to {end} s")
             else:
-                yield Segment(video, start, end, labels, split)
+                yield Listed(video, start, end, labels, split)
 
 
 def _files(tree: Tree) -> dict[str, list[Found]]:
@@ -158,13 +158,13 @@ def _files(tree: Tree) -> dict[str, list[Found]]:
     return files
 
 
-def _fits(found: Found, segment: Segment) -> bool:
+def _fits(found: Found, segment: Listed) -> bool:
     if found.start is None:
         return True
     return any(abs(found.start * unit - segment.start) < 1 for unit in (1, 0.001))
 
 
-def _times(found: Found, segment: Segment) -> tuple[float | None, float | None]:
+def _times(found: Found, segment: Listed) -> tuple[float | None, float | None]:
     """The segment's place in the file; None, None: the file is the segment."""
     if not found.whole:
         return None, None
