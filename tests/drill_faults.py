@@ -61,11 +61,9 @@ class Run:
     def start(self, launcher: list[str] | None = None) -> subprocess.Popen[str]:
         self.started += 1
         self.log = self.logs / f"{self.started}"  # not on the disk that gets full
-        paths = {"data.manual_dir": self.tiny.corpus, "data.data_dir": self.tiny.records}
+        tiny = self.tiny
+        paths = {"data.manual_dir": tiny.corpus, "data.data_dir": tiny.records}
         flags = flags_of({**OVERRIDES, **paths, **SETTINGS})
-        environment = self.tiny.environment
-        if self.launcher is POD:
-            environment = {k: v for k, v in environment.items() if k != "JAX_NUM_CPU_DEVICES"}
         with self.log.open("w") as output:
             return subprocess.Popen(
                 [
@@ -77,7 +75,7 @@ class Run:
                     *flags,
                 ],
                 cwd=ROOT,
-                env=environment,
+                env=tiny.pod_environment if self.launcher is POD else tiny.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

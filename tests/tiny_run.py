@@ -87,6 +87,16 @@ class Tiny:
             "JAX_COMPILATION_CACHE_DIR": str(self.programs),
         }
 
+    @property
+    def pod_environment(self) -> dict[str, str]:
+        """For processes of a pod, which compile alike and get their devices from the launcher.
+
+        With compiled programs at hand, only the first process would find its own; it gives up
+        waiting for the others after 30 s.
+        """
+        others = ("JAX_COMPILATION_CACHE_DIR", "JAX_NUM_CPU_DEVICES")
+        return {name: text for name, text in self.environment.items() if name not in others}
+
 
 def session_folder(factory: pytest.TempPathFactory) -> Path:
     """The folder shared by all processes of a session."""
@@ -163,7 +173,7 @@ def flags_of(values: dict[str, Any]) -> list[str]:
     return [f"--config.{key}={value}" for key, value in values.items()]
 
 
-def run_in_two(config: ConfigDict, workdir: Path, environment: dict[str, str] | None = None) -> str:
+def run_in_two(config: ConfigDict, workdir: Path) -> str:
     """Runs a configuration in two processes of one device each; returns what they print."""
     given = flatten(load_experiment("howto100m"))
     changed = {k: v for k, v in flatten(config).items() if v != given[k]}
@@ -172,7 +182,6 @@ def run_in_two(config: ConfigDict, workdir: Path, environment: dict[str, str] | 
     ended = subprocess.run(
         [sys.executable, "launch/local_pod.py", *options, f"--workdir={workdir}", *flags],
         cwd=ROOT,
-        env=environment,
         capture_output=True,
         text=True,
         timeout=300,

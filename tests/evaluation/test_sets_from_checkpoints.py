@@ -101,7 +101,7 @@ def test_two_processes_of_one_device_score_as_one_of_four(session, sets, tmp_pat
     expected = evaluate_workdir(config, tmp_path, build=build_for)
     path = tmp_path / f"results_{name}.json"
     path.unlink()
-    run_in_two(config, tmp_path, tiny.environment)
+    run_in_two(config, tmp_path)
     found = json.loads(path.read_text())
     evaluator = PROTOCOLS[name].evaluator
     for score, numbers in expected.pop(evaluator).items():

@@ -39,7 +39,7 @@ def pod(tiny, workdir: Path, log: Path, *more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "launch/local_pod.py", *options, *experiment, *flags, *more],
             cwd=ROOT,
-            env=tiny.environment,
+            env=tiny.pod_environment,
             stdout=output,
             stderr=subprocess.STDOUT,
         )

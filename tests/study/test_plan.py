@@ -35,10 +35,6 @@ def test_a_part_is_picked_by_names():
         "three_tower-clean-plain-seed1",
         "three_tower-sounds50-plain-seed0",
     ]
-    with pytest.raises(UserError, match="no method 'paper'"):
-        names(methods=("plain", "paper"))
-    with pytest.raises(UserError, match=r"no method\."):
-        names(methods=())
     with pytest.raises(UserError, match="No run of the study has such a name"):
         names(only="shared-captions26-*")
 

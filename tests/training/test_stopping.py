@@ -39,14 +39,11 @@ def start(tiny, workdir, log, *launcher, **changes):
     paths = {"data.manual_dir": tiny.corpus, "data.data_dir": tiny.records}
     flags = flags_of({**OVERRIDES, **DEFAULTS, **paths, **changes})
     program = [*(launcher or ("-m", "vatt_gh.main")), "--config=configs/howto100m.py"]
-    environment = tiny.environment
-    if launcher:  # each process gets its devices from it
-        environment = {k: v for k, v in environment.items() if k != "JAX_NUM_CPU_DEVICES"}
     with log.open("a") as output:
         return subprocess.Popen(
             [sys.executable, *program, f"--workdir={workdir}", *flags],
             cwd=ROOT,
-            env=environment,
+            env=tiny.pod_environment if launcher else tiny.environment,
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -1,6 +1,5 @@
 """The checks of a whole configuration, before any work is done."""
 
-import re
 from collections.abc import Collection, Iterator
 
 from ml_collections import ConfigDict
@@ -49,8 +48,6 @@ def _problems(
     config: ConfigDict, devices: int, hosts: int, modalities: Collection[str]
 ) -> Iterator[Problem]:
     """What does not fit; each check may rely on those before it."""
-    yield from _of_start(config)
-    yield from _of_data_sets(config)
     yield from _of_batch(config, devices, hosts)
     if config.mode == "finetune":
         yield from _of_finetuning(config)
@@ -64,25 +61,6 @@ def _problems(
         yield from _of_video_patches(config)
     if "audio" in modalities:
         yield from _of_audio_patches(config)
-
-
-def _of_start(config: ConfigDict) -> Iterator[Problem]:
-    if config.init_from and not re.fullmatch("(tf|orbax):.+", config.init_from):
-        yield (
-            "init_from",
-            "tf:PATH of the original's checkpoint, orbax:WORKDIR of a run of ours, or nothing",
-            "set --config.init_from=tf:DIR/ckpt-500000",
-        )
-
-
-def _of_data_sets(config: ConfigDict) -> Iterator[Problem]:
-    for given in config.data.also:
-        if not (isinstance(given, str) and re.fullmatch(r"[a-z0-9_]+(/\w+)?=.+", given)):
-            yield (
-                "data.also",
-                "a tuple of BUILDER=DATA_DIR or BUILDER/SPLIT=DATA_DIR",
-                "set --config.data.also=\"('youtube8m=DIR',)\"",
-            )
 
 
 def _of_batch(config: ConfigDict, devices: int, hosts: int) -> Iterator[Problem]:
@@ -178,12 +156,6 @@ def _of_sketch(config: ConfigDict) -> Iterator[Problem]:
 
 def _of_study(config: ConfigDict) -> Iterator[Problem]:
     study, batch_size = config.study, config.train.batch_size
-    if not study.models or any(m not in ("three_tower", "shared") for m in study.models):
-        yield (
-            "study.models",
-            "a tuple of three_tower, shared",
-            "set --config.study.models=\"('three_tower',)\"",
-        )
     enough = config.data.keep_windows and study.signal_windows >= batch_size
     if study.signal_windows and not enough:
         yield (
@@ -191,13 +163,6 @@ def _of_study(config: ConfigDict) -> Iterator[Problem]:
             f"0, or at least a batch ({batch_size}) of kept windows",
             "set --config.data.keep_windows=True, or leave the signals out",
         )
-    for name in ("noise", "seeds"):
-        if not study[name]:
-            yield (
-                f"study.{name}",
-                "a tuple of one number at least",
-                f"set --config.study.{name}='(0,)'",
-            )
 
 
 def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
@@ -209,13 +174,11 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
             "set --config.train.warmup_steps to at most train.steps",
         )
     trains = config.mode in ("pretrain", "finetune", "demo")
-    if train.keep_best and (
-        (trains and not config.eval.every) or not re.fullmatch(r"eval\.\w+\.\w+", train.keep_best)
-    ):
+    if train.keep_best and trains and not config.eval.every:
         yield (
             "train.keep_best",
-            "a score as metrics.jsonl names it, such as eval.retrieval.r5, with eval.every above 0",
-            "set --config.train.keep_best=eval.retrieval.r5 and --config.eval.every",
+            "nothing without scores during training",
+            "set --config.eval.every, or leave --config.train.keep_best out",
         )
     why = "scores stand in rows of metrics.jsonl, one every train.log_every steps"
     yield from _unless_multiple(config, "eval.every", train.log_every, why)

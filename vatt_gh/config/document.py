@@ -78,8 +78,6 @@ def _shown(value: object) -> str:
 
 def _meaning(key: Key) -> str:
     parts = [f"{key.meaning} [{key.unit}]" if key.unit else key.meaning]
-    if key.allowed():
-        parts.append(f"one of {', '.join(key.allowed())}")
-    elif key.within:
+    if key.choices or key.within:
         parts.append(key.expected())
     return "; ".join(parts)

@@ -5,6 +5,7 @@ import functools
 import importlib
 import math
 import operator
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Union
 
@@ -23,12 +24,13 @@ class Key:
     """A configuration key.
 
     Attributes:
-        default: default value; all other values have its type.
+        default: default value, always valid, also an empty text; all other values have its type.
         meaning: its effect, in a sentence or a few words.
         choices: the valid values; or "MODULE:NAME" of a dictionary that has them as keys.
+        form: regular expression for its text, or all its texts; and what it means, in words.
         within: an interval for its number, or all its numbers, such as "(0, 1]".
         unit: unit of its number.
-        any_length: a tuple may have any length, also none; others have that of the default.
+        at_least: a tuple may have this many values or more; None: as many as the default.
         free: may differ between a run and its continuation, because it changes neither updates nor
             input.
     """
@@ -36,9 +38,10 @@ class Key:
     default: Any
     meaning: str
     choices: tuple[str, ...] | str = ()
+    form: tuple[str, str] = ("", "")
     within: str = ""
     unit: str = ""
-    any_length: bool = False
+    at_least: int | None = None
     free: bool = False
 
     def allowed(self) -> tuple[str, ...]:
@@ -56,30 +59,34 @@ class Key:
 
     def expected(self) -> str:
         """What a value has to be, in words."""
+        one = _IN_WORDS.get(self.within, f"a number in {self.within}") if self.within else ""
+        one = self.form[1] or one
         if self.allowed():
-            return f"one of {', '.join(self.allowed())}"
-        number = _IN_WORDS.get(self.within, f"a number in {self.within}") if self.within else ""
+            one = f"one of {', '.join(self.allowed())}"
         if not isinstance(self.default, tuple):
-            return number or f"a value like {self.default!r}"
-        each = f", each {number}" if number else ""
-        if self.any_length:
-            return f"a tuple{each}"
+            return one or f"a value like {self.default!r}"
+        each = f", each {one}" if one else ""
+        if self.at_least is not None:
+            return f"a tuple of one value or more{each}" if self.at_least else f"a tuple{each}"
         kind = "whole numbers" if isinstance(self.default[0], int) else "numbers"
         return f"{len(self.default)} {kind}{each}"
 
     def takes(self, value: Any) -> bool:
         """Whether a value is valid, as far as the value alone shows."""
-        if self.choices:
-            return not self.allowed() or value in self.allowed()
-        if isinstance(self.default, tuple):
-            right = isinstance(value, tuple) and (
-                self.any_length or len(value) == len(self.default)
-            )
-            return right and all(map(self._takes_one, value))
-        return self._takes_one(value)
+        if not isinstance(self.default, tuple):
+            return value == "" == self.default or self._takes_one(value)
+        if not isinstance(value, tuple):
+            return False
+        fixed = self.at_least is None
+        right = len(value) == len(self.default) if fixed else len(value) >= self.at_least
+        return right and all(map(self._takes_one, value))
 
     def _takes_one(self, value: Any) -> bool:
-        """Whether one number, or one of a tuple's, has the default's type and is within."""
+        """Whether one value, or one of a tuple's, is valid."""
+        if self.choices:
+            return not self.allowed() or value in self.allowed()
+        if self.form[0]:
+            return isinstance(value, str) and re.fullmatch(self.form[0], value) is not None
         like = next(iter(self.default), None) if isinstance(self.default, tuple) else self.default
         right = True
         if isinstance(like, int) and not isinstance(like, bool):
@@ -145,7 +152,7 @@ def check_keys(section: Section, config: ConfigDict) -> None:
     for name, key in keys_of(section):
         value = value_of(config, name)
         if not key.takes(value):
-            raise misfit(name, value, key.expected(), f"set --config.{name}={_example(key)}")
+            raise misfit(name, value, key.expected(), _todo(name, key))
 
 
 def misfit(name: str, value: Any, expected: str, todo: str) -> UserError:
@@ -165,5 +172,8 @@ def misfit(name: str, value: Any, expected: str, todo: str) -> UserError:
     )
 
 
-def _example(key: Key) -> str:
-    return f'"{key.default}"' if isinstance(key.default, tuple) else f"{key.default}"
+def _todo(name: str, key: Key) -> str:
+    if key.default in ("", ()):
+        return f"give --config.{name} such a value, or leave it out"
+    shown = f'"{key.default}"' if isinstance(key.default, tuple) else f"{key.default}"
+    return f"set --config.{name}={shown}"

@@ -28,20 +28,26 @@ DEMO: Section = free(
 STUDY: Section = free(
     {
         "seeds": Key(
-            (0, 1, 2, 3, 4), "of parameters and batches", within="[0, 4294967295]", any_length=True
+            (0, 1, 2, 3, 4), "of parameters and batches", within="[0, 4294967295]", at_least=1
         ),
         "corpus_seed": Key(0, "of the one corpus for all seeds", within=NOT_NEGATIVE),
-        "models": Key(("three_tower", "shared"), "values of model.kind", any_length=True),
+        "models": Key(
+            ("three_tower", "shared"),
+            "values of model.kind",
+            choices=("three_tower", "shared"),
+            at_least=1,
+        ),
         "methods": Key(
             ("plain", "realignment", "curriculum", "both"),
-            "names of study/plan.py",
-            any_length=True,
+            "their settings are in study/plan.py",
+            choices="vatt_gh.study.plan:METHODS",
+            at_least=1,
         ),
         "noise": Key(
             (0.0, 0.25, 0.5, 0.75),
             "shares of wrong captions and, in other corpora, of wrong sounds",
             within=SHARE,
-            any_length=True,
+            at_least=1,
         ),
         "only": Key(
             "",

@@ -33,6 +33,7 @@ RUN: Section = {
         "start from these parameters and batch statistics instead of drawn ones: tf:PATH (a "
         "checkpoint of the original), orbax:WORKDIR (the newest of a run of ours); a continued run "
         "ignores it",
+        form=("(tf|orbax):.+", "tf:PATH, such as tf:DIR/ckpt-500000, or orbax:WORKDIR"),
         free=True,
     ),
     "init_stretch": Key(
@@ -106,6 +107,7 @@ TRAIN: Section = {
         "",
         "keep the checkpoint with the best value of this score, such as eval.retrieval.r5, beside "
         "the others; one is saved whenever eval.every finds a better value",
+        form=(r"eval\.\w+\.\w+", "a score as metrics.jsonl names it, such as eval.retrieval.r5"),
         free=True,
     ),
 }
@@ -134,7 +136,8 @@ DATA: Section = {
         (),
         'more data sets, "BUILDER=DATA_DIR" or "BUILDER/SPLIT=DATA_DIR" each, that take turns with '
         "the one above, sample by sample",
-        any_length=True,
+        form=(r"[a-z0-9_]+(/\w+)?=.+", "BUILDER=DATA_DIR or BUILDER/SPLIT=DATA_DIR"),
+        at_least=0,
     ),
     "only": Key(
         "",
@@ -217,7 +220,11 @@ EVAL: Section = free(
             choices=("newest", "best"),
         ),
         "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir"),
-        "builder": Key("", "data set of the held-out records; empty: data.builder"),
+        "builder": Key(
+            "",
+            "data set of the held-out records; empty: data.builder",
+            choices="tfds_builders.sets:DATA_SETS",
+        ),
         "split": Key("", "split of the held-out records; empty: data.split"),
         "windows": Key(4, "windows of a downstream set's clip, spread evenly", within=POSITIVE),
         "average": Key(
