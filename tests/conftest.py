@@ -18,9 +18,9 @@ import shutil
 
 import jax
 import pytest
-from media_files import grey, tone, write_media
+from media_files import grey, small_spec, tone, write_media
 
-from vatt_gh.demo.corpus import CorpusSpec, render_corpus
+from vatt_gh.demo.corpus import render_corpus
 from vatt_gh.media.form import Form
 
 # A minute or more each: started last, one would occupy one worker while the other waits.
@@ -54,21 +54,7 @@ SMALL_FORM = Form(fps=10.0, short_side=32, audio_rate=16_000, segment_seconds=4.
 def small_corpus(tmp_path_factory):
     """Four narrated videos of 9 to 11 s in HowTo100M's layout; no test changes them."""
     folder = tmp_path_factory.mktemp("small") / "corpus"
-    spec = CorpusSpec(
-        seed=11,
-        videos=4,
-        caption_noise=0.2,
-        sound_noise=0.2,
-        width=64,
-        height=48,
-        fps=10,
-        audio_rate=16_000,
-        min_seconds=9.0,
-        max_seconds=11.0,
-        min_scene_seconds=4.0,
-        max_scene_seconds=8.0,
-    )
-    render_corpus(folder, spec, workers=1)
+    render_corpus(folder, small_spec(seed=11), workers=1)
     return folder
 
 

@@ -7,7 +7,27 @@ from pathlib import Path
 import av
 import numpy as np
 
+from vatt_gh.demo.corpus import CorpusSpec
+
 MILLISECONDS = Fraction(1, 1000)
+
+
+def small_spec(**changes: float) -> CorpusSpec:
+    """Four narrated videos of about 10 s, a fifth of the captions and sounds wrong."""
+    given = {
+        "videos": 4,
+        "caption_noise": 0.2,
+        "sound_noise": 0.2,
+        "width": 64,
+        "height": 48,
+        "fps": 10,
+        "audio_rate": 16_000,
+        "min_seconds": 9.0,
+        "max_seconds": 11.0,
+        "min_scene_seconds": 4.0,
+        "max_scene_seconds": 8.0,
+    }
+    return CorpusSpec(**given | changes)
 
 
 def grey(level: int, width: int = 64, height: int = 48) -> np.ndarray:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 # In a separate process: tables are read when the package is imported.
 PROGRAM = """
 import dataclasses, os, sys
+from typing import ClassVar
 from pathlib import Path
 
 from vatt_gh.loss_terms import LOSS_TERMS, LossTerm
@@ -21,6 +22,7 @@ from vatt_gh.harmonize import ENGINES, Vmap
 @dataclasses.dataclass(frozen=True)
 class Counting:
     group: int = 1  # a key of config.harmonize
+    token_multiple: ClassVar[int] = 1
     calls = []
 
     def run(self, *args, **options):
@@ -46,7 +48,7 @@ TEXT_TOWERS["bag"] = lambda model, words: Bag(words, model.text.d_model)
 from tfds_builders.sets import DATA_SETS, DataSet
 from vatt_gh.media import library
 
-DATA_SETS["mine"] = DataSet("My videos.", "train", library.LAYOUT, library.scan)
+DATA_SETS["mine"] = DataSet("My videos.", ("train",), library.LAYOUT, library.scan)
 
 from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.held_out import HeldOut

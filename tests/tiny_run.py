@@ -17,11 +17,12 @@ import jax
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
+from media_files import small_spec
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
 from vatt_gh.config import flatten
-from vatt_gh.demo.corpus import CorpusSpec, render_corpus
+from vatt_gh.demo.corpus import render_corpus
 
 ROOT = Path(__file__).parents[1]
 # Enough to be killed in the middle, and odd, unlike steps with output every other step.
@@ -130,20 +131,7 @@ def prepared(session: Path) -> Tiny:
 def _prepare(tiny: Tiny) -> None:
     from tfds_builders.build import build_for
 
-    spec = CorpusSpec(
-        seed=5,
-        videos=4,
-        caption_noise=0.2,
-        sound_noise=0.2,
-        width=48,
-        height=36,
-        fps=10,
-        audio_rate=8000,
-        min_seconds=9.0,
-        max_seconds=12.0,
-        min_scene_seconds=4.0,
-        max_scene_seconds=8.0,
-    )
+    spec = small_spec(seed=5, width=48, height=36, audio_rate=8000, max_seconds=12.0)
     render_corpus(tiny.corpus, spec, workers=1)
     build_for(tiny.config().data)
 

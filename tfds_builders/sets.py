@@ -25,56 +25,46 @@ class DataSet:
 
     Attributes:
         description: one sentence.
-        splits: the names of its splits, as README lists them.
+        splits: names of its splits.
         layout: the layout of its directory.
         scan: reads (manual_dir, index_dir) into a library, see vatt_gh.media.library.scan.
     """
 
     description: str
-    splits: str
+    splits: tuple[str, ...]
     layout: str
     scan: Callable[[Path, Path | None], Library]
 
 
-def _listed(description: str, splits: str, module: Any, **options: str) -> DataSet:
+def _listed(description: str, module: Any, splits: tuple[str, ...] = (), **options: str) -> DataSet:
     """A set whose module lists its clips."""
 
     def scan(manual_dir: Path, index_dir: Path | None) -> Library:
         listing = module.list_clips(Path(manual_dir), **options)
         return library_of(manual_dir, listing, module.LAYOUT)
 
-    return DataSet(description, splits, module.LAYOUT, scan)
+    return DataSet(description, splits or module.SPLITS, module.LAYOUT, scan)
 
 
 # A new set needs one entry here; its builder, checks and README table row come from it.
 DATA_SETS = {
     "howto100m": DataSet(
-        "Segments of videos with captions.", "train", library.LAYOUT, library.scan
+        "Segments of videos with captions.", ("train",), library.LAYOUT, library.scan
     ),
     "youtube8m": DataSet(
         "The same, with YouTube-8M's labels from `yt8m/` (its TFRecords, vocabulary, ids).",
-        "train",
+        ("train",),
         library.LAYOUT + youtube8m.LAYOUT.removeprefix("\n    MANUAL_DIR/"),
         labelled.scan_labelled,
     ),
-    "ucf101": _listed("101 actions.", "train1, test1, ... test3", ucf101),
-    "hmdb51": _listed("51 actions.", "train1, test1, ... test3", hmdb51),
-    "kinetics400": _listed(
-        "400 actions; the original layout, or CVDF's.", "train, validate, test", kinetics400
-    ),
-    "esc50": _listed("50 classes of sounds.", "fold1 to fold5", esc50),
-    "audioset": _listed(
-        "527 classes of sounds, with or without their videos.",
-        "unbalanced_train, balanced_train, eval",
-        audioset,
-    ),
-    "msrvtt": _listed(
-        "Videos with 20 captions each.", "train, validate, test", msrvtt, split="full"
-    ),
-    "msrvtt_1ka": _listed("The same in JSFusion's split.", "train, test", msrvtt, split="1k-A"),
-    "youcook2": _listed(
-        "Steps of recipes with a caption each.", "training, validation, testing", youcook2
-    ),
+    "ucf101": _listed("101 actions.", ucf101),
+    "hmdb51": _listed("51 actions.", hmdb51),
+    "kinetics400": _listed("400 actions; the original layout, or CVDF's.", kinetics400),
+    "esc50": _listed("50 classes of sounds.", esc50),
+    "audioset": _listed("527 classes of sounds, with or without their videos.", audioset),
+    "msrvtt": _listed("Videos with 20 captions each.", msrvtt, split="full"),
+    "msrvtt_1ka": _listed("The same in JSFusion's split.", msrvtt, ("train", "test"), split="1k-A"),
+    "youcook2": _listed("Steps of recipes with a caption each.", youcook2),
 }
 
 
@@ -83,5 +73,5 @@ def to_markdown() -> str:
     lines = ["| name | splits (`--config.data.split`) | holds |", "|---|---|---|"]
     for name, data_set in DATA_SETS.items():
         holds = data_set.description[0].lower() + data_set.description[1:].rstrip(".")
-        lines.append(f"| `{name}` | {data_set.splits} | {holds} |")
+        lines.append(f"| `{name}` | {', '.join(data_set.splits)} | {holds} |")
     return "\n".join(lines)

@@ -5,6 +5,8 @@ import errno
 import json
 import os
 import shutil
+import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +39,34 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder that becomes `folder` on success, unless that is there by then.
+
+    For one process of a host at a time; another host may make the same folder, whose content has to
+    be the same.
+
+    Args:
+        folder: does not exist yet.
+
+    Yields:
+        An empty folder beside it; what a killed process left there is removed.
+    """
+    # A name of this host alone: another one's lock may not reach this one.
+    mine = f".{folder.name}.{socket.gethostname()}."
+    for left in folder.parent.glob(f"{mine}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=mine, dir=folder.parent) as partial:
+        made = Path(partial) / "made"
+        made.mkdir()
+        yield made
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another host was faster
+                raise
 
 
 def check_room(place: Path, needed: int, what: str, *, expected: str, todo: str) -> None:

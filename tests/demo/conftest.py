@@ -8,24 +8,12 @@ from types import SimpleNamespace
 
 import av
 import pytest
+from media_files import small_spec
 
 import vatt_gh
 from vatt_gh.demo.corpus import CorpusSpec, render_corpus
 
-SPEC = CorpusSpec(
-    seed=5,
-    videos=4,
-    caption_noise=0.4,
-    sound_noise=0.4,
-    width=96,
-    height=72,
-    fps=10,
-    audio_rate=16_000,
-    min_seconds=9.0,
-    max_seconds=14.0,
-    min_scene_seconds=4.0,
-    max_scene_seconds=8.0,
-)
+SPEC = small_spec(seed=5, caption_noise=0.4, sound_noise=0.4, width=96, height=72, max_seconds=14.0)
 TABLES = ("HowTo100M_v1.csv", "caption.json", "alignment.jsonl")
 
 

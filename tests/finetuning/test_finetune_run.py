@@ -193,11 +193,13 @@ def test_position_tables_get_as_long_as_the_input_needs(folder, learnt, tmp_path
 
 def test_answers_that_are_no_numbers_are_no_score(folder, learnt):
     config = tones_config(folder)
-    task = open_task(config)
+    task = open_task(config.data, config.finetune)
     model = build_classifier(
         config.model, "audio", classes=3, audio_rate=8_000, multi_label=False, dropout_rate=0.0
     )
-    params = create_state(model, sgd_of(config), np.zeros(3_200, np.float32), 0).params
+    params = create_state(
+        model, sgd_of(config.train, config.finetune), np.zeros(3_200, np.float32), 0
+    ).params
     broken = jax.tree.map(lambda x: x * np.nan, params)
     with pytest.raises(FloatingPointError, match="12 test records are not finite, such as 1-"):
         score(model, {"trained": broken}, task, config)

@@ -70,7 +70,7 @@ def test_every_set_is_learnt_from_the_originals_checkpoint(name, kind, folder):
     config = from_original(set_config(name, folder), kind)
     workdir = folder / f"{name}_{kind}"
     results = finetune(config, workdir, build=build_for)
-    task = open_task(config)
+    task = open_task(config.data, config.finetune)
     assert results["step"] == 2
     assert results["finetune_clips"] + results["unlabelled"] == task.test.count > 0
     assert all({"value", "untrained"} <= s.keys() for s in results["finetune"].values())
@@ -156,7 +156,7 @@ def test_views_are_three_squares_of_windows_spread_in_time(folder):
         write_media(path, images, [n / 10 for n in range(10)], codec="mpeg4")
     places = {"data.manual_dir": str(manual), "data.data_dir": str(folder / "ramp_records")}
     config = set_config("ucf101", folder, **places)
-    task = open_task(config, build_for)
+    task = open_task(config.data, config.finetune, build_for)
     options = {"windows": 3, "size": 2}
     [*batches] = labelled_views(task.test, config.data, "video", crops=3, **options)
     [*central] = labelled_views(task.test, config.data, "video", crops=1, **options)
@@ -194,7 +194,7 @@ def pictures_of(source, record):
 @pytest.mark.parametrize("name", ["ucf101", "esc50"])
 def test_the_input_does_not_depend_on_hosts_or_on_where_it_begins(name, folder):
     config = set_config(name, folder)
-    task = open_task(config, build_for)
+    task = open_task(config.data, config.finetune, build_for)
 
     def first(count, **options):
         batches = labelled_batches(task.train, config, task.modality, **options)

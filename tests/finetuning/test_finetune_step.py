@@ -42,7 +42,7 @@ def made(modality="video", multi_label=False, kind="three_tower", **changes):
         dropout_rate=config.finetune.dropout_rate,
         freeze_backbone=config.finetune.freeze,
     )
-    optimizer = sgd_of(config)
+    optimizer = sgd_of(config.train, config.finetune)
     clip = batch_of(config, modality)[modality][0]
     options = {
         "model": model,

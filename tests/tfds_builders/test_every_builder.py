@@ -9,6 +9,7 @@ from dummy_data import make
 
 from tfds_builders.builders import BUILDERS
 from tfds_builders.sets import DATA_SETS, to_markdown
+from vatt_gh.evaluation.protocols import PROTOCOLS
 
 ALIKE = ("kinetics400", "msrvtt", "ucf101")  # files like others: not worth decoding
 
@@ -58,6 +59,13 @@ globals().update({f"Test_{name}": case_of(name) for name in BUILDERS})
 
 def test_no_builder_is_left_out():
     assert EXPECTED.keys() == BUILDERS.keys() == DATA_SETS.keys()
+
+
+def test_the_splits_that_are_scored_are_the_set_s():
+    for name, protocol in PROTOCOLS.items():
+        scored = {split for fit, test in protocol.folds for split in (*fit, test)}
+        scored |= {*protocol.finetuned, protocol.test} - {""}
+        assert scored and scored <= {*DATA_SETS[name].splits}, name
 
 
 def test_readme_has_the_table_of_the_data_sets():

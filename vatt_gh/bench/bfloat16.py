@@ -69,7 +69,7 @@ def compare(config: ConfigDict, *, words: int, clips: int, seed: int) -> dict[st
         in float32, both relative to an embedding's length; 'own_first', share of clips whose
         bfloat16 embedding is nearest to their own float32 embedding.
     """
-    inputs = random_clips(config, words, clips, seed)
+    inputs = random_clips(config.data, words, clips, seed)
     found = {}
     params = statistics = None
     for dtype in ("float32", "bfloat16"):
@@ -93,11 +93,11 @@ def compare(config: ConfigDict, *, words: int, clips: int, seed: int) -> dict[st
     return {"clips": clips, **_compared(found["float32"], found["bfloat16"])}
 
 
-def random_clips(config: ConfigDict, words: int, clips: int, seed: int) -> dict[str, np.ndarray]:
+def random_clips(data: ConfigDict, words: int, clips: int, seed: int) -> dict[str, np.ndarray]:
     """Draws clips that differ: changing coloured blocks, chords, random words.
 
     Args:
-        config: the whole configuration.
+        data: section of the configuration.
         words: rows of the word table.
         clips: number of clips.
         seed: of the draws.
@@ -106,7 +106,6 @@ def random_clips(config: ConfigDict, words: int, clips: int, seed: int) -> dict[
         'video' [clips, T, H, W, 3], 'audio' [clips, S] float32 in [-1, 1], 'text' [clips, K, W].
     """
     rng = np.random.default_rng(seed)
-    data = config.data
     blocks = rng.uniform(-1, 1, (clips, 2, 4, 4, 3)).astype(np.float32)
     place = [np.arange(n) * k // n for n, k in zip((data.frames, data.size), (2, 4), strict=True)]
     video = blocks[:, place[0]][:, :, place[1]][:, :, :, place[1]]

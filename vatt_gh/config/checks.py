@@ -54,7 +54,7 @@ def _problems(
     else:
         yield from _of_losses(config)
         yield from _of_harmonization(config, config.train.batch_size // devices)
-        yield from _of_sketch(config)
+        yield from _of_sketch(config.harmonize)
         yield from _of_study(config)
     yield from _of_schedule(config)
     if "video" in modalities:
@@ -131,8 +131,7 @@ def _of_harmonization(config: ConfigDict, local: int) -> Iterator[Problem]:
         )
 
 
-def _of_sketch(config: ConfigDict) -> Iterator[Problem]:
-    harmonize = config.harmonize
+def _of_sketch(harmonize: ConfigDict) -> Iterator[Problem]:
     if harmonize.cosine_over == "features" and harmonize.sketch:
         yield (
             "harmonize.cosine_over",

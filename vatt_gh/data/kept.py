@@ -7,12 +7,9 @@ Runs with the same settings share one folder, which is complete or absent.
 import hashlib
 import json
 import os
-import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +20,7 @@ from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import FULL_SCALE, training_windows
 from vatt_gh.errors import UserError
-from vatt_gh.files import check_room
+from vatt_gh.files import check_room, making
 from vatt_gh.locks import locked
 
 # Settings of config.data that affect a window's content.
@@ -91,24 +88,9 @@ def kept_windows(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> Kept
     if not folder.exists():
         with locked(folder.parent / ".kept.lock"):
             if not folder.exists():  # else another process has drawn them
-                _keep(folder, source, tokenizer, data)
+                with making(folder) as made:
+                    _fill(made, source, tokenizer, data)
     return KeptWindows(folder)
-
-
-def _keep(folder: Path, source: Source, tokenizer: Tokenizer, data: ConfigDict) -> None:
-    # A name unique to this host: another host's lock may not reach this one.
-    mine = f".{folder.name}.{socket.gethostname()}."
-    for left in folder.parent.glob(f"{mine}*"):  # from a killed process
-        shutil.rmtree(left, ignore_errors=True)
-    with TemporaryDirectory(prefix=mine, dir=folder.parent) as partial:
-        made = Path(partial) / "made"
-        made.mkdir()
-        _fill(made, source, tokenizer, data)
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another host was faster
-                raise
 
 
 def _digest(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 from jax.extend.core import Var
 from ml_collections import ConfigDict
@@ -26,7 +25,7 @@ from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
 from vatt_gh.training.gradients import common_modalities
 from vatt_gh.training.harmonization import engine_of
-from vatt_gh.training.step import TrainState, train_step
+from vatt_gh.training.step import TrainState, state_of, train_step
 
 Shapes = Any  # a tree of jax.ShapeDtypeStruct
 
@@ -297,16 +296,8 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
 
 
 def _state(model: Vatt, optimizer: optax.GradientTransformation, sample: Shapes) -> TrainState:
-    params, statistics = jax.eval_shape(lambda s: model.init(jax.random.key(0), s), sample)
-    count = jax.ShapeDtypeStruct((), np.int32)
-    return TrainState(
-        step=count,
-        params=params,
-        statistics=statistics,
-        opt_state=jax.eval_shape(optimizer.init, params),
-        key=jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0))),
-        empty_steps=count,
-    )
+    key = jax.random.key(0)
+    return jax.eval_shape(lambda s: state_of(*model.init(key, s), optimizer, key), sample)
 
 
 def _words(data: ConfigDict) -> int:

@@ -9,7 +9,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import embed_texts
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.measures import Score
-from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
 from vatt_gh.evaluation.retrieval import rank_scores, ranks, window_similarities
 
 
@@ -20,8 +20,7 @@ class ClipRetrieval:
 
     def wants(self, held_out: HeldOut) -> bool:
         """Where the data set's protocol is this one."""
-        protocol = PROTOCOLS.get(held_out.builder)
-        return protocol is not None and protocol.evaluator == "clip_retrieval"
+        return is_scored_by(held_out.builder, "clip_retrieval")
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
         """See `evaluators.Evaluator`.

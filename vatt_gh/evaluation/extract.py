@@ -51,9 +51,9 @@ class Summary:
     waited: float
 
 
-def folder_of(config: ConfigDict, workdir: Path) -> Path:
-    """Where an extraction's vectors are."""
-    return Path(config.extract.to) if config.extract.to else Path(workdir) / "extracted"
+def folder_of(section: ConfigDict, workdir: Path) -> Path:
+    """Where an extraction's vectors are, by the section `extract`."""
+    return Path(section.to) if section.to else Path(workdir) / "extracted"
 
 
 def extract(config: ConfigDict, workdir: Path) -> Summary:
@@ -80,7 +80,7 @@ def extract(config: ConfigDict, workdir: Path) -> Summary:
             expected="a folder with videos or sound files",
             todo="add --config.extract.videos=FOLDER",
         )
-    videos, vectors = Path(config.extract.videos), Vectors(folder_of(config, workdir))
+    videos, vectors = Path(config.extract.videos), Vectors(folder_of(config.extract, workdir))
     files = _found(videos)
     embedder = load(workdir, config)
     host = jax.process_index()

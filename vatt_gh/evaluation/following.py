@@ -48,7 +48,7 @@ def follow(
     config = config.copy_and_resolve_references()
     config.eval.checkpoint = "newest"  # all are scored
     source = held_out_source(config, workdir, build)
-    _wait_for_the_first(config, workdir)
+    _wait_for_the_first(config.train, workdir)
     model, drawn, _, words, *_ = load_for_evaluation(config, workdir, source.audio_rate)
     rows = read_jsonl(path) if path.exists() else []
     while True:
@@ -68,9 +68,9 @@ def follow(
         time.sleep(_PAUSE)
 
 
-def _wait_for_the_first(config: ConfigDict, workdir: Path) -> None:
+def _wait_for_the_first(train: ConfigDict, workdir: Path) -> None:
     while True:
-        with Checkpoints(workdir, config.train) as checkpoints:
+        with Checkpoints(workdir, train) as checkpoints:
             if checkpoints.latest() is not None:
                 return
         time.sleep(_PAUSE)

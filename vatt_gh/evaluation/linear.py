@@ -6,12 +6,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from vatt_gh.errors import UserError
 from vatt_gh.evaluation import low_rank
 from vatt_gh.evaluation.bootstrap import interval
+from vatt_gh.evaluation.folds import clips_of
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.linear_probe import fitting
-from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
 
 COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of errors, C of the support vector machine
 FOLDS = 3  # of the cross-validation that chooses among them
@@ -57,8 +57,7 @@ class Linear:
 
     def wants(self, held_out: HeldOut) -> bool:
         """Where the data set's protocol is this one."""
-        protocol = PROTOCOLS.get(held_out.builder)
-        return protocol is not None and protocol.evaluator == "linear"
+        return is_scored_by(held_out.builder, "linear")
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
         """See `evaluators.Evaluator`; the count is of test clips, over all folds.
@@ -75,19 +74,10 @@ class Linear:
         names = {name for fit, test in protocol.folds for name in (*fit, test)}
         features, every, splits = held_out.labelled(weights, protocol.modality, names)
         labels = np.array([mine[0] for mine in every])
-        folds = {}
-        for fit, test in protocol.folds:
-            fitted = np.array([bool({*fit} & mine) for mine in splits])
-            tested = np.array([test in mine for mine in splits])
-            if len(np.unique(labels[fitted])) < 2 or not tested.any():
-                raise UserError(
-                    f"There are too few clips to classify: {fitted.sum()} to fit on in "
-                    f"{', '.join(fit)}, {tested.sum()} to test in {test}.",
-                    where=f"the records of {held_out.builder}",
-                    expected="clips of two classes to fit on, and one to test",
-                    todo="build all splits of the data set",
-                )
-            folds[test] = fitted, tested
+        folds = {
+            fold[1]: clips_of(fold, splits, labels[:, None], held_out.builder)
+            for fold in protocol.folds
+        }
         scores = {}
         for name, classify in CLASSIFIERS.items():
             rights = {}

@@ -110,7 +110,7 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         if trained:
             state, _ = checkpoints.restore(drawn, _chosen(checkpoints, config.eval.checkpoint))
         else:
-            _check_rate(config, rate, known)
+            _check_rate(config.init_from, rate, known)
             state = replicate(start_from(jax.device_get(drawn), words, config, workdir))
     return Loaded(model, drawn, state, words, rate)
 
@@ -125,12 +125,12 @@ def _rate_of_start(config: ConfigDict) -> int:
     return stored or config.data.build_audio_rate
 
 
-def _check_rate(config: ConfigDict, rate: int, trained: int) -> None:
+def _check_rate(origin: str, rate: int, trained: int) -> None:
     """Refuses sound of another rate, which a model would mishear and say nothing."""
     if rate != trained:
         raise UserError(
             f"The sound has {rate} samples a second; the checkpoint was trained with {trained}.",
-            where=f"config.init_from = {config.init_from}",
+            where=f"config.init_from = {origin}",
             expected="records with the same rate (config.data.build_audio_rate, where the "
             "checkpoint does not say it)",
             todo=f"build them with --audio_rate={trained} into another directory",

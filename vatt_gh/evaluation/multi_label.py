@@ -6,9 +6,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.folds import clips_of
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.measures import multi_label_scores
-from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
 
 PENALTIES = tuple(10.0**k for k in range(-1, 6))
 DRAWS = 100  # of the bootstrap: each sorts all clips for all classes
@@ -26,8 +27,7 @@ class MultiLabel:
 
     def wants(self, held_out: HeldOut) -> bool:
         """Where the data set's protocol is this one."""
-        protocol = PROTOCOLS.get(held_out.builder)
-        return protocol is not None and protocol.evaluator == "multi_label"
+        return is_scored_by(held_out.builder, "multi_label")
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
         """See `evaluators.Evaluator`; the count is of test clips.
@@ -40,21 +40,13 @@ class MultiLabel:
             UserError: a split is not there, or no class can be scored.
         """
         protocol = PROTOCOLS[held_out.builder]
-        ((fit, test),) = protocol.folds
-        features, labels, splits = held_out.labelled(weights, protocol.modality, {*fit, test})
-        fitted = np.array([bool({*fit} & mine) for mine in splits])
-        tested = np.array([test in mine for mine in splits])
+        (fold,) = protocol.folds
+        wanted = {*fold[0], fold[1]}
+        features, labels, splits = held_out.labelled(weights, protocol.modality, wanted)
+        fitted, tested = clips_of(fold, splits, labels, held_out.builder)
         names = sorted({name for mine in labels for name in mine})
         truth = np.array([[name in mine for name in names] for mine in labels], np.float64)
         tests = truth[tested]
-        if fitted.sum() < 2 or not len(tests):
-            raise UserError(
-                f"There are too few clips: {fitted.sum()} to fit on in {', '.join(fit)}, "
-                f"{tested.sum()} to test in {test}.",
-                where=f"the records of {held_out.builder}",
-                expected="clips of both splits",
-                todo="build both splits of the data set",
-            )
         model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
         answers = model.fit(features[fitted], truth[fitted]).predict(features[tested])
         answers = answers.reshape(tests.shape)

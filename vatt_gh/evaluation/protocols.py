@@ -40,21 +40,21 @@ class Protocol:
     published: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     source: str = ""
 
-    def described(self, config: ConfigDict) -> dict[str, str]:
+    def described(self, scores: ConfigDict) -> dict[str, str]:
         """How the set is scored, in words, for the results.
 
         Args:
-            config: the whole configuration.
+            scores: section `eval` of the configuration.
         """
         folds = "; ".join(f"{test}, fitted on {', '.join(fit)}" for fit, test in self.folds)
         words = {
             "evaluator": self.evaluator,
-            "splits": folds or config.eval.split or self.test,
-            "windows": f"{config.eval.windows} of a record, spread evenly",
+            "splits": folds or scores.split or self.test,
+            "windows": f"{scores.windows} of a record, spread evenly",
         }
         if self.test:
-            words["averaged"] = config.eval.average
-        if self.listed and config.eval.split in ("", self.test):
+            words["averaged"] = scores.average
+        if self.listed and scores.split in ("", self.test):
             words["test clips in the official lists"] = f"{self.listed:,}"
         return words
 
@@ -130,3 +130,9 @@ PROTOCOLS = {
         ut_fac_medium=_zero_shot(0.406, 17),
     ),
 }
+
+
+def is_scored_by(builder: str, evaluator: str) -> bool:
+    """Whether a data set's protocol names an evaluator."""
+    protocol = PROTOCOLS.get(builder)
+    return protocol is not None and protocol.evaluator == evaluator

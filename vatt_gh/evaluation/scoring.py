@@ -94,7 +94,7 @@ def _protocol(held_out: HeldOut) -> dict[str, str]:
     config, protocol = held_out.config, PROTOCOLS.get(held_out.builder)
     words = {"data set": held_out.builder, "checkpoint": config.eval.checkpoint}
     if protocol is not None:
-        return words | protocol.described(config)
+        return words | protocol.described(config.eval)
     return words | {
         "split": config.eval.split or config.data.split or "all",
         "windows": "one around the middle of each caption; of overlapping ones the first",

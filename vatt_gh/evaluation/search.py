@@ -48,7 +48,7 @@ def search(config: ConfigDict, workdir: Path) -> list[Hit]:
             expected="either a sentence or a file",
             todo='add --config.search.query="..."',
         )
-    vectors = Vectors(folder_of(config, workdir))
+    vectors = Vectors(folder_of(config.extract, workdir))
     about = vectors.about()
     embedder = load(workdir, config)
     if about["weights"] != embedder.fingerprint:

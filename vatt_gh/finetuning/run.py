@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 from vatt_gh import batch as names
 from vatt_gh.config.checks import validate
 from vatt_gh.data.labelled import labelled_batches
-from vatt_gh.data.selection import digest_of
 from vatt_gh.data.sources import Build
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED
@@ -27,11 +26,10 @@ from vatt_gh.models.classifier import build_classifier
 from vatt_gh.report import known_references
 from vatt_gh.report.results import write_results
 from vatt_gh.report.run import write_report
-from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import claim_workdir, owned
 from vatt_gh.training.construct import model_of, zero_sample
-from vatt_gh.training.loop import run_steps, say_where
-from vatt_gh.training.parallel import AXIS, all_hosts, first_host_first, replicate
+from vatt_gh.training.loop import first_state, open_checkpoints, run_steps
+from vatt_gh.training.parallel import AXIS, all_hosts, first_host_first
 from vatt_gh.training.step import TrainState
 from vatt_gh.training.writer import Writer
 
@@ -89,7 +87,7 @@ def _finetune(
         dropout_rate=config.finetune.dropout_rate,
         freeze_backbone=config.finetune.freeze,
     )
-    optimizer = sgd_of(config)
+    optimizer = sgd_of(config.train, config.finetune)
     drawn = create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
     untrained = jax.tree.map(np.array, drawn.params)  # a copy: steps donate their state's memory
     step = functools.partial(
@@ -106,18 +104,18 @@ def _finetune(
         found = score(model, {TRAINED: state.params}, task, config)[GROUP]
         return {f"eval.{GROUP}.{name}": value["value"] for name, value in found.items()}
 
-    with ExitStack() as stack:
-        checkpoints = stack.enter_context(
-            Checkpoints(
-                workdir,
-                config.train,
-                [task.train.count],
-                task.train.audio_rate,
-                digest_of(task.train.selection),
-                owned=True,
+    def start(drawn: TrainState) -> TrainState:
+        if config.init_from:
+            return start_from(drawn, modality, config, workdir)
+        if jax.process_index() == 0:
+            print(
+                "Start: drawn parameters, no pre-training (config.init_from is empty)", flush=True
             )
-        )
-        state, position = _first_state(drawn, checkpoints, task, config, workdir)
+        return drawn
+
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(open_checkpoints(workdir, config.train, [task.train]))
+        state, position = first_state(drawn, checkpoints, start)
         host = jax.process_index()
         writer = Writer(config, workdir, int(state.step), host, [task.train])
         task.test.unreadable.log = task.train.unreadable.log
@@ -160,7 +158,7 @@ def _prepared(config: ConfigDict, workdir: Path, build: Build | None) -> Task:
             expected="a directory of its own for the fine-tuning",
             todo="give another --workdir",
         )
-    task = claim_workdir(workdir, config, lambda: open_task(config, build))
+    task = claim_workdir(workdir, config, lambda: open_task(config.data, config.finetune, build))
     path, classes = Path(workdir) / CLASSES, "".join(f"{name}\n" for name in task.classes)
     if not path.exists():
         write_whole(path, classes)
@@ -172,21 +170,6 @@ def _prepared(config: ConfigDict, workdir: Path, build: Build | None) -> Task:
             todo="give the records of that run, or another --workdir",
         )
     return task
-
-
-def _first_state(
-    drawn: TrainState, checkpoints: Checkpoints, task: Task, config: ConfigDict, workdir: Path
-) -> tuple[TrainState, int]:
-    """The state to go on from, and the input's position."""
-    if checkpoints.latest() is not None:
-        state, position = checkpoints.restore(replicate(drawn), set_aside=True)
-        say_where(state)
-        return state, position
-    if config.init_from:
-        drawn = start_from(jax.device_get(drawn), task.modality, config, workdir)
-    elif jax.process_index() == 0:
-        print("Start: drawn parameters, no pre-training (config.init_from is empty)", flush=True)
-    return replicate(drawn), 0
 
 
 def _write(results: dict[str, Any], workdir: Path) -> None:

@@ -103,7 +103,7 @@ def _tower_of_run(
     names = {path: _name(path, modality, source) for path in flatten_dict(params)}
     names = {path: name for path, name in names.items() if name}
     tower = {name: source[name] for name in names.values() if name in source}
-    filled, report = fill_from_run(params, names, tower, config)
+    filled, report = fill_from_run(params, names, tower, config.init_stretch)
     if report.missing and not config.init_partial:
         raise UserError(
             f"The run to start from lacks {len(report.missing)} parameters of the {modality} "

@@ -17,7 +17,7 @@ from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.noise import with_noise
 from vatt_gh.training.optimizer import keras_sgd
-from vatt_gh.training.step import StepOutput, TrainState, sample_keys, updated
+from vatt_gh.training.step import StepOutput, TrainState, sample_keys, state_of, updated
 
 Array = jax.Array
 Batch = dict[str, Array]
@@ -25,14 +25,13 @@ Batch = dict[str, Array]
 _DROPOUT, _TOKENS, _NOISE, _MIXUP = range(4)
 
 
-def sgd_of(config: ConfigDict) -> optax.GradientTransformation:
+def sgd_of(train: ConfigDict, finetune: ConfigDict) -> optax.GradientTransformation:
     """The original's SGD; the tower's gradient is clipped, the linear layer's is not.
 
     The original clips on each replica before gradients are summed; here the sum is clipped, so that
     the number of devices does not matter.
     """
-    finetune = config.finetune
-    sgd = keras_sgd(learning_rate_of(config.train), momentum=finetune.momentum)
+    sgd = keras_sgd(learning_rate_of(train), momentum=finetune.momentum)
     if not finetune.clip:
         return sgd
     clip = optax.masked(
@@ -49,14 +48,7 @@ def create_state(
     params = jax.jit(model.init, static_argnums=(2, 3))(
         jax.random.fold_in(key, 0), as_input(clip), None, False
     )["params"]
-    return TrainState(
-        step=jnp.zeros([], jnp.int32),
-        params=params,
-        statistics={},
-        opt_state=optimizer.init(params),
-        key=jax.random.key_data(jax.random.fold_in(key, 1)),
-        empty_steps=jnp.zeros([], jnp.int32),
-    )
+    return state_of(params, {}, optimizer, jax.random.fold_in(key, 1))
 
 
 def as_input(clips: Array) -> Array:
@@ -95,7 +87,7 @@ def finetune_step(
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
     present = batch[f"{modality}_mask"].astype(jnp.float32)
     count = summed(jnp.sum(present), axis_name)
-    clips = _augmented(batch, modality, jax.random.fold_in(key, _NOISE), config)
+    clips = _augmented(batch, modality, jax.random.fold_in(key, _NOISE), config.data)
     labels = batch[names.LABEL] * present[:, None]
     targets = labels if model.multi_label else smoothed(labels, config.finetune.label_smoothing)
     if config.finetune.mixup:
@@ -185,12 +177,12 @@ def mixed(
     return mix(clips, other_clips), mix(targets, other_targets)
 
 
-def _augmented(batch: Batch, modality: str, key: Array, config: ConfigDict) -> Array:
+def _augmented(batch: Batch, modality: str, key: Array, data: ConfigDict) -> Array:
     clips = batch[modality]
     if modality == names.VIDEO:
-        if changes_colours(config.data):
-            clips = recoloured(clips, batch[names.COLOUR], config.data)
+        if changes_colours(data):
+            clips = recoloured(clips, batch[names.COLOUR], data)
         return as_input(clips)
-    if config.data.audio_noise:
-        clips = with_noise(clips, config.data.audio_noise, sample_keys(key, 0, batch[names.INDEX]))
+    if data.audio_noise:
+        clips = with_noise(clips, data.audio_noise, sample_keys(key, 0, batch[names.INDEX]))
     return clips

@@ -59,11 +59,11 @@ def modality_of(data: ConfigDict) -> str:
     return PROTOCOLS[data.builder].modality
 
 
-def open_task(config: ConfigDict, build: Build | None = None) -> Task:
+def open_task(data: ConfigDict, finetune: ConfigDict, build: Build | None = None) -> Task:
     """Opens the records of the fold that the configuration names.
 
     Args:
-        config: the whole configuration.
+        data, finetune: sections of the configuration.
         build: see `find_or_build`.
 
     Returns:
@@ -72,8 +72,8 @@ def open_task(config: ConfigDict, build: Build | None = None) -> Task:
     Raises:
         UserError: the data set has no classes or no such fold, or its records are not there.
     """
-    data, modality = config.data, modality_of(config.data)
-    protocol, fold = PROTOCOLS[data.builder], config.finetune.fold
+    modality = modality_of(data)
+    protocol, fold = PROTOCOLS[data.builder], finetune.fold
     if fold > len(protocol.folds):
         raise UserError(
             f"{data.builder} has no fold {fold}.",
@@ -82,13 +82,13 @@ def open_task(config: ConfigDict, build: Build | None = None) -> Task:
             todo="set --config.finetune.fold=1",
         )
     fit, test = protocol.folds[fold - 1]
-    wanted = config.finetune.split or "+".join(protocol.finetuned or fit)
+    wanted = finetune.split or "+".join(protocol.finetuned or fit)
     directories = find_or_build(data, build)
     train, tested = (
         open_source(directories, data.manual_dir, split, data.unreadable_share)
         for split in (wanted, test)
     )
-    _check_records(train, tested, wanted, test, config)
+    _check_records(train, tested, wanted, test, data)
     return Task(
         train=dataclasses.replace(train, selection=read_selection(data.only, data.without)),
         test=tested,
@@ -99,9 +99,7 @@ def open_task(config: ConfigDict, build: Build | None = None) -> Task:
     )
 
 
-def _check_records(
-    train: Source, test: Source, wanted: str, tested: str, config: ConfigDict
-) -> None:
+def _check_records(train: Source, test: Source, wanted: str, tested: str, data: ConfigDict) -> None:
     """Refuses to learn what is tested, and sound of another rate than the recipe's."""
     both = len(_places(train) & _places(test))
     if both:
@@ -111,8 +109,8 @@ def _check_records(
             expected=f"splits that have no clip in common with {tested}",
             todo="leave --config.finetune.split out, for the splits of the data set's protocol",
         )
-    rate = config.data.build_audio_rate
-    if modality_of(config.data) == "audio" and train.audio_rate != rate:
+    rate = data.build_audio_rate
+    if modality_of(data) == "audio" and train.audio_rate != rate:
         raise UserError(
             f"The records have sound of {train.audio_rate} Hz.",
             where=train.directories[0],

@@ -7,6 +7,7 @@ decisions are made before it.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,8 @@ Array = jax.Array
 @dataclasses.dataclass(frozen=True)
 class AtFeatures:
     """See the module, and `Engine`."""
+
+    token_multiple: ClassVar[int] = 1
 
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request

@@ -5,7 +5,7 @@ harmonized gradients.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,13 @@ class Engine(Protocol):
     gradient: sum_i sum_l g_l,i is the ordinary one). The second half of `run` returns
     sum_i sum_l scale_l,i g_l,i; the scale depends on the sample's inner products <g_l,i, g_m,i>
     over the shared parameters.
+
+    Attributes:
+        token_multiple: per-sample products of bfloat16 sequences of a multiple of so many tokens
+            are the fastest; 1 where there are no such products.
     """
+
+    token_multiple: ClassVar[int]
 
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request

@@ -9,6 +9,7 @@ For parameters with a use that no rule covers, gradients are formed sample by sa
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +53,7 @@ class Ghost:
 
     sketch: int = 0
     sketch_check: bool = False
+    token_multiple: ClassVar[int] = 8  # else XLA copies both operands
 
     def __post_init__(self):
         if not isinstance(self.sketch, int) or self.sketch < 0:

@@ -6,6 +6,7 @@ gradients of `microbatch` samples for each loss: microbatch x losses x parameter
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,8 @@ Array = jax.Array
 @dataclasses.dataclass(frozen=True)
 class Vmap:
     """See the module, and `Engine`."""
+
+    token_multiple: ClassVar[int] = 1
 
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request

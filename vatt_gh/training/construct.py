@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.config import compares_gradients
+from vatt_gh.harmonize import ENGINES
 from vatt_gh.models.vatt import Vatt, build
 from vatt_gh.training.optimizer import Schedule, keras_adam, stepped_cosine
 
@@ -15,16 +16,16 @@ def model_of(
 ) -> Vatt:
     """Builds the model of a run; arguments as for `models.vatt.build`.
 
-    Pads to a multiple of 8 for per-sample bfloat16 products: otherwise XLA copies both operands.
-    Applied on every platform, so that a model is the same everywhere.
+    Pads to the multiple that the engine's bfloat16 products want, on every platform, so that a
+    model is the same everywhere.
     """
-    products = compares_gradients(config.harmonize) and config.harmonize.engine != "vmap"
+    compares = compares_gradients(config.harmonize) and config.model.dtype == "bfloat16"
     return build(
         config,
         words=words,
         audio_rate=audio_rate,
         axis_name=axis_name,
-        pad_tokens_to=8 if products and config.model.dtype == "bfloat16" else 1,
+        pad_tokens_to=ENGINES[config.harmonize.engine].token_multiple if compares else 1,
     )
 
 

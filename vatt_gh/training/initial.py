@@ -16,7 +16,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.files import write_whole
 from vatt_gh.interop.names import Names
 from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
-from vatt_gh.interop.transfer import Report, fill
+from vatt_gh.interop.transfer import Report, Stretch, fill
 from vatt_gh.training.checkpoints import damage_named
 from vatt_gh.training.digests import ARRAYS, Damaged, check_arrays, checked
 from vatt_gh.training.parallel import all_hosts, from_first_host
@@ -96,7 +96,7 @@ def _lines(report: Report, origin: str) -> str:
 
 
 def fill_from_run(
-    template: Tree, names: Names, source: dict[str, np.ndarray], config: ConfigDict
+    template: Tree, names: Names, source: dict[str, np.ndarray], stretch: Stretch
 ) -> tuple[Tree, Report]:
     """Fills a tree with parameters of one of our runs: see `interop.transfer.fill`.
 
@@ -104,7 +104,7 @@ def fill_from_run(
         template: nested dict of arrays.
         names: {path in the template: name in the run}.
         source: the run's arrays by name.
-        config: the whole configuration; config.init_stretch says how position tables are fitted.
+        stretch: how position tables are fitted, config.init_stretch.
 
     Returns:
         A tree like the template, and the report.
@@ -112,9 +112,7 @@ def fill_from_run(
     Raises:
         UserError: a shape does not fit.
     """
-    return fill(
-        template, names, source, stretch=config.init_stretch, stretches=_is_table_of_positions
-    )
+    return fill(template, names, source, stretch=stretch, stretches=_is_table_of_positions)
 
 
 def _is_table_of_positions(name: str) -> bool:
@@ -134,7 +132,7 @@ def _load_run(
         )
     template = {"params": state.params, "statistics": state.statistics}
     names = {path: "/".join(path) for path in flatten_dict(template)}
-    filled, report = fill_from_run(template, names, source, config)
+    filled, report = fill_from_run(template, names, source, config.init_stretch)
     if (report.unused or report.missing) and not config.init_partial:
         raise UserError(
             f"The run to start from has other parts: {len(report.missing)} parameters are missing "

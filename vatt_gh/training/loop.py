@@ -84,25 +84,14 @@ def _pretrain(
     score = None if scoring is None else scoring(audio_rate)
     model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
     optimizer = optimizer_of(config.train)
-    state = replicate(create_state(model, optimizer, zero_sample(config.data), config.seed))
-    position = 0
+    drawn = create_state(model, optimizer, zero_sample(config.data), config.seed)
+
+    def start(drawn: TrainState) -> TrainState:
+        return start_from(drawn, words, config, workdir) if config.init_from else drawn
+
     with ExitStack() as stack:
-        records = [source.count for source in sources]
-        checkpoints = stack.enter_context(
-            Checkpoints(
-                workdir,
-                config.train,
-                records,
-                audio_rate,
-                digest_of(sources[0].selection),
-                owned=True,
-            )
-        )
-        if checkpoints.latest() is not None:
-            state, position = checkpoints.restore(state, set_aside=True)
-            say_where(state)
-        elif config.init_from:
-            state = replicate(start_from(jax.device_get(state), words, config, workdir))
+        checkpoints = stack.enter_context(open_checkpoints(workdir, config.train, sources))
+        state, position = first_state(drawn, checkpoints, start)
         writer = Writer(config, workdir, int(state.step), host, sources)
         stack.callback(writer.close)
         given = training_batches(
@@ -122,10 +111,49 @@ def _pretrain(
         )
 
 
-def say_where(state: TrainState) -> None:
-    """Tells the user which step a run continues from."""
+def open_checkpoints(workdir: Path, train: ConfigDict, sources: Sequence[Source]) -> Checkpoints:
+    """Opens the checkpoints of a work directory that this process owns.
+
+    Args:
+        workdir: of the run.
+        train: section of the configuration.
+        sources: the records that are trained on; a run goes on only with as many of them.
+
+    Returns:
+        The checkpoints, to be closed.
+    """
+    return Checkpoints(
+        workdir,
+        train,
+        [source.count for source in sources],
+        sources[0].audio_rate,
+        digest_of(sources[0].selection),
+        owned=True,
+    )
+
+
+def first_state(
+    drawn: TrainState, checkpoints: Checkpoints, start: Callable[[TrainState], TrainState]
+) -> tuple[TrainState, int]:
+    """The state that a run goes on from, on all devices, and the input's position.
+
+    Args:
+        drawn: newly drawn.
+        checkpoints: of the run; the newest is restored.
+        start: makes a new run's state from `drawn` on the host.
+
+    Returns:
+        The state and the position.
+
+    Raises:
+        UserError: no checkpoint is whole, or there is nothing to start from.
+    """
+    if checkpoints.latest() is None:
+        return replicate(start(jax.device_get(drawn))), 0
+    state, position = checkpoints.restore(replicate(drawn), set_aside=True)
     if jax.process_index() == 0:
         print(f"Continues from step {int(state.step)}", flush=True)
+    return state, position
 
 
 def run_steps(

@@ -86,12 +86,19 @@ def create_state(
     key = jax.random.key(seed)
     form = dataclasses.replace(model, heads=model.heads.clone(axis_name=None))
     params, statistics = _draw(form, jax.random.fold_in(key, 0), sample)
+    return state_of(params, statistics, optimizer, jax.random.fold_in(key, 1))
+
+
+def state_of(
+    params: Tree, statistics: Tree, optimizer: optax.GradientTransformation, key: Array
+) -> TrainState:
+    """The state before the first step; `key` is the run's random key."""
     return TrainState(
         step=jnp.zeros([], jnp.int32),
         params=params,
         statistics=statistics,
         opt_state=optimizer.init(params),
-        key=jax.random.key_data(jax.random.fold_in(key, 1)),
+        key=jax.random.key_data(key),
         empty_steps=jnp.zeros([], jnp.int32),
     )
 

@@ -35,7 +35,8 @@ LAYOUT = """
       **/YTID_START.wav       the piece; also YTID_START_END, YTID_START-END, and a "Y" before YTID;
                               START in seconds or milliseconds
       **/YYTID.wav            the piece; all with any suffix of video or sound"""
-TABLES = {f"{name}_segments.csv": name for name in ("unbalanced_train", "balanced_train", "eval")}
+SPLITS = ("unbalanced_train", "balanced_train", "eval")
+TABLES = {f"{name}_segments.csv": name for name in SPLITS}
 _NUMBER = r"\d+(?:\.\d+)?"
 _PIECE = rf"({YOUTUBE_ID})_({_NUMBER})(?:[_-]{_NUMBER})?"
 

@@ -9,7 +9,7 @@ LAYOUT = """
     MANUAL_DIR/
       ESC-50-master/audio/1-100032-A-0.wav   in any depth; other suffixes than .wav are accepted
       ESC-50-master/meta/esc50.csv           filename,fold,target,category,esc10,src_file,take"""
-FOLDS = ("1", "2", "3", "4", "5")
+SPLITS = ("fold1", "fold2", "fold3", "fold4", "fold5")
 COLUMNS = ("filename", "fold", "target", "category")
 
 
@@ -36,7 +36,7 @@ def list_clips(manual_dir: Path) -> Listing:
         if not is_plain_name(file):
             collector.skip(file, NO_NAME)
             continue
-        if not (target.isdecimal() and fold in FOLDS):
+        if not (target.isdecimal() and f"fold{fold}" in SPLITS):
             collector.skip(
                 clip, f"has fold {fold} and target {target}: expected 1 to 5 and a number"
             )

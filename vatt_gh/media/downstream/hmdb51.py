@@ -13,6 +13,7 @@ LAYOUT = """
       testTrainMulti_7030_splits/CLASS_test_split{1,2,3}.txt
                           lines "CLIP.avi N", N = 1 training, 2 test, 0 unused in this split"""
 _LIST = re.compile(r"(.+)_test_split[123]\.txt")
+SPLITS = tuple(f"{part}{number}" for number in (1, 2, 3) for part in ("train", "test"))
 _PARTS = {"1": "train", "2": "test", "0": ""}
 
 

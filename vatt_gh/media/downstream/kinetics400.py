@@ -12,7 +12,8 @@ LAYOUT = """
       train/YOUTUBEID_000010_000020.mp4         CVDF's layout; in any depth, any suffix of video
       *.csv                                     label,youtube_id,time_start,time_end,split"""
 COLUMNS = ("youtube_id", "time_start", "time_end", "split")
-_SPLITS = {"train": "train", "validate": "validate", "val": "validate", "test": "test"}
+SPLITS = ("train", "validate", "test")
+_WRITTEN = {name: name for name in SPLITS} | {"val": "validate"}
 
 
 def list_clips(manual_dir: Path) -> Listing:
@@ -36,7 +37,7 @@ def list_clips(manual_dir: Path) -> Listing:
     index = {name: label for label, name in enumerate(class_names)}
     collector = Collector(tree, VIDEO_SUFFIXES)
     for row in rows:
-        video, split = row["youtube_id"], _SPLITS.get(row["split"])
+        video, split = row["youtube_id"], _WRITTEN.get(row["split"])
         name = _file_name(row)
         if name is None or split is None:
             reason = f"has no usable times or split: {', '.join(row.values())}"
