@@ -8,17 +8,16 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from dummy_data import make, make_measurable
+from finetuning.recipe import FILES, finetune_by_file
 from golden.golden_set import from_original, golden
 from interop.by_name import extract
 from media_files import write_media
 from small import small_config
-from tiny_run import load_experiment, prepared, session_folder
+from tiny_run import prepared, session_folder
 
 from tfds_builders.build import build_for
-from vatt_gh.config import flatten
 from vatt_gh.data.labelled import labelled_batches, labelled_views
 from vatt_gh.errors import UserError
-from vatt_gh.evaluation.loading import stored_config
 from vatt_gh.finetuning.run import finetune
 from vatt_gh.finetuning.task import CLASSIFIED, open_task
 from vatt_gh.interop.names import grid_tower_names
@@ -112,21 +111,10 @@ def run_of_ours(kind, tiny, folder):
     return start
 
 
-@pytest.mark.parametrize("name", ["kinetics400", "audioset"])
+@pytest.mark.parametrize("name", FILES)
 def test_the_configuration_of_a_set_runs_from_a_run_of_ours(name, tiny, folder, tmp_path):
-    """The file's keys, but for sizes and a short training."""
-    config = load_experiment(f"finetune_{name}")
-    recipe = flatten(config.finetune), config.data.build_audio_rate, config.model.dtype
-    small = set_config(name, folder, **{"data.data_dir": str(folder / f"{name}_own_records")})
-    config.data.update(manual_dir=small.data.manual_dir, data_dir=small.data.data_dir)
-    config.data.update(frames=8, size=16, audio_samples=6_400, build_short_side=32, build_workers=1)
-    config.train.update(small.train)
-    config.eval.update(small.eval)
-    config.init_from = f"orbax:{run_of_ours('three_tower', tiny, folder)}"
-    results = finetune(config, tmp_path, build=build_for)
-    assert results["step"] == 2 and results["finetune_clips"] > 0
-    stored = stored_config(tmp_path)
-    assert (flatten(stored.finetune), stored.data.build_audio_rate, stored.model.dtype) == recipe
+    run = run_of_ours("three_tower", tiny, folder)
+    finetune_by_file(name, run, folder, tmp_path, frames=8, size=16, audio_samples=6_400)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("three_tower", "esc50"), ("shared", "ucf101")])

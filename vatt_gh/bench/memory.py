@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 
 from vatt_gh.bench.cases import configure, third, tower_step
+from vatt_gh.harmonize import ENGINES
 from vatt_gh.training.construct import model_of, zero_sample
 
-STEPS = ("plain", "ghost", "vmap")  # rows; keys of bench.cases.STEPS
+MEASURED = ("plain", *ENGINES)  # keys of bench.cases.STEPS
 _MIB = 2**20
 _DATA = {"frames": 16, "size": 64, "audio_samples": 1_280}  # 64 tokens of video
 # Code that never runs need not be fast; memory is assigned before code is generated.
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for width in arguments.widths:
         for batch in arguments.batches:
-            some = [_measured(width, batch, engine, arguments.layers) for engine in STEPS]
+            some = [_measured(width, batch, engine, arguments.layers) for engine in MEASURED]
             rows += [
                 {**row, "temp_bytes_ratio": row["temp_bytes"] / some[0]["temp_bytes"]}
                 for row in some
@@ -86,7 +87,7 @@ def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for width in dict.fromkeys(row["width"] for row in rows):
         plain = None
-        for engine in STEPS:
+        for engine in MEASURED:
             some = [row for row in rows if (row["width"], row["engine"]) == (width, engine)]
             first, last = min(some, key=itemgetter("batch")), max(some, key=itemgetter("batch"))
             if first["batch"] == last["batch"]:
@@ -110,11 +111,12 @@ def show(numbers: dict[str, Any]) -> str:
     lines = [
         f"temporary memory in MiB of a video tower of {numbers['layers']} layers and 64 tokens, "
         f"and its ratio to plain ({numbers['platform']})",
-        f"{'width':>6}{'tower':>8}{'batch':>7}{'plain':>9}{'ghost':>16}{'vmap':>16}",
+        f"{'width':>6}{'tower':>8}{'batch':>7}{MEASURED[0]:>9}"
+        + "".join(f"{engine:>16}" for engine in MEASURED[1:]),
     ]
     cells = {(row["width"], row["batch"], row["engine"]): row for row in numbers["rows"]}
     for width, batch in dict.fromkeys(key[:2] for key in cells):
-        plain, *others = (cells[width, batch, engine] for engine in STEPS)
+        plain, *others = (cells[width, batch, engine] for engine in MEASURED)
         lines.append(
             f"{width:6}{plain['parameter_bytes'] / _MIB:8.1f}{batch:7}"
             f"{plain['temp_bytes'] / _MIB:9.1f}"
