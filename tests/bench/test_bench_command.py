@@ -42,3 +42,11 @@ def test_what_is_not_there_ends_with_status_2(argv, capsys):
 def test_every_measurement_has_its_parts(name):
     module = importlib.import_module(MEASUREMENTS[name][0])
     assert all(callable(getattr(module, part)) for part in ("add_arguments", "run", "show"))
+
+
+def test_classifiers_of_frozen_features_are_timed(capsys):
+    main(["classifiers", "--clips=60", "--tests=20", "--classes=2", "--width=256"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "60 clips of 2 classes, 256 features each; 20 classified"
+    assert [line.split()[0] for line in lines[1:]] == ["accuracy:", "low_rank_accuracy:"]
+    assert all(float(line.split()[3]) > 0.7 for line in lines[1:])

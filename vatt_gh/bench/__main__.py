@@ -19,6 +19,7 @@ MEASUREMENTS = {
     "bfloat16": ("vatt_gh.bench.bfloat16", "retrieval in bfloat16 beside float32"),
     "build": ("vatt_gh.bench.build", "what building records costs beside decoding alone"),
     "checkpoint": ("vatt_gh.bench.checkpoint", "how long a checkpoint keeps the training waiting"),
+    "classifiers": ("vatt_gh.bench.classifiers", "what classifying frozen features takes"),
     "harmonize": ("vatt_gh.bench.harmonize", "what harmonization costs beside the plain step"),
     "memory": ("vatt_gh.bench.memory", "how memory grows with the batch and the tower's width"),
     "pipeline": ("vatt_gh.bench.pipeline", "windows a second beside decoding the same alone"),
