@@ -20,7 +20,7 @@ from vatt_gh.evaluation.embedder import Embedder
 from vatt_gh.evaluation.extract import extract
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.search import apart, nearest
-from vatt_gh.evaluation.vectors import Block, Vectors
+from vatt_gh.evaluation.vectors import VectorBlock, Vectors
 
 QUERIES = (
     "a red circle",
@@ -37,7 +37,7 @@ QUERIES = (
 FIRST = 5
 
 
-def answered(model: Embedder, blocks: list[Block], truth: Truth) -> list[bool]:
+def answered(model: Embedder, blocks: list[VectorBlock], truth: Truth) -> list[bool]:
     """Whether one of the first windows shows what a query says."""
     found = []
     for query, vector in zip(QUERIES, model.embed_text(QUERIES), strict=True):
@@ -53,7 +53,7 @@ def shown(truth: Truth, video_id: str, start: float, end: float) -> set[str]:
     return {window.shape, window.colour, window.motion}
 
 
-def guessed(blocks: list[Block], truth: Truth) -> float:
+def guessed(blocks: list[VectorBlock], truth: Truth) -> float:
     """Expected number of queries that five windows drawn at random answer."""
     windows = [
         shown(truth, str(v), float(a), float(b))
@@ -85,7 +85,7 @@ def main(workdir: Path) -> None:
     for path in sorted((corpus / "videos").glob("*.mp4")):
         part = drawn.embed_video(path)
         ids = np.array([path.name] * len(part.start), object)
-        others.append(Block(ids, part.start, part.end, part.embeddings["video_to_text"]))
+        others.append(VectorBlock(ids, part.start, part.end, part.embeddings["video_to_text"]))
     print(f"{sum(right)} of {len(QUERIES)} queries are answered among the first {FIRST} windows")
     print(
         f"untrained: {sum(answered(drawn, others, truth))}, guessing: {guessed(blocks, truth):.1f}"

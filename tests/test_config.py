@@ -59,6 +59,8 @@ ODD = [
     ("train.keep_best", "r5"),
     ("eval.builder", "howto1m"),
     ("train.log_every", True),
+    ("harmonize.realign", None),
+    ("data.only", None),
 ]
 
 

@@ -7,7 +7,7 @@ from jax import lax
 from small import RATE, WORDS, small_batch, small_config
 
 from vatt_gh.flops import count_flops
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.step import TrainState, train_step
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_counted_is_refused():
 def test_a_tower_counts_what_its_sizes_say():
     config = small_config()
     size, data = config.model.video, config.data
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     video = jax.ShapeDtypeStruct((data.frames, data.size, data.size, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     sample = {m: jnp.asarray(x[0]) for m, x in small_batch(config, 1).items() if m in model.kept}
@@ -88,7 +88,7 @@ def test_a_step_counts_what_xla_counts():
     wide = {f"model.{m}.{k}": n for m in MODALITIES for k, n in WIDE.items()}
     off = {"harmonize.realign": False, "harmonize.curriculum": False}
     config = small_config(**wide, **off)
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     optimizer = keras_adam(lambda step: step * 0.0)
     batch = small_batch(config)
     sample = {m: batch[m][0] for m in MODALITIES}

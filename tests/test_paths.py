@@ -37,12 +37,12 @@ def test_what_is_no_path_of_this_machine_is_refused_by_name(given):
     for changed in ({"init_from": f"orbax:{given}"}, {"data.also": (f"howto100m={given}",)}):
         config = default()
         config.update_from_flattened_dict(changed)
-        with pytest.raises(UserError, match="none of this machine"):
+        with pytest.raises(UserError, match="not of this machine"):
             with_local_paths(config)
 
 
 def test_a_home_of_nobody_is_refused():
-    with pytest.raises(UserError, match="of a user that there is not"):
+    with pytest.raises(UserError, match="of a user that does not exist"):
         local_path("~nobody-of-this-name/a", "--workdir")
 
 

@@ -54,6 +54,7 @@ from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.held_out import HeldOut
 
 class Longest:
+    name = "longest"
     count_key = "longest_clips"
 
     def wants(self, held_out):
@@ -63,7 +64,7 @@ class Longest:
         captions = held_out.clips[weights].captions
         return len(captions), {"words": {"value": max(len(c.split()) for c in captions)}}
 
-EVALUATORS["longest"] = Longest()
+EVALUATORS[Longest.name] = Longest()
 
 from small import small_batch, small_config, WORDS, RATE
 from vatt_gh.training.construct import optimizer_of

@@ -21,7 +21,7 @@ from tfds_builders.sets import DATA_SETS
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED, write_index
 from vatt_gh.data.selection import SELECTION, Selection, digest_of
-from vatt_gh.errors import UserError
+from vatt_gh.errors import UserError, differences
 from vatt_gh.files import check_room, read_object, system_problems_named, write_whole
 from vatt_gh.locks import locked
 from vatt_gh.media.form import Form
@@ -45,7 +45,7 @@ def build(
         data_dir: directory for the records.
         form: how videos are stored.
         settings: see Settings.
-        selection: a record is left out if nothing of it is used by this; None: all are built.
+        selection: leaves out records that the lists exclude as a whole; None: all are built.
 
     Returns:
         The directories of the finished parts, for tfds.builder_from_directories.
@@ -212,10 +212,8 @@ def _check_same(version_dir: Path, settings: dict[str, Any]) -> None:
     # Records older than a setting equal those of its default, except for unusual files.
     before = {field.name: field.default for field in dataclasses.fields(Form)} | {SELECTION: ""}
     stored = before | info.metadata | {"version": str(info.version)}
-    settings = settings | {"version": str(SegmentBuilder.VERSION)}
-    other = {k: stored.get(k) for k, v in settings.items() if stored.get(k) != v}
-    if other:
-        lines = [f"{key}: there {value}, now {settings[key]}" for key, value in other.items()]
+    lines = differences(stored, settings | {"version": str(SegmentBuilder.VERSION)})
+    if lines:
         raise UserError(
             f"Records with other settings are there already: {'; '.join(lines)}.",
             where=version_dir,

@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from tfds_builders.features import example_of, features_of
 from tfds_builders.sets import DATA_SETS
 from vatt_gh.data.selection import SELECTION, Selection
+from vatt_gh.data.sources import WORDS_FILE
 from vatt_gh.media.captions import Caption, overlapping
 from vatt_gh.media.decoding import Decoded, decode_all
 from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
@@ -157,7 +158,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             self.on_video(decoded.end)
 
     def _said_in(self, decoded: Decoded) -> list[Caption]:
-        """The captions of a video; lists what cannot be used of both."""
+        """Returns a video's captions; lists unusable files and captions."""
         video, path = decoded.video, str(self.library.path(decoded.video))
         reasons = decoded.remarks if decoded.error is None else [decoded.error]
         self.skipped += [{"path": path, "id": video, "reason": reason} for reason in reasons]
@@ -190,7 +191,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         rows = "".join(json.dumps(row) + "\n" for row in self.skipped)
         (folder / "skipped.jsonl").write_text(rows, encoding="utf-8")
         words = json.dumps(dict(sorted(self.words.items())), ensure_ascii=False)
-        (folder / "words.json").write_text(words, encoding="utf-8")
+        (folder / WORDS_FILE).write_text(words, encoding="utf-8")
         (folder / COUNTS_FILE).write_text(json.dumps(dict(sorted(self.counts.items()))))
 
 

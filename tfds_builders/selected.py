@@ -9,7 +9,7 @@ from vatt_gh.media.library import Library
 
 
 def selected(library: Library, selection: Selection | None) -> Library:
-    """Leaves out the videos that nothing is used of, whatever their length; says how many.
+    """Drops videos that the lists exclude as a whole; prints how many remain.
 
     Args:
         library: what a directory holds.

@@ -54,6 +54,23 @@ DTYPES = {
 }
 
 
+def neutral(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Completes a batch that is taken as it is: colours unchanged, places in order.
+
+    Args:
+        arrays: at least those of MODALITIES and MASKS.
+
+    Returns:
+        The arrays of DEVICE_KEYS.
+    """
+    count = len(arrays[VIDEO])
+    return {
+        **{name: arrays[name] for name in (*MODALITIES, *MASKS)},
+        COLOUR: np.tile(np.float32(NEUTRAL_COLOUR), (count, 1)),
+        INDEX: np.arange(count, dtype=np.int32),
+    }
+
+
 def check(batch: Mapping[str, np.ndarray], keys: Sequence[str] = DEVICE_KEYS) -> None:
     """Checks that a batch has the arrays above.
 

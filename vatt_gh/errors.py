@@ -1,5 +1,8 @@
 """The error type for problems that a user can fix, and the display of names."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class UserError(Exception):
     """A problem that the user can fix; the command line prints it and exits with status 2.
@@ -15,6 +18,20 @@ class UserError(Exception):
         self.what, self.where, self.expected, self.todo = what, str(where), expected, todo
         text = f"{what}\n  where: {where}\n  expected: {expected}\n  to do: {todo}"
         super().__init__(printable(text))
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Lists what differs from an earlier run, for a message.
+
+    Args:
+        there: the earlier values.
+        now: the wanted ones; others are not compared.
+
+    Returns:
+        "KEY: there VALUE, now VALUE" for each key with another value, or without one.
+    """
+    other = [key for key, value in now.items() if there.get(key) != value]
+    return [f"{key}: there {there.get(key)!r}, now {now[key]!r}" for key in other]
 
 
 def printable(text: str) -> str:

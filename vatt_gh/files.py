@@ -104,11 +104,32 @@ def write_whole(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_utf8(path: Path, what: str, *, expected: str, todo: str) -> str:
+    """Reads a text file in UTF-8.
+
+    Args:
+        path: of the file.
+        what: what is wrong if it cannot be read; begins the message.
+        expected, todo: see `UserError`.
+
+    Returns:
+        The text.
+
+    Raises:
+        UserError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{what}: {error}", where=path, expected=expected, todo=todo) from error
+
+
+def read_object(path: Path, what: str = "", **advice: str) -> dict[str, Any]:
     """Reads a JSON file that an earlier run wrote.
 
     Args:
         path: of the file, which holds an object.
+        what, **advice: as for `read_utf8`; by default, of a result.
 
     Returns:
         The object.
@@ -116,27 +137,28 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read.
     """
-    return _read_json(path, dict)
+    return _read_json(path, dict, what, advice)
 
 
 def read_list(path: Path) -> list[Any]:
     """As `read_object`, of a file that holds a list."""
-    return _read_json(path, list)
+    return _read_json(path, list, "", {})
 
 
-def _read_json(path: Path, kind: type[T]) -> T:
+def _read_json(path: Path, kind: type[T], what: str, advice: dict[str, str]) -> T:
+    what = what or f"{Path(path).name} cannot be read"
+    advice = advice or {
+        "expected": "the JSON that an earlier run wrote",
+        "todo": "put a copy of it back, or delete it where it is a result that can be made again",
+    }
+    text = read_utf8(path, what, **advice)
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(text)
         problem = f"it holds {type(found).__name__}, not {kind.__name__}"
-    except ValueError as error:  # neither JSON nor text
+    except ValueError as error:
         found, problem = None, str(error)
     if not isinstance(found, kind):
-        raise UserError(
-            f"{Path(path).name} cannot be read: {problem}",
-            where=path,
-            expected="the JSON that an earlier run wrote",
-            todo="put a copy of it back, or delete it where it is a result that can be made again",
-        )
+        raise UserError(f"{what}: {problem}", where=path, **advice)
     return found
 
 

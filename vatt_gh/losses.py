@@ -54,12 +54,9 @@ def asymmetric_nce(
     Returns:
         [b] float32; values of invalid samples are meaningless.
     """
-    anchor, other = _unit(anchor), _unit(other)
-    rows, columns = _negatives(anchor, other, mask, anchor_mask, temperature, axis_name)
-    positives = jnp.einsum("id,icd->ic", anchor, other) / temperature
-    logsumexp = jax.nn.logsumexp
+    rows, columns, positives = _scores(anchor, other, mask, anchor_mask, temperature, axis_name)
     both = jnp.concatenate([rows, columns], axis=1)
-    return logsumexp(both, axis=1) - logsumexp(positives, axis=1)
+    return jax.nn.logsumexp(both, axis=1) - jax.nn.logsumexp(positives, axis=1)
 
 
 def symmetric_nce(
@@ -77,34 +74,32 @@ def symmetric_nce(
 
     Arguments and result as in `asymmetric_nce`.
     """
-    anchor, other = _unit(anchor), _unit(other)
-    rows, columns = _negatives(anchor, other, mask, anchor_mask, temperature, axis_name)
-    positives = jnp.einsum("id,icd->ic", anchor, other) / temperature
-    logsumexp = jax.nn.logsumexp
-    positive = logsumexp(positives, axis=1)
-    return logsumexp(rows, axis=1) + logsumexp(columns, axis=1) - 2 * positive
+    scores = _scores(anchor, other, mask, anchor_mask, temperature, axis_name)
+    rows, columns, positives = (jax.nn.logsumexp(x, axis=1) for x in scores)
+    return rows + columns - 2 * positives
 
 
-def _negatives(
+def _scores(
     anchor: Array,
     other: Array,
     mask: Array,
     anchor_mask: Array | None,
     temperature: float,
     axis_name: str | None,
-) -> tuple[Array, Array]:
-    """Scores of this device's samples against all samples: s(i,j,c) and s(j,i,c), [b, B * C] each.
+) -> tuple[Array, Array, Array]:
+    """Scores of this device's samples with all samples: s(i,j,c), s(j,i,c) [b, B * C]; s(i,i,c).
 
     A constant replaces scores with invalid samples of the other side. If it were added, then in a
     batch without any text only rounding would be left of the scores, and their gradients would not
     be finite.
     """
+    anchor, other = _unit(anchor), _unit(other)
     scores = jnp.einsum("id,jcd->ijc", anchor, gathered(other, axis_name)) / temperature
     rows = jnp.where(gathered(mask, axis_name)[None, :, None], scores, _MASKED)
     columns = jnp.einsum("jd,icd->ijc", gathered(anchor, axis_name), other) / temperature
     if anchor_mask is not None:
         columns = jnp.where(gathered(anchor_mask, axis_name)[None, :, None], columns, _MASKED)
-    return _flat(rows), _flat(columns)
+    return _flat(rows), _flat(columns), jnp.einsum("id,icd->ic", anchor, other) / temperature
 
 
 NCE_KINDS = {"asymmetric_nce": asymmetric_nce, "symmetric_nce": symmetric_nce}

@@ -28,9 +28,9 @@ def local_path(given: str, where: str) -> str:
     path = os.path.expanduser(given)
     scheme = _SCHEME.match(given)
     if scheme or path.startswith("~"):
-        what = f"of {scheme[0]}" if scheme else "of a user that there is not"
+        what = f"of {scheme[0]}" if scheme else "of a user that does not exist"
         raise UserError(
-            f"{given!r} is a path {what}, and none of this machine.",
+            f"{given!r} is a path {what}, not of this machine.",
             where=where,
             expected="a path of this machine",
             todo="mount the bucket, for example with gcsfuse, and give the mounted path"

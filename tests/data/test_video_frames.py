@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 from small import small_config
 
-from vatt_gh.data.sampling import CROP, stream
+from vatt_gh.data.sampling import CROP_STREAM, stream
 from vatt_gh.data.storage import windows_reader
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.data.video import View, choose_view, crop_box, draw_colour
@@ -100,7 +100,7 @@ def test_inception_boxes_are_inside_and_of_the_area_and_shape_asked_for():
 def test_a_window_is_cut_from_whole_frames(frames, data, style):
     data.augmentation = style
     for k in range(3):
-        box = crop_box(tf.constant([37, 50]), style, data.min_area, stream(seed_of(k), CROP))
+        box = crop_box(tf.constant([37, 50]), style, data.min_area, stream(seed_of(k), CROP_STREAM))
         expected = obvious_window(frames, box)
         np.testing.assert_allclose(decode(frames, data, k), expected, atol=LEVEL)
     central = crop_box(tf.constant([37, 50]), "none", data.min_area, seed_of(0))

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from vatt_gh.demo.narration import WORDS, narrate, phrase
+from vatt_gh.demo.narration import PHRASES, narrate, phrase
 from vatt_gh.demo.scenes import COLOURS, MOTIONS, SHAPES, draw_scenes, video_generator
 
 
@@ -14,7 +14,7 @@ def _named(text, values):
     return {
         value
         for value in values
-        if any(re.search(rf"\b{re.escape(way)}\b", text) for way in WORDS[value])
+        if any(re.search(rf"\b{re.escape(way)}\b", text) for way in PHRASES[value])
     }
 
 
@@ -26,13 +26,13 @@ def _videos(noise, count=150):
 
 
 def test_every_attribute_has_several_ways_and_no_way_is_shared():
-    assert WORDS.keys() == {*SHAPES, *COLOURS, *MOTIONS}
-    assert min(map(len, WORDS.values())) >= 2
-    ways = list(itertools.chain(*WORDS.values()))
+    assert PHRASES.keys() == {*SHAPES, *COLOURS, *MOTIONS}
+    assert min(map(len, PHRASES.values())) >= 2
+    ways = list(itertools.chain(*PHRASES.values()))
     assert len(ways) == len(set(ways))
-    for value, its_ways in WORDS.items():
+    for value, its_ways in PHRASES.items():
         for way in its_ways:
-            assert _named(way, WORDS) == {value}
+            assert _named(way, PHRASES) == {value}
 
 
 def test_claims_are_in_the_words_of_right_and_wrong_lines_alike():

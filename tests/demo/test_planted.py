@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from vatt_gh.demo.narration import WORDS
+from vatt_gh.demo.narration import PHRASES
 from vatt_gh.demo.planted import Planted
 from vatt_gh.demo.truth import Truth
 from vatt_gh.evaluation.retrieval import expected_scores
@@ -24,7 +24,7 @@ def test_an_oracle_knows_what_captions_say_and_clips_show(small_corpus):
         for clip, (name, other) in enumerate(rows):
             window = truth.window(name, other["start"], other["end"])
             expected = sum(
-                value == line[kind] and any(way in line["text"] for way in WORDS[value])
+                value == line[kind] and any(way in line["text"] for way in PHRASES[value])
                 for kind, value in zip(
                     ("shape", "colour", "motion"),
                     (window.shape, window.colour, window.motion),

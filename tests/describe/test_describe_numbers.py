@@ -13,7 +13,7 @@ from vatt_gh import config as configuration
 from vatt_gh import main
 from vatt_gh.describe.numbers import activation_bytes, inspect, parameter_numbers, shape_table
 from vatt_gh.models.sizes import MODELS
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.training.gradients import common_modalities
 
 FLOAT32 = 4  # bytes
@@ -34,7 +34,7 @@ def small():
 def test_parameters_of_named_models(name):
     config = configuration.default()
     config.model.update(MODELS[name]())
-    model = build(config, words=WORDS, audio_rate=48_000)
+    model = build_vatt(config, words=WORDS, audio_rate=48_000)
     found = parameter_numbers(model, shapes_of(name), common_modalities(model, TERMS))
     assert found.word_table == WORD_TABLE
     expected = COUNTS[name]
@@ -98,7 +98,7 @@ def test_recomputation_and_bfloat16_keep_less():
     for key, value in (("remat", False), ("remat", True), ("dtype", "bfloat16")):
         # In bfloat16, the other engine would pad so few tokens to nearly twice as many.
         config = small_config(**{f"model.{key}": value, "harmonize.engine": "vmap"})
-        model = build(config, words=9, audio_rate=RATE)
+        model = build_vatt(config, words=9, audio_rate=RATE)
         sample = {
             m: jnp.asarray(x[0]) for m, x in small_batch(config, 1).items() if m in MODALITIES
         }

@@ -10,14 +10,14 @@ from small import RATE, WORDS, small_config
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import embed_clips
 from vatt_gh.evaluation.held_out import HeldOut
-from vatt_gh.models.vatt import build
+from vatt_gh.models.vatt import build_vatt
 
 
 @pytest.fixture(scope="module")
 def setup():
     config = small_config()
     data = config.data
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     rng = np.random.default_rng(0)
 
     def clips(count):

@@ -8,7 +8,7 @@ import pytest
 from small import RATE, WORDS, small_batch, small_config
 
 from vatt_gh.evaluation.retrieval import retrieval_scores, similarities
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.step import create_state, train_step
 
@@ -30,7 +30,7 @@ def setup():
             "train.steps": STEPS,
         }
     )
-    model, optimizer = build(config, words=WORDS, audio_rate=RATE), optimizer_of(config.train)
+    model, optimizer = build_vatt(config, words=WORDS, audio_rate=RATE), optimizer_of(config.train)
     step = functools.partial(
         train_step, model=model, optimizer=optimizer, config=config, axis_name=None
     )

@@ -8,7 +8,7 @@ import vatt_gh
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.extract import extract
 from vatt_gh.evaluation.search import apart, nearest, search
-from vatt_gh.evaluation.vectors import Block
+from vatt_gh.evaluation.vectors import VectorBlock
 from vatt_gh.report.search import Hit
 
 
@@ -88,7 +88,7 @@ def test_ranking_in_blocks_is_sorting_all(seed):
     ids = np.array([f"v{n}" for n in range(200)], object)
     times = np.zeros(200, np.float32)
     parts = [np.arange(200)[a:b] for a, b in zip([0, *cuts], [*cuts, 200], strict=True)]
-    blocks = [Block(ids[p], times[p], times[p], vectors[p]) for p in parts]
+    blocks = [VectorBlock(ids[p], times[p], times[p], vectors[p]) for p in parts]
     count = int(rng.integers(1, 250))
     order = np.argsort(-(vectors @ query), kind="stable")[:count]
     assert [hit.video_id for hit in nearest(query, blocks, count)] == ids[order].tolist()

@@ -30,7 +30,7 @@ from vatt_gh.models.towers import (
     WordTokens,
 )
 from vatt_gh.models.transformer import Encoder
-from vatt_gh.models.vatt import MODALITIES, Vatt, build
+from vatt_gh.models.vatt import MODALITIES, Vatt, build_vatt
 
 FOLDER = Path(os.environ.get("VATT_GH_GOLDEN", Path(__file__).parent / "data"))
 SET = os.environ.get("VATT_GH_GOLDEN_SET", "golden_a")
@@ -214,7 +214,7 @@ def whole_model(name: str) -> tuple[Vatt, dict[str, np.ndarray]]:
     data = config.data
     _, data.frames, data.size, *_ = batch["video"].shape
     data.audio_samples = batch["audio"].shape[1]
-    return build(config, words=words, audio_rate=16_000), batch
+    return build_vatt(config, words=words, audio_rate=16_000), batch
 
 
 def whole_config(name: str) -> tuple[ConfigDict, int]:

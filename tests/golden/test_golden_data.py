@@ -14,7 +14,7 @@ from vatt_gh.data.text import Tokenizer, read_vocabulary
 from vatt_gh.data.video import crop_box, resize
 from vatt_gh.data.views import three_crops, window_starts, with_shorter_side
 from vatt_gh.models.tokenize import patches
-from vatt_gh.models.vatt import scaled
+from vatt_gh.models.vatt import centred
 from vatt_gh.training.colour import WHITE, adjust_colour
 
 TOLERANCE = 1e-5
@@ -95,7 +95,7 @@ def test_golden_data_normalised_frames():
     file = golden("data")
     images = file["in|frames_u8"]
     close(images / WHITE, file["out|normalize_01"], TOLERANCE)
-    close(scaled({"video": images})["video"], file["out|normalize_zero_centered"], TOLERANCE)
+    close(centred({"video": images})["video"], file["out|normalize_zero_centered"], TOLERANCE)
 
 
 def test_golden_data_resized_box():

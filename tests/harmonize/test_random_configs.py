@@ -20,7 +20,7 @@ from small import RATE, TERMS, WORDS, drawn, small_batch, small_config
 from vatt_gh.config.checks import validate
 from vatt_gh.harmonize.devices import over_mean_weight
 from vatt_gh.losses import alignment_losses
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.training.gradients import Randomness, step_gradients
 from vatt_gh.training.parallel import AXIS
 
@@ -110,7 +110,7 @@ class Drawn:
         self.keep = model.draw_keep(jax.random.key(2))
 
     def model(self, axis_name=None):
-        return build(self.config, words=WORDS, audio_rate=RATE, axis_name=axis_name)
+        return build_vatt(self.config, words=WORDS, audio_rate=RATE, axis_name=axis_name)
 
 
 def program(made, **harmonize):

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from vatt_gh.report import known_references
+from vatt_gh.report.page import known_references
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "launch" / "colab" / "quickstart.ipynb"

@@ -10,7 +10,7 @@ from small import RATE, TERMS, WORDS, small_batch, small_config
 from vatt_gh.bench.bfloat16 import compare
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.layers import SelfAttention
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 
 CLIPS = 16
 KINDS = ("three_tower", "shared")
@@ -19,7 +19,7 @@ KINDS = ("three_tower", "shared")
 def setup(kind, **overrides):
     """A model in bfloat16, and the shapes of its parameters, statistics and inputs."""
     config = small_config(kind, **{"model.dtype": "bfloat16", **overrides})
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     batch = {m: jnp.asarray(x) for m, x in small_batch(config, 2).items()}
     sample = {m: batch[m][0] for m in MODALITIES}
     params, statistics = jax.eval_shape(lambda: model.init(jax.random.key(0), sample))

@@ -17,7 +17,7 @@ from vatt_gh.bench.attention import by_formula, fused
 from vatt_gh.flops import count_flops
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.layers import SelfAttention
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import Randomness, step_gradients
 from vatt_gh.training.step import create_state
@@ -140,7 +140,7 @@ SMALL = {f"model.{tower}.d_kv": 16 for tower in ("video", "audio", "text")}
 def step(kind, engine, fuse):
     """Gradients of a training step with dropout, in float32, fused or not."""
     config = small_config(kind, **SMALL, **{"harmonize.engine": engine, "model.video.layers": 1})
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config, 4)
     sample = {m: batch[m][0] for m in MODALITIES}
     state = create_state(model, optimizer_of(config.train), sample, seed=0)

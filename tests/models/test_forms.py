@@ -12,7 +12,7 @@ from scipy.stats import norm
 from small import RATE, WORDS, drawn, small_batch, small_config
 
 from vatt_gh.models.layers import SelfAttention, gelu
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 
 KINDS = ("three_tower", "shared")
 
@@ -24,7 +24,7 @@ ODD = {"d_model": 13, "d_ff": 7, "heads": 3, "d_kv": 5, "layers": 1}
 def model_of(kind, **overrides):
     odd = {f"model.{tower}.{key}": value for tower in MODALITIES for key, value in ODD.items()}
     overrides = {**odd, **overrides}
-    return build(small_config(kind, **overrides), words=WORDS, audio_rate=RATE)
+    return build_vatt(small_config(kind, **overrides), words=WORDS, audio_rate=RATE)
 
 
 @functools.cache
@@ -156,7 +156,7 @@ def test_any_shape_builds_and_runs(
     config.model.audio.input, config.model.text.kind, config.model.head.kind = sound, text, head
     mel = config.model.audio.spectrogram
     mel.frame, mel.hop, mel.mel_bins, mel.patch, mel.buckets = 64, 32, 11, (3, 5), (4, 3)
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     frames, rows, columns = (n * p for n, p in zip(grid, patch, strict=True))
     inputs = {
         "video": jax.ShapeDtypeStruct((2, frames, rows, columns, 3), jnp.float32),

@@ -53,7 +53,7 @@ def test_blocks_see_the_rounded_number_unless_there_is_a_mask():
 
 def harmonized(kind, engine, multiple):
     config = small_config(kind, **{"harmonize.engine": engine, "model.video.layers": 1})
-    model = vatt.build(config, words=WORDS, audio_rate=RATE, pad_tokens_to=multiple)
+    model = vatt.build_vatt(config, words=WORDS, audio_rate=RATE, pad_tokens_to=multiple)
     batch = small_batch(config, 4)
     params, statistics = drawn(model, {m: batch[m][0] for m in vatt.MODALITIES})
     keep = model.draw_keep(jax.random.key(6))

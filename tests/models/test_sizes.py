@@ -9,7 +9,7 @@ import pytest
 
 from vatt_gh import config as configuration
 from vatt_gh.models.sizes import MODELS
-from vatt_gh.models.vatt import build
+from vatt_gh.models.vatt import build_vatt
 
 WORDS = 65_536
 WORD_TABLE = WORDS * 300
@@ -43,7 +43,7 @@ PUBLISHED = {"base": 87.4, "medium": 154.3, "large": 305.5}
 def shapes_of(name):
     config = configuration.default()
     config.model.update(MODELS[name]())
-    model = build(config, words=WORDS, audio_rate=48_000)
+    model = build_vatt(config, words=WORDS, audio_rate=48_000)
     data = config.data
     sample = {
         "video": jnp.zeros((data.frames, data.size, data.size, 3)),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from vatt_gh.report import RetrievalExample
+from vatt_gh.report.examples import RetrievalExample
 
 
 def make_rows(number: int, seed: int = 0, every: int = 10) -> list[dict[str, Any]]:

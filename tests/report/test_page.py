@@ -7,7 +7,8 @@ import pytest
 from made_up_runs import make_rows
 
 from vatt_gh.errors import UserError
-from vatt_gh.report import ScoreRow, flatten_scores, loss_curves, write_index
+from vatt_gh.report.page import ScoreRow, flatten_scores, write_page
+from vatt_gh.report.plots import loss_curves
 
 RESULTS = {
     "retrieval": {
@@ -50,7 +51,7 @@ class Page(HTMLParser):
 
 def write(workdir, **changes) -> Page:
     arguments = {"title": "a run", "summary": [], "pictures": [], "results": {}} | changes
-    path = write_index(workdir, **arguments)
+    path = write_page(workdir, **arguments)
     assert path == workdir / "index.html"
     return Page(path.read_text(encoding="utf-8"))
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from made_up_runs import make_clip, make_examples, make_groups, make_rows
 
-from vatt_gh import report
 from vatt_gh.errors import UserError
-from vatt_gh.report import RetrievalExample
+from vatt_gh.report import plots
+from vatt_gh.report.examples import RetrievalExample, retrieval_examples
 
-ROW_PLOTS = [report.loss_curves, report.cosine_over_time, report.curriculum, report.cost_in_signal]
+ROW_PLOTS = [plots.loss_curves, plots.cosine_over_time, plots.curriculum, plots.cost_in_signal]
 
 
 @pytest.fixture
@@ -53,34 +53,34 @@ def test_row_plots_show_the_data(function, rows, tmp_path):
 def test_the_curriculum_shows_a_share_where_there_is_no_threshold(rows, tmp_path):
     neither = [{k: v for k, v in row.items() if k != "gamma"} for row in rows]
     shares = [row | {"drop_share": 0.01 * k} for k, row in enumerate(neither)]
-    first = draw(report.curriculum, shares, tmp_path / "share.png")
-    assert differ(first, draw(report.curriculum, neither, tmp_path / "neither.png"))
-    assert differ(first, draw(report.curriculum, rows, tmp_path / "gamma.png"))
+    first = draw(plots.curriculum, shares, tmp_path / "share.png")
+    assert differ(first, draw(plots.curriculum, neither, tmp_path / "neither.png"))
+    assert differ(first, draw(plots.curriculum, rows, tmp_path / "gamma.png"))
 
 
 def test_losses_show_plain_vatt_beside(rows, tmp_path):
-    alone = draw(report.loss_curves, rows, tmp_path / "alone.png")
+    alone = draw(plots.loss_curves, rows, tmp_path / "alone.png")
     plain = make_rows(60, seed=1)
-    report.loss_curves(rows, tmp_path / "both.png", plain)
+    plots.loss_curves(rows, tmp_path / "both.png", plain)
     assert differ(alone, matplotlib.image.imread(tmp_path / "both.png"))
 
 
 def test_a_third_loss_is_a_third_line(rows, tmp_path):
-    two = draw(report.loss_curves, rows, tmp_path / "two.png")
+    two = draw(plots.loss_curves, rows, tmp_path / "two.png")
     third = [row | {"loss_at": 3.0} for row in rows]
-    assert differ(two, draw(report.loss_curves, third, tmp_path / "three.png"))
+    assert differ(two, draw(plots.loss_curves, third, tmp_path / "three.png"))
 
 
 def test_scores_of_the_rows_that_have_them(rows, tmp_path):
-    none = draw(report.scores_over_time, rows, tmp_path / "none.png")
+    none = draw(plots.scores_over_time, rows, tmp_path / "none.png")
     scored = [
         row | ({"eval.retrieval.r5": n / 60, "eval.retrieval.median_rank": 9.0} if n % 6 else {})
         for n, row in enumerate(rows)
     ]
-    some = draw(report.scores_over_time, scored, tmp_path / "some.png")
+    some = draw(plots.scores_over_time, scored, tmp_path / "some.png")
     assert differ(none, some)
     without = [{k: x for k, x in row.items() if "median_rank" not in k} for row in scored]
-    assert not differ(some, draw(report.scores_over_time, without, tmp_path / "shares.png"))
+    assert not differ(some, draw(plots.scores_over_time, without, tmp_path / "shares.png"))
 
 
 @pytest.mark.parametrize("function", ROW_PLOTS)
@@ -114,36 +114,36 @@ def test_heatmap_columns_are_normalised(rows, tmp_path):
     doubled = [
         row | {"cosine_histogram": [2 * count for count in row["cosine_histogram"]]} for row in rows
     ]
-    first = draw(report.cosine_over_time, rows, tmp_path / "a.png")
-    assert not differ(first, draw(report.cosine_over_time, doubled, tmp_path / "b.png"))
+    first = draw(plots.cosine_over_time, rows, tmp_path / "a.png")
+    assert not differ(first, draw(plots.cosine_over_time, doubled, tmp_path / "b.png"))
 
 
 def test_heatmap_draws_gamma_over_the_cosines(rows, tmp_path):
     off = [row | {"gamma": None} for row in rows]
-    first = draw(report.cosine_over_time, rows, tmp_path / "a.png")
-    assert differ(first, draw(report.cosine_over_time, off, tmp_path / "b.png"))
+    first = draw(plots.cosine_over_time, rows, tmp_path / "a.png")
+    assert differ(first, draw(plots.cosine_over_time, off, tmp_path / "b.png"))
 
 
 def test_heatmap_refuses_histograms_of_different_bins(rows, tmp_path):
     rows[3]["cosine_histogram"] = [1] * 20
     with pytest.raises(UserError, match="cosine_histogram of step 40"):
-        report.cosine_over_time(rows, tmp_path / "a.png")
+        plots.cosine_over_time(rows, tmp_path / "a.png")
 
 
 def test_truth_plot_shows_the_groups(groups, tmp_path):
-    first = draw(report.cosine_by_truth, groups, tmp_path / "a.png")
-    other = draw(report.cosine_by_truth, make_groups(300, seed=1), tmp_path / "b.png")
+    first = draw(plots.cosine_by_truth, groups, tmp_path / "a.png")
+    other = draw(plots.cosine_by_truth, make_groups(300, seed=1), tmp_path / "b.png")
     assert differ(first, other)
 
 
 def test_truth_plot_says_which_groups_are_empty(groups, tmp_path):
-    full = draw(report.cosine_by_truth, groups, tmp_path / "full.png")
+    full = draw(plots.cosine_by_truth, groups, tmp_path / "full.png")
     named = groups | {"sound wrong": np.zeros(0), "both $wrong": np.full(4, np.nan)}
-    some = draw(report.cosine_by_truth, named, tmp_path / "some.png")
-    empty = draw(report.cosine_by_truth, dict.fromkeys(groups, np.zeros(0)), tmp_path / "empty.png")
+    some = draw(plots.cosine_by_truth, named, tmp_path / "some.png")
+    empty = draw(plots.cosine_by_truth, dict.fromkeys(groups, np.zeros(0)), tmp_path / "empty.png")
     assert differ(full, some)
     assert differ(some, empty)
-    draw(report.cosine_by_truth, {}, tmp_path / "none.png")
+    draw(plots.cosine_by_truth, {}, tmp_path / "none.png")
 
 
 def green(pixels: np.ndarray) -> np.ndarray:
@@ -152,7 +152,7 @@ def green(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_retrieval_frames_the_true_clip_where_it_stands(tmp_path):
-    pixels = draw(report.retrieval_examples, make_examples(2, clips=3), tmp_path / "a.png")
+    pixels = draw(retrieval_examples, make_examples(2, clips=3), tmp_path / "a.png")
     height = pixels.shape[0]
     columns = [
         np.flatnonzero(part.sum(axis=0) > 30) for part in np.split(green(pixels), [height // 2])
@@ -169,11 +169,11 @@ def test_retrieval_draws_any_text_and_any_clips(tmp_path):
         correct=[False, False],
     )
     lonely = RetrievalExample(query="nothing", rank=1, clips=[], correct=[])
-    both = draw(report.retrieval_examples, [strange, lonely], tmp_path / "a.png")
+    both = draw(retrieval_examples, [strange, lonely], tmp_path / "a.png")
     assert not green(both).any()
-    assert differ(both, draw(report.retrieval_examples, [strange, strange], tmp_path / "b.png"))
-    draw(report.retrieval_examples, [lonely], tmp_path / "lonely.png")
-    draw(report.retrieval_examples, [], tmp_path / "none.png")
+    assert differ(both, draw(retrieval_examples, [strange, strange], tmp_path / "b.png"))
+    draw(retrieval_examples, [lonely], tmp_path / "lonely.png")
+    draw(retrieval_examples, [], tmp_path / "none.png")
 
 
 def test_retrieval_shows_query_rank_and_frames(tmp_path):
@@ -185,7 +185,7 @@ def test_retrieval_shows_query_rank_and_frames(tmp_path):
         replace(example, clips=[example.clips[0], example.clips[0]]),
     ]
     pictures = [
-        draw(report.retrieval_examples, [variant], tmp_path / f"{index}.png")
+        draw(retrieval_examples, [variant], tmp_path / f"{index}.png")
         for index, variant in enumerate(variants)
     ]
     assert all(differ(pictures[0], picture) for picture in pictures[1:])
@@ -197,7 +197,7 @@ def test_drawing_needs_neither_pyplot_nor_the_rest_of_the_package():
         "print(*sorted({name.split('.')[0] for name in sys.modules}), "
         "*(name for name in sys.modules if name.startswith(('vatt_gh', 'matplotlib.pyplot'))))"
     )
-    root = Path(report.__file__).parents[2]
+    root = Path(plots.__file__).parents[2]
     answer = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )

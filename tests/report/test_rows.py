@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from vatt_gh.errors import UserError
-from vatt_gh.report import read_jsonl
+from vatt_gh.report.rows import read_jsonl
 
 
 def test_reads_rows_in_order_and_skips_blank_lines(tmp_path):

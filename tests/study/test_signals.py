@@ -8,7 +8,7 @@ from small import RATE, TERMS, WORDS, small_batch, small_config
 
 from vatt_gh.audit.signals import signals_of
 from vatt_gh.losses import alignment_losses
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.report.study import areas_over_time
 from vatt_gh.study.signals import COSINES, areas
 from vatt_gh.study.table import signals_to_markdown, t_interval
@@ -41,7 +41,7 @@ def test_areas_are_of_one_visit_and_of_the_mean():
 def case():
     config = small_config(**{"model.video.layers": 1})
     batch = small_batch(config)
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     sample = {m: batch[m][0] for m in MODALITIES}
     state = create_state(model, optimizer_of(config.train), sample, seed=3)
     found = jax.jit(lambda s, b: signals_of(model, s, b, config, COSINES))(state, batch)

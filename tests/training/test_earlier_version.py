@@ -1,4 +1,4 @@
-"""Continues and scores a work directory of an earlier version.
+"""Continues a work directory of an earlier version.
 
 Its name contains the commit that wrote it: four steps of the run of tiny_run.py.
 """

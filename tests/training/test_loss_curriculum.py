@@ -13,7 +13,7 @@ from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
-from vatt_gh.models.vatt import MODALITIES, build
+from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import step_gradients
 from vatt_gh.training.harmonization import kept_terms
@@ -32,7 +32,7 @@ def config_of(**harmonize):
 @functools.cache
 def setup():
     config = config_of()
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config)
     sample = {m: batch[m][0] for m in MODALITIES}
     return model, batch, create_state(model, optimizer_of(config.train), sample, seed=3)

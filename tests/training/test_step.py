@@ -12,7 +12,7 @@ from training.same import assert_same_on_all_devices
 
 from vatt_gh.harmonize import Method, inner_products
 from vatt_gh.losses import alignment_losses
-from vatt_gh.models.vatt import build
+from vatt_gh.models.vatt import build_vatt
 from vatt_gh.training.colour import recoloured
 from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import Randomness, common_modalities, loss_shares, step_gradients
@@ -37,7 +37,7 @@ def shallow_config(kind="three_tower", **overrides):
 @functools.cache
 def setup(kind):
     config = shallow_config(kind)
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config)
     sample = {m: batch[m][0] for m in FIELDS}
     state = create_state(model, optimizer_of(config.train), sample, seed=3)
@@ -295,10 +295,10 @@ def first_step(devices, **harmonize):
     state, optimizer = setup("shared")[3], optimizer_of(config.train)
     batch = small_batch(config)
     if devices == 1:
-        model = build(config, words=WORDS, audio_rate=RATE)
+        model = build_vatt(config, words=WORDS, audio_rate=RATE)
         options = {"model": model, "optimizer": optimizer, "config": config, "axis_name": None}
         return jax.device_get(jax.jit(functools.partial(train_step, **options))(state, batch))
-    model = build(config, words=WORDS, audio_rate=RATE, axis_name=AXIS)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE, axis_name=AXIS)
     options = {"model": model, "optimizer": optimizer, "config": config, "axis_name": AXIS}
     state, output = parallel_step(functools.partial(train_step, **options))(
         replicate(jax.device_get(state)),
@@ -334,7 +334,7 @@ def test_the_error_of_a_sketch_is_a_metric_on_request():
 def test_a_step_that_keeps_nothing_changes_nothing_and_is_counted(readable):
     gamma = 1.0 if readable else -1.0
     config = shallow_config(**{"harmonize.gamma_start": gamma, "harmonize.gamma_end": gamma})
-    model = build(config, words=WORDS, audio_rate=RATE)
+    model = build_vatt(config, words=WORDS, audio_rate=RATE)
     batch = small_batch(config)
     for name in ("video_mask", "audio_mask", "text_mask"):
         batch[name][:] = readable

@@ -61,7 +61,7 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
     data = config.data
     source = open_source(find_or_build(data), data.manual_dir, data.split, data.unreadable_share)
     if data.also:
-        print("audit: of data.data_dir alone; those of data.also need calls of their own")
+        print("audit: reads data.data_dir only; audit each data set of data.also separately")
     loaded = load_for_evaluation(config, workdir, source.audio_rate)
     states = [loaded.state] if aligned is None else [loaded.state, loaded.drawn]
     scored, *of_drawn = score_clips(config, loaded, source, states)

@@ -84,7 +84,7 @@ def score_clips(
         here = [state.replace(step=state.step + visit) for state in states]
         parts = []
         for batch, count in _batches(config, loaded, source, visit):
-            inputs = spread(_inputs(batch))
+            inputs = spread(names.neutral(batch))
             found = jax.device_get([find(state, inputs) for state in here])
             part = {name: batch[name] for name in _KEPT} | {"found": found}
             parts.append(_rows(part, np.arange(count)))
@@ -141,16 +141,6 @@ def _batches(
                     filled[name][count:] = False
             first = other
             yield filled, count
-
-
-def _inputs(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of `vatt_gh.batch.DEVICE_KEYS`."""
-    size = len(batch[NUMBER])
-    return {
-        **{name: batch[name] for name in (*names.MODALITIES, *names.MASKS)},
-        names.INDEX: np.arange(size, dtype=np.int32),
-        names.COLOUR: np.tile(np.float32(names.NEUTRAL_COLOUR), (size, 1)),
-    }
 
 
 def _scored(clips: dict[str, Any], values: dict[str, np.ndarray], cosine: str) -> Scored:

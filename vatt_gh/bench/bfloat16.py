@@ -19,8 +19,8 @@ from vatt_gh.evaluation.retrieval import ranks, similarities
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.training.construct import model_of
 
-WORDS = 65_536
-RATE = 48_000  # Hz
+_WORDS = 65_536
+_RATE = 48_000  # Hz
 DIRECTIONS = {
     "text_to_video": ("text_to_video", "video_to_text"),
     "audio_to_video": ("audio_to_video", "video_to_audio"),
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     lengths = (data.frames, data.size, data.size)
     model.video.buckets = tuple(n // p for n, p in zip(lengths, model.video.patch, strict=True))
     model.audio.buckets = data.audio_samples // model.audio.patch
-    numbers = compare(config, words=WORDS, clips=arguments.clips, seed=arguments.seed)
+    numbers = compare(config, words=_WORDS, clips=arguments.clips, seed=arguments.seed)
     return {"model": arguments.model, "device": jax.devices()[0].device_kind, **numbers}
 
 
@@ -75,7 +75,7 @@ def compare(config: ConfigDict, *, words: int, clips: int, seed: int) -> dict[st
     for dtype in ("float32", "bfloat16"):
         chosen = config.copy_and_resolve_references()
         chosen.model.dtype = dtype
-        model = model_of(chosen, words=words, audio_rate=RATE)
+        model = model_of(chosen, words=words, audio_rate=_RATE)
         if params is None:
             sample = {m: x[0] for m, x in inputs.items()}
             params, statistics = jax.jit(model.init)(jax.random.key(seed), sample)
@@ -109,7 +109,7 @@ def random_clips(data: ConfigDict, words: int, clips: int, seed: int) -> dict[st
     blocks = rng.uniform(-1, 1, (clips, 2, 4, 4, 3)).astype(np.float32)
     place = [np.arange(n) * k // n for n, k in zip((data.frames, data.size), (2, 4), strict=True)]
     video = blocks[:, place[0]][:, :, place[1]][:, :, :, place[1]]
-    seconds = np.arange(data.audio_samples) / RATE
+    seconds = np.arange(data.audio_samples) / _RATE
     pitch = rng.uniform(100, 4_000, (clips, 3, 1))
     audio = np.sin(2 * np.pi * pitch * seconds).mean(axis=1).astype(np.float32)
     text = rng.integers(1, words, (clips, data.candidates, data.words)).astype(np.int32)

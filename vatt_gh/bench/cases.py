@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vatt_gh import config as configuration
-from vatt_gh.batch import MASKS, MODALITIES, NEUTRAL_COLOUR
+from vatt_gh.batch import MASKS, MODALITIES, neutral
 from vatt_gh.harmonize import ENGINES, Method, harmonized_gradients
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.models.vatt import Vatt
@@ -20,9 +20,9 @@ from vatt_gh.training.step import create_state, train_step
 
 Array = jax.Array
 Tree = Any
-Step = Callable[..., Tree]  # (state, batch) -> (gradients or something proportional, ...)
+MeasuredStep = Callable[..., Tree]  # (state, batch) -> (gradients or something proportional, ...)
 
-WORDS = 2_000  # rows of the word table, unless the size is a real one
+_WORDS = 2_000  # rows of the word table, unless the size is a real one
 CASES = ("video_tower", "three_tower", "shared_encoder")
 # Keys of config.harmonize by row name: plain VATT, and each engine.
 STEPS: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ class Size:
     data: dict[str, Any]
     keep_tokens: float
     batch: int
-    words: int = WORDS
+    words: int = _WORDS
 
 
 def _transformer(tower: str, layers: int, width: int) -> dict[str, int]:
@@ -116,7 +116,7 @@ def configure(size: Size, case: str, step: str) -> ConfigDict:
     return config
 
 
-def make(config: ConfigDict, case: str, size: Size) -> Step:
+def make(config: ConfigDict, case: str, size: Size) -> MeasuredStep:
     """Makes a step.
 
     Args:
@@ -162,7 +162,7 @@ def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Arr
     return state, batch
 
 
-def tower_step(config: ConfigDict, model: Vatt) -> Step:
+def tower_step(config: ConfigDict, model: Vatt) -> MeasuredStep:
     """Makes a step of the video tower under two losses that couple samples, with fixed targets.
 
     Args:
@@ -224,7 +224,5 @@ def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
         "audio": rng.uniform(-1, 1, (count, data.audio_samples)).astype(np.float32),
         "text": rng.integers(1, size.words, words).astype(np.int32),
         **{name: np.ones(count, bool) for name in MASKS},
-        "colour": np.tile(np.float32(NEUTRAL_COLOUR), (count, 1)),
-        "index": np.arange(count, dtype=np.int32),
     }
-    return jax.device_put(arrays)
+    return jax.device_put(neutral(arrays))

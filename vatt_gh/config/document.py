@@ -77,7 +77,9 @@ def _shown(value: object) -> str:
 
 
 def _meaning(key: Key) -> str:
-    parts = [f"{key.meaning} [{key.unit}]" if key.unit else key.meaning]
-    if key.choices or key.within:
+    what, semicolon, rest = key.meaning.partition(";")
+    unit = f" [{key.unit}]" if key.unit else ""
+    parts = [f"{what}{unit}{semicolon}{rest}"]
+    if key.choices or key.within or key.form[0]:
         parts.append(key.expected())
     return "; ".join(parts)

@@ -6,18 +6,18 @@ from vatt_gh.loss_terms import LOSS_TERMS
 
 def _transformer(layers: int, d_model: int, d_ff: int, heads: int) -> Section:
     return {
-        "layers": Key(layers, "blocks", within=NOT_NEGATIVE),
+        "layers": Key(layers, "number of blocks", within=NOT_NEGATIVE),
         "d_model": Key(d_model, "width of the tokens", within=POSITIVE),
         "d_ff": Key(d_ff, "width of the MLPs' hidden layer", within=POSITIVE),
-        "heads": Key(heads, "attention heads", within=POSITIVE),
+        "heads": Key(heads, "number of attention heads", within=POSITIVE),
         "d_kv": Key(64, "width of one head; heads x d_kv need not be d_model", within=POSITIVE),
     }
 
 
 _SPECTROGRAM: Section = {
     "frame": Key(2048, "length of an STFT frame", within=POSITIVE, unit="samples"),
-    "hop": Key(1024, "distance of two STFT frames", within=POSITIVE, unit="samples"),
-    "mel_bins": Key(80, "mel filters", within=POSITIVE),
+    "hop": Key(1024, "distance between two STFT frames", within=POSITIVE, unit="samples"),
+    "mel_bins": Key(80, "number of mel filters", within=POSITIVE),
     "mel_low_hz": Key(80.0, "lower end of the mel filters", within=NOT_NEGATIVE, unit="Hz"),
     "mel_high_hz": Key(7600.0, "upper end of the mel filters", within=POSITIVE, unit="Hz"),
     "patch": Key((16, 5), "frames and mel bins of a patch", within=POSITIVE),
@@ -32,7 +32,7 @@ MODEL: Section = {
     ),
     "dtype": Key(
         "float32",
-        "of activations; parameters, softmax and losses stay float32",
+        "number format of activations; parameters, softmax and losses stay float32",
         choices=("float32", "bfloat16"),
     ),
     "remat": Key(False, "recompute each block's activations in the backward pass"),
@@ -139,18 +139,18 @@ HARMONIZE: Section = {
     ),
     "soft_temperature": Key(
         0.0,
-        "threshold: 0 gives weights 0 or 1, more gives sigmoid((cosine - gamma) / it)",
+        "threshold: 0 gives weights 0 or 1, a positive one sigmoid((cosine - gamma) / temperature)",
         within=NOT_NEGATIVE,
     ),
     "engine": Key(
         "ghost",
-        "how single samples' gradients are compared: ghost from what single layers saw; vmap one "
-        "by one, slow and obvious",
+        "how per-sample gradients are compared: ghost, from each layer's inputs and output "
+        "cotangents; vmap, one sample's gradient after another, slow and direct",
         choices="vatt_gh.harmonize:ENGINES",
     ),
     "sketch": Key(
         0,
-        "ghost: random signs a layer, for cheaper estimates of cosines; 0: exact",
+        "ghost: number of random signs per layer, for cheaper estimates of cosines; 0: exact",
         within=NOT_NEGATIVE,
     ),
     "sketch_check": Key(
@@ -160,31 +160,31 @@ HARMONIZE: Section = {
     ),
     "equal_lengths": Key(
         False,
-        "bring a sample's gradients to one length before they are projected and added, so that the "
-        "larger one does not decide alone (ours)",
+        "scale a sample's gradients to equal length before they are projected and added, so that "
+        "the larger one does not dominate (ours)",
     ),
     "cosine_over": Key(
         "shared",
-        "where cosines are taken: in all shared parameters, in the last block's, or at the pooled "
-        "features, which takes no engine and costs no more than a plain step (ours)",
+        "which gradients are compared: by all shared parameters, by the last block's, or by the "
+        "pooled features, which needs no engine and costs no more than a plain step (ours)",
         choices=("shared", "last_block", "features"),
     ),
     "group": Key(
         1,
-        "samples that are decided upon together, by the sum of their gradients; 1: each alone",
+        "number of samples that share a decision, by the sum of their gradients; 1: each alone",
         within=POSITIVE,
     ),
     "attribution": Key(
         "embedding",
-        "a sample's share of the batch's losses: embedding is all that it does to them, as a "
-        "negative too, which sums to VATT; anchor is what it does to its own terms, and takes B "
+        "how the batch's gradient is divided among samples: embedding, a sample's full effect, "
+        "also as a negative, which sums to VATT; anchor, its effect on its own terms alone, for B "
         "times the work in the heads",
         choices=("embedding", "anchor"),
     ),
     "update_by": Key(
         "same",
-        "what is added up in the end: the same gradients; or, with decisions from anchors, VATT's "
-        "with their factors (embedding)",
+        "which gradients are summed: those that were compared (same); or VATT's, with the factors "
+        "that were decided by anchors (embedding)",
         choices=("same", "embedding"),
     ),
 }

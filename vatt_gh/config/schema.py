@@ -88,11 +88,8 @@ class Key:
         if self.form[0]:
             return isinstance(value, str) and re.fullmatch(self.form[0], value) is not None
         like = next(iter(self.default), None) if isinstance(self.default, tuple) else self.default
-        right = True
-        if isinstance(like, int) and not isinstance(like, bool):
-            right = isinstance(value, int) and not isinstance(value, bool)
-        elif isinstance(like, float):
-            right = isinstance(value, int | float)
+        kinds = (int, float) if isinstance(like, float) else type(like)
+        right = isinstance(value, kinds) and isinstance(value, bool) == isinstance(like, bool)
         return right and (not self.within or _inside(value, self.within))
 
 

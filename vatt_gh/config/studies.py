@@ -4,20 +4,20 @@ from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, f
 
 DEMO: Section = free(
     {
-        "videos": Key(1_200, "videos to train on", within=POSITIVE),
-        "heldout_videos": Key(140, "videos to evaluate on", within=POSITIVE),
+        "videos": Key(1_200, "number of videos to train on", within=POSITIVE),
+        "heldout_videos": Key(140, "number of videos to evaluate on", within=POSITIVE),
         "caption_noise": Key(0.25, "share of captions that describe another scene", within=SHARE),
         "sound_noise": Key(0.25, "share of scenes with the sound of another", within=SHARE),
-        "width": Key(56, "of the videos", within=POSITIVE, unit="pixels"),
-        "height": Key(40, "of the videos", within=POSITIVE, unit="pixels"),
-        "fps": Key(10, "pictures of the videos", within=POSITIVE, unit="per second"),
-        "audio_rate": Key(8_000, "sound of the videos", within=POSITIVE, unit="Hz"),
+        "width": Key(56, "width of the videos", within=POSITIVE, unit="pixels"),
+        "height": Key(40, "height of the videos", within=POSITIVE, unit="pixels"),
+        "fps": Key(10, "frame rate of the videos", within=POSITIVE, unit="per second"),
+        "audio_rate": Key(8_000, "sample rate of their sound", within=POSITIVE, unit="Hz"),
         "min_seconds": Key(10.0, "shortest video", within=POSITIVE, unit="s"),
         "max_seconds": Key(20.0, "longest video", within=POSITIVE, unit="s"),
         "min_scene_seconds": Key(
             1.6,
-            "shortest scene; short, because what is learnt grows with the number of scenes, and "
-            "what takes time to render is their length",
+            "shortest scene; scenes are short because learning gains from their number, and "
+            "rendering takes time for their length",
             within=POSITIVE,
             unit="s",
         ),
@@ -28,9 +28,14 @@ DEMO: Section = free(
 STUDY: Section = free(
     {
         "seeds": Key(
-            (0, 1, 2, 3, 4), "of parameters and batches", within="[0, 4294967295]", at_least=1
+            (0, 1, 2, 3, 4),
+            "random seeds of parameters and batches",
+            within="[0, 4294967295]",
+            at_least=1,
         ),
-        "corpus_seed": Key(0, "of the one corpus for all seeds", within=NOT_NEGATIVE),
+        "corpus_seed": Key(
+            0, "random seed of the corpus, the same for all seeds above", within=NOT_NEGATIVE
+        ),
         "models": Key(
             ("three_tower", "shared"),
             "values of model.kind",
@@ -39,7 +44,7 @@ STUDY: Section = free(
         ),
         "methods": Key(
             ("plain", "realignment", "curriculum", "both"),
-            "their settings are in study/plan.py",
+            "names of methods; study/plan.py has their settings",
             choices="vatt_gh.study.plan:METHODS",
             at_least=1,
         ),
@@ -55,10 +60,12 @@ STUDY: Section = free(
         ),
         "signal_windows": Key(
             0,
-            "windows that signals are measured on at every checkpoint; 0: none; needs "
+            "number of windows to measure signals on, at every checkpoint; 0: none; needs "
             "data.keep_windows",
             within=NOT_NEGATIVE,
         ),
-        "signal_visits": Key(3, "visits of each such window, in other batches", within=POSITIVE),
+        "signal_visits": Key(
+            3, "number of visits to each such window, in different batches", within=POSITIVE
+        ),
     }
 )

@@ -17,22 +17,22 @@ MODES = (
 RUN: Section = {
     "mode": Key(
         "pretrain",
-        "train; score a checkpoint; learn the classes of a data set from it; embed a folder of "
-        "videos; search in it; score the samples of a data set; print sizes and costs; render a "
-        "corpus, train and score; many such runs and one table",
+        "pretrain: train on records; evaluate: score a checkpoint; finetune: learn the classes of "
+        "a data set from it; extract: embed a folder of videos; search: search in it; audit: score "
+        "the samples of a data set; describe: print sizes and costs; demo: render a corpus, train "
+        "and score; study: make many such runs and one table",
         choices=MODES,
         free=True,
     ),
     "seed": Key(
         0,
-        "of parameters, dropout, DropToken, windows and augmentation",
+        "random seed of parameters, dropout, DropToken, windows and augmentation",
         within="[0, 4294967295]",
     ),
     "init_from": Key(
         "",
-        "start from these parameters and batch statistics instead of drawn ones: tf:PATH (a "
-        "checkpoint of the original), orbax:WORKDIR (the newest of a run of ours); a continued run "
-        "ignores it",
+        "checkpoint of the original, or run of ours, whose parameters and batch statistics a new "
+        "run starts from; empty: drawn ones",
         form=("(tf|orbax):.+", "tf:PATH, such as tf:DIR/ckpt-500000, or orbax:WORKDIR"),
         free=True,
     ),
@@ -69,44 +69,46 @@ TRAIN: Section = {
         "after the warm-up and at the end, half a cosine between them",
         within=NOT_NEGATIVE,
     ),
-    "log_every": Key(50, "between rows of metrics.jsonl", within=POSITIVE, unit="steps", free=True),
+    "log_every": Key(
+        50, "interval between rows of metrics.jsonl", within=POSITIVE, unit="steps", free=True
+    ),
     "log_samples_every": Key(
         0,
-        "between rows of samples.jsonl; 0: none",
+        "interval between rows of samples.jsonl; 0: no rows",
         within=NOT_NEGATIVE,
         unit="steps",
         free=True,
     ),
     "checkpoint_every": Key(
-        10_000, "between checkpoints", within=POSITIVE, unit="steps", free=True
+        10_000, "interval between regular checkpoints", within=POSITIVE, unit="steps", free=True
     ),
     "checkpoint_minutes": Key(
         10.0,
-        "a checkpoint also where so much time has passed since the last one; 0: never for this",
+        "longest time between checkpoints; 0: no limit",
         within=NOT_NEGATIVE,
         unit="minutes",
         free=True,
     ),
     "skip_nonfinite": Key(
         0,
-        "how many steps may be left out, and counted, because a loss or gradient is not finite, "
-        "before the run ends; 0: the first one ends it",
+        "most steps with a loss or gradient that is not finite; they are left out and counted, and "
+        "one more ends the run",
         within=NOT_NEGATIVE,
         unit="steps",
     ),
     "stall_minutes": Key(
         60.0,
-        "a step that takes longer ends the run, and the places of all threads are printed; 0: any "
-        "time",
+        "longest time for a step; a longer one ends the run and prints where all threads stand; 0: "
+        "no limit",
         within=NOT_NEGATIVE,
         unit="minutes",
         free=True,
     ),
-    "keep_checkpoints": Key(3, "checkpoints that stay", within=POSITIVE, free=True),
+    "keep_checkpoints": Key(3, "number of checkpoints that are kept", within=POSITIVE, free=True),
     "keep_best": Key(
         "",
-        "keep the checkpoint with the best value of this score, such as eval.retrieval.r5, beside "
-        "the others; one is saved whenever eval.every finds a better value",
+        "score whose best checkpoint is kept as well; a checkpoint is saved whenever eval.every "
+        "finds a better value",
         form=(r"eval\.\w+\.\w+", "a score as metrics.jsonl names it, such as eval.retrieval.r5"),
         free=True,
     ),
@@ -114,9 +116,13 @@ TRAIN: Section = {
 
 DATA: Section = {
     "builder": Key("howto100m", "data set", choices="tfds_builders.sets:DATA_SETS"),
-    "split": Key("train", "the one that is read"),
-    "manual_dir": Key("", "videos and captions; needed only where no records exist yet", free=True),
-    "data_dir": Key("", "where records are, or are built to", free=True),
+    "split": Key("train", "split to read"),
+    "manual_dir": Key(
+        "", "folder of videos and captions; needed only until records exist", free=True
+    ),
+    "data_dir": Key(
+        "", "folder of the records; they are built there if they are missing", free=True
+    ),
     "build_workers": Key(
         2, "processes that decode while records are built", within=POSITIVE, free=True
     ),
@@ -126,55 +132,54 @@ DATA: Section = {
         "reads the originals",
         choices="vatt_gh.media.form:STORAGES",
     ),
-    "build_fps": Key(10.0, "pictures of a record", within=POSITIVE, unit="per second"),
+    "build_fps": Key(10.0, "frame rate of a record", within=POSITIVE, unit="per second"),
     "build_short_side": Key(
-        256, "shorter side of a record's pictures", within=POSITIVE, unit="pixels"
+        256, "shorter side of a record's frames", within=POSITIVE, unit="pixels"
     ),
-    "build_audio_rate": Key(48_000, "sound of a record", within=POSITIVE, unit="Hz"),
+    "build_audio_rate": Key(48_000, "sample rate of a record's sound", within=POSITIVE, unit="Hz"),
     "build_segment_seconds": Key(30.0, "length of a record", within=POSITIVE, unit="s"),
     "also": Key(
         (),
-        'more data sets, "BUILDER=DATA_DIR" or "BUILDER/SPLIT=DATA_DIR" each, that take turns with '
-        "the one above, sample by sample",
+        "more data sets, whose samples alternate with those of data.data_dir",
         form=(r"[a-z0-9_]+(/\w+)?=.+", "BUILDER=DATA_DIR or BUILDER/SPLIT=DATA_DIR"),
         at_least=0,
     ),
     "only": Key(
         "",
-        "a CSV file of stretches of videos, the only ones that are trained on: columns video_id, "
-        "start, end (s), modality; all but the first may be missing or empty",
+        "a CSV file of the only parts of videos to train on: columns video_id, start, end (s), "
+        "modality; all but the first may be missing or empty",
     ),
-    "without": Key("", "a CSV file like data.only, of stretches that are not trained on"),
-    "frames": Key(32, "pictures of a window", within=POSITIVE),
+    "without": Key("", "a CSV file like data.only, of the parts not to train on"),
+    "frames": Key(32, "number of frames of a window", within=POSITIVE),
     "fps": Key(
         10.0,
-        "pictures of a window; records may hold more, or fewer",
+        "frame rate of a window; records may have another",
         within=POSITIVE,
         unit="per second",
     ),
-    "size": Key(224, "height and width of a window's pictures", within=POSITIVE, unit="pixels"),
+    "size": Key(224, "height and width of a window's frames", within=POSITIVE, unit="pixels"),
     "audio_samples": Key(
-        153_600, "sound of a window, at the records' rate", within=POSITIVE, unit="samples"
+        153_600, "length of a window's sound, at the records' rate", within=POSITIVE, unit="samples"
     ),
     "candidates": Key(
-        5, "captions of a window, the nearest in time (K of MIL-NCE)", within=POSITIVE
+        5, "captions per window, the nearest in time (K of MIL-NCE)", within=POSITIVE
     ),
-    "words": Key(16, "words of a caption", within=POSITIVE),
-    "vocabulary": Key("", "a file, one word a line; empty: built from the captions"),
-    "vocabulary_size": Key(65_536, "words at the most", within="[2, inf)"),
+    "words": Key(16, "words per caption; longer ones are cut", within=POSITIVE),
+    "vocabulary": Key("", "file with one word per line; empty: built from the captions"),
+    "vocabulary_size": Key(65_536, "largest number of words", within="[2, inf)"),
     "caption_reach": Key(
         10.0,
-        "a window further than this from any caption has no text",
+        "largest distance of a caption from its window; without one, the window has no text",
         within="[0, inf]",
         unit="s",
     ),
     "augmentation": Key(
-        "inception", "what is cut out of pictures", choices=("none", "crop", "inception")
+        "inception", "how frames are cropped", choices=("none", "crop", "inception")
     ),
-    "min_area": Key(0.08, "inception: smallest share of the picture that is kept", within="(0, 1]"),
+    "min_area": Key(0.08, "inception: smallest share of a frame that is kept", within="(0, 1]"),
     "flip": Key(True, "mirror half of the windows"),
-    "colour_jitter": Key(0.8, "probability of other colours", within=SHARE),
-    "hue": Key(0.2, "largest turn of the hue", within="[0, 0.5]"),
+    "colour_jitter": Key(0.8, "probability that colours are changed", within=SHARE),
+    "hue": Key(0.2, "largest shift of the hue", within="[0, 0.5]"),
     "saturation": Key(0.4, "largest change of the saturation", within=SHARE),
     "contrast": Key(0.4, "largest change of the contrast", within=SHARE),
     "brightness": Key(
@@ -183,35 +188,34 @@ DATA: Section = {
     "audio_noise": Key(
         0.01, "Gaussian noise, as a share of the window's peak", within=NOT_NEGATIVE
     ),
-    "windows_per_segment": Key(1, "visits of each record in an epoch", within=POSITIVE),
+    "windows_per_segment": Key(1, "windows drawn from each record per epoch", within=POSITIVE),
     "keep_windows": Key(
         False,
-        "draw the windows of one epoch once, and keep them decoded beside the records for all "
+        "draw the windows of one epoch once, and store them decoded beside the records, for all "
         "epochs and runs; for small data sets",
     ),
     "unreadable_share": Key(
         0.1,
-        "of the records that were read last (an epoch, at most 100,000), how many may be damaged "
-        "or gone before the run ends",
+        "largest share of the records read last (an epoch, at most 100,000) that may be damaged or "
+        "missing; more ends the run",
         within=SHARE,
         free=True,
     ),
-    "parallel_reads": Key(16, "windows decoded at a time", within=POSITIVE, free=True),
-    "prefetch": Key(2, "batches ready on the devices", within=NOT_NEGATIVE, free=True),
+    "parallel_reads": Key(16, "windows decoded in parallel", within=POSITIVE, free=True),
+    "prefetch": Key(2, "batches prepared ahead on the devices", within=NOT_NEGATIVE, free=True),
 }
 
 EVAL: Section = free(
     {
         "every": Key(
             0,
-            "between scores during training, in metrics.jsonl; a multiple of train.log_every; 0: "
-            "none",
+            "interval between scores during training; a multiple of train.log_every; 0: no scores",
             within=NOT_NEGATIVE,
             unit="steps",
         ),
         "follow": Key(
             False,
-            "score every checkpoint that is there or comes, up to train.steps, into "
+            "score every checkpoint, those to come too, up to train.steps, into "
             "evaluations.jsonl; else the newest alone",
         ),
         "checkpoint": Key(
@@ -226,22 +230,26 @@ EVAL: Section = free(
             choices="tfds_builders.sets:DATA_SETS",
         ),
         "split": Key("", "split of the held-out records; empty: data.split"),
-        "windows": Key(4, "windows of a downstream set's clip, spread evenly", within=POSITIVE),
+        "windows": Key(4, "windows per clip of a downstream set, spread evenly", within=POSITIVE),
         "average": Key(
             "embeddings",
             "what retrieval averages over the windows of a clip",
             choices=("embeddings", "similarities"),
         ),
-        "batch_size": Key(32, "clips embedded at a time", within=POSITIVE),
+        "batch_size": Key(32, "clips embedded together", within=POSITIVE),
         "max_clips": Key(
-            1_000, "captions taken as queries, the first in the records' order", within=POSITIVE
+            1_000,
+            "number of captions used as queries, the first in the records' order",
+            within=POSITIVE,
         ),
         "probe_clips": Key(
             0,
-            "clips that linear probes are fitted and tested on, from the first query's on; a probe "
-            "of many classes needs many; 0: the queries' own",
+            "number of clips for linear probes, from the first query's on; a probe of many classes "
+            "needs many; 0: as many as queries",
             within=NOT_NEGATIVE,
         ),
-        "truth": Key("", "alignment.jsonl with the classes of the held-out clips, for the probes"),
+        "truth": Key(
+            "", "file alignment.jsonl with the classes of the held-out clips, for the probes"
+        ),
     }
 )

@@ -4,11 +4,11 @@ from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, f
 
 EXTRACT: Section = free(
     {
-        "videos": Key("", "folder of videos and sound files, at any depth, that are embedded"),
+        "videos": Key("", "folder of the videos and sound files to embed, at any depth"),
         "to": Key("", "folder of the vectors; empty: extracted in the work directory"),
         "every": Key(
             0.0,
-            "from one window to the next; 0: the length of a window",
+            "time from one window to the next; 0: the length of a window",
             within=NOT_NEGATIVE,
             unit="s",
         ),
@@ -17,9 +17,9 @@ EXTRACT: Section = free(
 
 SEARCH: Section = free(
     {
-        "query": Key("", "text that pictures are ranked by"),
-        "file": Key("", "instead of text: a video or sound file that pictures are ranked by"),
-        "results": Key(20, "windows shown, the best first", within=POSITIVE),
+        "query": Key("", "text to rank videos by"),
+        "file": Key("", "video or sound file to rank videos by, in place of text"),
+        "results": Key(20, "number of windows shown, the best first", within=POSITIVE),
     }
 )
 
@@ -27,18 +27,22 @@ AUDIT: Section = free(
     {
         "visits": Key(
             4,
-            "visits to each clip, each in a different batch with different tokens; scores are "
+            "number of visits to each clip, each in another batch with other tokens; scores are "
             "averaged",
             within=POSITIVE,
         ),
         "by": Key(
             "loss",
-            "what the worst clips are found by: loss and similarity judge sound and captions "
-            "apart, the cosine of the two gradients both together",
+            "score that ranks the clips: loss and similarity judge sound and captions separately, "
+            "the cosine of the two gradients both together",
             choices=("loss", "similarity", "cosine"),
         ),
-        "worst": Key(0.2, "share that worst.csv lists, for --config.data.without", within=SHARE),
-        "shown": Key(300, "clips on the page", within=POSITIVE),
-        "truth": Key("", "alignment.jsonl of a rendered corpus: how many of the worst are planted"),
+        "worst": Key(
+            0.2, "share of the clips that worst.csv lists, for --config.data.without", within=SHARE
+        ),
+        "shown": Key(300, "number of clips on the page", within=POSITIVE),
+        "truth": Key(
+            "", "alignment.jsonl of a rendered corpus, to count the planted among the worst"
+        ),
     }
 )

@@ -7,7 +7,7 @@ import tensorflow as tf
 _ROUNDING = 1e-6  # frames
 
 # Every random choice for a sample has its own number: adding one never shifts the others.
-WINDOW, CROP, FLIP, COLOUR = range(4)
+WINDOW_STREAM, CROP_STREAM, FLIP_STREAM, COLOUR_STREAM = range(4)
 
 
 def stream(seed: tf.Tensor, choice: int) -> tf.Tensor:
@@ -53,7 +53,7 @@ def random_window(count: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
     """
     choices = tf.maximum(count - length, 0) + 1
     return tf.random.stateless_uniform(
-        [], stream(seed, WINDOW), minval=0, maxval=choices, dtype=tf.int32
+        [], stream(seed, WINDOW_STREAM), minval=0, maxval=choices, dtype=tf.int32
     )
 
 

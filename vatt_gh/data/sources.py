@@ -13,6 +13,7 @@ from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.selection import SELECTION, read_selection
 from vatt_gh.errors import UserError
+from vatt_gh.files import read_object
 from vatt_gh.media.form import form_of
 
 # Builds the records for a configuration's section "data"; returns the directories of all parts.
@@ -157,14 +158,11 @@ def word_counts(sources: Sequence[Source]) -> dict[str, int]:
     """
     total: Counter[str] = Counter()
     for directory in (directory for source in sources for directory in source.directories):
-        path = directory / WORDS_FILE
-        try:
-            total.update(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise UserError(
-                f"The word counts of the captions cannot be read: {error}",
-                where=path,
-                expected="the file that the build writes beside the records",
-                todo="build the records again, or give --config.data.vocabulary=FILE",
-            ) from error
+        counts = read_object(
+            directory / WORDS_FILE,
+            "The word counts of the captions cannot be read",
+            expected="the file that the build writes beside the records",
+            todo="build the records again, or give --config.data.vocabulary=FILE",
+        )
+        total.update(counts)
     return dict(total)

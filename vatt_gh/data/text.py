@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from vatt_gh.errors import UserError
-from vatt_gh.files import write_whole
+from vatt_gh.files import read_utf8, write_whole
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 
@@ -39,15 +39,8 @@ def read_vocabulary(path: Path) -> list[str]:
     """
     todo = "give a file with one word a line, <pad> first and <unk> among them, or leave "
     todo += "--config.data.vocabulary empty to build one from the captions"
-    try:
-        words = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"The vocabulary cannot be read: {error}",
-            where=path,
-            expected="a UTF-8 text file",
-            todo=todo,
-        ) from error
+    what = "The vocabulary cannot be read"
+    words = read_utf8(path, what, expected="a UTF-8 text file", todo=todo).split("\n")
     words = words[:-1] if words and not words[-1] else words
     if not words or words[0] != "<pad>" or "<unk>" not in words or len(set(words)) != len(words):
         raise UserError(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError, printable
 
-_SEVERAL = 8  # damaged records from which on a share is meaningful
-_ENOUGH = 1000  # records from which on a share is reliable; neighbours often come from one file
-_RECENT = 100_000  # reads that a share is taken of, at most: what was whole before says little
+_SEVERAL = 8  # fewer damaged records are no meaningful share
+_ENOUGH = 1000  # fewer records are no reliable share: neighbours often come from one file
+_RECENT = 100_000  # most reads that a share is computed from; older ones say little
 
 
 class Unreadable:

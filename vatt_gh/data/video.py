@@ -12,7 +12,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh.batch import NEUTRAL_COLOUR
-from vatt_gh.data.sampling import COLOUR, CROP, FLIP, stream
+from vatt_gh.data.sampling import COLOUR_STREAM, CROP_STREAM, FLIP_STREAM, stream
 
 # tf.data reads many windows at once; more threads per frame would slow the others down.
 cv2.setNumThreads(1)
@@ -47,8 +47,8 @@ def choose_view(shape: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: b
     style = data.augmentation if train else "none"
     mirrored = tf.constant(False)
     if style != "none" and data.flip:
-        mirrored = tf.random.stateless_uniform([], stream(seed, FLIP)) < 0.5
-    crop = crop_box(shape, style, data.min_area, stream(seed, CROP))
+        mirrored = tf.random.stateless_uniform([], stream(seed, FLIP_STREAM)) < 0.5
+    crop = crop_box(shape, style, data.min_area, stream(seed, CROP_STREAM))
     return View(crop, mirrored, tf.constant([data.size, data.size]))
 
 
@@ -87,7 +87,7 @@ def draw_colour(data: ConfigDict, seed: tf.Tensor) -> tf.Tensor:
     Returns:
         [4] float32, a row of `vatt_gh.batch.COLOUR`.
     """
-    draws = tf.random.stateless_uniform([5], stream(seed, COLOUR), minval=-1.0, maxval=1.0)
+    draws = tf.random.stateless_uniform([5], stream(seed, COLOUR_STREAM), minval=-1.0, maxval=1.0)
     jitter = (draws[4] + 1.0) / 2.0 < data.colour_jitter
     most = tf.constant([data.brightness, data.saturation, data.contrast, data.hue], tf.float32)
     return tf.constant(NEUTRAL_COLOUR) + tf.where(jitter, draws[:4] * most, tf.zeros([4]))

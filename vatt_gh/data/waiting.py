@@ -19,8 +19,8 @@ class Waiting:
     ) -> T:
         """Tries to read a file, and again after each of PAUSES while it is away.
 
-        Of a file that stayed away nothing is waited for, nor of others of its folder until one of
-        them is read.
+        Does not wait again for a file that stayed away, nor for other files of its folder until
+        one of them is read.
 
         Args:
             path: the file.

@@ -10,7 +10,7 @@ import numpy as np
 from vatt_gh.demo.scenes import Scene, draw_attributes
 
 # All words for each attribute; none means another attribute.
-WORDS = {
+PHRASES = {
     "circle": ("circle", "disc", "dot"),
     "square": ("square", "box", "block"),
     "triangle": ("triangle", "wedge", "pyramid"),
@@ -54,7 +54,9 @@ def attributes_said(text: str) -> frozenset[str]:
         Shapes, colours and motions.
     """
     return frozenset(
-        name for name, ways in WORDS.items() if any(re.search(rf"\b{way}\b", text) for way in ways)
+        name
+        for name, ways in PHRASES.items()
+        if any(re.search(rf"\b{way}\b", text) for way in ways)
     )
 
 
@@ -119,7 +121,7 @@ def phrase(rng: np.random.Generator, shape: str, colour: str, motion: str) -> st
     """
     template = str(rng.choice(_TEMPLATES))
     named = {"shape": shape, "colour": colour, "motion": motion}
-    text = template.format(**{key: rng.choice(WORDS[value]) for key, value in named.items()})
+    text = template.format(**{key: rng.choice(PHRASES[value]) for key, value in named.items()})
     text = re.sub(r"\ba (?=[aeiou])", "an ", text)
     if rng.uniform() < 0.5:
         text = f"{rng.choice(_FILLERS)} {text}"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vatt_gh.errors import UserError
+from vatt_gh.files import read_utf8
 
 _KEYS = {
     "scenes": ("start", "end", "shape", "colour", "motion", "sound_aligned"),
@@ -54,16 +55,13 @@ class Truth:
         """
         videos = {}
         todo = "render the corpus again, or leave --config.eval.truth empty"
-        try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"The truth of the corpus cannot be read: {error}",
-                where=path,
-                expected="alignment.jsonl of a rendered corpus",
-                todo=todo,
-            ) from error
-        for number, line in enumerate(lines, start=1):
+        text = read_utf8(
+            path,
+            "The truth of the corpus cannot be read",
+            expected="alignment.jsonl of a rendered corpus",
+            todo=todo,
+        )
+        for number, line in enumerate(text.splitlines(), start=1):
             try:
                 row = json.loads(line)
                 _check_row(row)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-DRAWS = 1_000
+_DRAWS = 1_000
 
 
 def interval(
@@ -15,10 +15,10 @@ def interval(
     """A 95 % interval of the mean over parts of a measure, by bootstrap over clips.
 
     Args:
-        parts: of each test split one number a clip, [N]; splits are drawn independently.
+        parts: for each test split, one number per clip, [N]; splits are drawn independently.
         measure: statistic of these numbers.
-        groups: of each test split the video of each number, [N], any type: the numbers of one
-            video depend on one another, and are drawn together. None: each number by itself.
+        groups: for each test split, the video of each number, [N], any type; numbers of one video
+            depend on one another, and are drawn together. None: each number by itself.
 
     Returns:
         {'low', 'high'}: the 2.5 and 97.5 percentiles of 1,000 draws, always the same ones.
@@ -34,7 +34,7 @@ def interval(
 
     draws = [
         np.mean([measure(drawn(*pair)) for pair in zip(parts, members, strict=True)])
-        for _ in range(DRAWS)
+        for _ in range(_DRAWS)
     ]
     low, high = np.percentile(draws, (2.5, 97.5))
     return {"low": float(low), "high": float(high)}

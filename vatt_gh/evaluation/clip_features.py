@@ -125,9 +125,9 @@ def embed_clips_whole(
 
 
 def _captions(said: np.ndarray, record: np.ndarray, clip: np.ndarray) -> list[list[str]]:
-    """The captions of each clip; of its records one may have what another has, too.
+    """Collects the captions of each clip; overlapping records may repeat them.
 
-    A caption that several people have written, in one record, is in it several times.
+    A record repeats a caption that several people wrote.
 
     Args:
         said: [n] bytes of each window, see `data.clips.parted`.
@@ -135,7 +135,7 @@ def _captions(said: np.ndarray, record: np.ndarray, clip: np.ndarray) -> list[li
         clip: [n] int64, the clip of each window.
 
     Returns:
-        For each clip its captions, as often as the record has that has them most often.
+        For each clip its captions, each as often as in the record that repeats it most.
     """
     found = [Counter() for _ in range(clip.max() + 1)]
     for row in np.unique(record, return_index=True)[1]:

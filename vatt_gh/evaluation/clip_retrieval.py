@@ -16,11 +16,12 @@ from vatt_gh.evaluation.retrieval import rank_scores, ranks, window_similarities
 class ClipRetrieval:
     """Text to video and video to sound, each clip ranked as a whole; see `evaluators.Evaluator`."""
 
+    name = "clip_retrieval"
     count_key = "retrieval_clips"
 
     def wants(self, held_out: HeldOut) -> bool:
         """Where the data set's protocol is this one."""
-        return is_scored_by(held_out.builder, "clip_retrieval")
+        return is_scored_by(held_out.builder, self.name)
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
         """See `evaluators.Evaluator`.

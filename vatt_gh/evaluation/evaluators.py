@@ -17,9 +17,11 @@ class Evaluator(Protocol):
     """Scores a model in one way.
 
     Attributes:
+        name: name of the group of its scores.
         count_key: name in results.json of the number of clips used.
     """
 
+    name: str
     count_key: str
 
     def wants(self, held_out: HeldOut) -> bool:
@@ -34,14 +36,9 @@ class Evaluator(Protocol):
         """
 
 
-# A new evaluator needs one line here.
-EVALUATORS: dict[str, Evaluator] = {
-    "retrieval": Retrieval(),
-    "probe": Probe(),
-    "clip_retrieval": ClipRetrieval(),
-    "linear": Linear(),
-    "multi_label": MultiLabel(),
-}
+# A new evaluator is added here.
+_ALL: tuple[Evaluator, ...] = (Retrieval(), Probe(), ClipRetrieval(), Linear(), MultiLabel())
+EVALUATORS = {evaluator.name: evaluator for evaluator in _ALL}
 
 
 def evaluate(held_out: HeldOut) -> dict[str, Any]:

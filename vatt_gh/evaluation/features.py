@@ -62,7 +62,7 @@ def embed_clips(
         model: built without an axis name.
         weights: weights of each model.
         batches: this host's, from `data.clips.captioned_clips`.
-        size: clips per batch; a smaller last one is padded, so that one compilation suffices.
+        size: clips per batch; a smaller last one is filled up, so that one compilation suffices.
 
     Returns:
         All clips of all hosts in order, with the outputs of each model.
@@ -113,13 +113,13 @@ def embed_batch(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Features and embeddings of a batch, on all devices of this host.
 
-    It is padded so that one program serves all.
+    It is filled up so that one program serves all.
 
     Args:
         model: built without an axis name.
         weights: of the model.
         inputs: arrays of at most `size` samples, by modality.
-        size: of the padded batch.
+        size: of the filled batch.
 
     Returns:
         As `Vatt.embed`, without the padding.
@@ -127,7 +127,7 @@ def embed_batch(
     count = len(next(iter(inputs.values())))
     devices = jax.local_device_count()
     whole = -(-size // devices) * devices
-    out = _embed(model, *weights, spread({m: padded(x, whole) for m, x in inputs.items()}))
+    out = _embed(model, *weights, spread({m: filled_up(x, whole) for m, x in inputs.items()}))
     return jax.tree.map(lambda x: np.asarray(x)[:count], out)
 
 
@@ -154,6 +154,6 @@ def embed_texts(
     return np.concatenate([part["text_to_video"][:, 0] for part in parts])
 
 
-def padded(x: np.ndarray, size: int) -> np.ndarray:
+def filled_up(x: np.ndarray, size: int) -> np.ndarray:
     """[n, ...] -> [size, ...], with zeros."""
     return np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1))

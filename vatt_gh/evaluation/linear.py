@@ -10,11 +10,11 @@ from vatt_gh.evaluation import low_rank
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.folds import clips_of
 from vatt_gh.evaluation.held_out import HeldOut
-from vatt_gh.evaluation.linear_probe import fitting
+from vatt_gh.evaluation.linear_probe import quiet_fitting
 from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
 
 COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of errors, C of the support vector machine
-FOLDS = 3  # of the cross-validation that chooses among them
+_FOLDS = 3  # of the cross-validation that chooses among them
 
 
 def fit_svm(features: np.ndarray, labels: np.ndarray) -> Pipeline:
@@ -29,8 +29,8 @@ def fit_svm(features: np.ndarray, labels: np.ndarray) -> Pipeline:
         stratified cross-validation, or 0.1 where a class has one clip alone.
     """
     svm = make_pipeline(StandardScaler(), LinearSVC(C=0.1, random_state=0))
-    folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
-    with fitting():
+    folds = min(_FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
+    with quiet_fitting():
         if folds < 2:
             return svm.fit(features, labels)
         splits = StratifiedKFold(folds, shuffle=True, random_state=0)
@@ -53,11 +53,12 @@ class Linear:
     nor tested.
     """
 
+    name = "linear"
     count_key = "linear_clips"
 
     def wants(self, held_out: HeldOut) -> bool:
         """Where the data set's protocol is this one."""
-        return is_scored_by(held_out.builder, "linear")
+        return is_scored_by(held_out.builder, self.name)
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
         """See `evaluators.Evaluator`; the count is of test clips, over all folds.

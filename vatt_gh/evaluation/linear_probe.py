@@ -16,11 +16,11 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.held_out import HeldOut
 
-FOLDS = 4
+_FOLDS = 4
 
 
 @contextlib.contextmanager
-def fitting() -> Iterator[None]:
+def quiet_fitting() -> Iterator[None]:
     """Fits classifiers on one thread, without warnings that mean nothing here."""
     # For such small products, threads mostly wait for each other.
     with warnings.catch_warnings(), threadpool_limits(1):
@@ -51,21 +51,21 @@ def probe_accuracy(
         UserError: there are fewer videos than folds, or only one class.
     """
     classes, counts = np.unique(labels, return_counts=True)
-    if len(np.unique(groups)) < FOLDS or len(classes) < 2:
+    if len(np.unique(groups)) < _FOLDS or len(classes) < 2:
         raise UserError(
             f"{len(np.unique(groups))} videos with {len(classes)} class(es) are too few to probe.",
             where="the held-out clips",
-            expected=f"at least {FOLDS} videos and 2 classes",
+            expected=f"at least {_FOLDS} videos and 2 classes",
             todo="evaluate on more videos",
         )
     # A fit in float32 depends on the number of threads.
     features, right = features.astype(np.float64), np.zeros(len(labels))
-    for train, test in GroupKFold(FOLDS).split(features, labels, groups):
+    for train, test in GroupKFold(_FOLDS).split(features, labels, groups):
         if len(np.unique(labels[train])) == 1:  # nothing to fit: there is only one answer
             right[test] = labels[test] == labels[train][0]
             continue
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
-        with fitting():
+        with quiet_fitting():
             probe.fit(features[train], labels[train])
         right[test] = probe.predict(features[test]) == labels[test]
     chance = float(counts.max() / len(labels))
@@ -75,6 +75,7 @@ def probe_accuracy(
 class Probe:
     """Probes of video and sound features for planted classes; see `evaluators.Evaluator`."""
 
+    name = "probe"
     count_key = "probe_clips"
 
     def wants(self, held_out: HeldOut) -> bool:

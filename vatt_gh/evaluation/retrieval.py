@@ -91,7 +91,7 @@ def rank_scores(
         rank: [Q] int, rank of each query's own clip, from 1.
         candidates: number of ranked clips.
         prefix: of the scores' names.
-        groups: [Q] the video of each query, any type; None: each is of another one.
+        groups: [Q] the video of each query, any type; None: every query has its own video.
 
     Returns:
         {'r1', 'r5', 'r10': share in [0, 1], 'median_rank': from 1}, each {'value', 'chance', 'low',
@@ -150,6 +150,7 @@ def similarity_of(clips: Clips) -> np.ndarray:
 class Retrieval:
     """Uses every clip's caption as a query; see `evaluators.Evaluator`."""
 
+    name = "retrieval"
     count_key = "clips"
 
     def wants(self, held_out: HeldOut) -> bool:

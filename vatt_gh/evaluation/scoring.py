@@ -19,7 +19,8 @@ from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
 from vatt_gh.files import read_object
-from vatt_gh.report import RetrievalExample, known_references
+from vatt_gh.report.examples import RetrievalExample
+from vatt_gh.report.page import known_references
 from vatt_gh.report.results import PROTOCOL, write_results
 from vatt_gh.report.run import Aligned, write_report
 from vatt_gh.training.construct import model_of
@@ -27,8 +28,8 @@ from vatt_gh.training.loop import Scorer
 from vatt_gh.training.parallel import all_hosts
 from vatt_gh.training.step import TrainState
 
-SHOWN = 8  # retrieval examples in the report
-TOP = 5  # clips per retrieval example
+_EXAMPLES = 8  # retrieval examples in the report
+_BEST = 5  # clips per retrieval example
 
 
 def evaluate_workdir(
@@ -194,8 +195,8 @@ def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
     rank = ranks(similarity)
     examples = []
     count = len(rank)
-    for query in np.unique(np.linspace(0, count - 1, SHOWN).astype(int)):
-        first = np.argsort(-similarity[query], kind="stable")[:TOP]
+    for query in np.unique(np.linspace(0, count - 1, _EXAMPLES).astype(int)):
+        first = np.argsort(-similarity[query], kind="stable")[:_BEST]
         examples.append(
             RetrievalExample(
                 query=str(clips.captions[query]),

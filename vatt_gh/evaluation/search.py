@@ -13,7 +13,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.embedder import Embedded, Embedder, load
 from vatt_gh.evaluation.extract import folder_of
 from vatt_gh.evaluation.retrieval import unit
-from vatt_gh.evaluation.vectors import Block, Vectors
+from vatt_gh.evaluation.vectors import VectorBlock, Vectors
 from vatt_gh.media.form import Form, MediaError
 from vatt_gh.media.sound_file import is_sound_file
 from vatt_gh.media.video import read_window
@@ -79,7 +79,7 @@ def _hits(query: np.ndarray, vectors: Vectors, column: str, wanted: int) -> list
         count *= 4  # most of them overlap
 
 
-def nearest(query: np.ndarray, blocks: Iterable[Block], count: int) -> list[Hit]:
+def nearest(query: np.ndarray, blocks: Iterable[VectorBlock], count: int) -> list[Hit]:
     """Ranks windows by their cosine with a query; holds one block at a time.
 
     Args:

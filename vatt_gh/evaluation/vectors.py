@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vatt_gh.errors import UserError
+from vatt_gh.errors import UserError, differences
 from vatt_gh.evaluation.embedder import BOTH, Embedded
-from vatt_gh.files import read_list, replacing, write_whole
+from vatt_gh.files import read_list, read_object, replacing, write_whole
 from vatt_gh.locks import locked
 
 _ROWS = 8192  # of a row group: blocks of some MB
@@ -28,7 +28,7 @@ _ABOUT = "extraction.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Block:
+class VectorBlock:
     """Some windows and one vector of each.
 
     Attributes:
@@ -59,16 +59,12 @@ class Vectors:
         Raises:
             UserError: there are none.
         """
-        path = self.folder / _ABOUT
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"There are no vectors: {error}",
-                where=path,
-                expected="a folder that --config.mode=extract has written",
-                todo="extract first, or give its folder as --config.extract.to",
-            ) from error
+        return read_object(
+            self.folder / _ABOUT,
+            "There are no vectors",
+            expected="a folder that --config.mode=extract has written",
+            todo="extract first, or give its folder as --config.extract.to",
+        )
 
     def claim(self, about: Mapping[str, Any]) -> None:
         """Says what the vectors are of; refuses to add to those of something else.
@@ -79,14 +75,12 @@ class Vectors:
         with locked(self.folder / ".lock"):
             if not (self.folder / _ABOUT).exists():
                 write_whole(self.folder / _ABOUT, json.dumps(about, indent=1) + "\n")
-        there = self.about()
-        differ = [key for key in about if there.get(key) != about[key]]
+        differ = differences(self.about(), about)
         if differ:
             raise UserError(
                 "The folder holds other vectors.",
                 where=self.folder,
-                expected="the same, to add to them; they differ in "
-                + "; ".join(f"{k}: there {there.get(k)!r}, now {about[k]!r}" for k in differ),
+                expected=f"the same, to add to them; they differ in {'; '.join(differ)}",
                 todo="give another --config.extract.to, or delete this folder",
             )
 
@@ -137,7 +131,7 @@ class Vectors:
                     )
         write_whole(self.folder / f"shard-{name}.json", json.dumps(list(files), indent=1) + "\n")
 
-    def blocks(self, modality: str, column: str) -> Iterator[Block]:
+    def blocks(self, modality: str, column: str) -> Iterator[VectorBlock]:
         """Reads one vector of every window, a block at a time.
 
         Args:
@@ -173,13 +167,13 @@ def _newest(shards: Mapping[Path, Sequence[Mapping[str, Any]]]) -> dict[str, dic
     }
 
 
-def _blocks_of(path: Path, column: str, without: set[str]) -> Iterator[Block]:
+def _blocks_of(path: Path, column: str, without: set[str]) -> Iterator[VectorBlock]:
     columns = ["video_id", "start", "end", column]
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
                 ids, start, end, vectors = (batch[name] for name in columns)
-                block = Block(
+                block = VectorBlock(
                     video_ids=np.array(ids.to_pylist(), object),
                     start=start.to_numpy(),
                     end=end.to_numpy(),
@@ -196,10 +190,10 @@ def _blocks_of(path: Path, column: str, without: set[str]) -> Iterator[Block]:
         ) from error
 
 
-def _without(block: Block, video_ids: set[str]) -> Block:
+def _without(block: VectorBlock, video_ids: set[str]) -> VectorBlock:
     kept = np.array([name not in video_ids for name in block.video_ids], bool)
     parts = (block.video_ids, block.start, block.end, block.vectors)
-    return Block(*(part[kept] for part in parts))
+    return VectorBlock(*(part[kept] for part in parts))
 
 
 def _table(video_ids: np.ndarray, windows: Embedded, modality: str) -> pa.Table:

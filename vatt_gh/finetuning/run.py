@@ -23,7 +23,7 @@ from vatt_gh.finetuning.start import start_from, with_model_of_start
 from vatt_gh.finetuning.step import create_state, finetune_step, sgd_of
 from vatt_gh.finetuning.task import Task, modality_of, open_task
 from vatt_gh.models.classifier import build_classifier
-from vatt_gh.report import known_references
+from vatt_gh.report.page import known_references
 from vatt_gh.report.results import write_results
 from vatt_gh.report.run import write_report
 from vatt_gh.training.claims import claim_workdir, owned

@@ -13,7 +13,7 @@ from vatt_gh.data.clips import LENGTH, NUMBER
 from vatt_gh.data.labelled import labelled_views
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.bootstrap import interval
-from vatt_gh.evaluation.features import padded
+from vatt_gh.evaluation.features import filled_up
 from vatt_gh.evaluation.hosts import of_all_hosts
 from vatt_gh.evaluation.measures import Score, group_means, in_top_k
 from vatt_gh.evaluation.multi_label import measured_with_intervals
@@ -160,7 +160,7 @@ def predict(model: Classifier, params: Params, views: np.ndarray, size: int) -> 
         model: the classifier.
         params: its parameters.
         views: of at most `size` records, all with as many views.
-        size: records of a whole batch; a smaller one is padded, so that one program serves all.
+        size: records of a whole batch; a smaller one is filled up, so that one program serves all.
 
     Returns:
         The means; all tokens are used, without dropout.
@@ -169,7 +169,7 @@ def predict(model: Classifier, params: Params, views: np.ndarray, size: int) -> 
     flat = views.reshape(-1, *views.shape[2:])
     devices = jax.local_device_count()
     whole = -(-size * each // devices) * devices
-    logits = np.asarray(_compiled(model, params, spread(padded(flat, whole))))
+    logits = np.asarray(_compiled(model, params, spread(filled_up(flat, whole))))
     return np.asarray(average_views(logits[: count * each], each))
 
 

@@ -12,7 +12,7 @@ from vatt_gh.harmonize.devices import summed
 from vatt_gh.losses import gathered, softmax_loss, weighted_sigmoid_loss
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.classifier import Classifier
-from vatt_gh.models.vatt import Vatt, scaled
+from vatt_gh.models.vatt import Vatt, centred
 from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.noise import with_noise
@@ -53,7 +53,7 @@ def create_state(
 
 def as_input(clips: Array) -> Array:
     """Video as float32 in [-1, 1]; sound as it is."""
-    return scaled({names.VIDEO: clips})[names.VIDEO]
+    return centred({names.VIDEO: clips})[names.VIDEO]
 
 
 def finetune_step(

@@ -8,10 +8,10 @@ from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.selection import read_selection
 from vatt_gh.data.sources import Build, find_or_build
 from vatt_gh.errors import UserError
-from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.multi_label import MultiLabel
+from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
 
-MULTI_LABEL = "multi_label"
-CLASSIFIED = tuple(n for n, p in PROTOCOLS.items() if p.evaluator in ("linear", MULTI_LABEL))
+CLASSIFIED = tuple(name for name, protocol in PROTOCOLS.items() if protocol.folds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ def open_task(data: ConfigDict, finetune: ConfigDict, build: Build | None = None
         test_split=test,
         learnt=wanted,
         modality=modality,
-        multi_label=protocol.evaluator == MULTI_LABEL,
+        multi_label=is_scored_by(data.builder, MultiLabel.name),
     )
 
 

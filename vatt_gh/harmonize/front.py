@@ -27,7 +27,7 @@ from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.trees import Tree
 
 Array = jax.Array
-BOTH = Method(realign=True, curriculum=True)
+_BOTH_PARTS = Method(realign=True, curriculum=True)
 
 
 class Harmonized(NamedTuple):
@@ -52,7 +52,7 @@ def harmonized_gradients(
     inputs: Tree,
     losses: Callable[[Tree], Losses],
     *,
-    method: Method = BOTH,
+    method: Method = _BOTH_PARTS,
     cutoff: Array | float = 0.0,
     attribution: str = "embedding",
     engine: Engine | str = "ghost",

@@ -8,12 +8,12 @@ from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.engine import Cotangents, Encode, Finish, Pass, in_microbatches
 from vatt_gh.harmonize.trees import Tree
 
-Pull = Callable[[Cotangents], Tree]
+PullTogether = Callable[[Cotangents], Tree]
 
 
 def ordinary(
     encode: Encode, params: Tree, passes: Sequence[Pass], *, microbatch: int
-) -> tuple[list[Tree], Pull]:
+) -> tuple[list[Tree], PullTogether]:
     """Encodes a batch, and returns a function from cotangents to the ordinary gradient.
 
     Args:

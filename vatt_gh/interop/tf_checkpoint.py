@@ -26,7 +26,7 @@ _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _SLOT = "/.OPTIMIZER_SLOT/"
 
 
-class Loaded(NamedTuple):
+class FromOriginal(NamedTuple):
     """Contents of a checkpoint: params and batch_stats as requested, and the report."""
 
     params: Tree
@@ -42,7 +42,7 @@ def load_tf_checkpoint(
     modality: str = "video",
     stretch: Stretch = "spline",
     partial: bool = False,
-) -> Loaded:
+) -> FromOriginal:
     """Reads a pre-training or fine-tuning checkpoint of the original.
 
     A classifier ({'backbone', 'classifier'}) takes either a complete fine-tuned classifier or its
@@ -74,7 +74,7 @@ def load_tf_checkpoint(
         _check_parts(names, source, prefix)
     filled, report = fill(variables, names, source, stretch=stretch)
     filled = jax.tree.map(jnp.asarray, filled)
-    return Loaded(filled["params"], filled.get("batch_stats", {}), report)
+    return FromOriginal(filled["params"], filled.get("batch_stats", {}), report)
 
 
 def _names(variables: Tree, source: Mapping[str, np.ndarray], modality: str) -> Names:

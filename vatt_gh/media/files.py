@@ -30,7 +30,7 @@ NO_NAME = "is not the plain name of a file"
 
 
 @dataclasses.dataclass(frozen=True)
-class Tree:
+class FileTree:
     """All files of a directory.
 
     Attributes:
@@ -135,7 +135,7 @@ class Tree:
             raise self.error(f"The annotation file cannot be read: {error}", path) from error
 
 
-def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> Tree:
+def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> FileTree:
     """Finds all files of a directory, without opening any.
 
     Files of the operating system ("._a.mp4", "Thumbs.db") are left out silently. Links are
@@ -152,7 +152,7 @@ def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> 
     Raises:
         UserError: it is not a directory.
     """
-    tree = Tree(Path(manual_dir), layout, [], [])
+    tree = FileTree(Path(manual_dir), layout, [], [])
     if not tree.root.is_dir():
         raise tree.error("The directory with the data is missing.", manual_dir)
     waiting, linked, seen = [str(manual_dir)], [], set()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, Tree, scan_files
+from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, FileTree, scan_files
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.listing import LISTING, Listed, read_listing
 from vatt_gh.media.names import video_id, without_mark
@@ -155,7 +155,7 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
     )
 
 
-def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
+def _named(tree: FileTree | None) -> tuple[list[Listed], list[dict[str, str]]]:
     """All files below videos/, if it exists, with the ids in their names."""
     if tree is None:
         return [], []
@@ -182,7 +182,7 @@ def _named(tree: Tree | None) -> tuple[list[Listed], list[dict[str, str]]]:
     return rows, skipped
 
 
-def _unfinished(tree: Tree) -> list[dict[str, str]]:
+def _unfinished(tree: FileTree) -> list[dict[str, str]]:
     """Rows of unfinished downloads."""
     reason = "is a download that was not finished"
     paths = (p for p in tree.files if re.search(r"\.(part|ytdl|part-Frag\d+(\.part)?)$", p))
@@ -191,7 +191,7 @@ def _unfinished(tree: Tree) -> list[dict[str, str]]:
 
 def _captions(
     manual_dir: Path,
-    trees: dict[str, Tree],
+    trees: dict[str, FileTree],
     index_dir: Path | None,
     rows: list[Listed],
     skipped: list[dict[str, str]],

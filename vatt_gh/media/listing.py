@@ -12,7 +12,7 @@ from vatt_gh.media.form import Span
 from vatt_gh.media.names import is_utf8
 
 LISTING = "videos.csv"
-COLUMNS = ("path", "video_id", "caption_path", "start", "end", "text", "label")
+_COLUMNS = ("path", "video_id", "caption_path", "start", "end", "text", "label")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,21 +74,21 @@ def read_listing(manual_dir: Path) -> tuple[list[Listed], list[dict[str, str]]]:
         raise UserError(
             f"The list of videos cannot be read: {error}",
             where=path,
-            expected=f"a csv file in UTF-8 with the columns {', '.join(COLUMNS)}",
+            expected=f"a csv file in UTF-8 with the columns {', '.join(_COLUMNS)}",
             todo="mend it, or remove it to have all files below videos/ taken",
         ) from error
     return list(rows.values()), skipped
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
-    missing = [name for name in COLUMNS[:2] if name not in columns]
-    unknown = [name for name in columns if name not in COLUMNS]
+    missing = [name for name in _COLUMNS[:2] if name not in columns]
+    unknown = [name for name in columns if name not in _COLUMNS]
     if missing or unknown:
         problem = [f"lacks {name}" for name in missing] + [f"has {name!r}" for name in unknown]
         raise UserError(
             f"The list of videos {', '.join(problem)}.",
             where=path,
-            expected=f"a first row with path and video_id, and any of {', '.join(COLUMNS[2:])}",
+            expected=f"a first row with path and video_id, and any of {', '.join(_COLUMNS[2:])}",
             todo="name the columns in the first row",
         )
 

@@ -29,7 +29,7 @@ _KINDS = 12  # kinds of reasons to show
 
 # Calls a function with each tuple of a list, and gives the results in order, or something with a
 # `reason` where a call failed.
-Run = Callable[[Callable[..., Any], list[tuple]], Iterator[Any]]
+RunOnVideos = Callable[[Callable[..., Any], list[tuple]], Iterator[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ class _Usable(NamedTuple):
     found: Look
 
 
-def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run) -> Survey:
+def survey(library: Library, form: Form, *, sample: int, workers: int, run: RunOnVideos) -> Survey:
     """Examines some videos of a library, and stores a stretch of a few of them.
 
     Args:
@@ -132,7 +132,7 @@ def survey(library: Library, form: Form, *, sample: int, workers: int, run: Run)
 
 
 def _look_at(
-    library: Library, drawn: list[tuple[str, Path]], form: Form, run: Run
+    library: Library, drawn: list[tuple[str, Path]], form: Form, run: RunOnVideos
 ) -> tuple[list[_Usable], list[dict[str, str]]]:
     tasks = [(path, library.spans.get(video, WHOLE), form) for video, path in drawn]
     usable: list[_Usable] = []
@@ -145,7 +145,7 @@ def _look_at(
     return usable, skipped
 
 
-def _try(usable: list[_Usable], form: Form, run: Run) -> list[tuple[_Usable, Trial]]:
+def _try(usable: list[_Usable], form: Form, run: RunOnVideos) -> list[tuple[_Usable, Trial]]:
     tasks = [(one.path, one.found, form, STRETCH) for one in usable]
     results = zip(_patiently(run(trial, tasks)), usable, strict=False)
     return [(one, found) for found, one in results if isinstance(found, Trial) and found.seconds]

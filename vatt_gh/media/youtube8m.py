@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from vatt_gh.media.example import byte_values, features, integers
-from vatt_gh.media.files import Tree, scan_files
+from vatt_gh.media.files import FileTree, scan_files
 from vatt_gh.media.names import YOUTUBE_ID
 from vatt_gh.media.tfrecord import read_records
 
@@ -112,7 +112,7 @@ def _add(
     return None
 
 
-def _class_names(tree: Tree) -> list[str]:
+def _class_names(tree: FileTree) -> list[str]:
     path = tree.annotation("vocabulary.csv")
     names = {}
     for row in tree.read_table(path, ("Index", "Name")):
@@ -126,7 +126,7 @@ def _class_names(tree: Tree) -> list[str]:
     return [names.get(index, "") for index in range(max(names, default=-1) + 1)]
 
 
-def _ids(tree: Tree, skipped: list[dict[str, str]]) -> Callable[[str], str | None]:
+def _ids(tree: FileTree, skipped: list[dict[str, str]]) -> Callable[[str], str | None]:
     """The function from YouTube-8M's ids to YouTube's."""
     for name, read in (("yt8m_ids.csv", _csv_pairs), ("yt8m_ids.jsonl", _jsonl_pairs)):
         path = tree.optional_annotation(name)
@@ -155,12 +155,12 @@ def _is(pattern: re.Pattern, text: object) -> bool:
     return isinstance(text, str) and pattern.fullmatch(text) is not None
 
 
-def _csv_pairs(path: Path, tree: Tree) -> Iterator[tuple]:
+def _csv_pairs(path: Path, tree: FileTree) -> Iterator[tuple]:
     for row in tree.read_table(path, ("yt8m_id", "youtube_id")):
         yield row["yt8m_id"], row["youtube_id"]
 
 
-def _jsonl_pairs(path: Path, tree: Tree) -> Iterator[tuple]:
+def _jsonl_pairs(path: Path, tree: FileTree) -> Iterator[tuple]:
     for line in tree.read_lines(path):
         try:
             row = json.loads(line)

@@ -59,7 +59,7 @@ class Vatt:
             params {'towers', 'heads'} and batch statistics of the heads.
         """
         tower_key, head_key = jax.random.split(key)
-        sample = scaled(sample)
+        sample = centred(sample)
         towers = self.towers.init(tower_key, sample, {}, False)["params"]
         pooled = self.towers.apply({"params": towers}, sample, {}, False)
         batch = {m: x[None] for m, x in pooled.items()}
@@ -100,7 +100,7 @@ class Vatt:
             if modality in sample:
                 out |= self.towers.apply(
                     {"params": towers},
-                    scaled({modality: sample[modality]}),
+                    centred({modality: sample[modality]}),
                     keep,
                     train,
                     rngs={"dropout": dropout_key(key, number)},
@@ -138,7 +138,7 @@ class Vatt:
             Pooled features by modality, and the heads' embeddings (see FacHead).
         """
         towers = {"params": params["towers"]}
-        features = jax.vmap(lambda x: self.towers.apply(towers, scaled(x), {}, False))(inputs)
+        features = jax.vmap(lambda x: self.towers.apply(towers, centred(x), {}, False))(inputs)
         variables = {"params": params["heads"], "batch_stats": statistics}
         return features, self.heads.apply(variables, features, False)
 
@@ -175,7 +175,7 @@ class Vatt:
         return f"layer_{layers - 1}" in path
 
 
-def scaled(inputs: dict[str, Array]) -> dict[str, Array]:
+def centred(inputs: dict[str, Array]) -> dict[str, Array]:
     """Converts a batch's inputs to the towers' inputs.
 
     Args:
@@ -190,7 +190,7 @@ def scaled(inputs: dict[str, Array]) -> dict[str, Array]:
     return inputs | {"video": video.astype(jnp.float32) * (2.0 / 255.0) - 1.0}
 
 
-def build(
+def build_vatt(
     config: ConfigDict,
     *,
     words: int,

@@ -33,7 +33,7 @@ def new_figure(title: str, height_inches: float) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     FigureCanvasAgg(figure)
-    figure.suptitle(printable(title), fontsize=14, fontweight="bold", parse_math=False)
+    figure.suptitle(drawable(title), fontsize=14, fontweight="bold", parse_math=False)
     return figure
 
 
@@ -92,7 +92,7 @@ def marker(points: int) -> str | None:
     return "o" if points <= _FEW_POINTS else None
 
 
-def printable(text: str) -> str:
+def drawable(text: str) -> str:
     """Returns text on one line, with a white square for characters without a glyph.
 
     matplotlib would warn about each of them, and captions may be in any script.

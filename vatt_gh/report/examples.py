@@ -70,7 +70,7 @@ def _heading(example: RetrievalExample) -> str:
     shown = "" if any(example.correct) else ", not shown"
     rank = f"  (true clip: rank {example.rank}{shown})"
     query = textwrap.shorten(
-        canvas.printable(example.query), 2 * _LINE_CHARACTERS - 60, placeholder=" ..."
+        canvas.drawable(example.query), 2 * _LINE_CHARACTERS - 60, placeholder=" ..."
     )
     quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{query}\N{RIGHT DOUBLE QUOTATION MARK}"
     return textwrap.fill(quoted + rank, _LINE_CHARACTERS)

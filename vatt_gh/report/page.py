@@ -122,7 +122,7 @@ def flatten_scores(results: Mapping[str, Any], group: str = "") -> list[ScoreRow
     return scores
 
 
-def write_index(
+def write_page(
     workdir: str | os.PathLike[str],
     *,
     title: str,

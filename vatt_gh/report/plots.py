@@ -358,5 +358,5 @@ def _group_label(name: str, cosine: np.ndarray, without: int) -> str:
     """Returns the legend's line for one group."""
     missing = f", {without} without a cosine" if without else ""
     if not len(cosine):
-        return f"{canvas.printable(name)}: no samples{missing}"
-    return f"{canvas.printable(name)}: n = {len(cosine)}, mean {cosine.mean():+.3f}{missing}"
+        return f"{canvas.drawable(name)}: no samples{missing}"
+    return f"{canvas.drawable(name)}: n = {len(cosine)}, mean {cosine.mean():+.3f}{missing}"

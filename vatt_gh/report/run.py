@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from vatt_gh.files import read_object
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
-from vatt_gh.report.page import write_index
+from vatt_gh.report.page import write_page
 from vatt_gh.report.plots import (
     EVAL,
     cosine_by_truth,
@@ -90,7 +90,7 @@ def write_report(
     for path in sorted(workdir.glob("results_*.json")):  # of downstream sets
         scores[path.stem.removeprefix("results_")] = read_object(path)
     title = f"Training report: {workdir.name}"
-    write_index(workdir, title=title, summary=summary, pictures=pictures, results=scores)
+    write_page(workdir, title=title, summary=summary, pictures=pictures, results=scores)
     return workdir / "index.html"
 
 

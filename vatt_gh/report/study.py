@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vatt_gh.report import canvas
-from vatt_gh.report.page import write_index
+from vatt_gh.report.page import write_page
 
 # Kinds of noise in the corpora, and their labels on the axis.
 _NOISES = {"caption_noise": "wrong captions", "sound_noise": "wrong sounds"}
@@ -51,7 +51,7 @@ def write_study_page(workdir: Path, rows: Rows, signals: Rows = ()) -> Path:
         ("seeds", ", ".join(map(str, dict.fromkeys(row["seed"] for row in rows)))),
         ("all numbers", "study.csv; tables with intervals: study.md"),
     ]
-    return write_index(
+    return write_page(
         workdir, title=f"Study: {workdir.name}", summary=summary, pictures=pictures, results={}
     )
 

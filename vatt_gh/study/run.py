@@ -19,7 +19,7 @@ from vatt_gh.locks import claimed, locked
 from vatt_gh.report.rows import METRICS, read_jsonl
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
-from vatt_gh.study.signals import measure, windows_of
+from vatt_gh.study.signals import measure_signals, windows_of
 from vatt_gh.study.table import Row, row_of, signals_to_markdown, to_csv, to_markdown
 from vatt_gh.training.claims import claim_workdir
 from vatt_gh.training.loop import pretrain
@@ -109,7 +109,7 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
             pretrain(own, folder, scoring=scorer(own, folder, planted_of))
     if not measured:
         with station("measuring signals"):
-            rows = [{"run": run.name, **row} for row in measure(own, folder)]
+            rows = [{"run": run.name, **row} for row in measure_signals(own, folder)]
             write_whole(folder / "signals.json", json.dumps(rows))
     if not scored:
         with station("evaluating"):  # last: results.json marks the run as done

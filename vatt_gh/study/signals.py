@@ -31,7 +31,7 @@ from vatt_gh.training.step import TrainState
 COSINES = tuple(itertools.product(("shared", "last_block", "features"), ("embedding", "anchor")))
 
 
-def measure(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
+def measure_signals(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Measures all signals of a run at each of its checkpoints.
 
     Args:
@@ -129,8 +129,4 @@ def _visited(
 
 def _batches(store: KeptWindows, rows: np.ndarray, size: int) -> Iterator[dict[str, np.ndarray]]:
     for first in range(0, len(rows), size):
-        arrays = store.rows(rows[first : first + size])
-        batch = {name: arrays[name] for name in (*names.MODALITIES, *names.MASKS)}
-        batch[names.INDEX] = np.arange(size, dtype=np.int32)
-        batch[names.COLOUR] = np.tile(np.float32(names.NEUTRAL_COLOUR), (size, 1))
-        yield batch
+        yield names.neutral(store.rows(rows[first : first + size]))

@@ -1,4 +1,4 @@
-"""Whose a work directory is: the run whose configuration it holds, and one process at a time."""
+"""Ownership of a work directory: one configuration, and one process at a time."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vatt_gh.config import FREE_KEYS, PAPER, default, flatten
-from vatt_gh.errors import UserError
+from vatt_gh.errors import UserError, differences
 from vatt_gh.files import read_object, write_whole
 from vatt_gh.locks import claimed
 from vatt_gh.training.parallel import first_host_first, from_first_host
@@ -155,9 +155,8 @@ def _compare(path: Path, mine: dict[str, Any]) -> None:
     # the paper's method. Removed keys had no effect.
     paper = {f"harmonize.{key}": value for key, value in PAPER.items()}
     theirs = flatten(default()) | paper | read_config(path)
-    changed = sorted(key for key in mine.keys() - FREE_KEYS if mine.get(key) != theirs.get(key))
-    if changed:
-        lines = [f"{key}: there {theirs.get(key)!r}, now {mine.get(key)!r}" for key in changed]
+    lines = differences(theirs, {key: mine[key] for key in sorted(mine.keys() - FREE_KEYS)})
+    if lines:
         raise UserError(
             "The work directory belongs to a run with another configuration.",
             where=path,

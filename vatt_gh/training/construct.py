@@ -7,20 +7,20 @@ from ml_collections import ConfigDict
 from vatt_gh import batch as names
 from vatt_gh.config import compares_gradients
 from vatt_gh.harmonize import ENGINES
-from vatt_gh.models.vatt import Vatt, build
+from vatt_gh.models.vatt import Vatt, build_vatt
 from vatt_gh.training.optimizer import Schedule, keras_adam, stepped_cosine
 
 
 def model_of(
     config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | None = None
 ) -> Vatt:
-    """Builds the model of a run; arguments as for `models.vatt.build`.
+    """Builds the model of a run; arguments as for `models.vatt.build_vatt`.
 
     Pads to the multiple that the engine's bfloat16 products want, on every platform, so that a
     model is the same everywhere.
     """
     compares = compares_gradients(config.harmonize) and config.model.dtype == "bfloat16"
-    return build(
+    return build_vatt(
         config,
         words=words,
         audio_rate=audio_rate,

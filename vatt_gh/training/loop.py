@@ -214,8 +214,8 @@ def run_steps(
             stop = stopping.asked(number)
             scores = {}
             if score is not None and number % config.eval.every == 0 and not stop:
-                # Waits for the step: what is not finite has no score, and its time is not the
-                # score's.
+                # Waits for the step: a non-finite one is not scored, and its time does not count
+                # as scoring.
                 if not config.train.skip_nonfinite:  # else such a step has changed nothing
                     check_finite(number, *jax.device_get(output), host)
                 with writer.timer.paused(), watchdog.paused():

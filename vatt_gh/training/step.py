@@ -68,8 +68,8 @@ class StepOutput(NamedTuple):
     """The report of a step.
 
     Attributes:
-        metrics: scalars (and 'cosine_histogram' [40] int32) of the global batch; 'sketch_error'
-            only with harmonize.sketch_check.
+        metrics: scalars of the global batch, and 'cosine_histogram' [HISTOGRAM_BINS] int32;
+            'sketch_error' only with harmonize.sketch_check.
         samples: for each sample of this device, [b]: 'cosine', 'defined', 'weight', and for each
             loss term 'loss_' with its label. The weight is the sample's; if each loss drops
             samples separately, it is the mean over losses.

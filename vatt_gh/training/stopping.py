@@ -157,7 +157,7 @@ class _Handler:
 
     @property
     def _address(self) -> int | None:
-        """Of the handler; None: the default, 1: it is ignored."""
+        """Address of the handler; None: the default, 1: the signal is ignored."""
         return ctypes.c_void_p.from_buffer(self._action).value  # the structure's first field
 
     def check_foreign(self) -> None:
@@ -180,7 +180,7 @@ class _Handler:
 
     def restore(self) -> None:
         """Makes it the signal's handler again."""
-        # Never the default for a moment where it is not what comes back.
+        # Never installs the default handler in between.
         if callable(self._python) or self._address in (None, 1):
             signal.signal(self._number, self._python)
         self._libc.sigaction(self._number, self._action, None)

@@ -12,10 +12,10 @@ _OFTEN = 1.0  # s; arming it anew at every step would start as many threads
 class Watchdog:
     """Ends the process with status 1 when a step takes too long; use as a context manager.
 
-    What a host waits for that never comes, as from another host that is gone, raises nothing.
+    Waiting for another host that is gone raises no error.
 
     Args:
-        minutes: a step may take; 0: any time.
+        minutes: longest time for a step; 0: no limit.
     """
 
     def __init__(self, minutes: float):

@@ -18,7 +18,7 @@ from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard,
 from vatt_gh.training.parallel import all_hosts, from_first_host
 from vatt_gh.training.step import StepOutput
 
-_COUNTS = ("step", "empty_steps")  # of a step with numbers that are not finite, these still count
+_COUNTS = ("step", "empty_steps")  # still logged for a non-finite step
 # Numbers that differ between hosts; rows have the first one's, and how far the others are apart.
 OF_HOSTS = ("step_seconds", "data_wait_share", "unreadable")
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.files import MEDIA_SUFFIXES, Tree
+from vatt_gh.media.files import MEDIA_SUFFIXES, FileTree
 from vatt_gh.media.names import video_id
 
 # What may stand between a video's name and a caption file's suffix, in any order:
@@ -27,7 +27,7 @@ _AMBIGUOUS = (".csv", ".tsv", ".json", ".xml")  # beside videos most of them are
 
 
 def find_caption_files(
-    trees: Mapping[str, Tree], ids: Collection[str]
+    trees: Mapping[str, FileTree], ids: Collection[str]
 ) -> tuple[dict[str, Path], list[dict[str, str]]]:
     """Finds one caption file for each video: in captions/**, or beside the videos in videos/**.
 
@@ -79,7 +79,7 @@ def _is_ours(path: Path, folder: str) -> bool:
     return folder == "captions" or path.suffix.lower() not in _AMBIGUOUS
 
 
-def _unread(tree: Tree, folder: str, ids: Collection[str]) -> list[dict[str, str]]:
+def _unread(tree: FileTree, folder: str, ids: Collection[str]) -> list[dict[str, str]]:
     """Rows of unsupported files: all in captions/, and in videos/ those that are captions."""
     reason = f"is in a form of captions that is not read: {', '.join(READERS)} are"
     paths = (path for path in tree.files if _holds_unread(Path(path), folder, ids))
@@ -98,7 +98,7 @@ def _holds_unread(path: Path, folder: str, ids: Collection[str]) -> bool:
     return doubtful and _parts(path.stem.removesuffix(inner), ids)[0] in ids
 
 
-def _files(tree: Tree) -> list[Path]:
+def _files(tree: FileTree) -> list[Path]:
     found = (path for path in tree.media_files(READERS) if not path.lower().endswith(_OTHER))
     return sorted(map(Path, found))
 

@@ -9,7 +9,7 @@ from vatt_gh.media.captions.sbv import sbv_cues
 from vatt_gh.media.captions.subtitles import subtitle_cues
 from vatt_gh.media.captions.tables import table_cues
 from vatt_gh.media.captions.text import read_text
-from vatt_gh.media.captions.units import fitting, within
+from vatt_gh.media.captions.units import in_seconds, within
 from vatt_gh.media.captions.xml_forms import xml_cues
 
 READERS = {
@@ -53,7 +53,7 @@ def read_captions(path: Path, length: float | None = None) -> tuple[list[Caption
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise CaptionFileError(path, f"is none of {', '.join(READERS)}")
-    cues, unit = fitting(reader(path, read_text(path)), length)
+    cues, unit = in_seconds(reader(path, read_text(path)), length)
     captions, left_out = to_captions(cues)
     captions, outside = within(captions, length)
     return captions, [*unit, *left_out, *outside]

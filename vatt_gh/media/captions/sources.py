@@ -6,7 +6,7 @@ from pathlib import Path
 from vatt_gh.media.captions.cues import Caption, CaptionFileError, to_captions
 from vatt_gh.media.captions.index import CaptionIndex
 from vatt_gh.media.captions.read import read_captions
-from vatt_gh.media.captions.units import fitting, within
+from vatt_gh.media.captions.units import in_seconds, within
 
 _Read = tuple[list[Caption], list[dict[str, str]]]
 
@@ -73,7 +73,7 @@ class VideoCaptions(Mapping[str, list[Caption]]):
             rows += [{"id": video, "path": str(path), "reason": reason} for reason in reasons]
         if not captions and video in self._indexed:
             # Broken captions were already reported when the index was built.
-            cues, unit = fitting(self._index.cues(video) or [], length)
+            cues, unit = in_seconds(self._index.cues(video) or [], length)
             captions, outside = within(to_captions(cues)[0], length)
             rows += [{"id": video, "reason": reason} for reason in (*unit, *outside)]
         return captions, rows

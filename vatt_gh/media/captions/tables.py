@@ -9,7 +9,7 @@ from typing import Any
 from vatt_gh.media.captions.cues import CaptionFileError, Cue
 from vatt_gh.media.captions.rows import columns_of, row_cue
 
-COLUMNS = ("start", "end", "text")  # without a header
+_COLUMNS = ("start", "end", "text")  # without a header
 
 
 def table_cues(path: Path, content: str) -> list[Cue]:
@@ -32,11 +32,11 @@ def table_cues(path: Path, content: str) -> list[Cue]:
         if columns_of(tuple(names)).complete():
             return [_cue(reader, names, row) for row in _rows(reader)]
         if _is_timed(names):
-            rows = (_cue(reader, COLUMNS, row) for row in _rows(reader))
-            return _in_order(path, [_cue(reader, COLUMNS, names), *rows])
+            rows = (_cue(reader, _COLUMNS, row) for row in _rows(reader))
+            return _in_order(path, [_cue(reader, _COLUMNS, names), *rows])
     except csv.Error as error:
         raise CaptionFileError(path, f"is no table near line {reader.line_num}: {error}") from error
-    raise CaptionFileError(path, f"has no columns {', '.join(COLUMNS)} (or duration)")
+    raise CaptionFileError(path, f"has no columns {', '.join(_COLUMNS)} (or duration)")
 
 
 def _reader(content: str, delimiter: str) -> Any:
@@ -85,7 +85,7 @@ def _delimiter(content: str) -> str:
 
 def _is_timed(cells: Sequence[str]) -> bool:
     """Whether a row without a header begins with a start and an end."""
-    if len(cells) < len(COLUMNS):
+    if len(cells) < len(_COLUMNS):
         return False
-    cue = row_cue("", dict(zip(COLUMNS, cells, strict=False)))
+    cue = row_cue("", dict(zip(_COLUMNS, cells, strict=False)))
     return isinstance(cue.start, float) and isinstance(cue.end, float)

@@ -15,7 +15,7 @@ _REACH = 0.75  # weight of how far into the video captions reach, relative to th
 _LEAST = 0.1  # share of the video that a single caption must reach to infer its unit
 
 
-def fitting(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]]:
+def in_seconds(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[str]]:
     """Converts times to seconds if a file does not tell their unit.
 
     Times stay seconds if most captions then lie within the video. Whole numbers are in a smaller

@@ -16,7 +16,7 @@ from vatt_gh.media.files import (
     NO_FILE,
     NO_LIST,
     NO_NAME,
-    Tree,
+    FileTree,
     is_plain_name,
     scan_files,
     stem,
@@ -41,7 +41,7 @@ _NUMBER = r"\d+(?:\.\d+)?"
 _PIECE = rf"({YOUTUBE_ID})_({_NUMBER})(?:[_-]{_NUMBER})?"
 
 
-class Listed(NamedTuple):
+class Excerpt(NamedTuple):
     """A row of a csv file: its place in the video, in seconds, and its class indices."""
 
     video: str
@@ -109,7 +109,7 @@ def list_clips(manual_dir: Path) -> Listing:
     return collector.listing(class_names)
 
 
-def _classes(tree: Tree) -> tuple[list[str], dict[str, int]]:
+def _classes(tree: FileTree) -> tuple[list[str], dict[str, int]]:
     """Class names by index, and indices by machine identifier such as /m/09x0r."""
     path = tree.annotation("class_labels_indices.csv")
     rows = list(tree.read_table(path, ("index", "mid", "display_name")))
@@ -119,7 +119,7 @@ def _classes(tree: Tree) -> tuple[list[str], dict[str, int]]:
     return names, {row["mid"]: label for label, row in enumerate(rows)}
 
 
-def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterator[Listed]:
+def _segments(tree: FileTree, index: dict[str, int], collector: Collector) -> Iterator[Excerpt]:
     paths = [path for name in TABLES if (path := tree.optional_annotation(name))]
     if not paths:
         raise tree.error(f"The annotation files {', '.join(TABLES)} are missing.")
@@ -142,10 +142,10 @@ def _segments(tree: Tree, index: dict[str, int], collector: Collector) -> Iterat
             elif not (0 <= start < end < math.inf):
                 collector.skip(video, f"is from {start} s to {end} s")
             else:
-                yield Listed(video, start, end, labels, split)
+                yield Excerpt(video, start, end, labels, split)
 
 
-def _files(tree: Tree) -> dict[str, list[Found]]:
+def _files(tree: FileTree) -> dict[str, list[Found]]:
     """What each file may be, by video id: a name can be read in several ways."""
     files: defaultdict[str, list[Found]] = defaultdict(list)
     for path in tree.media_files(MEDIA_SUFFIXES):
@@ -159,13 +159,13 @@ def _files(tree: Tree) -> dict[str, list[Found]]:
     return files
 
 
-def _fits(found: Found, segment: Listed) -> bool:
+def _fits(found: Found, segment: Excerpt) -> bool:
     if found.start is None:
         return True
     return any(abs(found.start * unit - segment.start) < 1 for unit in (1, 0.001))
 
 
-def _times(found: Found, segment: Listed) -> tuple[float | None, float | None]:
+def _times(found: Found, segment: Excerpt) -> tuple[float | None, float | None]:
     """The segment's place in the file; None, None: the file is the segment."""
     if not found.whole:
         return None, None

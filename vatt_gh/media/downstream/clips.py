@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from vatt_gh.media.files import NO_FILE, NO_LIST, NO_NAME, Tree, is_plain_name, stem
+from vatt_gh.media.files import NO_FILE, NO_LIST, NO_NAME, FileTree, is_plain_name, stem
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.probe import usable
 
@@ -63,7 +63,7 @@ class Collector:
         skipped: rows {"id" or "path", "reason"} of what cannot be used, in the order of the lists.
     """
 
-    def __init__(self, tree: Tree, suffixes: Collection[str], key: Callable[[str], str] = stem):
+    def __init__(self, tree: FileTree, suffixes: Collection[str], key: Callable[[str], str] = stem):
         self.skipped: list[dict[str, str]] = []
         self._tree = tree
         self._clips: list[Clip] = []

@@ -10,7 +10,7 @@ LAYOUT = """
       ESC-50-master/audio/1-100032-A-0.wav   in any depth; other suffixes than .wav are accepted
       ESC-50-master/meta/esc50.csv           filename,fold,target,category,esc10,src_file,take"""
 SPLITS = ("fold1", "fold2", "fold3", "fold4", "fold5")
-COLUMNS = ("filename", "fold", "target", "category")
+_COLUMNS = ("filename", "fold", "target", "category")
 
 
 def list_clips(manual_dir: Path) -> Listing:
@@ -30,7 +30,7 @@ def list_clips(manual_dir: Path) -> Listing:
     table = tree.annotation("esc50.csv")
     collector = Collector(tree, AUDIO_SUFFIXES)
     categories: dict[int, str] = {}
-    for row in tree.read_table(table, COLUMNS):
+    for row in tree.read_table(table, _COLUMNS):
         file, fold, target = row["filename"], row["fold"], row["target"]
         clip = stem(file)
         if not is_plain_name(file):

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, Tree, is_plain_name, scan_files, stem
+from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, FileTree, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/
@@ -46,7 +46,7 @@ def _class_and_stem(path: str) -> str:
     return f"{os.path.basename(os.path.dirname(path))}/{stem(path)}"
 
 
-def _lists(tree: Tree) -> dict[str, list[Path]]:
+def _lists(tree: FileTree) -> dict[str, list[Path]]:
     """The three lists of each class."""
     matches = (_LIST.fullmatch(os.path.basename(path)) for path in tree.files)
     names = dict.fromkeys(match[1] for match in matches if match)
@@ -55,7 +55,9 @@ def _lists(tree: Tree) -> dict[str, list[Path]]:
     return {n: [tree.annotation(f"{n}_test_split{k}.txt") for k in (1, 2, 3)] for n in names}
 
 
-def _listed(name: str, lists: list[Path], tree: Tree, collector: Collector) -> dict[str, list[str]]:
+def _listed(
+    name: str, lists: list[Path], tree: FileTree, collector: Collector
+) -> dict[str, list[str]]:
     """Splits of a class's clips, by file name without suffix."""
     listed: dict[str, list[str]] = {}
     for number, path in enumerate(lists, 1):

@@ -4,14 +4,14 @@ import csv
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, open_text, scan_files
+from vatt_gh.media.files import VIDEO_SUFFIXES, FileTree, open_text, scan_files
 
 LAYOUT = """
     MANUAL_DIR/
       train/LABEL/YOUTUBEID_000010_000020.mp4   the original layout, with spaces or _ in LABEL; or
       train/YOUTUBEID_000010_000020.mp4         CVDF's layout; in any depth, any suffix of video
       *.csv                                     label,youtube_id,time_start,time_end,split"""
-COLUMNS = ("youtube_id", "time_start", "time_end", "split")
+_COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 SPLITS = ("train", "validate", "test")
 _WRITTEN = {name: name for name in SPLITS} | {"val": "validate"}
 
@@ -32,7 +32,7 @@ def list_clips(manual_dir: Path) -> Listing:
         UserError: the directory or the csv files are missing or cannot be read.
     """
     tree = scan_files(manual_dir, LAYOUT)
-    rows = [row for path in _tables(tree) for row in tree.read_table(path, COLUMNS)]
+    rows = [row for path in _tables(tree) for row in tree.read_table(path, _COLUMNS)]
     class_names = sorted({_label(row) for row in rows} - {""})
     index = {name: label for label, name in enumerate(class_names)}
     collector = Collector(tree, VIDEO_SUFFIXES)
@@ -49,7 +49,7 @@ def list_clips(manual_dir: Path) -> Listing:
     return collector.listing(class_names)
 
 
-def _tables(tree: Tree) -> list[Path]:
+def _tables(tree: FileTree) -> list[Path]:
     tables = [Path(path) for path in tree.files if path.lower().endswith(".csv")]
     tables = [path for path in tables if _has_columns(path)]
     if not tables:
@@ -64,7 +64,7 @@ def _has_columns(path: Path) -> bool:
             header = next(csv.reader([file.readline(10_000)], skipinitialspace=True), [])
     except (OSError, ValueError):
         return True
-    return set(COLUMNS) <= {name.strip() for name in header}
+    return set(_COLUMNS) <= {name.strip() for name in header}
 
 
 def _label(row: dict[str, str]) -> str:

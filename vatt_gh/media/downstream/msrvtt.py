@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import VIDEO_SUFFIXES, Tree, scan_files
+from vatt_gh.media.files import VIDEO_SUFFIXES, FileTree, scan_files
 
 LAYOUT = """
     MANUAL_DIR/
@@ -46,7 +46,7 @@ def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Lis
     return collector.listing()
 
 
-def _one_k_a(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
+def _one_k_a(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[Row]:
     table = tree.annotation("MSRVTT_JSFUSION_test.csv")
     tested = set()
     for row in tree.read_table(table, ("video_id", "sentence")):
@@ -62,7 +62,7 @@ def _one_k_a(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
             yield video, captions, "train"
 
 
-def _full(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
+def _full(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[Row]:
     paths = _found(tree, skipped)
     if not paths:
         what = f"The annotation files {_ALL}, or {' or '.join(_PARTS)}, are missing."
@@ -83,7 +83,7 @@ def _full(tree: Tree, skipped: list[dict[str, str]]) -> Iterator[Row]:
                 skipped.append({"id": video, "reason": f"is in no split: {part!r}"})
 
 
-def _found(tree: Tree, skipped: list[dict[str, str]]) -> list[Path]:
+def _found(tree: FileTree, skipped: list[dict[str, str]]) -> list[Path]:
     """The one JSON file with everything, else the parts that exist."""
     whole = tree.optional_annotation(_ALL)
     if whole is not None:

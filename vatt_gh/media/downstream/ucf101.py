@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, Tree, is_plain_name, scan_files, stem
+from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, FileTree, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/
@@ -43,7 +43,7 @@ def list_clips(manual_dir: Path) -> Listing:
     return collector.listing(class_names)
 
 
-def _class_names(tree: Tree) -> list[str]:
+def _class_names(tree: FileTree) -> list[str]:
     path = tree.annotation("classInd.txt")
     rows = [line.split() for line in tree.read_lines(path)]
     numbers = [row[0] for row in rows]
@@ -52,7 +52,7 @@ def _class_names(tree: Tree) -> list[str]:
     return [name for _, name in rows]
 
 
-def _listed(tree: Tree, collector: Collector) -> dict[str, tuple[str, list[str]]]:
+def _listed(tree: FileTree, collector: Collector) -> dict[str, tuple[str, list[str]]]:
     """{clip in lower case: ("CLASS/CLIP" as first spelled, its splits)}."""
     listed: dict[str, tuple[str, list[str]]] = {}
     for split in SPLITS:

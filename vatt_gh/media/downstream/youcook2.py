@@ -10,7 +10,7 @@ from vatt_gh.media.files import (
     NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
-    Tree,
+    FileTree,
     is_plain_name,
     scan_files,
     stem,
@@ -61,7 +61,7 @@ def list_clips(manual_dir: Path) -> Listing:
     return collector.listing()
 
 
-def _database(path: Path, tree: Tree) -> Iterator[tuple[str, Any]]:
+def _database(path: Path, tree: FileTree) -> Iterator[tuple[str, Any]]:
     content = tree.read_json(path)
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict):
