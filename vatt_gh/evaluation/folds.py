@@ -9,32 +9,32 @@ from vatt_gh.evaluation.protocols import Fold
 
 
 def clips_of(
-    fold: Fold, splits: Sequence[set[str]], labels: Sequence[Sequence[str]], builder: str
+    fold: Fold, splits: Sequence[set[str]], kinds: Sequence[object], builder: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Picks the clips of a fold.
 
     Args:
         fold: names of the splits to fit on, and of the one to test on.
-        splits: of each of N clips, the official splits that it belongs to.
-        labels: of each clip, its classes.
+        splits: for each of N clips, the official splits that it belongs to.
+        kinds: for each clip, what two of those to fit on must differ in: its class, or its number
+            where any two will do.
         builder: name of the data set, for the message.
 
     Returns:
         [N] bool of the clips to fit on, and of those to test on.
 
     Raises:
-        UserError: the clips to fit on are not of two classes, or none is to be tested.
+        UserError: the clips to fit on are of one kind, or none is to be tested.
     """
     fit, test = fold
     fitted = np.array([bool({*fit} & mine) for mine in splits])
     tested = np.array([test in mine for mine in splits])
-    classes = {name for n in np.flatnonzero(fitted) for name in labels[n]}
-    if len(classes) < 2 or not tested.any():
+    if len({kinds[n] for n in np.flatnonzero(fitted)}) < 2 or not tested.any():
         raise UserError(
             f"There are too few clips to classify: {fitted.sum()} to fit on in "
             f"{', '.join(fit)}, {tested.sum()} to test in {test}.",
             where=f"the records of {builder}",
-            expected="clips of two classes to fit on, and one to test",
+            expected="two clips to fit on, of two classes if each has one alone, and one to test",
             todo="build all splits of the data set",
         )
     return fitted, tested

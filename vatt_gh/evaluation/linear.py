@@ -76,8 +76,7 @@ class Linear:
         features, every, splits = held_out.labelled(weights, protocol.modality, names)
         labels = np.array([mine[0] for mine in every])
         folds = {
-            fold[1]: clips_of(fold, splits, labels[:, None], held_out.builder)
-            for fold in protocol.folds
+            fold[1]: clips_of(fold, splits, labels, held_out.builder) for fold in protocol.folds
         }
         scores = {}
         for name, classify in CLASSIFIERS.items():

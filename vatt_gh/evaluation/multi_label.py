@@ -44,7 +44,7 @@ class MultiLabel:
         (fold,) = protocol.folds
         wanted = {*fold[0], fold[1]}
         features, labels, splits = held_out.labelled(weights, protocol.modality, wanted)
-        fitted, tested = clips_of(fold, splits, labels, held_out.builder)
+        fitted, tested = clips_of(fold, splits, range(len(splits)), held_out.builder)
         names = sorted({name for mine in labels for name in mine})
         truth = np.array([[name in mine for name in names] for mine in labels], np.float64)
         tests = truth[tested]
