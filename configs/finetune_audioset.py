@@ -4,13 +4,13 @@
         --config.init_from=orbax:work/run1 \\
         --config.data.manual_dir=/data/audioset --config.data.data_dir=/data/audioset_records
 
-ESC-50 is learnt alike, with --config.data.builder=esc50, --config.finetune.fold=1 to 5, and windows
+For ESC-50 set --config.data.builder=esc50, --config.finetune.fold=1 to 5, and windows
 of at most its 5 s: --config.data.frames=48 --config.data.audio_samples=115200.
 
 The tower was pre-trained on sound of 48 kHz. The original, too, hears every second sample here,
 so that a clip of twice the length fits.
 
-Hardware: the paper does not name what fine-tuning took; a step is 64 clips.
+Hardware: not named in the paper for fine-tuning; a step is 64 clips.
 """
 
 from ml_collections import ConfigDict
@@ -30,7 +30,7 @@ def get_config() -> ConfigDict:
     data = config.data
     data.builder = "audioset"
     data.build_audio_rate, data.audio_samples = 24_000, 153_600
-    data.frames = 64  # of 10 a second: the 6.4 s of the sound
+    data.frames = 64  # at 10 fps: 6.4 s, like the sound
     data.audio_noise = 0.0
 
     train = config.train

@@ -4,12 +4,12 @@
         --config.init_from=orbax:work/run1 \\
         --config.data.manual_dir=/data/kinetics400 --config.data.data_dir=/data/kinetics_records
 
-From a run of ours the model has that run's form. A checkpoint of the original is
---config.init_from=tf:DIR/ckpt-500000; the sizes here are its Medium ones. The other sets of videos
-are learnt alike, with --config.data.builder=ucf101 or hmdb51 and --config.finetune.fold=1, 2 or 3,
-in fewer steps.
+A model that starts from a run of ours has that run's form. A checkpoint of the original is
+--config.init_from=tf:DIR/ckpt-500000; the sizes here are its Medium ones. For the other video sets
+set --config.data.builder=ucf101 or hmdb51 and --config.finetune.fold=1, 2 or 3,
+and fewer steps.
 
-Hardware: the paper does not name what fine-tuning took; a step is 64 clips.
+Hardware: not named in the paper for fine-tuning; a step is 64 clips.
 """
 
 from ml_collections import ConfigDict

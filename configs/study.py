@@ -43,7 +43,7 @@ def get_config(form: str = "whole") -> ConfigDict:
 
 
 def _enlarge(config: ConfigDict) -> None:
-    """Four times the width, twice the depth and corpus, 20 times the samples, half the rate."""
+    """Quadruples the width, doubles depth and corpus; 20 times the samples, half the rate."""
     for tower in (config.model.video, config.model.audio, config.model.text):
         depth = 2 * tower.layers
         tower.update({"layers": depth, "d_model": 256, "d_ff": 768, "heads": 4, "d_kv": 64})

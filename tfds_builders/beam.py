@@ -12,7 +12,7 @@ def run(function: Callable[[Any], None], tasks: Sequence[Any], options: str) -> 
     Args:
         function: a module-level function; it and the tasks are pickled.
         tasks: its arguments, one call each.
-        options: of the pipeline, "runner=DirectRunner,direct_num_workers=2", as in TFDS.
+        options: pipeline options as in TFDS, "runner=DirectRunner,direct_num_workers=2".
 
     Raises:
         UserError: Beam is not installed, does not know an option, or a call failed.

@@ -29,11 +29,11 @@ def dry_run(
         name: a key of DATA_SETS.
         manual_dir: laid out as the set's layout in tfds_builders.sets.
         form: how videos would be stored.
-        settings: of the build.
+        settings: settings of the build.
         selection: videos that it does not use are left out; None: none is.
 
     Returns:
-        What was found.
+        The survey.
 
     Raises:
         UserError: nothing can be built, or a setting is invalid.

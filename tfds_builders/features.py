@@ -60,8 +60,8 @@ def example_of(
     Args:
         library: the video's library.
         video: its id.
-        segment: decoded.
-        captions: of the video.
+        segment: the decoded segment.
+        captions: captions of the video.
         form: how it is stored.
 
     Returns:

@@ -14,7 +14,7 @@ from vatt_gh.locks import claimed, shared
 from vatt_gh.media.form import Form
 from vatt_gh.media.workers import Limits
 
-PART_BYTES = 8_000_000_000  # of videos in a part, if the number of parts is not given
+PART_BYTES = 8_000_000_000  # bytes of videos in a part, if the number of parts is not given
 _NAME = re.compile(r"(?P<base>.+?)(-part(?P<part>\d+)of(?P<parts>\d+))?")
 
 
@@ -26,7 +26,7 @@ class Settings:
         workers: decoding processes.
         parts: number of parts; 0: see `parts_of`.
         part: the part to build, from 1; 0: all that no other process builds.
-        limits: for one video.
+        limits: limits on time and memory for one video.
         beam: options of a Beam pipeline that builds the parts; "": build them here.
     """
 
@@ -44,7 +44,7 @@ class Part:
     Attributes:
         folder: DATA_DIR/NAME, shared by all parts.
         form: how videos are stored.
-        number: from 1.
+        number: number of this part, from 1.
         parts: number of parts.
     """
 
@@ -67,7 +67,7 @@ class Part:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[bool]:
-        """Whether this process may build it; if so, deletes what a dead process left."""
+        """Yields whether this process may build it; if so, deletes what a dead process left."""
         self.folder.mkdir(parents=True, exist_ok=True)
         notes = functools.partial(_without_notes, self.folder)
         building = shared(self.folder / ".building.lock", notes)

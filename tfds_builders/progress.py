@@ -14,8 +14,8 @@ class Progress:
     """A progress line on a terminal; elsewhere an occasional line.
 
     Args:
-        name: of the data set.
-        videos: number to build.
+        name: name of the data set.
+        videos: number of videos to build.
     """
 
     def __init__(self, name: str, videos: int):

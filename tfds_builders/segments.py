@@ -139,7 +139,7 @@ class SegmentBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return self._shards
 
     def _examples(self, decoding: _Decoding, videos: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The examples of the next `videos` videos."""
+        """Yields the examples of the next `videos` videos."""
         for _ in range(videos):
             video, decoded = next(decoding)
             captions = self._said_in(decoded)

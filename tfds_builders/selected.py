@@ -12,8 +12,8 @@ def selected(library: Library, selection: Selection | None) -> Library:
     """Drops videos that the lists exclude as a whole; prints how many remain.
 
     Args:
-        library: what a directory holds.
-        selection: what is used; None: everything.
+        library: the videos of a directory.
+        selection: the stretches that are used; None: all.
 
     Returns:
         The library with fewer videos.
@@ -33,7 +33,7 @@ def selected(library: Library, selection: Selection | None) -> Library:
 
 
 def used_by_none(library: Library) -> UserError:
-    """The error where lists leave nothing of a directory."""
+    """Makes the error for lists that use no video of a directory."""
     return UserError(
         "The lists of stretches use none of the videos.",
         where=library.folder,

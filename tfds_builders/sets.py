@@ -69,7 +69,7 @@ DATA_SETS = {
 
 
 def to_markdown() -> str:
-    """README's table of the data sets."""
+    """Formats README's table of the data sets."""
     lines = ["| name | splits (`--config.data.split`) | holds |", "|---|---|---|"]
     for name, data_set in DATA_SETS.items():
         holds = data_set.description[0].lower() + data_set.description[1:].rstrip(".")

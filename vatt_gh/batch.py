@@ -58,7 +58,7 @@ def neutral(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Completes a batch that is taken as it is: colours unchanged, places in order.
 
     Args:
-        arrays: at least those of MODALITIES and MASKS.
+        arrays: arrays by name, at least those of MODALITIES and MASKS.
 
     Returns:
         The arrays of DEVICE_KEYS.

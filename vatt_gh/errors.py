@@ -21,7 +21,7 @@ class UserError(Exception):
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lists what differs from an earlier run, for a message.
+    """Lists the differences from an earlier run, for a message.
 
     Args:
         there: the earlier values.

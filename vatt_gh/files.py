@@ -49,7 +49,7 @@ def making(folder: Path) -> Iterator[Path]:
     be the same.
 
     Args:
-        folder: does not exist yet.
+        folder: path of a folder that does not exist yet.
 
     Yields:
         An empty folder beside it; what a killed process left there is removed.
@@ -108,8 +108,8 @@ def read_utf8(path: Path, what: str, *, expected: str, todo: str) -> str:
     """Reads a text file in UTF-8.
 
     Args:
-        path: of the file.
-        what: what is wrong if it cannot be read; begins the message.
+        path: path of the file.
+        what: the problem if it cannot be read; begins the message.
         expected, todo: see `UserError`.
 
     Returns:
@@ -128,8 +128,8 @@ def read_object(path: Path, what: str = "", **advice: str) -> dict[str, Any]:
     """Reads a JSON file that an earlier run wrote.
 
     Args:
-        path: of the file, which holds an object.
-        what, **advice: as for `read_utf8`; by default, of a result.
+        path: path of the file, which holds an object.
+        what, **advice: see `read_utf8`; by default, those for a result.
 
     Returns:
         The object.
@@ -141,7 +141,7 @@ def read_object(path: Path, what: str = "", **advice: str) -> dict[str, Any]:
 
 
 def read_list(path: Path) -> list[Any]:
-    """As `read_object`, of a file that holds a list."""
+    """Reads a JSON file that holds a list; see `read_object`."""
     return _read_json(path, list, "", {})
 
 

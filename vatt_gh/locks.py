@@ -52,7 +52,7 @@ def claimed(path: Path, note: str = "") -> Iterator[bool]:
 
 @contextmanager
 def shared(path: Path, alone: Callable[[], None]) -> Iterator[None]:
-    """Holds a lock that others may hold, too.
+    """Holds a lock that others may hold at the same time.
 
     Args:
         path: path of the lock file; its directory is created.

@@ -68,7 +68,7 @@ def symmetric_nce(
     axis_name: str | None,
     anchor_mask: Array | None = None,
 ) -> Array:
-    """Sum of the two directions, each with its own denominator.
+    """Sums the two directions, each with its own denominator.
 
         l_i = log(sum_jc exp s(i,j,c)) + log(sum_jc exp s(j,i,c)) - 2 log sum_c exp s(i,i,c)
 
@@ -117,9 +117,9 @@ def alignment_losses(
     """Computes the cross-modality alignment losses of every sample.
 
     Args:
-        embeddings: from the heads, two per term: 'video_to_audio' [b, D], 'audio_to_video'
+        embeddings: embeddings of the heads, two per term: 'video_to_audio' [b, D], 'audio_to_video'
             [b, D], 'video_to_text' [b, E], 'text_to_video' [b, K, E], ...
-        masks: by modality [b] bool, True where the sample has it; every sample has a modality
+        masks: [b] bool by modality, True where the sample has it; every sample has a modality
             without a mask.
         terms: the losses to compute.
         kind: a name of NCE_KINDS.
@@ -148,7 +148,7 @@ def alignment_losses(
 
 
 def softmax_loss(logits: Array, labels: Array) -> Array:
-    """Cross-entropy with one class per sample.
+    """Computes the cross-entropy with one class per sample.
 
     Args:
         logits: [b, K] float32.

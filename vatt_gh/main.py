@@ -68,7 +68,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
     Args:
         config: the whole configuration.
-        workdir: of the run.
+        workdir: work directory of the run.
 
     Raises:
         UserError: a problem that the user can fix.
@@ -257,7 +257,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 
 def _for_users(record: std_logging.LogRecord) -> bool:
-    """False for what TFDS, TensorFlow and Orbax tell those who write programs with them."""
+    """Returns False for messages of TFDS, TensorFlow and Orbax to programmers."""
     return record.filename not in (
         "feature.py",
         "deprecation.py",

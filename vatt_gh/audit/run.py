@@ -98,12 +98,12 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
 
 
 def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:
-    """The worst share of the clips.
+    """Finds the worst share of the clips.
 
     Args:
         scored: the clips.
         by: 'loss', 'similarity' or 'cosine'.
-        share: of the clips that a measure is defined for, rounded down.
+        share: share of the clips that a measure is defined for, rounded down.
 
     Returns:
         {'text', 'audio', or '' for the whole clip: [k] int64 rows, the worst first}.
@@ -131,7 +131,7 @@ def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:
 def planted_shares(
     scored: Scored, worst: dict[str, np.ndarray], by: str, aligned: Aligned
 ) -> dict[str, dict[str, float]]:
-    """How many of the worst clips are planted.
+    """Counts how many of the worst clips are planted.
 
     Args:
         scored: the clips.
@@ -185,7 +185,7 @@ def _write_list(scored: Scored, worst: dict[str, np.ndarray], path: Path) -> Non
 def _shown(
     config: ConfigDict, loaded: Loaded, source: Source, scored: Scored, folder: Path
 ) -> list[Shown]:
-    """The worst and the best clips of each measure, with picture and sound in files."""
+    """Writes picture and sound of each measure's worst and best clips; returns these clips."""
     rows = _interesting(scored, config.audit.shown)
     place = {int(scored.number[row]): row for row in rows}
     (folder / "clips").mkdir(exist_ok=True)
@@ -207,7 +207,7 @@ def _shown(
 
 
 def _interesting(scored: Scored, count: int) -> list[int]:
-    """About `count` rows: in turn the worst and the best that are left of each measure."""
+    """Picks about `count` rows: in turn the worst and the best remaining row of each measure."""
     orders = []
     for percentile in scored.percentiles.values():
         there = np.flatnonzero(np.isfinite(percentile))

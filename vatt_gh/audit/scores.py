@@ -42,9 +42,9 @@ class Scored:
         number: [n] int64, see `data.clips.captioned_clips`.
         video_ids, captions: [n] str.
         start, end: [n] float32, seconds in the video.
-        measures: by name [n] float64, NaN where a clip lacks what is compared: 'cosine' of its two
+        measures: [n] float64 by name, NaN where a clip lacks what is compared: 'cosine' of its two
             gradients, losses, and similarities (cosines of embeddings).
-        percentiles: by name [n] float64, from 0 for the worst clip to 100 for the best; NaN as
+        percentiles: [n] float64 by name, from 0 for the worst clip to 100 for the best; NaN as
             above.
     """
 
@@ -60,7 +60,7 @@ class Scored:
 def score_clips(
     config: ConfigDict, loaded: Loaded, source: Source, states: Sequence[TrainState]
 ) -> list[Scored]:
-    """Scores all clips with a caption; of captions with overlapping windows the first.
+    """Scores all clips with a caption; where windows of captions overlap, the first.
 
     Each visit puts a clip into another batch, because a contrastive loss depends on the others,
     and keeps other tokens (DropToken). With several hosts the others are those of the same host.
@@ -69,7 +69,7 @@ def score_clips(
         config: the whole configuration; audit.visits visits are made.
         loaded: the model.
         source: the records.
-        states: of the model, replicated; each sees the same batches.
+        states: states of the model, replicated; each sees the same batches.
 
     Returns:
         For each state the clips of all hosts, in the order of the records.
@@ -118,7 +118,7 @@ def _rows(arrays: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
 def _batches(
     config: ConfigDict, loaded: Loaded, source: Source, visit: int
 ) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-    """A visit's batches of one size, and how many of their clips count."""
+    """Yields a visit's batches, all of one size, and how many of their clips count."""
     size, first = config.train.batch_size // jax.process_count(), None
     batches = captioned_clips(
         source,

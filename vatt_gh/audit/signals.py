@@ -26,10 +26,10 @@ def signals_of(
 
     Args:
         model: built without an axis name.
-        state: from a checkpoint.
+        state: state from a checkpoint.
         batch: arrays of `vatt_gh.batch.DEVICE_KEYS`.
         config: the whole configuration.
-        cosines: (harmonize.cosine_over, harmonize.attribution) of the wanted ones, at least one.
+        cosines: (harmonize.cosine_over, harmonize.attribution) of the wanted cosines, at least one.
 
     Returns:
         {name: [b] float32}: 'cosine PLACE ATTRIBUTION', 'loss audio' and 'loss text' (negated, so

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: from `add_arguments`.
+        arguments: the parsed command line, see `add_arguments`.
 
     Returns:
         {"rows": [{"way"; "forward" and "both" (with the backward pass) in microseconds per sample;
@@ -119,7 +119,7 @@ def _both(attend: Attend) -> Callable[..., tuple[Array, ...]]:
 def _microseconds(
     program: Callable[..., Any], inputs: tuple[Array, ...], keys: Array, rounds: int
 ) -> float:
-    """Median time per sample."""
+    """Measures the median time per sample."""
     jax.block_until_ready(program(*inputs, keys))
     found = []
     for _ in range(rounds):
@@ -137,7 +137,7 @@ def _error(actual: Array, exact: Array) -> float:
 
 
 def show(numbers: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Formats the numbers as text."""
     lines = [
         f"attention of {numbers['tokens']} tokens, {numbers['heads']} heads of "
         f"{numbers['width']}, dropout {numbers['dropout']}, on {numbers['device']}",

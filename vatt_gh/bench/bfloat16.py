@@ -59,7 +59,7 @@ def compare(config: ConfigDict, *, words: int, clips: int, seed: int) -> dict[st
         config: the whole configuration; its dtype is ignored.
         words: rows of the word table.
         clips: number of clips, at least 2.
-        seed: for parameters and clips.
+        seed: seed for parameters and clips.
 
     Returns:
         'clips'. 'retrieval', by direction: 'same_rank', share of queries whose own clip keeps its
@@ -97,10 +97,10 @@ def random_clips(data: ConfigDict, words: int, clips: int, seed: int) -> dict[st
     """Draws clips that differ: changing coloured blocks, chords, random words.
 
     Args:
-        data: section of the configuration.
+        data: section `data` of the configuration.
         words: rows of the word table.
         clips: number of clips.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
         'video' [clips, T, H, W, 3], 'audio' [clips, S] float32 in [-1, 1], 'text' [clips, K, W].
@@ -146,7 +146,7 @@ def _distances(exact: np.ndarray, near: np.ndarray) -> dict[str, float]:
 
 
 def show(numbers: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Formats the numbers as text."""
     lines = [f"{numbers['model']}, {numbers['clips']} random clips, {numbers['device']}"]
     for direction, scores in numbers["retrieval"].items():
         lines.append(

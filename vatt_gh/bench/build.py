@@ -29,10 +29,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: from `add_arguments`.
+        arguments: the parsed command line, see `add_arguments`.
 
     Returns:
-        {"rows": [{"case", "rate", "unit", "share_of_bare_decode", and of a storage
+        {"rows": [{"case", "rate", "unit", "share_of_bare_decode", and for a storage
         "gigabytes_an_hour" of its records}], "two_processes": speed-up over one process}. Times
         are medians; the cases alternate.
     """
@@ -82,7 +82,7 @@ def _bytes_of(clip: Path, form: Form) -> int:
 
 
 def _whole_build(folder: Path, workers: int, arguments: argparse.Namespace) -> float:
-    """Clips a second when building JPEG records, without the first clip of each process.
+    """Measures clips a second when building JPEG records, without the first clip of each process.
 
     A build takes hours, so that starting TensorFlow and the processes does not count.
     """
@@ -103,7 +103,7 @@ def _whole_build(folder: Path, workers: int, arguments: argparse.Namespace) -> f
 
 
 def show(numbers: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Formats the numbers as text."""
     lines = [
         f"{row['case']:12} {row['rate']:7.1f} {row['unit']}, "
         f"{row['share_of_bare_decode']:.2f} of bare decode"

@@ -92,7 +92,7 @@ SIZES: dict[str, Callable[[], Size]] = {
 
 
 def configure(size: Size, case: str, step: str) -> ConfigDict:
-    """The whole configuration of one measurement.
+    """Makes the whole configuration of one measurement.
 
     Args:
         size: a value of SIZES.
@@ -120,7 +120,7 @@ def make(config: ConfigDict, case: str, size: Size) -> MeasuredStep:
     """Makes a step.
 
     Args:
-        config: from `configure`.
+        config: configuration from `configure`.
         case: the "video_tower" alone under two contrastive losses, or a whole training step.
         size: the size of this measurement.
 
@@ -145,7 +145,7 @@ def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Arr
     """Draws the inputs of a case's steps, the same for all engines.
 
     Args:
-        config, case, size: as for `make`.
+        config, case, size: see `make`.
 
     Returns:
         The state and the batch, on the first device.
@@ -166,7 +166,7 @@ def tower_step(config: ConfigDict, model: Vatt) -> MeasuredStep:
     """Makes a step of the video tower under two losses that couple samples, with fixed targets.
 
     Args:
-        config: from `configure`.
+        config: configuration from `configure`.
         model: the model of that configuration.
 
     Returns:
@@ -214,7 +214,7 @@ def tower_step(config: ConfigDict, model: Vatt) -> MeasuredStep:
 
 
 def random_batch(config: ConfigDict, size: Size) -> dict[str, Array]:
-    """A batch of noise with all modalities, in the training step's form."""
+    """Draws a batch of noise with all modalities, in the training step's form."""
     rng = np.random.default_rng(0)
     data, count = config.data, config.train.batch_size
     shape = (count, data.frames, data.size, data.size, 3)

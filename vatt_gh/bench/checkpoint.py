@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     Returns:
         The arguments, and the seconds of each: 'stall' until the training may go on, 'lost' until
         a forward pass that follows is finished, beyond what it takes alone, 'synchronous' until a
-        checkpoint is on disk while nothing else is done, 'digests' of them alone, 'restore'.
+        checkpoint is on disk while nothing else is done, 'digests' for digests alone, 'restore'.
     """
     state = _state(arguments.millions)
     names = ("stall", "lost", "synchronous", "digests", "restore")

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Fits every classifier on drawn features of one fold, and classifies others.
 
     Args:
-        arguments: from `add_arguments`.
+        arguments: the parsed command line, see `add_arguments`.
 
     Returns:
         The arguments; 'seconds', and 'accuracy' in [0, 1], by name of the classifier.
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def show(numbers: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Formats the numbers as text."""
     lines = [
         f"{numbers['clips']:,} clips of {numbers['classes']} classes, {numbers['width']} features "
         f"each; {numbers['tests']:,} classified"

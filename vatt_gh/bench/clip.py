@@ -15,7 +15,7 @@ def write_clip(path: Path, seconds: float, seed: int = 0) -> None:
     Args:
         path: the mp4 file to write.
         seconds: its length.
-        seed: for the textures.
+        seed: seed for the textures.
     """
     rng = np.random.default_rng(seed)
     scene = _texture(rng)

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: from `add_arguments`.
+        arguments: the parsed command line, see `add_arguments`.
 
     Returns:
         {"rows": [{"case", "engine", ...}], "machine": {...}}.
@@ -157,7 +157,7 @@ def relative_difference(actual: Tree, expected: Tree) -> float:
 
 
 def matrix_peak(dtype: str) -> float:
-    """Highest rate found on this device for large matrix products.
+    """Measures the highest rate of large matrix products on this device.
 
     Args:
         dtype: dtype of the factors.
@@ -181,7 +181,7 @@ def matrix_peak(dtype: str) -> float:
 
 
 def show(numbers: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Formats the numbers as text."""
     machine = numbers["machine"]
     lines = [
         f"{machine['device']}, {machine['cores']} cores, jax {machine['jax']}; "

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: from `add_arguments`.
+        arguments: the parsed command line, see `add_arguments`.
 
     Returns:
         {"rows": [{"width", "batch", "engine", "parameter_bytes" of the tower, "temp_bytes",
@@ -74,10 +74,10 @@ def _measured(width: int, batch: int, engine: str, layers: int) -> dict[str, Any
 
 
 def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Memory per additional sample, from the smallest to the largest batch.
+    """Computes the memory per additional sample, from the smallest to the largest batch.
 
     Args:
-        rows: from `run`.
+        rows: rows from `run`.
 
     Returns:
         For each width and engine {"width", "engine", "bytes_a_sample", "parameter_bytes",
@@ -107,7 +107,7 @@ def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def show(numbers: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Formats the numbers as text."""
     lines = [
         f"temporary memory in MiB of a video tower of {numbers['layers']} layers and 64 tokens, "
         f"and its ratio to plain ({numbers['platform']})",

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: from `add_arguments`.
+        arguments: the parsed command line, see `add_arguments`.
 
     Returns:
         {"rows": [{"case", "rate", "unit", "share_of_bare_decode"}], ...}: for each storage bare
@@ -154,7 +154,7 @@ def _bare(source: Source, windows: int, parallel: int) -> Callable[[], float]:
 
 
 def show(numbers: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Formats the numbers as text."""
     lines = [f"windows of 32 x 224 x 224 with sound and text, {numbers['cpus']} CPUs"]
     for row in numbers["rows"]:
         line = f"{row['case']:20}{row['rate']:8.3g} {row['unit']}"

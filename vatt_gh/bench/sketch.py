@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures with the command line's arguments.
 
     Args:
-        arguments: from `add_arguments`.
+        arguments: the parsed command line, see `add_arguments`.
 
     Returns:
         {"rows": [errors and flips for each sketch size], "layers", "samples", ...}.
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def compared(exact: np.ndarray, near: np.ndarray, size: int, gammas: list[float]) -> dict[str, Any]:
-    """Errors of the cosines, and the samples for which they matter.
+    """Measures errors of the cosines, and the shares of samples for which they matter.
 
     Args:
         exact: [N] cosines.
@@ -76,7 +76,7 @@ def compared(exact: np.ndarray, near: np.ndarray, size: int, gammas: list[float]
 
 
 def show(numbers: dict[str, Any]) -> str:
-    """The numbers as text."""
+    """Formats the numbers as text."""
     quartiles = ", ".join(f"{x:+.3f}" for x in numbers["exact_quartiles"])
     lines = [
         f"{numbers['layers']} layers of width {numbers['width']}, {numbers['samples']} samples; "

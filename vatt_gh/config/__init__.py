@@ -4,7 +4,7 @@ schema      the class of keys, and the checks of single keys
 model       keys of the model, its losses and harmonization
 training    keys of a run, its input and its scores
 finetuning  keys of fine-tuning
-uses        keys of what a trained model is used for
+uses        keys of the uses of a trained model
 studies     keys of the demo and the study
 checks      the checks between keys
 document    the keys as text

@@ -34,7 +34,7 @@ def validate(
         config: the configuration.
         devices: number of devices of all hosts.
         hosts: number of hosts.
-        modalities: those whose windows have to consist of whole patches.
+        modalities: modalities whose windows have to consist of whole patches.
 
     Raises:
         UserError: names the first invalid key.
@@ -47,7 +47,7 @@ def validate(
 def _problems(
     config: ConfigDict, devices: int, hosts: int, modalities: Collection[str]
 ) -> Iterator[Problem]:
-    """What does not fit; each check may rely on those before it."""
+    """Yields the problems; each check may rely on those before it."""
     yield from _of_batch(config, devices, hosts)
     if config.mode == "finetune":
         yield from _of_finetuning(config)

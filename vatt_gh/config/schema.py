@@ -58,7 +58,7 @@ class Key:
             return ()
 
     def expected(self) -> str:
-        """What a value has to be, in words."""
+        """The required form of a value, in words."""
         one = _IN_WORDS.get(self.within, f"a number in {self.within}") if self.within else ""
         one = self.form[1] or one
         if self.allowed():

@@ -1,4 +1,4 @@
-"""Keys of what a trained model is used for."""
+"""Keys of the uses of a trained model."""
 
 from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
 

@@ -34,18 +34,18 @@ def captioned_clips(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields this host's share of the clips with a caption: the window around its middle.
 
-    Of captions with overlapping windows the first is taken. A clip near the border of its segment
+    Where windows of captions overlap, the first is taken. A clip near the border of its segment
     is moved inside. Audio-only and unreadable records give no clip, nor does a picture that the
     source's selection leaves out.
 
     Args:
         source: the records.
-        tokenizer: for the captions.
-        data: section of the configuration.
-        size: of a batch.
+        tokenizer: tokenizer for the captions.
+        data: section `data` of the configuration.
+        size: largest number of clips in a batch.
         most: number of clips, of all hosts together; -1: all.
-        order: seed of a random order; None: that of the records.
-        numbers: of the wanted clips; None: all.
+        order: seed of a random order; None: the order of the records.
+        numbers: numbers of the wanted clips; None: all.
         host: number of this host.
         hosts: number of hosts.
 
@@ -107,9 +107,9 @@ def clip_windows(
 
     Args:
         source: the records.
-        data: section of the configuration.
-        windows: of a record.
-        size: of a batch.
+        data: section `data` of the configuration.
+        windows: number of windows of a record.
+        size: largest number of windows in a batch.
         host: number of this host.
         hosts: number of hosts.
 
@@ -140,7 +140,7 @@ def clip_windows(
 
 
 def parted(joined: bytes) -> list[str]:
-    """The labels, or captions, that `clip_windows` has joined."""
+    """Splits the labels, or captions, that `clip_windows` has joined."""
     return [each for each in joined.decode("utf-8").split(_BETWEEN) if each]
 
 

@@ -43,7 +43,7 @@ class KeptWindows:
     """Windows of a data set on the local disk, memory-mapped.
 
     Args:
-        folder: written by `kept_windows`.
+        folder: folder written by `kept_windows`.
     """
 
     def __init__(self, folder: Path):
@@ -75,8 +75,8 @@ def kept_windows(source: Source, tokenizer: Tokenizer, data: ConfigDict) -> Kept
 
     Args:
         source: the records.
-        tokenizer: for the captions.
-        data: section of the configuration.
+        tokenizer: tokenizer for the captions.
+        data: section `data` of the configuration.
 
     Returns:
         The windows.

@@ -74,10 +74,10 @@ def labelled_views(
 
     Args:
         source: the records.
-        data: section of the configuration.
+        data: section `data` of the configuration.
         modality: 'video' or 'audio'.
-        windows: of a record, spread evenly in time.
-        crops: 3: of each window, squares at the start, the centre and the end of the longer side;
+        windows: number of windows of a record, spread evenly in time.
+        crops: 3: squares at the start, the centre and the end of each window's longer side;
             1: the one at the centre. Sound has no crops.
         size: records of a batch.
         host: number of this host.
@@ -121,7 +121,7 @@ def _cropped(windows: tf.Tensor, frames: int, size: int, crops: int) -> tf.Tenso
 
 
 def _class_table(source: Source) -> tf.lookup.StaticHashTable:
-    """From a class's name to its number."""
+    """Makes the table from a class's name to its number."""
     numbers = tf.range(len(source.class_names), dtype=tf.int64)
     pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(source.class_names), numbers)
     return tf.lookup.StaticHashTable(pairs, default_value=-1)

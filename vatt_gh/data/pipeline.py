@@ -34,7 +34,7 @@ def training_batches(
 
     Args:
         sources: the records of each data set.
-        tokenizer: for the captions.
+        tokenizer: tokenizer for the captions.
         config: the whole configuration.
         position: samples already yielded, over all hosts; a multiple of the batch size.
         host: number of this host.
@@ -119,7 +119,7 @@ def _kept_place(
 
 
 def sample_seed(place: tf.Tensor, seed: int) -> tf.Tensor:
-    """The random seed [2] int64 of the sample at a place, from the run's."""
+    """Derives the random seed [2] int64 of the sample at a place from the run's."""
     return tf.stack([tf.constant(seed, tf.int64), place])
 
 

@@ -32,13 +32,13 @@ class Source:
     """A built data set with all its parts.
 
     Attributes:
-        directories: of the parts.
+        directories: directories of the parts.
         form: how videos are stored.
-        shards: of all records.
+        shards: shards of all records.
         recent: the bytes of a record by its number; caches the last few.
         features: TFDS features, to parse a record.
         manual_dir: folder of the originals; "": where they were.
-        class_names: of the labels, in order of their numbers; empty without labels.
+        class_names: names of the labels' classes, in order of their numbers; empty without labels.
         windows: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
         selection: the stretches of videos that are used; None: all.
     """
@@ -114,8 +114,8 @@ def read_on(dataset: tf.data.Dataset, sources: Sequence[Source]) -> Iterator[dic
     """Yields the elements of a data set as numpy arrays.
 
     Args:
-        dataset: of elements.
-        sources: those that it reads.
+        dataset: data set to read.
+        sources: sources that it reads.
 
     Yields:
         Elements.
@@ -142,7 +142,7 @@ def open_source(
     """Opens a built data set.
 
     Args:
-        directories: of its parts; each holds dataset_info.json and shards.
+        directories: directories of its parts; each holds dataset_info.json and shards.
         manual_dir: folder of the originals that storage 'index' reads; "": where they were.
         split: official name of the wanted split, or several joined by "+"; "": all of them.
         unreadable_share: share of the read records that may be damaged, see `Unreadable`.

@@ -11,7 +11,7 @@ WINDOW_STREAM, CROP_STREAM, FLIP_STREAM, COLOUR_STREAM = range(4)
 
 
 def stream(seed: tf.Tensor, choice: int) -> tf.Tensor:
-    """A sample's random seed [2] for one choice, derived from the sample's own seed [2]."""
+    """Derives a sample's random seed [2] for one choice from the sample's own seed [2]."""
     return tf.random.experimental.stateless_fold_in(seed, choice)
 
 
@@ -25,7 +25,7 @@ def shuffled(position: tf.Tensor, *, records: int, windows: int, seed: int) -> t
         position: [] int64, from 0.
         records: number of records.
         windows: visits to a record per epoch.
-        seed: of the run.
+        seed: seed of the run.
 
     Returns:
         [] int64, number of the record.
@@ -41,12 +41,12 @@ def shuffled(position: tf.Tensor, *, records: int, windows: int, seed: int) -> t
 
 
 def random_window(count: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
-    """First frame of a random window.
+    """Draws the first frame of a random window.
 
     Args:
         count: [] int32, frames of the segment.
         length: frames of the window.
-        seed: [2], of the sample.
+        seed: [2], seed of the sample.
 
     Returns:
         [] int32 in 0 .. max(count - length, 0).
@@ -65,7 +65,7 @@ def stored_span(length: int, stride: float) -> int:
 def frame_places(
     count: tf.Tensor, first: tf.Tensor, length: int, *, stride: float = 1.0
 ) -> tf.Tensor:
-    """Every `stride`-th frame from `first` on; a segment that is too short wraps around.
+    """Picks every `stride`-th frame from `first` on; a segment that is too short wraps around.
 
     Args:
         count: [] int32, frames of the segment.
@@ -83,7 +83,7 @@ def frame_places(
 def sample_places(
     begin: tf.Tensor, count: tf.Tensor, first: tf.Tensor, length: int, *, fps: float, rate: int
 ) -> tf.Tensor:
-    """The sound samples of a window; a segment that is too short wraps around.
+    """Finds the sound samples of a window; a segment that is too short wraps around.
 
     Args:
         begin: [] int32, the segment's first frame, counted from the video's beginning.
@@ -114,12 +114,12 @@ def nearest_captions(
     candidates: int,
     reach: float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The captions nearest in time to a window: its candidates for MIL-NCE.
+    """Picks the captions nearest in time to a window: its candidates for MIL-NCE.
 
     Args:
         captions: 'text' [n] string, 'start' and 'end' [n] float32 in seconds of the video.
-        start: [] float32, of the window, in seconds of the video.
-        end: [] float32.
+        start: [] float32, start of the window, in seconds of the video.
+        end: [] float32, end of the window.
         candidates: number of candidates.
         reach: seconds; captions farther than this from the window are never taken.
 

@@ -21,7 +21,7 @@ def covering(segment: Segment, form: Form, data: ConfigDict, every: float) -> li
     Args:
         segment: the segment.
         form: its form.
-        data: section of the configuration.
+        data: section `data` of the configuration.
         every: seconds from one window to the next, at least a frame; 0: the length of a window.
 
     Returns:
@@ -40,7 +40,7 @@ def segment_windows(
     Args:
         segment: stored as JPEG images.
         form: its form; storage is 'jpeg'.
-        data: section of the configuration.
+        data: section `data` of the configuration.
         firsts: first frame of each of the N windows.
 
     Returns:

@@ -23,7 +23,7 @@ class Parts:
         rows: (video id, start s, end s, modality or "" for all).
 
     Attributes:
-        modalities: those that some row is of.
+        modalities: modalities that some row applies to.
     """
 
     def __init__(self, rows: list[tuple[str, float, float, str]]):
@@ -35,7 +35,7 @@ class Parts:
         self._ends = {key: np.array(sorted(pairs)) for key, pairs in found.items()}
 
     def holds(self, video: str, modality: str, times: np.ndarray) -> np.ndarray:
-        """Which times lie in a stretch of a modality.
+        """Tells which times lie in a stretch of a modality.
 
         Args:
             video: its id.
@@ -52,7 +52,7 @@ class Parts:
         return inside.any(axis=0)
 
     def borders(self, video: str, modality: str) -> np.ndarray:
-        """Where its stretches of a video and a modality start and end, [n] float, seconds."""
+        """The starts and ends of its stretches of a video and a modality, [n] float, seconds."""
         return self._ends.get((video, modality), np.zeros((0, 2))).reshape(-1)
 
 
@@ -61,9 +61,9 @@ class Selection:
     """The stretches of videos that are used.
 
     Attributes:
-        only: nothing else of the modalities in it is used; None: everything is.
-        without: this is not used; None: nothing is left out.
-        digest: of both lists.
+        only: parts to which their modalities are restricted; None: everything is used.
+        without: parts that are not used; None: nothing is left out.
+        digest: digest of both lists.
     """
 
     only: Parts | None
@@ -71,7 +71,7 @@ class Selection:
     digest: str
 
     def allows(self, video: bytes | str, modality: str, times: np.ndarray) -> np.ndarray:
-        """Which times of a video are used; see `Parts.holds`."""
+        """Tells which times of a video are used; see `Parts.holds`."""
         name = video.decode() if isinstance(video, bytes) else video
         allowed = np.ones(len(times), bool)
         if self.only is not None and modality in self.only.modalities:
@@ -85,9 +85,9 @@ class Selection:
 
         Args:
             video: its id.
-            start, end: in seconds; the end may be infinite.
+            start, end: limits of the stretch, in seconds; the end may be infinite.
         """
-        # What is used consists of intervals, each of which holds its first time.
+        # The used time consists of intervals, each of which holds its first time.
         lists = [x for x in (self.only, self.without) if x is not None]
         for modality in MODALITIES:
             firsts = np.concatenate([[start], *(x.borders(video, modality) for x in lists)])
@@ -111,7 +111,7 @@ def read_selection(only: str, without: str) -> Selection | None:
             "": no such list.
 
     Returns:
-        What is used; None: everything.
+        The selection; None: everything is used.
 
     Raises:
         UserError: a file cannot be read, or a row of it.

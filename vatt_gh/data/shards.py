@@ -21,7 +21,7 @@ class Shards:
         length: [N] int64, bytes.
         blank: replaces a damaged record.
         unreadable: collects the damaged ones.
-        waiting: for shards that are away.
+        waiting: waits for shards that are away.
     """
 
     files: tuple[str, ...]
@@ -33,9 +33,9 @@ class Shards:
     waiting: Waiting = dataclasses.field(default_factory=Waiting)
 
     def read(self, record: int) -> bytes:
-        """The bytes of a record; `blank` if it cannot be read, or its checksum does not match.
+        """Reads the bytes of a record; returns `blank` if they are unreadable or fail the checksum.
 
-        What the system refuses, or gives in part, is asked for again, see `Waiting`.
+        Reads again what the system refuses, or gives in part, see `Waiting`.
 
         Raises:
             UserError: too much is damaged or gone.
@@ -56,7 +56,7 @@ class Shards:
         return data
 
     def _attempt(self, path: str, record: int) -> tuple[bytes, bytes, str]:
-        """The bytes, their checksum, and "" or why they are not whole."""
+        """Reads a record once: its bytes, their checksum, and "" or why they are not whole."""
         length, offset = int(self.length[record]), int(self.offset[record])
         try:
             with open(path, "rb", buffering=0) as file:

@@ -22,11 +22,11 @@ WORDS_FILE = "words.json"  # {word: count} of all captions, written when records
 
 
 def find_records(name: str, data_dir: str) -> tuple[list[Path], int]:
-    """The version directories of a built data set's parts.
+    """Finds the version directories of a built data set's parts.
 
     Args:
-        name: of the builder.
-        data_dir: as given to the build.
+        name: name of the builder.
+        data_dir: the directory given to the build.
 
     Returns:
         The directories, and the number of missing parts.
@@ -93,7 +93,7 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
 
 
 def _command(data: ConfigDict, name: str, manual_dir: str, data_dir: str) -> str:
-    """The command that builds records as the configuration would."""
+    """Formats the command that builds records as the configuration would."""
     form = form_of(data)
     chosen = [
         f" --{field.name}={getattr(form, field.name)}"

@@ -108,7 +108,7 @@ def decoded_windows(
         audio: [n] int16, its sound, or None.
         frames: [N, T] int32, numbers of the wanted frames.
         samples: [N, S] int32, positions of the wanted sound.
-        views: of the windows.
+        views: views of the windows.
 
     Returns:
         [N, T, *views.size, 3] uint8, black without frames, and [N, S] int16, zeros without sound.
@@ -174,7 +174,7 @@ def _is_away(found: object) -> bool:
     if not isinstance(found, MediaError):
         return False
     cause = found.__cause__
-    # FFmpeg tells damage as a failure of the disk, too.
+    # FFmpeg also reports damage as a failure of the disk.
     return isinstance(cause, FileNotFoundError) or (
         isinstance(cause, OSError) and not os.access(found.path, os.R_OK)
     )
@@ -213,7 +213,7 @@ def _decoded(
 def _seen(
     pictures: Iterable[tuple[int, np.ndarray]], frames: np.ndarray, views: View
 ) -> np.ndarray:
-    """The numbered frames through their windows' views, [N, T, *views.size, 3] uint8.
+    """Applies their windows' views to the numbered frames, [N, T, *views.size, 3] uint8.
 
     Uses each picture as soon as it is decoded, so that only one is in memory. If the file has lost
     a frame since it was measured, its last frame is repeated. Without frames it is black.

@@ -12,7 +12,7 @@ SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 
 
 def build_vocabulary(counts: dict[str, int], size: int) -> list[str]:
-    """The most frequent words, after the special ones.
+    """Builds a vocabulary: the special words, then the most frequent ones.
 
     Args:
         counts: occurrences of each word.
@@ -55,10 +55,10 @@ def read_vocabulary(path: Path) -> list[str]:
 def vocabulary_of(
     workdir: Path, given: str, counts: Callable[[], dict[str, int]], size: int
 ) -> list[str]:
-    """The vocabulary of a run, kept in its work directory so that word ids never change.
+    """Reads or builds a run's vocabulary, kept in its work directory so that word ids never change.
 
     Args:
-        workdir: of the run; holds vocabulary.txt after the first call.
+        workdir: work directory of the run; holds vocabulary.txt after the first call.
         given: path of a vocabulary, or "" to build one.
         counts: returns each word's count in the captions; called only to build a vocabulary.
         size: largest number of words.
@@ -81,7 +81,7 @@ class Tokenizer:
     """Converts captions to word ids in a graph: no punctuation, lower case, split at spaces.
 
     Args:
-        words: by id; must hold `<unk>`.
+        words: words by id; must hold `<unk>`.
         length: word ids per caption; longer ones are cut, shorter ones padded with 0.
     """
 
@@ -94,7 +94,7 @@ class Tokenizer:
         )
 
     def __call__(self, captions: tf.Tensor) -> tf.Tensor:
-        """[K] string -> [K, length] int32."""
+        """Converts [K] string to [K, length] int32."""
         clean = tf.strings.regex_replace(captions, "[[:punct:]]", "")
         # The white space of Python's str.split; tf.strings.split knows only ASCII's.
         clean = tf.strings.regex_replace(clean, r"[\t-\r\x1c-\x20\x{85}\pZ]", " ")

@@ -17,8 +17,8 @@ class Unreadable:
 
     Args:
         count: number of records.
-        share: share of the records that may fail, of those that were read within an epoch, or
-            within 100,000 reads where that is less, before the run ends.
+        share: share of the records read within an epoch, or within 100,000 reads where that is
+            less, that may fail before the run ends.
 
     Attributes:
         log: file that gets a row {"path", "reason"} for each, if set.
@@ -86,7 +86,7 @@ class Unreadable:
                 raise self.error
 
     def _recently(self, record: object) -> tuple[int, int]:
-        """Notes that a record fails; how many have failed, of how many reads."""
+        """Notes that a record fails; returns how many have failed, and of how many reads."""
         recent = min(self._count, _RECENT)
         self._failed.pop(record, None)
         self._failed[record] = self._reads  # the last entry; the oldest is the first

@@ -38,7 +38,7 @@ def choose_view(shape: tf.Tensor, data: ConfigDict, seed: tf.Tensor, *, train: b
     Args:
         shape: [2] int32, height and width of the frames.
         data: config.data.
-        seed: [2], of the sample.
+        seed: [2], seed of the sample.
         train: apply data.augmentation and data.flip; otherwise the central square.
 
     Returns:
@@ -57,7 +57,7 @@ def put(frame: np.ndarray, view: View, out: np.ndarray) -> None:
 
     Args:
         frame: [h, w, 3] uint8.
-        view: the view of it.
+        view: the frame's view.
         out: [*view.size, 3] uint8, receives the result.
     """
     top, left, height, width = view.crop
@@ -82,7 +82,7 @@ def draw_colour(data: ConfigDict, seed: tf.Tensor) -> tf.Tensor:
     Args:
         data: config.data: colour_jitter (probability); brightness (largest shift, as a share of
             white); saturation and contrast (factor 1 +- this); hue (largest shift, in turns).
-        seed: [2], of the sample.
+        seed: [2], seed of the sample.
 
     Returns:
         [4] float32, a row of `vatt_gh.batch.COLOUR`.
@@ -100,7 +100,7 @@ def crop_box(shape: tf.Tensor, style: str, min_area: float, seed: tf.Tensor) -> 
         shape: [2] int32, height and width.
         style: 'none': central square; 'crop': a random square with the short side's length;
             'inception': a random box of random area and shape, aspect ratio 0.5 to 2.
-        min_area: for 'inception': smallest share of the frame.
+        min_area: smallest share of the frame, for 'inception'.
         seed: [2].
 
     Returns:

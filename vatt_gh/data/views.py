@@ -13,7 +13,7 @@ def window_starts(count: tf.Tensor, length: int, windows: int, *, stride: int = 
         count: [] int32, frames of the video.
         length: frames of a window (for `sampling.frame_places`, which wraps around at the end).
         windows: number of windows.
-        stride: frames from one of a window to the next.
+        stride: frames from one frame of a window to the next.
 
     Returns:
         [windows] int32, from 0 to the start of the window that ends with the video.

@@ -24,12 +24,12 @@ class Waiting:
 
         Args:
             path: the file.
-            folder: what is mounted together with it.
+            folder: the folder that is mounted together with it.
             attempt: reads it.
             is_away: whether what `attempt` returns says that the file is away.
 
         Returns:
-            What the last attempt returned.
+            The result of the last attempt.
         """
         found = attempt()
         away = is_away(found)

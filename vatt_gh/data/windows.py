@@ -20,11 +20,11 @@ from vatt_gh.data.video import View, choose_view
 from vatt_gh.data.views import with_shorter_side
 from vatt_gh.media.form import Form
 
-FULL_SCALE = 32768  # of stored 16-bit sound
+FULL_SCALE = 32768  # full scale of stored 16-bit sound
 
 
 class Stored(Protocol):
-    """Records, or segments in memory: what windows are read from."""
+    """The source of windows: records, or segments in memory."""
 
     @property
     def form(self) -> Form:
@@ -46,17 +46,17 @@ def training_windows(
     data: ConfigDict,
     seeds: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """Random windows of a record, augmented; its frames are decoded once for all of them.
+    """Reads random windows of a record, augmented; decodes its frames once for all of them.
 
     Args:
         example: an undecoded record.
         source: the record's source.
-        tokenizer: for the captions.
+        tokenizer: tokenizer for the captions.
         data: config.data.
         seeds: [N, 2] int64; each decides a window's position and augmentation.
 
     Returns:
-        As `window` returns, for N windows: [N, ...].
+        The arrays of `window` for N windows: [N, ...].
     """
     span = stored_span(data.frames, source.form.fps / data.fps)
 
@@ -85,13 +85,13 @@ def window(
     tokenizer: Tokenizer,
     data: ConfigDict,
 ) -> dict[str, tf.Tensor]:
-    """One window of a segment, not augmented: picture, sound and captions of the same time.
+    """Reads one window of a segment, not augmented: picture, sound and captions of the same time.
 
     Args:
         example: an undecoded record.
         first: [] int32, the window's first frame.
         source: the record's source.
-        tokenizer: for the captions.
+        tokenizer: tokenizer for the captions.
         data: config.data.
 
     Returns:
@@ -105,7 +105,7 @@ def window(
 def wordless_windows(
     example: dict[str, Any], firsts: tf.Tensor, source: Stored, data: ConfigDict
 ) -> dict[str, tf.Tensor]:
-    """Windows of a segment without captions, not augmented; frames are decoded once for all.
+    """Reads windows of a segment without captions, not augmented; decodes frames once for all.
 
     Args:
         example: an undecoded record.
@@ -114,7 +114,7 @@ def wordless_windows(
         data: config.data.
 
     Returns:
-        As `window` returns, for N windows [N, ...], but without 'text' and its mask.
+        The arrays of `window` for N windows, [N, ...], but without 'text' and its mask.
     """
     count = tf.shape(firsts)[0]
     crop = _view(example, data, tf.zeros([2], tf.int64), train=False).crop
@@ -126,7 +126,7 @@ def wordless_windows(
 def augmented_window(
     example: dict[str, Any], source: Stored, data: ConfigDict, seed: tf.Tensor, modality: str
 ) -> dict[str, tf.Tensor]:
-    """A random window of a record in one modality, augmented.
+    """Reads a random window of a record in one modality, augmented.
 
     Args:
         example: an undecoded record.
@@ -149,17 +149,17 @@ def augmented_window(
 def whole_windows(
     example: dict[str, Any], firsts: tf.Tensor, source: Stored, data: ConfigDict, modality: str
 ) -> dict[str, tf.Tensor]:
-    """Windows of a segment in one modality, with all of their pictures, not cropped.
+    """Reads windows of a segment in one modality, with all of their pictures, not cropped.
 
     Args:
         example: an undecoded record.
         firsts: [N] int32, first frame of each window.
         source: the record's source.
         data: config.data.
-        modality: as in `augmented_window`.
+        modality: see `augmented_window`.
 
     Returns:
-        As `augmented_window` returns, for N windows; video is [N, T, h, w, 3], its shorter side
+        The arrays of `augmented_window` for N windows; video is [N, T, h, w, 3], its shorter side
         data.size.
     """
     count, shape = tf.shape(firsts)[0], _shape(example, data)

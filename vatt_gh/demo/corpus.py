@@ -42,11 +42,11 @@ class CorpusSpec:
         videos: number of videos.
         caption_noise: probability that a caption describes something else.
         sound_noise: probability that a scene has the sound of another scene.
-        width, height: of the frames, in pixels, even.
+        width, height: size of the frames in pixels; both are even.
         fps: frames a second.
         audio_rate: samples a second.
-        min_seconds, max_seconds: of a video.
-        min_scene_seconds, max_scene_seconds: of a scene; shorter only in a shorter video.
+        min_seconds, max_seconds: limits on the length of a video.
+        min_scene_seconds, max_scene_seconds: limits on a scene; shorter only in a shorter video.
     """
 
     seed: int
@@ -68,7 +68,7 @@ def render_corpus(out_dir: Path, spec: CorpusSpec, *, workers: int) -> None:
 
     Args:
         out_dir: gets videos/, HowTo100M_v1.csv, caption.json and alignment.jsonl.
-        spec: what to render.
+        spec: specification of the corpus.
         workers: number of processes; the corpus does not depend on it.
 
     Raises:
@@ -219,7 +219,7 @@ def _images(
 
 
 def _sound(spec: CorpusSpec, scenes: list[Scene], rng: np.random.Generator) -> np.ndarray:
-    """[samples] float32 of the whole video."""
+    """Synthesises the sound of the whole video, [samples] float32."""
     edges = [round(scene.start * spec.audio_rate) for scene in scenes]
     edges.append(round(scenes[-1].end * spec.audio_rate))
     parts = [

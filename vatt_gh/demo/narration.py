@@ -65,10 +65,10 @@ class Line:
     """A caption.
 
     Attributes:
-        text: what is said.
+        text: the spoken words.
         start, end: seconds in the video.
         scene: number of the scene on screen.
-        shape, colour, motion: of the scene that the line describes.
+        shape, colour, motion: attributes of the scene that the line describes.
         aligned: whether that is the scene on screen.
     """
 
@@ -87,7 +87,7 @@ def narrate(rng: np.random.Generator, scenes: list[Scene], caption_noise: float)
 
     Args:
         rng: the video's random generator.
-        scenes: in order.
+        scenes: the scenes in order.
         caption_noise: probability that a line describes something else.
 
     Returns:
@@ -114,7 +114,7 @@ def phrase(rng: np.random.Generator, shape: str, colour: str, motion: str) -> st
 
     Args:
         rng: the video's random generator.
-        shape, colour, motion: what it describes.
+        shape, colour, motion: attributes that it describes.
 
     Returns:
         Lower-case words that name the shape and, mostly, colour and motion.

@@ -20,10 +20,10 @@ def draw_scene(
     """Draws all frames of a scene.
 
     Args:
-        scene: what to draw.
+        scene: the scene to draw.
         rng: the video's random generator.
         frames: number of frames.
-        width, height: in pixels.
+        width, height: size of the frames in pixels.
         fps: frames a second.
 
     Returns:
@@ -115,7 +115,7 @@ def _path(
 
 
 def _background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """A dim gradient between two random colours, with a fixed grain."""
+    """Draws a dim gradient between two random colours, with a fixed grain."""
     first, second = rng.uniform(0, 70, (2, 3))
     direction = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:height, 0:width]

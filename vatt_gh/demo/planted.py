@@ -23,7 +23,7 @@ class Planted:
         return f"{window.colour} {window.shape}", f"{window.shape} {window.motion}"
 
     def similarity(self, clips: Clips) -> np.ndarray:
-        """Number of attributes named by each caption that each clip shows."""
+        """Counts the attributes named by each caption that each clip shows."""
         where = zip(clips.video_ids, clips.start, clips.end, strict=True)
         windows = [self._truth.window(video, float(a), float(b)) for video, a, b in where]
         shown = [{w.shape, w.colour, w.motion} for w in windows]

@@ -20,8 +20,8 @@ class Scene:
 
     Attributes:
         start, end: seconds in the video.
-        shape, colour, motion: what is seen.
-        sound_shape, sound_motion: what is heard.
+        shape, colour, motion: attributes that are seen.
+        sound_shape, sound_motion: attributes that are heard.
     """
 
     start: float
@@ -64,7 +64,7 @@ def draw_id(rng: np.random.Generator) -> str:
 
 
 def draw_attributes(rng: np.random.Generator, not_shape: str = "") -> tuple[str, str, str]:
-    """Draws what a scene shows.
+    """Draws the attributes of a scene.
 
     Args:
         rng: the video's random generator.
@@ -107,7 +107,7 @@ def draw_scenes(
 def _draw_cuts(
     rng: np.random.Generator, seconds: float, shortest: float, longest: float
 ) -> np.ndarray:
-    """Scene boundaries: [scenes + 1] float64 seconds."""
+    """Draws the scene boundaries: [scenes + 1] float64 seconds."""
     mean = (shortest + longest) / 2
     count = max(1, round(seconds / mean), math.ceil(round(seconds / longest, 6)))
     while True:

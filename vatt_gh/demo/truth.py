@@ -17,7 +17,7 @@ class WindowTruth(NamedTuple):
     """The truth about a window.
 
     Attributes:
-        shape, colour, motion: of the scene at the window's centre.
+        shape, colour, motion: attributes of the scene at the window's centre.
         sound_aligned: whether the sound belongs to that scene.
         caption_aligned: whether the caption nearest in time describes its scene.
     """
@@ -85,7 +85,7 @@ class Truth:
 
         Args:
             video_id: the video.
-            start, end: of the window, in seconds of the video.
+            start, end: limits of the window, in seconds of the video.
 
         Returns:
             The truth about the scene at the window's centre.

@@ -35,10 +35,10 @@ class Parameters:
     """Numbers of parameters.
 
     Attributes:
-        parts: of each tower (for a shared encoder: of the encoder and of each modality's own
-            parts) and of the heads.
-        word_table: of the word vectors, which `parts` includes.
-        shared: of those that several losses reach (S).
+        parts: parameters of each tower (for a shared encoder: of the encoder and of each modality's
+            own parts) and of the heads.
+        word_table: parameters of the word vectors, which `parts` includes.
+        shared: parameters that several losses reach (S).
     """
 
     parts: dict[str, int]
@@ -66,8 +66,8 @@ class Memory:
     """Bytes of a training step on one device.
 
     Attributes:
-        parameters, gradients, optimizer: of the whole model.
-        harmonization: what its engine holds at once: gradients of single samples (vmap), or
+        parameters, gradients, optimizer: bytes for the whole model.
+        harmonization: bytes that its engine holds at once: gradients of single samples (vmap), or
             layers' inputs and output cotangents (ghost, an estimate).
         activations: kept for the backward passes, an estimate: see `activation_bytes`.
     """
@@ -151,7 +151,7 @@ def parameter_numbers(model: Vatt, params: Shapes, common: Sequence[str]) -> Par
     """Counts parameters.
 
     Args:
-        model: with any axis name.
+        model: model with any axis name.
         params: {'towers', 'heads'}, arrays or their shapes.
         common: modalities whose features several losses depend on.
 

@@ -10,7 +10,7 @@ GIB = 2**30
 
 
 def describe(config: ConfigDict, *, devices: int) -> str:
-    """The description of a configuration as text.
+    """Describes a configuration as text.
 
     Args:
         config: the whole configuration, checked.

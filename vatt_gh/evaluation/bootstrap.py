@@ -12,12 +12,12 @@ def interval(
     measure: Callable[[np.ndarray], float] = np.mean,
     groups: Sequence[np.ndarray] | None = None,
 ) -> dict[str, float]:
-    """A 95 % interval of the mean over parts of a measure, by bootstrap over clips.
+    """Computes a 95 % interval of the mean over parts of a measure, by bootstrap over clips.
 
     Args:
-        parts: for each test split, one number per clip, [N]; splits are drawn independently.
+        parts: one number per clip, [N], for each test split; splits are drawn independently.
         measure: statistic of these numbers.
-        groups: for each test split, the video of each number, [N], any type; numbers of one video
+        groups: the video of each number, [N], any type, for each test split; numbers of one video
             depend on one another, and are drawn together. None: each number by itself.
 
     Returns:

@@ -19,19 +19,19 @@ _KEPT = ("video_id", SPLIT, LABELS, SAID, "video_mask", "audio_mask", NUMBER, LE
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddedClips:
-    """What a model makes of the n windows of N clips.
+    """A model's outputs for the n windows of N clips.
 
     Attributes:
-        ids: [N] str, of the clips, sorted: no score depends on the order of records.
-        splits: of each clip, its split as it is stored.
-        labels: of each clip, names of its classes.
-        said: of each clip, its captions.
+        ids: [N] str, ids of the clips, sorted: no score depends on the order of records.
+        splits: split of each clip, as it is stored.
+        labels: names of the classes of each clip.
+        said: captions of each clip.
         clip: [n] int64, the clip of each window.
-        length: [n] int32, frames of the record that each window is of. A clip that is longer than
+        length: [n] int32, frames of each window's record. A clip that is longer than
             a record has several, with as many windows each, and the last one may be short.
-        features: pooled, by modality [n, d] float32.
-        embeddings: of the heads, by name [n, D] float32.
-        masks: by modality [n] bool, whether the window has it.
+        features: pooled features, [n, d] float32 by modality.
+        embeddings: embeddings of the heads, [n, D] float32 by name.
+        masks: [n] bool by modality, whether the window has it.
     """
 
     ids: np.ndarray
@@ -76,11 +76,11 @@ def embed_clips_whole(
 
     Args:
         model: built without an axis name.
-        weights: of the model.
-        batches: this host's, of `data.clips.clip_windows`.
+        weights: weights of the model.
+        batches: this host's batches from `data.clips.clip_windows`.
         size: windows of a batch; a smaller last one is padded.
-        modalities: the ones that are embedded, of 'video' and 'audio'.
-        heads: keeps the heads' embeddings, too; False: features alone, which hosts exchange then.
+        modalities: modalities to embed: 'video', 'audio' or both.
+        heads: also keeps the heads' embeddings; False: hosts then exchange features alone.
 
     Returns:
         The clips of all hosts as each of the weights sees them; no window that cannot be read.

@@ -20,7 +20,7 @@ class ClipRetrieval:
     count_key = "retrieval_clips"
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Where the data set's protocol is this one."""
+        """Whether the data set's protocol is this one."""
         return is_scored_by(held_out.builder, self.name)
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:

@@ -31,14 +31,14 @@ Windows = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Embedded:
-    """What a model makes of n windows.
+    """A model's outputs for n windows.
 
     Attributes:
         start, end: [n] float32, seconds in the file.
-        features: pooled, by modality [n, d] float32.
-        embeddings: of the heads, by name, such as 'video_to_text' [n, D] float32, of unit length:
+        features: pooled features, [n, d] float32 by modality.
+        embeddings: head outputs by name, such as 'video_to_text' [n, D] float32, of unit length:
             their dot product is the cosine that retrieval ranks by.
-        masks: by modality [n] bool: whether the window has it; vectors without it mean nothing.
+        masks: [n] bool by modality: whether the window has it; vectors without it mean nothing.
     """
 
     start: np.ndarray
@@ -54,10 +54,10 @@ class Embedder:
 
     Attributes:
         model: built without an axis name.
-        weights: of the model.
+        weights: weights of the model.
         words: the run's vocabulary.
         config: the whole configuration.
-        audio_rate: of the sound, in Hz.
+        audio_rate: sample rate of the sound, in Hz.
     """
 
     model: Vatt
@@ -68,7 +68,7 @@ class Embedder:
 
     @property
     def form(self) -> Form:
-        """The form that files are brought to: that of data.build_*, as JPEG images."""
+        """The form that files are converted to: that of data.build_*, as JPEG images."""
         stored = form_of(self.config.data)
         return dataclasses.replace(stored, storage="jpeg", audio_rate=self.audio_rate)
 
@@ -103,7 +103,7 @@ class Embedder:
         return self._embed_file(path, every, BOTH)
 
     def embed_audio(self, path: Path | str, every: float = 0.0) -> Embedded:
-        """Embeds the sound of a sound file or video; arguments as `embed_video`.
+        """Embeds the sound of a sound file or video; arguments as in `embed_video`.
 
         Raises:
             UserError: the file cannot be read, or has no sound.
@@ -132,13 +132,13 @@ class Embedder:
         return unit(embed_texts(self.model, self.weights, texts, tokenizer, size))
 
     def places(self, segment: Segment, every: float) -> list[list[int]]:
-        """First frames of the windows that cover a segment, in parts of a batch at the most."""
+        """First frames of the windows that cover a segment, in parts of at most a batch."""
         firsts = covering(segment, self.form, self.config.data, every)
         size = self.config.eval.batch_size
         return [firsts[k : k + size] for k in range(0, len(firsts), size)]
 
     def windows(self, segment: Segment, firsts: Sequence[int]) -> Windows:
-        """Windows of a segment, see `data.segments.segment_windows`."""
+        """Decodes windows of a segment, see `data.segments.segment_windows`."""
         return segment_windows(segment, self.form, self.config.data, firsts)
 
     def embed_windows(
@@ -147,8 +147,8 @@ class Embedder:
         """Embeds windows in full batches.
 
         Args:
-            parts: as `windows` returns them, of several segments or files.
-            modalities: the ones that are embedded.
+            parts: results of `windows`, from several segments or files.
+            modalities: modalities to embed.
 
         Yields:
             The same windows in the same order, in parts of at most eval.batch_size.
@@ -209,7 +209,7 @@ def load(workdir: Path | str, config: ConfigDict | None = None) -> Embedder:
 
 
 def concatenated(parts: Sequence[Embedded]) -> Embedded:
-    """Several parts as one."""
+    """Joins several parts into one."""
 
     def join(pieces: list) -> object:
         if isinstance(pieces[0], dict):

@@ -10,7 +10,7 @@ from vatt_gh.evaluation.measures import Score
 from vatt_gh.evaluation.multi_label import MultiLabel
 from vatt_gh.evaluation.retrieval import Retrieval
 
-ENDS = ("low", "high")  # of an interval
+ENDS = ("low", "high")  # the ends of an interval
 
 
 class Evaluator(Protocol):

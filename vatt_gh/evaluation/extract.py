@@ -25,8 +25,8 @@ from vatt_gh.media.form import WHOLE, Segment
 from vatt_gh.media.workers import Limits
 from vatt_gh.training.parallel import all_hosts
 
-_SHARD = 64  # files of a shard at the most: what a killed extraction loses
-_SHARD_WINDOWS = 20_000  # from which on a shard takes no further file
+_SHARD = 64  # most files in a shard, which a killed extraction loses
+_SHARD_WINDOWS = 20_000  # with so many windows a shard takes no further file
 _AHEAD = 4  # batches of windows that are decoded ahead
 LAYOUT = """
     FOLDER/    videos and sound files, at any depth"""
@@ -41,7 +41,7 @@ class Summary:
         windows: their windows.
         failed: {video id: reason} of the files that could not be read.
         seconds: duration of this call.
-        waited: the part of it that passed in waiting for decoded windows, in seconds.
+        waited: the part of it spent waiting for decoded windows, in seconds.
     """
 
     files: int
@@ -52,14 +52,14 @@ class Summary:
 
 
 def folder_of(section: ConfigDict, workdir: Path) -> Path:
-    """Where an extraction's vectors are, by the section `extract`."""
+    """Finds the folder of an extraction's vectors, by the section `extract`."""
     return Path(section.to) if section.to else Path(workdir) / "extracted"
 
 
 def extract(config: ConfigDict, workdir: Path) -> Summary:
     """Embeds all media files of a folder with the newest checkpoint; continues where it was.
 
-    Of several processes each embeds its share of the files.
+    Each of several processes embeds its share of the files.
 
     Args:
         config: the whole configuration; `extract` says what is embedded.
@@ -121,9 +121,9 @@ class _File:
 
     Attributes:
         name: its id.
-        path: where it is.
-        size: in bytes.
-        changed: when, in nanoseconds.
+        path: its path.
+        size: its size in bytes.
+        changed: time of its last change, in nanoseconds.
         error: why it cannot be opened at all, or None.
     """
 
@@ -134,7 +134,7 @@ class _File:
     error: str | None
 
     def row(self, decoded: Decoded) -> dict[str, Any]:
-        """What `Vectors.files` says of it."""
+        """Its row for `Vectors.files`."""
         return {
             "video_id": self.name,
             "windows": 0,
@@ -147,7 +147,7 @@ class _File:
 
 
 def _found(videos: Path) -> list[_File]:
-    """All media files of a folder."""
+    """Finds all media files of a folder."""
     if not videos.is_dir():
         raise _nothing("The folder of videos is missing.", videos)
     tree = scan_files(videos, LAYOUT)
@@ -244,7 +244,7 @@ class _Stream:
         self._items, self._back = items, None
 
     def next(self) -> Any:
-        """The next item; None at the end."""
+        """Returns the next item; None at the end."""
         item, self._back = self._back, None
         return next(self._items, None) if item is None else item
 
@@ -282,7 +282,7 @@ def _shard(
 
     Args:
         items: (video id, Decoded), then (video id, windows) as often as it takes, ...
-        files: by id.
+        files: files by id.
         rows: receives a row for every file.
         owners: receives the video id of every window.
 

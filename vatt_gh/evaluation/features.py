@@ -23,7 +23,7 @@ class Clips:
 
     Attributes:
         features: pooled, by modality: 'video' [N, d_v], 'audio' [N, d_a], 'text' [N, 1, d_t].
-        embeddings: from the heads, e.g. 'video_to_text' [N, D], 'text_to_video' [N, 1, D].
+        embeddings: embeddings of the heads, e.g. 'video_to_text' [N, D], 'text_to_video' [N, 1, D].
         captions: [N] str.
         video_ids: [N] str.
         start, end: [N] float32, seconds in the source video.
@@ -61,7 +61,7 @@ def embed_clips(
     Args:
         model: built without an axis name.
         weights: weights of each model.
-        batches: this host's, from `data.clips.captioned_clips`.
+        batches: this host's batches from `data.clips.captioned_clips`.
         size: clips per batch; a smaller last one is filled up, so that one compilation suffices.
 
     Returns:
@@ -111,18 +111,18 @@ def _shown(video: np.ndarray) -> np.ndarray:
 def embed_batch(
     model: Vatt, weights: Weights, inputs: dict[str, np.ndarray], size: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Features and embeddings of a batch, on all devices of this host.
+    """Computes features and embeddings of a batch, on all devices of this host.
 
-    It is filled up so that one program serves all.
+    The batch is filled up so that one program serves all.
 
     Args:
         model: built without an axis name.
-        weights: of the model.
+        weights: weights of the model.
         inputs: arrays of at most `size` samples, by modality.
-        size: of the filled batch.
+        size: size of the filled batch.
 
     Returns:
-        As `Vatt.embed`, without the padding.
+        The results of `Vatt.embed`, without the padding.
     """
     count = len(next(iter(inputs.values())))
     devices = jax.local_device_count()
@@ -138,9 +138,9 @@ def embed_texts(
 
     Args:
         model: built without an axis name.
-        weights: of the model.
+        weights: weights of the model.
         texts: N sentences.
-        tokenizer: of the run.
+        tokenizer: tokenizer of the run.
         size: sentences of a batch.
 
     Returns:
@@ -155,5 +155,5 @@ def embed_texts(
 
 
 def filled_up(x: np.ndarray, size: int) -> np.ndarray:
-    """[n, ...] -> [size, ...], with zeros."""
+    """Fills up [n, ...] to [size, ...] with zeros."""
     return np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1))

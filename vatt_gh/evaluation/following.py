@@ -77,7 +77,7 @@ def _wait_for_the_first(train: ConfigDict, workdir: Path) -> None:
 
 
 def _restored(checkpoints: Checkpoints, like: TrainState, step: int) -> TrainState | None:
-    """The state; None on all hosts if training has deleted it before one could read it."""
+    """Restores a state; None on all hosts if training deleted it before one could read it."""
     state = error = None
     try:
         state, _ = checkpoints.restore(like, step)

@@ -87,13 +87,13 @@ class HeldOut:
         modalities: tuple[str, ...] = ("video", "audio"),
         heads: bool = True,
     ) -> EmbeddedClips:
-        """All clips of a split as the named weights see them; each split is read once.
+        """Embeds all clips of a split with the named weights; reads each split once.
 
         Args:
             weights: a name of `weights`.
-            split: official, or as it is stored.
-            modalities: the ones that are embedded.
-            heads: keeps the heads' embeddings, too.
+            split: official name, or as it is stored.
+            modalities: modalities to embed.
+            heads: also keeps the heads' embeddings.
 
         Returns:
             The clips.
@@ -123,7 +123,7 @@ class HeldOut:
     def labelled(
         self, weights: str, modality: str, splits: Collection[str]
     ) -> tuple[np.ndarray, list[list[str]], list[set[str]]]:
-        """Features and classes of all clips with the modality, each clip once.
+        """Collects features and classes of all clips with the modality, each clip once.
 
         Args:
             weights: a name of `weights`.
@@ -131,7 +131,7 @@ class HeldOut:
             splits: the official splits that are wanted.
 
         Returns:
-            [N, d] float64 means over a clip's windows, and of each clip the names of its classes,
+            [N, d] float64 means over a clip's windows, and for each clip the names of its classes,
             at least one, and the official splits that it belongs to.
 
         Raises:

@@ -15,7 +15,7 @@ def of_all_hosts(parts: list[Arrays]) -> Arrays | None:
     """Joins all hosts' parts, in the order that one host alone would have.
 
     Args:
-        parts: of this host: trees of arrays [n, ...] with the same keys, among them 'number'.
+        parts: parts of this host: trees of arrays [n, ...] with the same keys, among them 'number'.
 
     Returns:
         One tree, sorted by 'number' (stable); None: no host has any.

@@ -13,8 +13,8 @@ from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.linear_probe import quiet_fitting
 from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
 
-COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of errors, C of the support vector machine
-_FOLDS = 3  # of the cross-validation that chooses among them
+COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # costs of errors: C of the support vector machine
+_FOLDS = 3  # folds of the cross-validation that chooses among them
 
 
 def fit_svm(features: np.ndarray, labels: np.ndarray) -> Pipeline:
@@ -39,7 +39,7 @@ def fit_svm(features: np.ndarray, labels: np.ndarray) -> Pipeline:
 
 
 def svm_answers(features: np.ndarray, labels: np.ndarray, tests: np.ndarray) -> np.ndarray:
-    """Classes [M] of tests [M, d], by `fit_svm`."""
+    """Classifies tests [M, d] by `fit_svm`; returns their classes [M]."""
     return fit_svm(features, labels).predict(tests)
 
 
@@ -57,7 +57,7 @@ class Linear:
     count_key = "linear_clips"
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Where the data set's protocol is this one."""
+        """Whether the data set's protocol is this one."""
         return is_scored_by(held_out.builder, self.name)
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
@@ -65,8 +65,8 @@ class Linear:
 
         Returns:
             The count; 'accuracy' (of the support vector machine) and 'low_rank_accuracy', the mean
-            over folds, with its interval and what was published, and where there are several
-            folds that of each test split.
+            over folds, with its interval and what was published, and, where there are several
+            folds, the mean of each test split.
 
         Raises:
             UserError: a split is not there, or has too few classes.
@@ -98,7 +98,7 @@ def _most_frequent(labels: np.ndarray) -> float:
 def _over_folds(
     name: str, rights: dict[str, np.ndarray], chances: list[float]
 ) -> dict[str, dict[str, float]]:
-    """The mean over test splits of a score, and where there are several that of each."""
+    """Computes the mean of a score over test splits and, where there are several, of each."""
     means = [float(right.mean()) for right in rights.values()]
     whole = {"value": float(np.mean(means)), "chance": float(np.mean(chances))}
     whole |= interval(list(rights.values()))

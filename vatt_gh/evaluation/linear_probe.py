@@ -34,7 +34,7 @@ def quiet_fitting() -> Iterator[None]:
 def probe_accuracy(
     features: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> dict[str, float]:
-    """Accuracy of logistic regression on clips of videos that were not used for fitting.
+    """Measures the accuracy of logistic regression on clips of videos not used for fitting.
 
     Cross-validated over groups of videos: every clip is tested once.
 

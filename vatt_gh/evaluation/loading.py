@@ -28,9 +28,9 @@ class Loaded(NamedTuple):
     Attributes:
         model: built without an axis name.
         drawn: state before any training, that of a run without config.init_from; replicated.
-        state: from the newest checkpoint, or the best (eval.checkpoint); replicated.
+        state: state of the newest checkpoint, or the best (eval.checkpoint); replicated.
         words: the run's vocabulary.
-        audio_rate: of the sound that it was trained with, in Hz.
+        audio_rate: sample rate of the sound that it was trained with, in Hz.
     """
 
     model: Vatt
@@ -49,7 +49,7 @@ def stored_config(workdir: Path) -> ConfigDict:
     """Reads the configuration of a work directory.
 
     Args:
-        workdir: of a run.
+        workdir: work directory of a run.
 
     Returns:
         The configuration; keys that the run did not know have their defaults.
@@ -78,8 +78,8 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
 
     Args:
         config: the whole configuration.
-        workdir: of the run.
-        audio_rate: of the sound that will be heard, in Hz; None: that of the checkpoint.
+        workdir: work directory of the run.
+        audio_rate: sample rate of the sound to be heard, in Hz; None: that of the checkpoint.
 
     Returns:
         The model.
@@ -126,7 +126,7 @@ def _rate_of_start(config: ConfigDict) -> int:
 
 
 def _check_rate(origin: str, rate: int, trained: int) -> None:
-    """Refuses sound of another rate, which a model would mishear and say nothing."""
+    """Refuses sound of another rate, which a model would mishear without any error."""
     if rate != trained:
         raise UserError(
             f"The sound has {rate} samples a second; the checkpoint was trained with {trained}.",
@@ -138,7 +138,7 @@ def _check_rate(origin: str, rate: int, trained: int) -> None:
 
 
 def _chosen(checkpoints: Checkpoints, which: str) -> int | None:
-    """The step of the best checkpoint, if that is wanted; None: the newest.
+    """Finds the step of the best checkpoint, if that is wanted; None: the newest.
 
     Raises:
         UserError: no checkpoint has a score.

@@ -32,16 +32,16 @@ def answers(
     """Fits the classifier and classifies other clips.
 
     The loss is cross-entropy plus PENALTY times the sum of squares of the last kernel, Adam's rate
-    5e-4, a batch 64; so in the released code (`EvalExecutor`).
+    5e-4, a batch 64; as in the released code (`EvalExecutor`).
 
     Args:
-        features: [N, d] float of the clips that it is fitted on.
+        features: [N, d] float, features of the clips that it is fitted on.
         labels: [N] class of each, any type.
-        tests: [M, d] float of the others.
-        epochs: passes over the first.
+        tests: [M, d] float, features of the other clips.
+        epochs: passes over the clips that it is fitted on.
 
     Returns:
-        [M] class of each.
+        [M] class of each of the other clips.
     """
     names, classes = np.unique(labels, return_inverse=True)
     model = LowRank(len(names))

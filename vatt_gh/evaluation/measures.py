@@ -57,12 +57,12 @@ def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, floa
 def group_means(
     values: np.ndarray, group: np.ndarray, weight: np.ndarray, count: int
 ) -> np.ndarray:
-    """Weighted means of the values of each group.
+    """Computes the weighted means of the values of each group.
 
     Args:
         values: [n, ...] float.
-        group: [n] int64, the group of each, below `count`.
-        weight: [n], how much each counts; positive.
+        group: [n] int64, the group of each value, below `count`.
+        weight: [n], weight of each value; positive.
         count: number of groups.
 
     Returns:

@@ -12,7 +12,7 @@ from vatt_gh.evaluation.measures import multi_label_scores
 from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
 
 PENALTIES = tuple(10.0**k for k in range(-1, 6))
-_DRAWS = 100  # of the bootstrap: each sorts all clips for all classes
+_DRAWS = 100  # draws of the bootstrap: each sorts all clips for all classes
 
 
 class MultiLabel:
@@ -27,7 +27,7 @@ class MultiLabel:
     count_key = "multi_label_clips"
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Where the data set's protocol is this one."""
+        """Whether the data set's protocol is this one."""
         return is_scored_by(held_out.builder, self.name)
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
@@ -55,7 +55,7 @@ class MultiLabel:
 
 
 def measured_with_intervals(answers: np.ndarray, truth: np.ndarray) -> dict[str, dict[str, float]]:
-    """AudioSet's measures of clips that may have several classes.
+    """Computes AudioSet's measures of clips that may have several classes.
 
     Args:
         answers: [N, K] float, higher is likelier.
@@ -103,7 +103,7 @@ def _measured(answers: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def _intervals(answers: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
-    """Ends of the 95 % intervals of all measures, by bootstrap over clips."""
+    """Computes the ends of the 95 % intervals of all measures, by bootstrap over clips."""
     rng, draws = np.random.default_rng(0), []
     while len(draws) < _DRAWS:
         rows = rng.integers(0, len(truth), len(truth))

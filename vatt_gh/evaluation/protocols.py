@@ -1,4 +1,4 @@
-"""How each downstream set is scored: its splits, its modality, and what was published of it."""
+"""How each downstream set is scored: its splits, its modality, and its published scores."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.models.sizes import is_named
 
-WINDOWS = 4  # of a clip, in the published scores
+WINDOWS = 4  # windows of a clip, in the published scores
 _TABLE_4 = "frozen features (Akbari et al. 2021, table 4)"
 _TABLE_8 = "zero-shot, 4 windows averaged (Akbari et al. 2021, table 8)"
 # The paper's names of its models.
@@ -20,15 +20,15 @@ class Protocol:
 
     Attributes:
         evaluator: name of the evaluator.
-        modality: whose features are classified: 'video' or 'audio'; of retrieval, 'video'.
-        folds: of a classifier; the score is the mean over them.
+        modality: modality whose features are classified: 'video' or 'audio'; 'video' for retrieval.
+        folds: folds of a classifier; the score is the mean over them.
         test: the split that retrieval is scored on.
         listed: number of test clips in the official lists, of all folds together; None: lists
             differ.
         finetuned: splits that a fine-tuning learns from; (): those of the fold.
         published: scores of the original, as shares and ranks: by model (see `models.sizes`), then
             by name.
-        source: where these stand.
+        source: where the published scores stand.
     """
 
     evaluator: str
@@ -59,14 +59,14 @@ class Protocol:
         return words
 
     def references(self, config: ConfigDict) -> dict[str, dict[str, float | str]]:
-        """What the paper reports of the same set, model and protocol.
+        """The paper's scores for the same set, model and protocol.
 
         Args:
             config: the whole configuration.
 
         Returns:
-            By name of the score {'published', 'source'}; {}: of this model, this split or this
-            number of windows the paper reports nothing.
+            {'published', 'source'} by name of the score; {}: the paper reports nothing for this
+            model, this split or this number of windows.
         """
         if config.eval.windows != WINDOWS or config.eval.split not in ("", self.test):
             return {}

@@ -20,7 +20,7 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def similarities(text: np.ndarray, video: np.ndarray) -> np.ndarray:
-    """Cosines of every query with every clip.
+    """Computes the cosines of every query with every clip.
 
     Args:
         text: [N, D] float32 embeddings of the queries.
@@ -39,12 +39,12 @@ def window_similarities(
     *,
     average: str,
 ) -> np.ndarray:
-    """Cosines of every query with every clip, each with several embedded windows.
+    """Computes the cosines of every query with every clip, each with several embedded windows.
 
     Args:
         queries: [Q, D] float32 embeddings.
         windows: [n, D] float32 embeddings.
-        mean: from [n, ...] values of windows to [N, ...] means over each clip's windows.
+        mean: maps [n, ...] values of windows to [N, ...] means over each clip's windows.
         average: what to average over a clip's windows: the 'embeddings', as the head returns
             them, or the 'similarities'.
 
@@ -90,7 +90,7 @@ def rank_scores(
     Args:
         rank: [Q] int, rank of each query's own clip, from 1.
         candidates: number of ranked clips.
-        prefix: of the scores' names.
+        prefix: prefix of the scores' names.
         groups: [Q] the video of each query, any type; None: every query has its own video.
 
     Returns:
@@ -108,7 +108,7 @@ def rank_scores(
 
 
 def expected_scores(similarity: np.ndarray) -> dict[str, float]:
-    """The measures of `retrieval_scores`, with equally similar clips in random order.
+    """Computes the measures of `retrieval_scores`, with equally similar clips in random order.
 
     For an oracle that knows the meaning of queries: several clips answer the same query.
 
@@ -142,7 +142,7 @@ def retrieval_scores(similarity: np.ndarray, groups: np.ndarray | None = None) -
 
 
 def similarity_of(clips: Clips) -> np.ndarray:
-    """Cosines [N, N] of every caption with every clip in the video-text space."""
+    """Computes the cosines [N, N] of every caption with every clip in the video-text space."""
     text = clips.embeddings["text_to_video"][:, 0]
     return similarities(text, clips.embeddings["video_to_text"])
 
@@ -154,7 +154,7 @@ class Retrieval:
     count_key = "clips"
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Where the data set has no protocol of its own: clips are then cut at their captions."""
+        """Whether the data set has no protocol of its own: clips are then cut at their captions."""
         return held_out.builder not in PROTOCOLS
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:

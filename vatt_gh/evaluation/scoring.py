@@ -43,8 +43,8 @@ def evaluate_workdir(
 ) -> dict[str, Any]:
     """Scores the newest checkpoint and writes the results and the report.
 
-    The files are results.json and results.md; of a downstream set results_NAME.json and
-    results_NAME.md, of another split than its protocol's results_NAME_SPLIT.json.
+    The files are results.json and results.md; for a downstream set, results_NAME.json and
+    results_NAME.md; for another split than its protocol's, results_NAME_SPLIT.json.
 
     Args:
         config: the whole configuration, as in training.
@@ -144,7 +144,7 @@ def scorer(
 
 
 def as_row(results: dict[str, Any]) -> dict[str, float]:
-    """The values of results as numbers of a row, such as {'eval.retrieval.r5': 0.12}."""
+    """Converts results to the numbers of a row, such as {'eval.retrieval.r5': 0.12}."""
     return {
         f"eval.{group}.{name}": score["value"]
         for group in EVALUATORS
@@ -171,7 +171,7 @@ def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = Non
     if config.eval.data_dir or config.eval.builder not in ("", data.builder):
         data.data_dir, data.manual_dir = config.eval.data_dir or data.data_dir, ""
     data.builder = config.eval.builder or data.builder
-    # Of a set with a protocol the evaluators choose the splits.
+    # For a set with a protocol, the evaluators choose the splits.
     stored = "" if data.builder in PROTOCOLS else data.split
     data.split = config.eval.split or stored
     source = open_source(
@@ -190,7 +190,7 @@ def _beside(results: dict[str, Any], plain: dict[str, Any]) -> None:
 
 
 def retrieval_rows(clips: Clips) -> list[RetrievalExample]:
-    """Examples for the report: evenly spaced queries, with their top clips."""
+    """Picks examples for the report: evenly spaced queries, with their top clips."""
     similarity = similarity_of(clips)
     rank = ranks(similarity)
     examples = []
@@ -224,7 +224,7 @@ def print_group(
     Args:
         group: name of the scores.
         count: number of clips.
-        scores: by name.
+        scores: scores by name.
         names: the references that get a column.
     """
     print(f"{count:5} held-out clips {'score':>21}" + "".join(f"{name:>11}" for name in names))

@@ -84,11 +84,11 @@ def nearest(query: np.ndarray, blocks: Iterable[VectorBlock], count: int) -> lis
 
     Args:
         query: [D] float32, of unit length.
-        blocks: with vectors of unit length.
-        count: of the best windows that are kept.
+        blocks: blocks with vectors of unit length.
+        count: number of the best windows to keep.
 
     Returns:
-        At most `count` windows, the best first; of equal ones the first that was read.
+        At most `count` windows, the best first; among equal ones, the first one read.
     """
     best: list[Hit] = []
     for block in blocks:
@@ -102,11 +102,11 @@ def nearest(query: np.ndarray, blocks: Iterable[VectorBlock], count: int) -> lis
 
 
 def apart(hits: Iterable[Hit], count: int) -> list[Hit]:
-    """The best windows, without those that overlap a better one of their video.
+    """Picks the best windows, without those that overlap a better one of their video.
 
     Args:
         hits: the best first.
-        count: of windows wanted.
+        count: number of wanted windows.
 
     Returns:
         At most `count` of them.
@@ -122,7 +122,7 @@ def apart(hits: Iterable[Hit], count: int) -> list[Hit]:
 
 
 def _query(embedder: Embedder, text: str, file: str) -> tuple[str, np.ndarray]:
-    """The column that is searched, and the query's vector [D] of unit length."""
+    """Embeds the query; returns the searched column and the query's vector [D] of unit length."""
     if text:
         known = set(embedder.words)
         unknown = [word for word in split_words(text) if word not in known]

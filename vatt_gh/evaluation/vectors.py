@@ -1,6 +1,6 @@
 """Vectors of the windows of many files: Parquet shards of some files each, read in blocks.
 
-FOLDER/extraction.json         what the vectors are of
+FOLDER/extraction.json         the origin of the vectors
        video-0-00000.parquet   one row per window with pictures
        audio-0-00000.parquet   one row per window with sound
        shard-0-00000.json      the files of the shard, written last: without it the rest of
@@ -23,7 +23,7 @@ from vatt_gh.evaluation.embedder import BOTH, Embedded
 from vatt_gh.files import read_list, read_object, replacing, write_whole
 from vatt_gh.locks import locked
 
-_ROWS = 8192  # of a row group: blocks of some MB
+_ROWS = 8192  # rows of a row group: blocks of some MB
 _ABOUT = "extraction.json"
 
 
@@ -48,13 +48,13 @@ class Vectors:
     """A folder of vectors.
 
     Attributes:
-        folder: where they are.
+        folder: path of the folder.
     """
 
     folder: Path
 
     def about(self) -> dict[str, Any]:
-        """What the vectors are of: 'weights' (a digest), 'videos', 'every', form of the files.
+        """Reads the vectors' origin: 'weights' (a digest), 'videos', 'every', form of the files.
 
         Raises:
             UserError: there are none.
@@ -67,7 +67,7 @@ class Vectors:
         )
 
     def claim(self, about: Mapping[str, Any]) -> None:
-        """Says what the vectors are of; refuses to add to those of something else.
+        """Records the origin of the vectors; refuses to add to vectors of another origin.
 
         Raises:
             UserError: the folder holds vectors of another checkpoint, form or folder of files.
@@ -85,7 +85,7 @@ class Vectors:
             )
 
     def files(self) -> list[dict[str, Any]]:
-        """Rows of all finished files, the newest row of each.
+        """Reads the rows of all finished files, the newest row of each.
 
         Returns:
             {'video_id', 'windows', 'seconds', 'size' (bytes) and 'changed' (ns) of the file,
@@ -94,7 +94,7 @@ class Vectors:
         return list(_newest(self._shards()).values())
 
     def _shards(self) -> dict[Path, list[dict[str, Any]]]:
-        """The rows of each finished shard, the oldest first."""
+        """Reads the rows of each finished shard, the oldest first."""
         paths = sorted(self.folder.glob("shard-*.json"), key=_age)
         return {path: read_list(path) for path in paths}
 
@@ -110,14 +110,14 @@ class Vectors:
         Args:
             writer: number of this process, which numbers its own shards.
             files: rows for `files`, without 'shard'; they replace older rows of these files.
-            video_ids: [n], of the windows.
+            video_ids: [n], video id of each window.
             windows: their vectors; None: there is no window.
         """
         taken = [int(p.stem.split("-")[2]) for p in self.folder.glob(f"shard-{writer}-*.json")]
         name = f"{writer}-{max(taken, default=-1) + 1:05d}"
         for modality in BOTH:
             path = self.folder / f"{modality}-{name}.parquet"
-            path.unlink(missing_ok=True)  # of a process that was killed before it had finished
+            path.unlink(missing_ok=True)  # left by a process that was killed before it finished
             if windows is not None and windows.masks[modality].any():
                 table = _table(np.array(video_ids, object), windows, modality)
                 with replacing(path) as partial:

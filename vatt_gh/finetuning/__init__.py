@@ -1,6 +1,6 @@
 """Fine-tuning: a tower and a linear layer learn the classes of a downstream set.
 
-task   what is classified: records to train on and to test on, and their classes
+task   the task: records to train on and to test on, and their classes
 start  the tower's first parameters
 step   one training step
 score  the scores of test clips, each averaged over its views

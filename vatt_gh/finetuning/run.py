@@ -45,7 +45,7 @@ def finetune(
 
     Args:
         config: the whole configuration, checked.
-        workdir: for checkpoints, metrics.jsonl, classes.txt, results.json and the page.
+        workdir: directory for checkpoints, metrics.jsonl, classes.txt, results.json and the page.
         build: builds missing records, see `find_or_build`.
         stop_after: end at this step, with a checkpoint, like an interrupted run.
 

@@ -54,7 +54,7 @@ def score(
     Args:
         model: the classifier.
         weights: its parameters by name; the first ones are scored, the others are references.
-        task: what is classified.
+        task: the classification task.
         config: the whole configuration.
 
     Returns:
@@ -108,7 +108,7 @@ def _predicted(
     task: Task,
     config: ConfigDict,
 ) -> tuple[list[np.ndarray], np.ndarray, int]:
-    """Mean logits [N, K] of all hosts' clips with each weights, labels [N, K], records without."""
+    """Mean logits [N, K] of all hosts' clips with all weights, labels [N, K], records without."""
     parts = []
     for batch in batches:
         views = batch[task.modality]
@@ -154,12 +154,12 @@ _compiled = jax.jit(_logits, static_argnums=0)
 
 
 def predict(model: Classifier, params: Params, views: np.ndarray, size: int) -> np.ndarray:
-    """Mean logits [B, K] float32 over the views [B, V, ...] of records, on all devices.
+    """Computes mean logits [B, K] float32 over the views [B, V, ...] of records, on all devices.
 
     Args:
         model: the classifier.
         params: its parameters.
-        views: of at most `size` records, all with as many views.
+        views: views of at most `size` records, equally many of each.
         size: records of a whole batch; a smaller one is filled up, so that one program serves all.
 
     Returns:
@@ -174,7 +174,7 @@ def predict(model: Classifier, params: Params, views: np.ndarray, size: int) -> 
 
 
 def _of_one(logits: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
-    """Scores where every clip has one class; chance is to name the most frequent ones."""
+    """Scores clips of one class each; chance is to name the most frequent ones."""
     classes = labels.argmax(axis=1)
     frequent = np.sort(labels.mean(axis=0))[::-1]
     scores = {}

@@ -26,11 +26,11 @@ Tree = Any
 
 
 def with_model_of_start(config: ConfigDict, workdir: Path) -> ConfigDict:
-    """The configuration with the form of the model that it starts from, if that is a run of ours.
+    """Gives a configuration the form of the model that it starts from, if that is a run of ours.
 
     Args:
         config: the whole configuration.
-        workdir: of this run; one that exists has the form itself.
+        workdir: work directory of this run; an existing one has the form itself.
 
     Returns:
         A copy: all of `model` is that of config.init_from's run, except CHOSEN_KEYS, and position
@@ -74,8 +74,8 @@ def start_from(state: TrainState, modality: str, config: ConfigDict, workdir: Pa
         workdir: work directory of the run.
 
     Returns:
-        The state with the checkpoint's tower. From a fine-tuned checkpoint of the original with
-        the same number of classes the linear layer comes, too.
+        The state with the checkpoint's tower. A fine-tuned checkpoint of the original with
+        the same number of classes also gives the linear layer.
 
     Raises:
         UserError: there is no such checkpoint, a shape does not fit, or it lacks parameters.
@@ -116,7 +116,7 @@ def _tower_of_run(
 
 
 def _name(path: tuple[str, ...], modality: str, source: dict[str, Any]) -> str:
-    """Name in a run of a classifier's parameter; "": it is not taken from there."""
+    """Name that a run gives to a classifier's parameter; "": it is not taken from there."""
     if path[0] != "backbone":
         return ""
     rest = path[1:]

@@ -52,7 +52,7 @@ def create_state(
 
 
 def as_input(clips: Array) -> Array:
-    """Video as float32 in [-1, 1]; sound as it is."""
+    """Converts video to float32 in [-1, 1]; leaves sound as it is."""
     return centred({names.VIDEO: clips})[names.VIDEO]
 
 
@@ -81,7 +81,7 @@ def finetune_step(
 
     Returns:
         The new state, the same on every device, and the report: 'loss', 'accuracy' (of softmax:
-        right class first, before mixup), 'grad_norm', 'empty_steps'; of each sample its 'loss'
+        right class first, before mixup), 'grad_norm', 'empty_steps'; for each sample its 'loss'
         [b]. A step without a readable sample changes neither parameters nor optimizer.
     """
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -155,8 +155,8 @@ def mixed(
         targets: [b, K] float32.
         mask: [b] bool, whether a sample is there.
         index: [b] int32, places in the global batch.
-        key: of the step's mixup.
-        alpha: of the distribution.
+        key: random key for this step's mixup.
+        alpha: parameter of the Beta distribution.
         axis_name: named axis of the devices, or None.
 
     Returns:

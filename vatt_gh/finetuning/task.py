@@ -1,4 +1,4 @@
-"""What is classified: a fold of a downstream set, as records to train on and to test on."""
+"""The classification task: a fold of a downstream set, as records to train on and to test on."""
 
 import dataclasses
 
@@ -44,7 +44,7 @@ def modality_of(data: ConfigDict) -> str:
     """The modality, 'video' or 'audio', that a data set is classified by.
 
     Args:
-        data: section of the configuration.
+        data: section `data` of the configuration.
 
     Raises:
         UserError: the data set has no classes.
@@ -67,7 +67,7 @@ def open_task(data: ConfigDict, finetune: ConfigDict, build: Build | None = None
         build: see `find_or_build`.
 
     Returns:
-        The task; the lists data.only and data.without select what is trained on.
+        The task; the lists data.only and data.without select the training data.
 
     Raises:
         UserError: the data set has no classes or no such fold, or its records are not there.
@@ -100,7 +100,7 @@ def open_task(data: ConfigDict, finetune: ConfigDict, build: Build | None = None
 
 
 def _check_records(train: Source, test: Source, wanted: str, tested: str, data: ConfigDict) -> None:
-    """Refuses to learn what is tested, and sound of another rate than the recipe's."""
+    """Refuses to train on test records, and sound of another rate than the recipe's."""
     both = len(_places(train) & _places(test))
     if both:
         raise UserError(

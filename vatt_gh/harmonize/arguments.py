@@ -112,7 +112,7 @@ def check_functions(
     """Refuses arguments of another kind than `harmonized_gradients` takes.
 
     Args:
-        losses, shared, method, cutoff, microbatch, group: as there.
+        losses, shared, method, cutoff, microbatch, group: see `harmonized_gradients`.
 
     Raises:
         ValueError: names the argument and the expected value.
@@ -160,7 +160,7 @@ def check_features(features: Tree) -> None:
 
 
 def batch_size(inputs: Tree) -> int:
-    """The number of samples.
+    """Finds the number of samples.
 
     Args:
         inputs: tree of [B, ...] arrays.

@@ -19,7 +19,7 @@ ATTRIBUTIONS = ("embedding", "anchor")
 def feature_cotangents(
     pull: Pull, values: Sequence[Array], attribution: str, axis_name: str | None
 ) -> list[Tree]:
-    """The derivative of each loss by the features, sample by sample.
+    """Computes the derivative of each loss by the features, sample by sample.
 
     With L = sum_j l_j over the global batch and h_i the features of sample i,
         embedding:  dL/dh_i     the whole effect of sample i, also as others' negative; these sum

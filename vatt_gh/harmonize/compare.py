@@ -20,7 +20,7 @@ from vatt_gh.harmonize.trees import Path, Tree, named, paths_of
 # Both parts of the method, without a threshold that rounding could cross.
 _SMOOTH = Method(realign=True, curriculum=True, soft_temperature=0.5)
 _OPTIONS = ("attribution", "complete", "cutoff", "microbatch", "shared")
-_FLOOR = 1e-3  # of the whole gradient's norm: anything smaller may be a rounded zero
+_FLOOR = 1e-3  # share of the whole gradient's norm: anything smaller may be a rounded zero
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ def compare_engines(
     linear in the cotangent.
 
     Args:
-        encoder, params, inputs, losses: as for `harmonized_gradients`, but outside jit.
+        encoder, params, inputs, losses: see `harmonized_gradients`, but outside jit.
         **options: attribution, complete, cutoff, microbatch, shared: see `harmonized_gradients`.
 
     Returns:

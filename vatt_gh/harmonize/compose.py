@@ -29,7 +29,7 @@ class Forward(NamedTuple):
     """An encoded batch that waits for its losses; see `encoded`.
 
     Attributes:
-        features: for each pass, a tree of [B, ...].
+        features: a tree of [B, ...] for each pass.
         losses: number of losses.
         group: number of samples that share one decision.
         finish: the engine's second half.

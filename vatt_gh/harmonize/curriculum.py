@@ -38,7 +38,7 @@ def _linear(step: Array, start: float, end: float, steps: int) -> Array:
 
 
 def sample_weights(cosine: Array, gamma: Array, *, soft_temperature: float = 0.0) -> Array:
-    """Weight of each sample.
+    """Computes the weight of each sample.
 
     Args:
         cosine: [B] float32 in [-1, 1].
@@ -55,7 +55,7 @@ def sample_weights(cosine: Array, gamma: Array, *, soft_temperature: float = 0.0
 
 
 def drop_lowest(signal: Array, defined: Array, share: Array, axis_name: str | None) -> Array:
-    """Weight of each sample if a share of the global batch, with the lowest signals, is dropped.
+    """Drops a share of the global batch, the samples with the lowest signals; returns weights.
 
     Args:
         signal: [b] float32, for example the cosine, or the negated loss.

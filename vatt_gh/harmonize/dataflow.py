@@ -95,8 +95,8 @@ def uses_of(jaxpr: Jaxpr, paths: Sequence[Path]) -> Uses:
     """Lists the uses of each parameter.
 
     Args:
-        jaxpr: of an encoder on one sample, without dead code; its first inputs are parameters.
-        paths: of these parameters.
+        jaxpr: an encoder's trace on one sample, without dead code; its first inputs are parameters.
+        paths: paths of these parameters.
 
     Returns:
         {path: uses}; without parameters that are unused, or used only behind a stop_gradient.

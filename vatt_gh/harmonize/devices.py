@@ -15,13 +15,13 @@ def summed(tree: Tree, axis_name: str | None) -> Tree:
 
 
 def averaged(x: Array, axis_name: str | None) -> Array:
-    """Mean of all elements of all devices, with equally many on each."""
+    """Averages all elements of all devices, with equally many on each."""
     mean = jnp.mean(x)
     return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
 
 def largest(x: Array, axis_name: str | None) -> Array:
-    """Elementwise maximum over devices."""
+    """Takes the elementwise maximum over devices."""
     return x if axis_name is None else jax.lax.pmax(x, axis_name)
 
 

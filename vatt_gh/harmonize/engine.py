@@ -70,8 +70,8 @@ class Engine(Protocol):
     over the shared parameters.
 
     Attributes:
-        token_multiple: per-sample products of bfloat16 sequences of a multiple of so many tokens
-            are the fastest; 1 where there are no such products.
+        token_multiple: per-sample products of bfloat16 sequences are fastest if their length is a
+            multiple of this number of tokens; 1 where there are no such products.
     """
 
     token_multiple: ClassVar[int]

@@ -31,13 +31,13 @@ _BOTH_PARTS = Method(realign=True, curriculum=True)
 
 
 class Harmonized(NamedTuple):
-    """What `harmonized_gradients` returns.
+    """The result of `harmonized_gradients`.
 
     Attributes:
         gradients: like params; summed over devices, divided by the mean weight.
-        losses: [L] float32, of this device.
-        features: of the encoder, [B, ...].
-        coefficients: of each sample: its weight, cosine, and the factor of each loss.
+        losses: [L] float32, the losses on this device.
+        features: features of the encoder, [B, ...].
+        coefficients: decisions for each sample: its weight, cosine, and the factor of each loss.
     """
 
     gradients: Tree

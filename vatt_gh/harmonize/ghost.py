@@ -131,7 +131,7 @@ class Ghost:
 
 
 def _signs(size: int, key: Array | None, layer: int) -> Sketch | None:
-    """Random signs of a layer; None without a sketch."""
+    """Draws the random signs of a layer; None without a sketch."""
     return Sketch(size, jax.random.fold_in(key, layer)) if size else None
 
 

@@ -17,7 +17,7 @@ def ordinary(
     """Encodes a batch, and returns a function from cotangents to the ordinary gradient.
 
     Args:
-        encode, params, passes, microbatch: as for `Engine.run`.
+        encode, params, passes, microbatch: see `Engine.run`.
 
     Returns:
         The features of each pass [B, ...], and a function from cotangents to the gradient of the

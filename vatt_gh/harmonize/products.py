@@ -70,10 +70,10 @@ class MatrixGradients:
         self._kept: list[Array | None] = []  # per loss [B, i, o], once they are formed
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        """Inner products between the gradients in all losses, exact or estimated.
+        """Computes the inner products between the gradients in all losses, exact or estimated.
 
         Args:
-            sketch: for estimates, if they halve the operations; None: exact.
+            sketch: random signs for estimates, if these halve the operations; None: exact.
 
         Returns:
             [B, losses, losses] float32.

@@ -11,7 +11,7 @@ Array = jax.Array
 
 
 def realignment(gram: Array, size: Array | None = None) -> Array:
-    """Coefficients of the gradients in the sum of the realigned ones.
+    """Computes the coefficients of the gradients in the sum of the realigned ones.
 
     For two losses with c = <g_1, g_2> < 0,
         g_1' = g_1 - c / |g_2|^2 g_2,    g_2' = g_2 - c / |g_1|^2 g_1,
@@ -36,7 +36,7 @@ def realignment(gram: Array, size: Array | None = None) -> Array:
 
 
 def equal_lengths(gram: Array, size: Array) -> Array:
-    """Factors that scale a sample's gradients to equal length, the mean of their lengths.
+    """Finds factors that scale a sample's gradients to equal length, the mean of their lengths.
 
     Args:
         gram: [B, L, L] float32 inner products of each sample's gradients.

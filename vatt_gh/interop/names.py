@@ -15,7 +15,7 @@ Tree = Mapping[str, Any]
 Path = tuple[str, ...]
 Names = dict[Path, str]
 
-ROOT = "model/layer_with_weights-0"  # of a published checkpoint
+ROOT = "model/layer_with_weights-0"  # root name in a published checkpoint
 _BASE = f"{ROOT}/_base_layer"
 _UNIFIED = f"{_BASE}/unified_backbone"
 _PROJECTIONS = {"query": "q", "key": "k", "value": "v", "out": "o"}

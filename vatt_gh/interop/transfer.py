@@ -28,7 +28,7 @@ class Report:
 
     Attributes:
         used: names that were read.
-        stretched: those of `used` that are position tables of another length.
+        stretched: names in `used` of position tables of another length.
         unused: names in the checkpoint without a place in the model.
         missing: names in the model but not in the checkpoint; these parameters are unchanged.
     """
@@ -50,7 +50,7 @@ def fill(
     """Fills a tree with values from named arrays.
 
     Args:
-        template: nested dict of arrays: gives shapes, dtypes and the values of what is missing.
+        template: nested dict of arrays: gives shapes, dtypes and the values of missing parameters.
         names: {path in the template: name}; paths without a name keep their values.
         source: arrays by name.
         stretch: how position tables [rows, d] of another length are fitted: 'spline' as in the

@@ -25,7 +25,7 @@ class Decoded:
     Attributes:
         video: its id.
         segments: number of segments.
-        end: of the last one, in seconds.
+        end: end of the last one, in seconds.
         has_audio: whether they have sound.
         error: why it cannot be used, or None.
         remarks: other remarks on it.
@@ -54,7 +54,7 @@ def decode_all(
         form: how to store them.
         workers: number of processes.
         spool_dir: folder for decoded segments; None: the system's temporary directory.
-        limits: for one video.
+        limits: limits on time and memory for one video.
 
     Yields:
         (id, Decoded), then (id, segment) for all segments of the video.
@@ -87,7 +87,7 @@ def _decode(video: str, path: Path, span: Span, form: Form, file: Path) -> Decod
                 has_audio = segment.has_audio
     except MediaError as error:
         return Decoded(video, 0, 0.0, False, error.reason)
-    except OSError as error:  # of the spool: not this video's fault
+    except OSError as error:  # an error of the spool: not this video's fault
         return error
     # If no sound could be decoded, no segment has any; the reason is still listed.
     problem = notes.sound.problem() if has_audio or notes.sound.damage else None

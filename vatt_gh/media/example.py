@@ -25,7 +25,7 @@ def features(record: Record) -> dict[str, Extent]:
 
 
 def byte_values(record: Record, feature: Extent) -> Iterator[Extent]:
-    """Extents of the values of a bytes feature, in order; none if it has another type.
+    """Yields the extents of the values of a bytes feature, in order; none if it has another type.
 
     Raises:
         ValueError: the record is no such message.
@@ -35,7 +35,7 @@ def byte_values(record: Record, feature: Extent) -> Iterator[Extent]:
 
 
 def integers(record: Record, feature: Extent) -> tuple[int, ...]:
-    """The values of an int64 feature, packed (as they should be) or not.
+    """Reads the values of an int64 feature, packed (as they should be) or not.
 
     Raises:
         ValueError: the record is no such message.
@@ -57,8 +57,8 @@ def exchanged(record: bytes, other: bytes, names: Container[str]) -> bytes:
     """Replaces some features of an Example by those of another one.
 
     Args:
-        record: serialized.
-        other: serialized.
+        record: the serialized Example.
+        other: the other Example, serialized.
         names: features to take from `other`.
 
     Returns:
@@ -73,7 +73,7 @@ def exchanged(record: bytes, other: bytes, names: Container[str]) -> bytes:
 
 
 def _pairs(record: Record) -> Iterator[tuple[str, Extent, Extent]]:
-    """Name, Feature, and the pair of both."""
+    """Yields name, Feature, and the pair of both."""
     # Field 1 of both messages is a tf.train.Features; its field 1 holds (key, Feature) pairs.
     for found in _messages(record, (0, len(record)), 1):
         for pair in _messages(record, found, 1):
@@ -87,14 +87,14 @@ def _pairs(record: Record) -> Iterator[tuple[str, Extent, Extent]]:
 
 
 def _messages(record: Record, extent: Extent, wanted: int) -> Iterator[Extent]:
-    """Extents of the length-delimited fields with this number."""
+    """Yields the extents of the length-delimited fields with this number."""
     for number, value in _fields(record, extent):
         if number == wanted and not isinstance(value, int):
             yield value
 
 
 def _fields(record: Record, extent: Extent) -> Iterator[tuple[int, int | Extent]]:
-    """Number and value of the fields of a protobuf message: an integer or an extent."""
+    """Yields number and value of the fields of a protobuf message: an integer or an extent."""
     position, end = extent
     while position < end:
         tag, position = _varint(record, position, end)

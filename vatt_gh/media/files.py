@@ -46,7 +46,7 @@ class FileTree:
     skipped: list[dict[str, str]]
 
     def annotation(self, name: str) -> Path:
-        """The first file of this name, by path.
+        """Finds the first file of this name, by path.
 
         Args:
             name: file name without folders.
@@ -63,7 +63,7 @@ class FileTree:
         return path
 
     def optional_annotation(self, name: str) -> Path | None:
-        """Like `annotation`, but None where there is no such file."""
+        """Finds a file like `annotation`; returns None where there is no such file."""
         return next((Path(path) for path in self.files if os.path.basename(path) == name), None)
 
     def skipped_of(self, suffixes: Collection[str]) -> list[dict[str, str]]:
@@ -75,7 +75,7 @@ class FileTree:
         ]
 
     def error(self, what: str, where: object = None) -> UserError:
-        """An error that shows the expected layout; `where`: the directory by default."""
+        """Makes an error that shows the expected layout; `where`: the directory by default."""
         return UserError(
             what,
             where=where or self.root,
@@ -88,7 +88,7 @@ class FileTree:
         return (path for path in self.files if _suffix(path) in suffixes)
 
     def read_lines(self, path: Path) -> Iterator[str]:
-        """The non-empty lines of an annotation file, stripped.
+        """Yields the non-empty lines of an annotation file, stripped.
 
         Backslashes, the path separators of Windows, become slashes.
         """
@@ -98,12 +98,12 @@ class FileTree:
                     yield line.strip().replace("\\", "/")
 
     def read_json(self, path: Path) -> Any:
-        """The content of a JSON file; UserError if it is not JSON."""
+        """Reads the content of a JSON file; UserError if it is not JSON."""
         with self._reading(path) as file:
             return json.load(file)
 
     def read_table(self, path: Path, columns: Collection[str]) -> Iterator[dict[str, str]]:
-        """The rows of a csv file with a header.
+        """Reads the rows of a csv file with a header.
 
         Args:
             path: the file.

@@ -55,7 +55,7 @@ def form_of(data: ConfigDict) -> Form:
     """The form in which a configuration stores videos.
 
     Args:
-        data: section of the configuration.
+        data: section `data` of the configuration.
 
     Returns:
         The form, from the keys `build_*`.
@@ -89,10 +89,10 @@ class Segment:
     """A stretch of a video.
 
     Attributes:
-        index: from 0.
+        index: number of the segment, from 0.
         start, end: seconds in the source video.
         count: number of frames; frame k shows what is on screen at start + k / fps.
-        height, width: of a frame, in pixels.
+        height, width: size of a frame, in pixels.
         has_audio: whether there is sound. An audio-only file has height and width 0, and empty
             `frames` and `video`.
         frames: `count` JPEG images; only with storage 'jpeg', like `audio`.

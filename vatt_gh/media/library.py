@@ -33,12 +33,12 @@ NAMES = "names"
 
 @dataclasses.dataclass(frozen=True)
 class Library:
-    """What a directory holds.
+    """The contents of a directory.
 
     Attributes:
         folder: the directory.
         videos: (id, path), sorted by id.
-        captions: of the videos found, read on demand; a video may have none. A caption that lasts
+        captions: the videos' captions, read on demand; a video may have none. A caption that lasts
             to the end of its video ends at infinity.
         skipped: rows {"id" or "path", "reason"} of what cannot be used, as far as names and the
             joint caption file show; `said_in` gives the rest.
@@ -46,7 +46,7 @@ class Library:
         labels: class names of the videos that have any.
         splits: the split of each video that is not in "train".
         class_names: all class names, in order of their numbers, if there are any.
-        found_by: where the videos' ids come from: file names, or a list.
+        found_by: source of the videos' ids: file names, or a list.
     """
 
     folder: Path
@@ -68,11 +68,11 @@ class Library:
         return self.path(video).relative_to(self.folder).as_posix()
 
     def said_in(self, video: str, length: float) -> tuple[list[Caption], list[dict[str, str]]]:
-        """The captions of a video, and rows {"id", "reason"} of those left out.
+        """Reads the captions of a video, and rows {"id", "reason"} of those left out.
 
         Args:
             video: an id; it may have no captions.
-            length: how long the video is, in seconds.
+            length: length of the video, in seconds.
 
         Returns:
             See VideoCaptions.of. For a stretch of a file the length is not checked: captions
@@ -91,7 +91,7 @@ class Library:
         return [self.only(some) for some in videos]
 
     def only(self, videos: list[tuple[str, Path]]) -> "Library":
-        """The same with some of the videos; nothing of it is skipped."""
+        """Returns the library with only some of the videos; nothing of it is skipped."""
         ids = [video for video, _ in videos]
         return dataclasses.replace(
             self,
@@ -156,7 +156,7 @@ def scan(manual_dir: Path, index_dir: Path | None = None) -> Library:
 
 
 def _named(tree: FileTree | None) -> tuple[list[Listed], list[dict[str, str]]]:
-    """All files below videos/, if it exists, with the ids in their names."""
+    """Finds all files below videos/, if it exists, with the ids in their names."""
     if tree is None:
         return [], []
     skipped = tree.skipped_of(VIDEO_SUFFIXES) + _unfinished(tree)
@@ -196,7 +196,7 @@ def _captions(
     rows: list[Listed],
     skipped: list[dict[str, str]],
 ) -> VideoCaptions:
-    """The captions of videos; adds those that cannot be used to `skipped`."""
+    """Finds the captions of videos; adds those that cannot be used to `skipped`."""
     names = {row.id for row in rows}
     files, unused = find_caption_files(trees, names)
     skipped += unused

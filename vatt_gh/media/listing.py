@@ -94,7 +94,7 @@ def _check_columns(path: Path, columns: list[str]) -> None:
 
 
 def _row(values: dict[str, str], manual_dir: Path, known: dict[str, Listed]) -> Listed | str:
-    """The row, or why it cannot be used."""
+    """Reads a row; returns it, or why it cannot be used."""
     name = values["video_id"]
     if not name or not values["path"] or "" in values:
         return "does not have a value for every column, or has more"

@@ -19,7 +19,7 @@ def to_mp4(pictures: Sequence[Planes]) -> bytes:
     """Encodes pictures as H.264.
 
     Args:
-        pictures: of one size, with even height and width.
+        pictures: pictures of one size, with even height and width.
 
     Returns:
         An mp4 file in which picture k has time stamp k.
@@ -48,7 +48,7 @@ def from_mp4(data: bytes, first: int, count: int) -> Iterator[np.ndarray]:
     Args:
         data: the mp4 file.
         first: number of the first wanted picture.
-        count: how many.
+        count: number of wanted pictures.
 
     Yields:
         At most `count` pictures, [H, W, 3] uint8 each; fewer at the end of the file.

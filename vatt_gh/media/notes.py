@@ -53,7 +53,7 @@ class Notes:
 
         Args:
             kind: "video" or "audio".
-            share: of its packets that may be damaged; one always may.
+            share: share of its packets that may be damaged; one always may.
 
         Returns:
             Why the stream cannot be used; None: it can.
@@ -73,7 +73,7 @@ def decoded(packet: av.Packet, notes: Notes) -> Iterator[Any]:
     """Decodes a packet; a damaged one gives no frames.
 
     Args:
-        packet: of a stream.
+        packet: packet of a stream.
         notes: count its frames and errors.
 
     Yields:
@@ -115,7 +115,7 @@ class Clock:
 
         Args:
             gap: seconds since the previous picture or sound.
-            time: of this one, in seconds of the video.
+            time: time of this one, in seconds of the video.
             heard: seconds of sound in the gap; if half of it or more, the picture stands still.
 
         Returns:

@@ -61,7 +61,7 @@ def picture_stream(
     """Chooses the video stream.
 
     Args:
-        container: of the file.
+        container: container of the file.
         path: the file, for messages.
 
     Returns:
@@ -89,7 +89,7 @@ def sound_stream(
     """Chooses the sound stream.
 
     Args:
-        container: of the file.
+        container: container of the file.
         path: the file.
 
     Returns:

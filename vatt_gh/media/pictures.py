@@ -67,7 +67,7 @@ class Scaler:
         self._turns = 0
 
     def planes(self, frame: av.VideoFrame) -> Planes:
-        """A frame as planes, at a third of the cost of RGB."""
+        """Converts a frame to planes, at a third of the cost of RGB."""
         scaled = self._scaled(frame, "yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
         width, height = self._fix(frame)
         colours = ((height + 1) // 2, (width + 1) // 2), 128, 1
@@ -76,7 +76,7 @@ class Scaler:
         return Planes(*(self._upright(_framed(pixels_of(p, 1), *rest)) for p, rest in parts))
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        """A frame as [H, W, 3] uint8."""
+        """Converts a frame to [H, W, 3] uint8."""
         (plane,) = self._scaled(frame, "rgb24").planes
         width, height = self._fix(frame)
         return self._upright(_framed(pixels_of(plane, 3), (height, width), 0, 2))
@@ -205,7 +205,7 @@ class Sampler(Generic[Picture]):
         """Display time of a source frame, in seconds of the video.
 
         Args:
-            frame: decoded.
+            frame: the decoded frame.
             zero: the video's beginning in its own time stamps, in seconds.
         """
         return self._until if frame.time is None else frame.time - zero
@@ -220,7 +220,7 @@ class Sampler(Generic[Picture]):
         """Starts again after a gap.
 
         Args:
-            time: when the next frame is shown, in seconds.
+            time: display time of the next frame, in seconds.
 
         Returns:
             The number of the first picture after the gap.
@@ -233,7 +233,7 @@ class Sampler(Generic[Picture]):
         """Takes the next source frame; yields the pictures due before it.
 
         Args:
-            frame: decoded.
+            frame: the decoded frame.
             zero: see `time`.
 
         Yields:

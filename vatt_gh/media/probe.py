@@ -25,7 +25,7 @@ class Look:
         span: the wanted part.
         seconds: length of that part.
         has_audio: whether it has a sound stream.
-        remarks: what is known to be left out.
+        remarks: remarks on data known to be left out.
     """
 
     span: Span
@@ -39,9 +39,9 @@ class Trial:
     """A stretch of a file that was stored, and discarded.
 
     Attributes:
-        seconds: of video.
+        seconds: seconds of video.
         stored: bytes of frames and sound.
-        cpu_seconds: CPU time; of a file that is stored whole, with opening it.
+        cpu_seconds: CPU time; for a file that is stored whole, including its opening.
     """
 
     seconds: float
@@ -58,7 +58,7 @@ def look(path: Path, span: Span, form: Form) -> Look | MediaError:
         form: how it would be stored.
 
     Returns:
-        What was found, or why it cannot be used. Damage in the middle and unusable sound go
+        The result, or why it cannot be used. Damage in the middle and unusable sound go
         unnoticed.
     """
     try:
@@ -176,7 +176,7 @@ def trial(path: Path, found: Look, form: Form, longest: float) -> Trial | MediaE
 
 
 def _store(path: Path, form: Form, span: Span) -> tuple[float, int, float]:
-    """Seconds of video, bytes, CPU-seconds."""
+    """Stores a stretch; returns seconds of video, bytes and CPU-seconds."""
     begin = time.process_time()
     seconds, stored = 0.0, 0
     for segment in read_segments(path, form, span=span):

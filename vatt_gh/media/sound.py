@@ -15,7 +15,7 @@ _DRIFT = 0.5  # s; containers without exact time stamps drift by less
 _BEHIND = 1.0  # s by which sound may overlap earlier sound; it then replaces it
 
 _LOUDEST = 4.0  # times full scale; lossy codecs go a little above one, other data far above
-_SHORTEST = 0.9  # of the video's length; longer sound needs no remark
+_SHORTEST = 0.9  # share of the video's length; longer sound needs no remark
 _MISSING = 2.0  # s; if less is missing, there is no remark
 
 Chunk = tuple[int, np.ndarray]  # position of the first sample, samples [n] int16
@@ -99,7 +99,7 @@ class Resampler:
         """Resamples a source frame.
 
         Args:
-            frame: decoded.
+            frame: the decoded frame.
             zero: the video's beginning in its own time stamps, in seconds.
 
         Returns:
@@ -142,7 +142,7 @@ class Resampler:
 
 
 def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
-    """The mean of a frame's channels, as a mono frame."""
+    """Averages a frame's channels into a mono frame."""
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T
@@ -160,7 +160,7 @@ def place(chunks: Iterable[Chunk], start: int, end: int) -> np.ndarray:
     """Puts chunks of sound at their positions.
 
     Args:
-        chunks: with their positions.
+        chunks: chunks with their positions.
         start, end: the wanted samples, counted like the positions.
 
     Returns:
@@ -197,7 +197,7 @@ def to_flac(audio: np.ndarray, rate: int) -> bytes:
 
 
 def from_flac(data: bytes, first: int, count: int) -> np.ndarray:
-    """Decodes a stretch of what `to_flac` wrote.
+    """Decodes a stretch of a file from `to_flac`.
 
     Args:
         data: the mp4 file.

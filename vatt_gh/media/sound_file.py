@@ -107,7 +107,7 @@ def sound_window(path: Path, form: Form, samples: range) -> np.ndarray:
 
 
 def sound_seconds(path: Path) -> float:
-    """Length of a file.
+    """Finds the length of a file.
 
     Args:
         path: a file with an audio stream.
@@ -201,7 +201,7 @@ def _check_end(file: _Opened, path: Path, cutter: Cutter, notes: Notes) -> None:
 
 
 def riff_seconds(path: Path) -> float | None:
-    """Length that a WAV file claims; FFmpeg does not report it for a truncated file.
+    """Reads the length that a WAV file claims; FFmpeg does not report it for a truncated file.
 
     Args:
         path: a file.

@@ -27,7 +27,7 @@ def matching(wanted: str, stored: Iterable[str]) -> list[str]:
     """The stored splits that make up an official one.
 
     Args:
-        wanted: for example "train2".
+        wanted: the official split, for example "train2".
         stored: names from `joined`.
 
     Returns:

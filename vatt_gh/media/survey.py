@@ -34,7 +34,7 @@ RunOnVideos = Callable[[Callable[..., Any], list[tuple]], Iterator[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What a build would find, hold and take.
+    """Estimates of what a build would find, hold and take.
 
     Attributes:
         folder: the directory.
@@ -45,9 +45,9 @@ class Survey:
         rules: number of ids found by each naming rule, or in a list.
         captioned: videos known to have captions.
         looked: videos in the sample.
-        usable: of these, videos that can be decoded.
-        silent: of the usable ones, videos without a sound stream.
-        hours: of all videos, estimated from the sample.
+        usable: videos of the sample that can be decoded.
+        silent: usable videos without a sound stream.
+        hours: hours of all videos, estimated from the sample.
         tried: videos with a stored stretch.
         stored: bytes of all records; None: no stretch could be stored.
         build_seconds: duration of the build; None: as for `stored`.
@@ -82,14 +82,14 @@ def survey(library: Library, form: Form, *, sample: int, workers: int, run: RunO
     """Examines some videos of a library, and stores a stretch of a few of them.
 
     Args:
-        library: with at least one video.
+        library: library with at least one video.
         form: how to store them.
         sample: number of videos to examine, drawn at random with a fixed seed.
         workers: processes of the build.
         run: calls `look` and `trial`, and survives files that make a decoder hang or crash.
 
     Returns:
-        What was found. If files take too long, the sample is smaller than asked for.
+        The survey. If files take too long, the sample is smaller than asked for.
     """
     drawn = random.Random(0).sample(library.videos, min(sample, len(library.videos)))
     usable, skipped = _look_at(library, drawn, form, run)

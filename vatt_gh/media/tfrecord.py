@@ -75,7 +75,7 @@ def read_records(path: Path, errors: list[dict[str, str]]) -> Iterator[tuple[int
 
 
 def _length(header: bytes) -> int | None:
-    """The length of the record that begins with these bytes; None: they are no header."""
+    """Reads the length of the record that begins with these bytes; None: they are no header."""
     if len(header) < HEADER.size:
         return None
     length, checksum = HEADER.unpack(header)
@@ -83,7 +83,7 @@ def _length(header: bytes) -> int | None:
 
 
 def _next_header(file: BinaryIO, start: int, size: int) -> int:
-    """Position of the next possible record, or the end of the file."""
+    """Finds the position of the next possible record, or the end of the file."""
     while start + HEADER.size <= size:
         file.seek(start)
         chunk = file.read(_CHUNK)

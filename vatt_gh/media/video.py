@@ -32,12 +32,12 @@ class Opened(NamedTuple):
     """A file with a video stream.
 
     Attributes:
-        container: PyAV's.
+        container: PyAV's container.
         video, audio: the streams to read; audio: None where there is no sound.
-        streams: those of the two that there are.
+        streams: the streams that exist, one or both.
         zero: start of the earlier stream, in seconds of its time stamps, where players start.
-        scaler: for its frames.
-        remark: on its sound stream, or None.
+        scaler: scaler for its frames.
+        remark: remark on its sound stream, or None.
     """
 
     container: av.container.InputContainer
@@ -221,7 +221,7 @@ def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) ->
 
 
 def _maker(scaler: Scaler, form: Form) -> Callable[[av.VideoFrame], Any]:
-    """The function that makes of a needed frame what a segment keeps of it."""
+    """Makes the function that turns a needed frame into the form that a segment keeps."""
     return {
         "jpeg": lambda frame: scaler.planes(frame).jpeg(form.jpeg_quality),
         "mp4": scaler.planes,
@@ -254,7 +254,7 @@ def check_length(file: Opened, path: Path, seconds: float) -> str | None:
     A truncated file often decodes without complaint: its header promises more.
 
     Args:
-        file: opened.
+        file: the opened file.
         path: its path.
         seconds: end of its pictures.
 

@@ -21,11 +21,11 @@ _AHEAD = 2  # tasks queued per worker, so that it need not wait for the parent
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one file may take before it is given up.
+    """Limits on one file, beyond which it is given up.
 
     Attributes:
-        seconds: of decoding.
-        gigabytes: of memory.
+        seconds: seconds of decoding.
+        gigabytes: gigabytes of memory.
     """
 
     seconds: float = 3600.0
@@ -98,7 +98,7 @@ def run_in_order(
         function: a module-level function; its arguments and results are pickled.
         tasks: arguments of every call.
         workers: number of processes.
-        limits: for one task.
+        limits: limits on one task.
 
     Yields:
         The function's results, or Died.

@@ -24,7 +24,7 @@ LAYOUT = """
       yt8m/yt8m_ids.jsonl                       {"yt8m_id": "nXSc", "youtube_id": "0sf943sWZls"}; or
       yt8m/j/i/AB/ABCD.js                       as published: i("ABCD","YOUTUBEID");"""
 FOLDER = "yt8m"
-_DIGITS = 6  # of an index; the list of the 3862 classes is as long as the largest index
+_DIGITS = 6  # digits of an index; the list of the 3862 classes is as long as the largest index
 _YT8M_ID = re.compile(r"[A-Za-z0-9_-]{4}")
 _YOUTUBE_ID = re.compile(YOUTUBE_ID)
 _JSONP = re.compile(r'i\("([^"]*)","([^"]*)"\);?')
@@ -127,7 +127,7 @@ def _class_names(tree: FileTree) -> list[str]:
 
 
 def _ids(tree: FileTree, skipped: list[dict[str, str]]) -> Callable[[str], str | None]:
-    """The function from YouTube-8M's ids to YouTube's."""
+    """Makes the function from YouTube-8M's ids to YouTube's."""
     for name, read in (("yt8m_ids.csv", _csv_pairs), ("yt8m_ids.jsonl", _jsonl_pairs)):
         path = tree.optional_annotation(name)
         if path is not None:
@@ -182,7 +182,7 @@ def _published_id(folder: Path, name: str) -> str | None:
 
 
 def parse_record(record: bytes) -> tuple[str, tuple[int, ...]]:
-    """The id and the labels of a record.
+    """Reads the id and the labels of a record.
 
     Args:
         record: a serialized tf.train.Example or tf.train.SequenceExample.

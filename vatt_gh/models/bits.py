@@ -18,7 +18,7 @@ Array = jax.Array
 
 
 def line_bits(key: Array, rows: int, columns: int) -> tuple[Array, Array]:
-    """A well-mixed odd number for each row and each column of a matrix of bits.
+    """Draws a well-mixed odd number for each row and each column of a matrix of bits.
 
     Args:
         key: [2] uint32.

@@ -19,7 +19,7 @@ class Classifier(nn.Module):
     Attributes:
         backbone: the tower, unbound.
         classes: number of classes K.
-        dropout_rate: on the pooled feature; the original uses 0.5 for video and 0 for audio.
+        dropout_rate: rate on the pooled feature; the original uses 0.5 for video and 0 for audio.
         multi_label: whether a sample may have several classes (sigmoid, like the original's audio
             classifier) or has one (softmax, like its video classifier).
         spectrogram: turns sound into an image for an audio tower that needs one, or None.
@@ -82,7 +82,7 @@ def build_classifier(
         model: section of the configuration.
         modality: 'video' or 'audio'.
         classes: number of classes.
-        audio_rate: of the sound, in Hz.
+        audio_rate: sample rate of the sound, in Hz.
         multi_label: see Classifier.
         dropout_rate: see Classifier.
         freeze_backbone: see Classifier.

@@ -35,7 +35,7 @@ class _Settings(NamedTuple):
     """Compile-time settings of a kernel.
 
     Attributes:
-        scale, rate, length: as for `flash_attention`.
+        scale, rate, length: see `flash_attention`.
         interpret: run in the interpreter, on a machine without a GPU.
     """
 
@@ -55,7 +55,7 @@ def flash_attention(
     rate: float,
     length: int | None = None,
 ) -> Array:
-    """Attention among the tokens of one sequence.
+    """Computes attention among the tokens of one sequence.
 
     Args:
         query, key, value: [T, heads, d] bfloat16 or float32; d a power of two, 16 or more.
@@ -166,7 +166,7 @@ class _Block:
     Args:
         start: its first position.
         size: number of positions.
-        length: of the axis; padding follows.
+        length: length of the axis; padding follows.
         whole: no position is beyond this length.
     """
 

@@ -52,8 +52,8 @@ class SelfAttention(nn.Module):
         d_kv: width of one head; heads * d_kv need not be the model's width.
         use_bias: whether the four projections have biases.
         scale: factor on the scores; None: 1/sqrt(d_kv); T5 uses 1.
-        dropout_rate: on the attention weights.
-        dtype: of the computation; the softmax is float32.
+        dropout_rate: dropout rate of the attention weights.
+        dtype: dtype of the computation; the softmax is float32.
     """
 
     heads: int
@@ -164,8 +164,8 @@ class Mlp(nn.Module):
     Attributes:
         d_ff: width of the hidden layer.
         use_bias: whether the two Dense layers have biases.
-        dropout_rate: on the hidden layer.
-        dtype: of the computation.
+        dropout_rate: dropout rate of the hidden layer.
+        dtype: dtype of the computation.
     """
 
     d_ff: int

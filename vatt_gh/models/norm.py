@@ -29,7 +29,7 @@ class StreamNorm(nn.Module):
     """Layer norm with scale and bias like nn.LayerNorm.
 
     Attributes:
-        dtype: of the normalised tokens; the sums are float32.
+        dtype: dtype of the normalised tokens; the sums are float32.
     """
 
     dtype: jnp.dtype = jnp.float32
@@ -68,7 +68,7 @@ def normalised(x: Array, scale: Array, bias: Array, dtype: jnp.dtype) -> Array:
     Args:
         x: [..., d].
         scale, bias: [d] float32.
-        dtype: of the result.
+        dtype: dtype of the result.
 
     Returns:
         [..., d].

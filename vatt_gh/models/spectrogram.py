@@ -19,7 +19,7 @@ def mel_magnitude(
     low_hz: float,
     high_hz: float,
 ) -> Array:
-    """Magnitude spectrogram in mel bins.
+    """Computes the magnitude spectrogram in mel bins.
 
     Args:
         audio: [S] float32 in [-1, 1].
@@ -54,7 +54,7 @@ def normalise(x: Array) -> Array:
 
 @functools.cache
 def mel_matrix(bins: int, mel_bins: int, rate: int, low_hz: float, high_hz: float) -> np.ndarray:
-    """Triangular HTK mel filters; the DC bin has no weight.
+    """Makes triangular HTK mel filters; the DC bin has no weight.
 
     Args:
         bins: number of linear frequency bins, from 0 to rate / 2.

@@ -23,7 +23,7 @@ class T5Text(nn.Module):
         learn: whether word vectors are trained.
         width: number of features d.
         encoder: an Encoder in T5's form, unbound.
-        dtype: of the computation.
+        dtype: dtype of the computation.
     """
 
     words: int
@@ -68,7 +68,7 @@ class LinearText(nn.Module):
         words, d_embedding: size of the word table.
         learn: whether word vectors are trained.
         width: number of features d.
-        dtype: of the computation.
+        dtype: dtype of the computation.
     """
 
     words: int

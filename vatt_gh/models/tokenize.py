@@ -44,7 +44,7 @@ class PatchEmbed(nn.Module):
     Attributes:
         width: number of output features d.
         window: patch size along each grid axis.
-        dtype: of the computation.
+        dtype: dtype of the computation.
     """
 
     width: int
@@ -144,14 +144,14 @@ class AggregationToken(nn.Module):
 
 
 def word_vectors(ids: Array, words: int, width: int, learn: bool, dtype: jnp.dtype) -> Array:
-    """Word vectors, from the table `embed` of the calling module.
+    """Looks up word vectors in the table `embed` of the calling module.
 
     Args:
         ids: [..., W] int32 word ids.
         words: number of rows of the table.
         width: number of features per word.
         learn: whether the vectors are trained; the original freezes word2vec.
-        dtype: of the result.
+        dtype: dtype of the result.
 
     Returns:
         [..., W, width].

@@ -26,8 +26,8 @@ class GridTokens(nn.Module):
         rows: rows of each position table.
         axis_major: see Positions.
         pre_projection: whether a Dense with GELU precedes the positions.
-        dropout_rate: on tokens with positions added.
-        dtype: of the computation.
+        dropout_rate: dropout rate of tokens with positions added.
+        dtype: dtype of the computation.
     """
 
     width: int
@@ -63,8 +63,8 @@ class WordTokens(nn.Module):
         width: number of features d.
         rows: rows of the position table.
         use_bias: whether the projection from word vectors has a bias.
-        dropout_rate: on tokens with positions added.
-        dtype: of the computation.
+        dropout_rate: dropout rate of tokens with positions added.
+        dtype: dtype of the computation.
     """
 
     words: int
@@ -120,8 +120,8 @@ class Spectrogram(nn.Module):
 
     Attributes:
         rate: samples a second.
-        frame, hop: of the STFT, in samples.
-        mel_bins, low_hz, high_hz: of the mel filters.
+        frame, hop: frame length and hop of the STFT, in samples.
+        mel_bins, low_hz, high_hz: number of the mel filters, and their range in Hz.
     """
 
     rate: int
@@ -163,7 +163,7 @@ class ThreeTowers(nn.Module):
     def features(
         self, sample: dict[str, Array], keep: dict[str, Array], train: bool
     ) -> dict[str, tuple[Array, Array]]:
-        """Pooled features and token features of ONE sample.
+        """Computes pooled features and token features of ONE sample.
 
         Arguments and modalities as in `__call__`.
 
@@ -184,7 +184,7 @@ class ThreeTowers(nn.Module):
     def __call__(
         self, sample: dict[str, Array], keep: dict[str, Array], train: bool
     ) -> dict[str, Array]:
-        """Pooled features of ONE sample.
+        """Computes pooled features of ONE sample.
 
         Args:
             sample: any of 'video' [T, H, W, 3], 'audio' [S] float32, 'text' [K, W] int32.
@@ -224,7 +224,7 @@ class SharedEncoder(nn.Module):
     def features(
         self, sample: dict[str, Array], keep: dict[str, Array], train: bool
     ) -> dict[str, tuple[Array, Array]]:
-        """Pooled and token features of ONE sample; arguments and results as ThreeTowers'."""
+        """Computes pooled and token features of ONE sample; see `ThreeTowers.features`."""
         out = {}
         if "video" in sample:
             y = self.video(sample["video"], keep.get("video"), train)
@@ -241,7 +241,7 @@ class SharedEncoder(nn.Module):
     def __call__(
         self, sample: dict[str, Array], keep: dict[str, Array], train: bool
     ) -> dict[str, Array]:
-        """Pooled features of ONE sample; arguments and results as ThreeTowers'."""
+        """Computes pooled features of ONE sample; see `ThreeTowers.__call__`."""
         return {m: pooled for m, (pooled, _) in self.features(sample, keep, train).items()}
 
 

@@ -21,9 +21,9 @@ class Block(nn.Module):
         use_bias: whether Dense layers have biases.
         t5: T5's form: RMS norm before attention, unscaled scores. The norm before the MLP is an
             ordinary layer norm in both forms, as in the original.
-        dropout_rate: on the sub-layers' outputs and in the MLP.
-        attention_dropout_rate: on the attention weights.
-        dtype: of the computation.
+        dropout_rate: dropout rate of the sub-layers' outputs and in the MLP.
+        attention_dropout_rate: dropout rate of the attention weights.
+        dtype: dtype of the computation.
     """
 
     heads: int
@@ -67,12 +67,12 @@ class Encoder(nn.Module):
         layers, heads, d_kv, d_ff: sizes.
         use_bias: whether Dense layers have biases (T5: none).
         t5: T5's form.
-        relative_buckets, relative_max_distance: of T5's relative position bias.
+        relative_buckets, relative_max_distance: settings of T5's relative position bias.
         dropout_rate, attention_dropout_rate: see Block.
         remat: recompute each block in the backward pass instead of keeping its activations.
         pad_tokens_to: without a mask, tokens are padded inside to a multiple of this; for [N, d]
             with a `dropout_key` this changes the result only by rounding.
-        dtype: of the computation.
+        dtype: dtype of the computation.
     """
 
     layers: int
@@ -134,7 +134,7 @@ class RelativePositionBias(nn.Module):
     Attributes:
         heads: number of heads.
         buckets: number of buckets, half of them for keys after the query.
-        max_distance: from this distance on all share the last bucket.
+        max_distance: distance from which on all share the last bucket.
     """
 
     heads: int
@@ -156,7 +156,7 @@ def relative_buckets(length: int, buckets: int, max_distance: int) -> np.ndarray
     Args:
         length: number of tokens.
         buckets: number of buckets.
-        max_distance: from this distance on all share the last bucket of their direction.
+        max_distance: distance from which on all share the last bucket of their direction.
 
     Returns:
         [length, length] int32, row = query, column = key.

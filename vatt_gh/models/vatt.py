@@ -90,7 +90,7 @@ class Vatt:
         keep: dict[str, Array],
         train: bool = True,
     ) -> dict[str, Array]:
-        """Pooled features of one sample; see ThreeTowers for shapes.
+        """Computes the pooled features of one sample; see ThreeTowers for shapes.
 
         Every modality passes alone, with dropout from `key` and its own number, so that its
         features do not depend on the other modalities.
@@ -110,7 +110,7 @@ class Vatt:
     def encode(
         self, towers: Params, inputs: dict[str, Array], keys: Array, keep: dict[str, Array]
     ) -> dict[str, Array]:
-        """Pooled features of a batch in training.
+        """Computes the pooled features of a batch in training.
 
         Args:
             towers: parameters of the towers.
@@ -127,7 +127,7 @@ class Vatt:
     def embed(
         self, params: Params, statistics: Params, inputs: dict[str, Array]
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Features and embeddings of a batch at evaluation: all tokens, no dropout.
+        """Computes features and embeddings of a batch at evaluation: all tokens, no dropout.
 
         Args:
             params: parameters of towers and heads.
@@ -145,7 +145,7 @@ class Vatt:
     def project(
         self, heads: Params, statistics: Params, features: dict[str, Array]
     ) -> tuple[dict[str, Array], Params]:
-        """Embeddings of a batch in training, and the updated batch statistics."""
+        """Computes a batch's embeddings in training, and the updated batch statistics."""
         variables = {"params": heads, "batch_stats": statistics}
         out, changed = self.heads.apply(variables, features, True, mutable=["batch_stats"])
         return out, changed.get("batch_stats", statistics)
@@ -160,7 +160,7 @@ class Vatt:
 
         Args:
             path: names of a tower parameter.
-            modalities: those whose features several losses depend on.
+            modalities: modalities whose features several losses depend on.
 
         Returns:
             True in the shared encoder, or in the towers of these modalities.
@@ -203,7 +203,7 @@ def build_vatt(
     Args:
         config: the whole configuration.
         words: number of rows of the word table.
-        audio_rate: of the sound, in Hz.
+        audio_rate: sample rate of the sound, in Hz.
         axis_name: named axis of the devices that share the heads' batch statistics.
         pad_tokens_to: the encoder of video, or the shared encoder, pads its tokens to a multiple
             of this; results change by rounding alone.
@@ -235,7 +235,7 @@ def build_vatt(
 
 
 def grid_tower(model: ConfigDict, modality: str) -> GridTower:
-    """The tower of one modality; for a shared encoder, the part that the modality passes.
+    """Builds the tower of one modality; for a shared encoder, the part that the modality passes.
 
     Args:
         model: the configuration's `model`.

@@ -14,7 +14,7 @@ from vatt_gh.files import write_whole
 from vatt_gh.report import canvas
 from vatt_gh.report.page import document
 
-_VIDEOS = 10  # in the page's table
+_VIDEOS = 10  # videos in the page's table
 _STYLE = """
 .controls { display: flex; flex-wrap: wrap; gap: 0.8em; align-items: center; margin: 1em 0; }
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 1.4em; }
@@ -96,12 +96,12 @@ class Shown:
     """A clip of the page.
 
     Attributes:
-        video_id, start, end: where it is, in seconds of the video.
-        caption: what is said.
+        video_id, start, end: its video, and its limits in seconds of the video.
+        caption: its caption.
         picture: file with three of its frames, relative to the page.
         sound: file with its sound; None: it has none.
         measures: its scores by name; NaN: undefined.
-        percentiles: from 0 for the worst clip of the data set to 100; NaN: undefined.
+        percentiles: ranks from 0 for the worst clip of the data set to 100; NaN: undefined.
     """
 
     video_id: str
@@ -124,9 +124,9 @@ def write_audit_page(
     """Writes FOLDER/index.html and its picture of the distributions.
 
     Args:
-        folder: of the page.
-        measures: by name [n] float64 of all clips of the data set, NaN where undefined.
-        clips: that can be looked at.
+        folder: folder of the page.
+        measures: [n] float64 by name, for all clips of the data set, NaN where undefined.
+        clips: the clips to look at.
         videos: the worst first; each with 'video_id', 'clips' and mean percentiles by measure.
         summary: facts for the top of the page.
 
@@ -170,7 +170,7 @@ def write_audit_page(
 
 
 def _videos(videos: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A table of the worst videos."""
+    """Formats a table of the worst videos."""
     first = videos[:_VIDEOS]
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in first[0])
     cells = [
@@ -190,7 +190,7 @@ def distributions(measures: Mapping[str, np.ndarray], path: Path) -> None:
     """Draws a histogram of each measure.
 
     Args:
-        measures: by name [n] float64, NaN where undefined.
+        measures: [n] float64 by name, NaN where undefined.
         path: the PNG to write.
     """
     figure = canvas.new_figure("Scores of all clips", 2.2 * max(len(measures), 1))
@@ -204,7 +204,7 @@ def distributions(measures: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """NaN as null, which JSON has."""
+    """Replaces NaN by null, which JSON has."""
     if isinstance(value, dict):
         return {key: _finite(x) for key, x in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -24,7 +24,7 @@ class RetrievalExample:
         query: the text.
         rank: rank of the query's true clip among all clips, 1 is best.
         clips: the first clips in rank order, each uint8 [T, H, W, 3] RGB; sizes may differ.
-        correct: for each of `clips`, whether it is the true clip.
+        correct: whether each of `clips` is the true clip.
     """
 
     query: str

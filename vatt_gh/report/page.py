@@ -77,7 +77,7 @@ class ScoreRow:
         untrained: the model's value before training; None if unknown.
         ceiling: an oracle's value; None if unknown.
         plain: the value of plain VATT after the same training; None if unknown.
-        published: what the original's paper reports for this protocol; None if unknown.
+        published: the value in the original's paper for this protocol; None if unknown.
         low, high: ends of a 95 % interval over videos; None if unknown.
     """
 
@@ -159,10 +159,10 @@ def write_page(
 
 
 def document(title: str, sections: Sequence[str], style: str = "") -> str:
-    """A page of HTML.
+    """Makes a page of HTML.
 
     Args:
-        title: of the window, as plain text.
+        title: title of the window, as plain text.
         sections: HTML of the body.
         style: more CSS.
 

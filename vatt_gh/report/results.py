@@ -15,8 +15,8 @@ def write_results(workdir: Path, name: str, results: Mapping[str, Any]) -> None:
     """Writes WORKDIR/NAME.json and, for readers, WORKDIR/NAME.md.
 
     Args:
-        workdir: of the run.
-        name: such as 'results'.
+        workdir: work directory of the run.
+        name: name of the files, such as 'results'.
         results: scores {"value", references} in groups, counts, and PROTOCOL.
     """
     write_whole(Path(workdir) / f"{name}.json", json.dumps(results, indent=1) + "\n")
@@ -42,7 +42,7 @@ def to_markdown(results: Mapping[str, Any]) -> str:
 
 
 def _sources(results: Mapping[str, Any]) -> set[str]:
-    """Where published scores stand."""
+    """Collects the sources of the published scores."""
     groups = [group for group in results.values() if isinstance(group, Mapping)]
     scores = [s for group in groups for s in group.values() if isinstance(s, Mapping)]
     return {score["source"] for score in scores if "source" in score}

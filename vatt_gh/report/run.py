@@ -87,7 +87,7 @@ def write_report(
         pictures.append((path, "The same by plain VATT", f"All about it: {plain.name}/index.html"))
     results = workdir / "results.json"
     scores = read_object(results) if results.exists() else {}
-    for path in sorted(workdir.glob("results_*.json")):  # of downstream sets
+    for path in sorted(workdir.glob("results_*.json")):  # results of downstream sets
         scores[path.stem.removeprefix("results_")] = read_object(path)
     title = f"Training report: {workdir.name}"
     write_page(workdir, title=title, summary=summary, pictures=pictures, results=scores)
@@ -211,7 +211,7 @@ def areas_by_quarter(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[s
     """Measures how well cosines separate what was planted wrong, over training.
 
     Args:
-        rows: of samples.jsonl.
+        rows: rows of samples.jsonl.
         aligned: the truth about a window.
 
     Returns:

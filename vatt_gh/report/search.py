@@ -27,7 +27,7 @@ class Hit:
 
     Attributes:
         video_id: path of its file in the folder.
-        start, end: in seconds of the file.
+        start, end: its limits, in seconds of the file.
         score: its cosine with the query.
         picture: [h, w, 3] uint8 of its middle; None: the file cannot be read any more.
     """
@@ -43,9 +43,9 @@ def write_hits(path: Path, query: str, folder: Path, hits: Sequence[Hit]) -> Pat
     """Writes the page.
 
     Args:
-        path: of the page; its folder is made.
-        query: what was asked for.
-        folder: of the files.
+        path: path of the page; its folder is made.
+        query: the query, for display.
+        folder: folder of the files.
         hits: the best first.
 
     Returns:
@@ -84,6 +84,6 @@ def _card(number: int, hit: Hit, folder: Path) -> str:
 
 
 def _jpeg(picture: np.ndarray) -> str:
-    """A picture as a link that holds it."""
+    """Encodes a picture as a link that holds it."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return f"data:image/jpeg;base64,{quote(base64.b64encode(data.tobytes()).decode())}"

@@ -16,8 +16,8 @@ _SCORES = {
     "probe.video_accuracy": "video probe",
     "probe.audio_accuracy": "audio probe",
 }
-_COLUMNS = 2  # of panels
-_SPREAD = 0.05  # of the dots at equal noise
+_COLUMNS = 2  # columns of panels
+_SPREAD = 0.05  # spread of the dots at equal noise
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -129,5 +129,5 @@ def areas_over_time(rows: Rows, path: Path) -> None:
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What a panel of `areas_over_time` shows."""
+    """The contents of a panel of `areas_over_time`."""
     return row["corpus"], row["method"], row["planted"]

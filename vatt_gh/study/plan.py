@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 from vatt_gh.config import PAPER
 from vatt_gh.errors import UserError
 
-# Settings of config.harmonize by method; the first four are the paper's, the rest are ours. What
-# drops at random is to compare with: it says what dropping as many does by itself. A function gets
+# Settings of config.harmonize by method; the first four are the paper's, the rest are ours. The
+# random drops are a baseline: they show the effect of dropping as many by itself. A function gets
 # the number of steps.
 _REALIGNED = {"realign": True, "curriculum": False}
 _CURRICULUM = {**PAPER, "realign": False}
@@ -73,7 +73,7 @@ class Run:
         model: three_tower or shared.
         corpus: its training corpus.
         method: a key of METHODS.
-        seed: for parameters, batches and dropout, but not for the corpus.
+        seed: seed for parameters, batches and dropout, but not for the corpus.
     """
 
     model: str

@@ -35,14 +35,14 @@ def measure_signals(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Measures all signals of a run at each of its checkpoints.
 
     Args:
-        config: of the run, with data directories set; study.signal_windows windows are visited,
-            study.signal_visits times each.
-        workdir: of the run.
+        config: the run's configuration, with data directories set; study.signal_windows windows
+            are visited, study.signal_visits times each.
+        workdir: work directory of the run.
 
     Returns:
         Rows {'step', 'planted': 'captions' or 'sounds', 'signal', 'visits', 'windows', 'auc'};
         step 0 is the model before training. None for kinds of noise that are not planted: a caption
-        may belong to the scene before, too.
+        may also belong to the scene before.
 
     Raises:
         UserError: there are too few kept windows, or see `load_for_evaluation`.
@@ -72,7 +72,7 @@ def windows_of(config: ConfigDict) -> int:
 
 
 def areas(found: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Areas under the ROC curve of every signal for every kind of planted noise.
+    """Computes the areas under the ROC curve of every signal for every kind of planted noise.
 
     Args:
         found: {signal: [visits, windows]}.
@@ -99,7 +99,7 @@ def areas(found: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> list[di
 def _visited(
     find: Any, state: TrainState, store: KeptWindows, truth: Truth, config: ConfigDict
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The signals of all visits, and the truth, for the same windows in every run."""
+    """Computes the signals of all visits, and the truth, for the same windows in every run."""
     size = config.train.batch_size
     if store.count < config.study.signal_windows:
         raise UserError(

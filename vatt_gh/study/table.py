@@ -69,7 +69,7 @@ def row_of(
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """The rows as comma-separated values, with a header."""
+    """Formats the rows as comma-separated values, with a header."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -79,10 +79,10 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half width of its 95 % confidence interval by Student's t.
+    """Computes the mean and the half width of its 95 % confidence interval by Student's t.
 
     Args:
-        values: from independent runs.
+        values: values from independent runs.
 
     Returns:
         Mean and half width; the half width of fewer than two values is NaN.
@@ -97,11 +97,11 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
 def differences(
     rows: Sequence[Row], column: str, reference: str = "plain"
 ) -> dict[tuple[str, str, str], list[float]]:
-    """Differences of each method to another with the same model, corpus and seed.
+    """Computes the differences of each method to another with the same model, corpus and seed.
 
     Args:
         rows: rows of the study.
-        column: for example "retrieval.r5.value".
+        column: name of a column, for example "retrieval.r5.value".
         reference: the other method.
 
     Returns:

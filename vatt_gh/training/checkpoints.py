@@ -36,7 +36,7 @@ from vatt_gh.training.retention import BestStep, KeptCheckpoints
 from vatt_gh.training.step import TrainState
 
 _PAUSE = 1.0  # s, before what cannot be read is read again
-# None: raised by Orbax itself, of a file that is not there.
+# None: raised by Orbax itself, for a file that is not there.
 _OF_FILES = (None, errno.ENOENT, errno.EIO, errno.ENODATA, errno.EINVAL, errno.ENOTDIR)
 
 
@@ -48,11 +48,11 @@ class Checkpoints:
         train: section of the configuration.
         records: number of records of each data set, which determine the meaning of an input
             position; (): the position is ignored.
-        audio_rate: of the sound, in Hz; None: it is not compared.
+        audio_rate: sample rate of the sound, in Hz; None: it is not compared.
         selection: digest of the lists data.only and data.without, "" without them; None: it is
             not compared.
-        owned: this process, or its pod, owns the work directory: what was saved in part, by one
-            that was killed, is removed. Others may read it beside a training that is saving.
+        owned: this process, or its pod, owns the work directory: partial saves of a killed
+            process are removed. Others may read it beside a training that is saving.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Checkpoints:
 
         Args:
             step: the scored step.
-            scores: by the names of metrics.jsonl; {}: it has none.
+            scores: scores by their names in metrics.jsonl; {}: it has none.
         """
         return self._best.note(step, scores, self.steps()) if scores else False
 
@@ -126,7 +126,7 @@ class Checkpoints:
         """Refuses a train.keep_best that is no score.
 
         Args:
-            scores: by the names of metrics.jsonl; {}: there are none yet.
+            scores: scores by their names in metrics.jsonl; {}: there are none yet.
 
         Raises:
             UserError: it is none of them.
@@ -184,7 +184,7 @@ class Checkpoints:
                     shutil.rmtree(path, ignore_errors=True)
 
     def check_saved(self) -> None:
-        """Raises what a save in the background has failed with, before more steps are taken."""
+        """Raises the error of a failed save in the background, before more steps are taken."""
         self._manager.check_for_errors()
 
     def wait(self) -> None:
@@ -247,7 +247,7 @@ class Checkpoints:
     def _patiently(
         self, step: int, like: TrainState, problems: dict[int, str]
     ) -> tuple[TrainState, int] | None:
-        """As `_attempt`, twice where any host fails: perhaps its disk was away."""
+        """Calls `_attempt`, twice where any host fails: perhaps its disk was away."""
         for pause in (_PAUSE, 0.0):
             found = self._attempt(step, like, problems)
             if all(all_hosts(found is not None)):
@@ -259,7 +259,7 @@ class Checkpoints:
     def _attempt(
         self, step: int, like: TrainState, problems: dict[int, str]
     ) -> tuple[TrainState, int] | None:
-        """State and position of a checkpoint; None where it is damaged, with the problem noted."""
+        """Reads a checkpoint's state and position; None where damaged, with the problem noted."""
         try:
             meta = self._meta(step)
             self._check_run(step, meta)
@@ -321,7 +321,7 @@ class Checkpoints:
                 todo="put it back, or start another --workdir",
             )
         rate = meta.get("audio_rate")
-        # At another rate a model hears other sounds, and says nothing.
+        # At another rate a model hears other sounds, without any error.
         if None not in (rate, self._audio_rate) and rate != self._audio_rate:
             raise UserError(
                 f"The sound has {self._audio_rate} samples a second; step {step} was trained with "
@@ -372,7 +372,7 @@ def damage_named() -> Iterator[None]:
     """Turns whatever Orbax and TensorStore raise for damaged files into Damaged.
 
     Raises:
-        Damaged: with the first line of the error.
+        Damaged: carries the first line of the error.
         UserError: the system does not let the files be read, see `system_problem`.
     """
     try:

@@ -30,8 +30,8 @@ def owned(workdir: Path) -> Iterator[None]:
     """Keeps other trainings out of a work directory; evaluating it stays possible.
 
     Args:
-        workdir: of the run; created if it does not exist. With several processes the first one
-            owns it.
+        workdir: work directory of the run; created if it does not exist. With several processes
+            the first one owns it.
 
     Raises:
         UserError: it cannot be made, or another process trains there; says which.
@@ -80,7 +80,7 @@ def _in_use(workdir: Path) -> UserError:
 
 
 def _owner(path: Path) -> dict[str, Any]:
-    """What the owner has written, or nothing."""
+    """Reads the owner's entry, or nothing."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
         return {name: owner[name] for name in ("process", "host", "since")} | {
@@ -93,16 +93,16 @@ def _owner(path: Path) -> dict[str, Any]:
 def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -> T:
     """Stores the configuration in a new work directory, or compares it with the stored one.
 
-    A training calls this while it owns the directory: of two that begin there, one is refused.
+    A training calls this while it owns the directory: if two begin there, one is refused.
 
     Args:
-        workdir: created if it does not exist.
+        workdir: work directory, created if it does not exist.
         config: the whole configuration.
         opening: opens what the run needs. A new directory gets its configuration only when this
             has succeeded, so that a mistake can be mended in the same directory.
 
     Returns:
-        What `opening` returns.
+        The result of `opening`.
 
     Raises:
         UserError: the directory belongs to a run whose configuration differs in relevant keys;
@@ -121,10 +121,10 @@ def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -
 
 
 def first_start(workdir: Path) -> float:
-    """When a run was first started, before it opened or built its records.
+    """Finds the time when a run was first started, before it opened or built its records.
 
     Args:
-        workdir: of a run, with a configuration.
+        workdir: work directory of a run, with a configuration.
 
     Returns:
         Seconds since the epoch. Runs of earlier versions say only when their input was open.
@@ -170,7 +170,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Reads the configuration that `claim_workdir` has stored.
 
     Args:
-        path: of config.json in a work directory.
+        path: path of config.json in a work directory.
 
     Returns:
         {"a.b": value}, tuples as lists.

@@ -14,7 +14,7 @@ from vatt_gh.training.optimizer import Schedule, keras_adam, stepped_cosine
 def model_of(
     config: ConfigDict, *, words: int, audio_rate: int, axis_name: str | None = None
 ) -> Vatt:
-    """Builds the model of a run; arguments as for `models.vatt.build_vatt`.
+    """Builds the model of a run; arguments as in `models.vatt.build_vatt`.
 
     Pads to the multiple that the engine's bfloat16 products want, on every platform, so that a
     model is the same everywhere.

@@ -1,4 +1,4 @@
-"""Digests of a checkpoint's arrays and metadata: what differs from what was written is noticed.
+"""Digests of a checkpoint's arrays and metadata, which reveal changes after writing.
 
 Arrays are digested where they are, on the devices, so that saving copies nothing for it.
 """
@@ -24,7 +24,7 @@ class Damaged(Exception):
 
 
 def names_of(tree: Tree) -> dict[str, Any]:
-    """The arrays of a tree by path, such as 'params/towers/video/...'.
+    """Names the arrays of a tree by path, such as 'params/towers/video/...'.
 
     A class's attribute and a key of that name have the same path.
     """
@@ -37,13 +37,13 @@ def names_of(tree: Tree) -> dict[str, Any]:
 
 
 def digests_of(arrays: Mapping[str, Any]) -> dict[str, str]:
-    """Digests of arrays, 16 hexadecimal digits each.
+    """Computes digests of arrays, 16 hexadecimal digits each.
 
     Args:
-        arrays: by name, on devices or of NumPy; of at most 4 bytes an element.
+        arrays: arrays by name, on devices or of NumPy; at most 4 bytes an element.
 
     Returns:
-        {name: digest}; a change of a single element, as of a single bit, always changes it.
+        {name: digest}; a change of a single element, even of a single bit, always changes it.
     """
     found = jax.device_get({name: _sums(x) for name, x in arrays.items()})
     return {name: "".join(f"{int(x):08x}" for x in sums) for name, sums in found.items()}
@@ -78,14 +78,14 @@ def _mixed(x: Array) -> Array:
 
 
 def described(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata with each array's shape and digest, and a digest of itself.
+    """Completes metadata with each array's shape and digest, and with a digest of itself.
 
     Args:
-        meta: what else is stored; JSON.
-        arrays: the checkpoint's, by name.
+        meta: the other stored metadata; JSON.
+        arrays: the checkpoint's arrays, by name.
 
     Returns:
-        What `checked` takes.
+        The metadata that `checked` takes.
     """
     digests = digests_of(arrays)
     parts = {name: [list(x.shape), digests[name]] for name, x in arrays.items()}
@@ -94,10 +94,10 @@ def described(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, A
 
 
 def checked(meta: Any) -> dict[str, Any]:
-    """Metadata as it was written.
+    """Checks that metadata is as it was written.
 
     Args:
-        meta: as it was read; that of checkpoints without digests passes.
+        meta: metadata as it was read; that of checkpoints without digests passes.
 
     Returns:
         The same, without the digest.
@@ -119,8 +119,8 @@ def check_arrays(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Compares arrays with their digests.
 
     Args:
-        meta: from `checked`; without digests nothing is compared.
-        arrays: by name; they may be some of the checkpoint's.
+        meta: metadata from `checked`; without digests nothing is compared.
+        arrays: arrays by name; they may be some of the checkpoint's.
 
     Raises:
         Damaged: names the arrays that differ.

@@ -69,7 +69,7 @@ def step_gradients(
     """Computes the gradients of a step.
 
     Args:
-        model, batch, config, axis_name: as in `train_step`.
+        model, batch, config, axis_name: see `train_step`.
         params: {'towers', 'heads'} float32.
         statistics: the heads' batch statistics.
         randomness: draws of the step.
@@ -206,7 +206,7 @@ def loss_shares(
     axis_name: str | None,
     kept: dict[str, Array] | None = None,
 ) -> dict[str, Array]:
-    """The share of each sample's loss in the total.
+    """Computes the share of each sample's loss in the total.
 
     Total loss = sum over samples and losses of share x loss: the weighted mean of the losses, each
     a mean over the valid samples of the global batch.

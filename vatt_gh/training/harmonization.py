@@ -88,7 +88,7 @@ def kept_terms(
 
     A mismatched pair has a large loss once the model has learnt something. Each loss drops samples
     separately: a wrong caption costs the sample its caption, not its sound. Dropping at random
-    shows what a signal that knows nothing does.
+    shows the effect of a signal without information.
 
     Args:
         losses: [b] float32 by loss term.

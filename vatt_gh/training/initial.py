@@ -63,7 +63,7 @@ def start_from(
 
 
 def tell_origin(report: Report, config: ConfigDict, workdir: Path) -> None:
-    """Says which variables of config.init_from were read, on the screen and in init_from.json.
+    """Reports which variables of config.init_from were read, on the screen and in init_from.json.
 
     Args:
         report: how the checkpoint's variables were used.
@@ -84,7 +84,7 @@ def tell_origin(report: Report, config: ConfigDict, workdir: Path) -> None:
 
 
 def _lines(report: Report, origin: str) -> str:
-    """The number of variables read, and the names of all others."""
+    """Formats the number of variables read, and the names of all others."""
     lines = [f"Start: {len(report.used)} variables of {origin}"]
     for what, names in (
         ("stretched to another length", report.stretched),
@@ -188,7 +188,7 @@ def read_run(workdir: Path) -> dict[str, np.ndarray]:
 
 
 def _attempt(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.ndarray], str]:
-    """As `_parameters`; where the checkpoint is damaged, nothing and what is wrong with it."""
+    """Calls `_parameters`; returns nothing and the problem if the checkpoint is damaged."""
     try:
         return _parameters(manager, step), ""
     except Damaged as problem:
@@ -196,7 +196,7 @@ def _attempt(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.nd
 
 
 def _parameters(manager: ocp.CheckpointManager, step: int) -> dict[str, np.ndarray]:
-    """Parameters and batch statistics of a checkpoint, compared with their digests."""
+    """Reads parameters and batch statistics of a checkpoint; compares them with their digests."""
     with damage_named():
         read = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
     meta = checked(read["meta"])

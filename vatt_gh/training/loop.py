@@ -53,7 +53,7 @@ def pretrain(
 
     Args:
         config: the whole configuration, checked.
-        workdir: for checkpoints, metrics.jsonl, samples.jsonl, vocabulary.txt, TensorBoard.
+        workdir: folder for checkpoints, metrics.jsonl, samples.jsonl, vocabulary.txt, TensorBoard.
         build: builds missing records, see `find_or_build`.
         scoring: called with the rate of the sound, in Hz, once the records exist; its result is
             called every eval.every steps. None: no scores.
@@ -115,9 +115,9 @@ def open_checkpoints(workdir: Path, train: ConfigDict, sources: Sequence[Source]
     """Opens the checkpoints of a work directory that this process owns.
 
     Args:
-        workdir: of the run.
+        workdir: work directory of the run.
         train: section of the configuration.
-        sources: the records that are trained on; a run goes on only with as many of them.
+        sources: the training records; a run goes on only with as many of them.
 
     Returns:
         The checkpoints, to be closed.
@@ -135,11 +135,11 @@ def open_checkpoints(workdir: Path, train: ConfigDict, sources: Sequence[Source]
 def first_state(
     drawn: TrainState, checkpoints: Checkpoints, start: Callable[[TrainState], TrainState]
 ) -> tuple[TrainState, int]:
-    """The state that a run goes on from, on all devices, and the input's position.
+    """Finds the state that a run goes on from, on all devices, and the input's position.
 
     Args:
-        drawn: newly drawn.
-        checkpoints: of the run; the newest is restored.
+        drawn: newly drawn state.
+        checkpoints: checkpoints of the run; the newest is restored.
         start: makes a new run's state from `drawn` on the host.
 
     Returns:
@@ -172,12 +172,12 @@ def run_steps(
     """Trains up to a step; saves checkpoints, the last one at the end.
 
     Args:
-        state: replicated; its buffers are donated.
+        state: replicated state; its buffers are donated.
         position: samples already taken from the input.
         end: the last step, from 1.
-        step: of one device, see `parallel_step`.
+        step: training step of one device, see `parallel_step`.
         given: batches of this host and what stays on it; closed at the end.
-        checkpoints: of the run.
+        checkpoints: checkpoints of the run.
         writer: checks and writes every step's report.
         config: the whole configuration.
         score: called every eval.every steps.

@@ -157,7 +157,7 @@ class StepTimer:
         self._start += time.perf_counter() - start
 
     def lap(self, steps: int, samples: int) -> dict[str, float]:
-        """Numbers for the steps since the last lap, with `samples` samples per step."""
+        """Returns numbers for the steps since the last lap, with `samples` samples per step."""
         now = time.perf_counter()
         seconds, waited = now - self._start, self._waited
         self._start, self._waited = now, 0.0

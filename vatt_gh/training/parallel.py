@@ -50,7 +50,7 @@ def replicate(state: TrainState) -> TrainState:
 
 
 def split(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """[local batch, ...] -> [devices of this host, b, ...]."""
+    """Splits [local batch, ...] into [devices of this host, b, ...]."""
     devices = jax.local_device_count()
     return {name: x.reshape(devices, -1, *x.shape[1:]) for name, x in batch.items()}
 
@@ -101,7 +101,7 @@ def first_host_first(work: Callable[[], T]) -> T:
     """Does something on the first host, then on all others, which find what it has made.
 
     Raises:
-        UserError: on the other hosts, if the first one has failed; its own error is raised there.
+        UserError: raised on the other hosts if the first one fails, which raises its own error.
     """
     if jax.process_index() != 0:
         if not from_first_host(True):
@@ -125,10 +125,10 @@ def all_hosts(value: T) -> list[T]:
     """Exchanges a value that can be pickled; every host has to call this.
 
     Args:
-        value: this host's.
+        value: this host's value.
 
     Returns:
-        Every host's, in the order of hosts.
+        The values of all hosts, in the order of hosts.
     """
     if jax.process_count() == 1:
         return [value]
@@ -146,5 +146,5 @@ def all_hosts(value: T) -> list[T]:
 
 
 def from_first_host(mine: T) -> T:
-    """What the first host says; each has to ask."""
+    """Returns the first host's value; every host has to call this."""
     return all_hosts(mine)[0]

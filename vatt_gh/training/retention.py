@@ -20,7 +20,7 @@ class KeptCheckpoints:
     """Orbax's policy: the newest checkpoint stays, then regular ones before those by time.
 
     Attributes:
-        count: of those that stay.
+        count: number of checkpoints that stay.
         every: steps between regular ones.
         best: returns the best of some steps, which stays beside them, or None.
     """
@@ -43,7 +43,7 @@ class BestStep:
     """Finds the best of a run's steps by a score; the same on all hosts.
 
     Args:
-        name: of the score, such as 'eval.retrieval.r5'; "": no step is the best.
+        name: name of the score, such as 'eval.retrieval.r5'; "": no step is the best.
         metrics: the run's metrics.jsonl, which has the scores of steps before; it may not exist.
     """
 
@@ -55,7 +55,7 @@ class BestStep:
             self._goodness = {r["step"]: goodness_of(name, r[name]) for r in rows if name in r}
 
     def of(self, steps: Sequence[int]) -> int | None:
-        """The best of some steps, of equal ones the first; None: no score of them is known."""
+        """Finds the best of some steps, the first of equal ones; None: none has a known score."""
         known = [step for step in sorted(steps) if step in self._goodness]
         return max(known, key=self._goodness.__getitem__, default=None)
 
@@ -64,7 +64,7 @@ class BestStep:
 
         Args:
             step: the scored step.
-            scores: by name; every host gives its own, and the first one's count.
+            scores: scores by name; every host gives its own, and the first one's count.
             others: steps to compare it with.
         """
         if not self._name:
@@ -90,10 +90,10 @@ class BestStep:
 
 
 def goodness_of(name: str, value: float | None) -> float:
-    """A score as a number that is higher where it is better; -inf where it is not finite.
+    """Converts a score to a number that is higher where it is better; -inf where it is not finite.
 
     Args:
-        name: of the score, such as 'eval.retrieval.r5'.
+        name: name of the score, such as 'eval.retrieval.r5'.
         value: the score; None stands for a number that is not finite.
     """
     if value is None or not math.isfinite(value):
@@ -120,7 +120,7 @@ class CheckpointClock:
         """Whether a checkpoint is due after a step, asked at steps that are logged.
 
         Args:
-            step: from 1; every host asks, and all hear what the first one's clock says.
+            step: counted from 1; every host asks, and all hear what the first one's clock says.
         """
         if not self._seconds or step % self._every:
             return False

@@ -70,7 +70,7 @@ class StepOutput(NamedTuple):
     Attributes:
         metrics: scalars of the global batch, and 'cosine_histogram' [HISTOGRAM_BINS] int32;
             'sketch_error' only with harmonize.sketch_check.
-        samples: for each sample of this device, [b]: 'cosine', 'defined', 'weight', and for each
+        samples: [b] for the samples of this device: 'cosine', 'defined', 'weight', and for each
             loss term 'loss_' with its label. The weight is the sample's; if each loss drops
             samples separately, it is the mean over losses.
     """
@@ -171,14 +171,14 @@ def updated(
     metrics: dict[str, Array],
     train: ConfigDict,
 ) -> TrainState:
-    """The state after a step.
+    """Computes the state after a step.
 
     Args:
-        state: before it.
+        state: state before the step.
         new: parameters, statistics and optimizer's state.
         empty: [] bool, whether the step has no sample; then nothing changes but the counts.
-        metrics: of the step. Where one is not finite and train.skip_nonfinite allows it, nothing
-            changes either; else the run ends.
+        metrics: metrics of the step. Where one is not finite and train.skip_nonfinite allows it,
+            nothing changes either; else the run ends.
         train: section of the configuration.
 
     Returns:
@@ -199,7 +199,7 @@ def updated(
 
 
 def draw_randomness(state: TrainState, index: Array, model: Vatt) -> Randomness:
-    """A step's draws: a function of the run's key, the step, and places in the global batch.
+    """Makes a step's draws: a function of the run's key, the step, and places in the global batch.
 
     Args:
         state: state before the step.

@@ -34,7 +34,7 @@ class Stopped(Exception):
 
 
 class _AtOnce(BaseException):
-    """Ends what `Stopping.at_once` calls; no `except Exception` catches it."""
+    """Ends the function that `Stopping.at_once` calls; no `except Exception` catches it."""
 
 
 class Stopping:
@@ -46,7 +46,7 @@ class Stopping:
     """
 
     def __init__(self) -> None:
-        self._number = 0  # of the first signal, once the thread has noted it
+        self._number = 0  # number of the first signal, once the thread has noted it
         self._caught = 0  # once Python has called its handler
         self._raises = False
 
@@ -146,7 +146,7 @@ class _Handler:
     Python's `signal` knows its own handlers only.
 
     Args:
-        number: of the signal.
+        number: number of the signal.
     """
 
     def __init__(self, number: int):

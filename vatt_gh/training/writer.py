@@ -1,4 +1,4 @@
-"""What a run writes while it trains: rows of metrics and of samples, TensorBoard, the screen."""
+"""Writes the outputs of a training: rows of metrics and of samples, TensorBoard, the screen."""
 
 import time
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ class Writer:
 
     Args:
         config: the whole configuration.
-        workdir: of the run.
-        done: steps done before.
+        workdir: work directory of the run.
+        done: number of steps done before.
         host: number of this host; the first writes metrics, each writes its own samples.
         sources: the records that are read.
     """
@@ -82,7 +82,7 @@ class Writer:
         if every and number % every == 0:
             self._samples.write(_sample_row(number, samples, host))
         due = number % self._config.train.log_every == 0 or number == self._config.train.steps
-        # What is left out has a row at once: from there a restart knows how many there were.
+        # A step that is left out has a row at once: from there a restart knows how many there were.
         if not due and finite:
             return
         row = to_row(number, metrics)
@@ -132,8 +132,8 @@ def seconds_of_steps(rows: Sequence[dict[str, Any]]) -> float:
     """Seconds that the steps of these rows took: the time that was not lost.
 
     Args:
-        rows: of metrics.jsonl, in order; each tells the mean time of the steps since the last, and
-            how many steps changed nothing so far.
+        rows: rows of metrics.jsonl, in order; each tells the mean time of the steps since the last,
+            and how many steps changed nothing so far.
     """
     total, last, skipped = 0.0, 0, 0
     for row in rows:
@@ -209,5 +209,5 @@ def _sample_row(
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:
-    """JSON has no number for what is not finite."""
+    """Replaces what is not finite by None: JSON has no number for it."""
     return [x if np.isfinite(x) else None for x in values.astype(float).tolist()]

@@ -17,7 +17,7 @@ _BREAKS = re.compile(r"\\[Nnh]")
 
 
 def ass_cues(path: Path, content: str) -> list[Cue]:
-    """Cues of an .ass or .ssa file.
+    """Reads the cues of an .ass or .ssa file.
 
     Args:
         path: the file, for messages.

@@ -58,7 +58,7 @@ def to_captions(cues: Iterable[Cue]) -> tuple[list[Caption], list[str]]:
     """Sorts cues, and leaves out those that are not captions.
 
     Args:
-        cues: of one file, in any order.
+        cues: cues of one file, in any order.
 
     Returns:
         Captions in order of their start; they may overlap, but repeats without a gap become one
@@ -126,7 +126,7 @@ def _problem(cue: Cue) -> str | None:
 
 
 def seconds_of(hours: str | None, minutes: str, seconds: str) -> float:
-    """A clock time in seconds, to the microsecond.
+    """Converts a clock time to seconds, to the microsecond.
 
     Args:
         hours, minutes: digits; hours: None where there are none.
@@ -140,7 +140,7 @@ def times_of(match: re.Match[str] | None, shift: float = 0.0) -> tuple[float | N
     """Start and end of a cue, in seconds.
 
     Args:
-        match: of two clock times with three groups each, see `seconds_of`; None: there are none.
+        match: match of two clock times, three groups each, see `seconds_of`; None: there are none.
         shift: seconds to add.
     """
     if match is None:

@@ -41,7 +41,7 @@ def find_caption_files(
 
     Args:
         trees: the files of captions/ and of videos/, as far as these folders exist.
-        ids: of the videos found.
+        ids: ids of the videos found.
 
     Returns:
         The file of each video that has one; and rows {"path", "reason"} of all other files. In

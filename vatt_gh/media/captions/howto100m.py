@@ -60,7 +60,7 @@ def stream_howto100m(file: BinaryIO, where: Path) -> Iterator[tuple[str, Any, st
 
 
 def unreadable(where: Path, error: OSError) -> UserError:
-    """The error that a caption file cannot be read."""
+    """Makes the error for a caption file that cannot be read."""
     return _unusable(where, f"The caption file cannot be read: {error}")
 
 
@@ -77,7 +77,7 @@ class _Window:
     """The part of the file in memory.
 
     Attributes:
-        position: of the next character, in `text`.
+        position: position of the next character, in `text`.
         last: the id of the previous entry.
     """
 
@@ -163,7 +163,7 @@ class _Window:
 
 
 def is_well_formed(content: Any) -> bool:
-    """Quick check that an entry is as in FORM, with finite times in order."""
+    """Checks quickly that an entry is as in FORM, with finite times in order."""
     try:
         texts, starts, ends = content["text"], content["start"], content["end"]
         if not all(type(column) is list for column in (texts, starts, ends)):

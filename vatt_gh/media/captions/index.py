@@ -39,7 +39,7 @@ class CaptionIndex:
     threads and processes at once.
 
     Attributes:
-        path: of the index.
+        path: path of the index.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class CaptionIndex:
 
         Args:
             source: caption.json, raw_caption.json or raw_caption_superclean.json.
-            path: of the index; its directory is created.
+            path: path of the index; its directory is created.
 
         Returns:
             The index.
@@ -93,7 +93,7 @@ class CaptionIndex:
                 yield _id(key)
 
     def skipped(self) -> Iterator[dict[str, str]]:
-        """Rows {"id", "reason"} of what is in the file but not in the index."""
+        """Yields rows {"id", "reason"} of entries in the file that are not in the index."""
         with _connect(self.path) as connection:
             for key, reason in connection.execute("SELECT id, reason FROM skipped ORDER BY rowid"):
                 yield {"id": _id(key), "reason": reason}

@@ -14,7 +14,7 @@ _LISTS += ("subtitles", "cues", "body")
 
 
 def json_cues(path: Path, content: str) -> list[Cue]:
-    """Cues of a JSON file; its content shows the form.
+    """Reads the cues of a JSON file; its content shows the form.
 
     Args:
         path: the file; if it holds captions by video id, its name holds the id.
@@ -49,7 +49,7 @@ def json_cues(path: Path, content: str) -> list[Cue]:
 
 
 def cues_of(data: Any) -> list[Cue] | None:
-    """The cues of rows or columns.
+    """Reads the cues of rows or columns.
 
     Args:
         data: JSON's value, see `json_cues`.
@@ -83,7 +83,7 @@ def cues_of(data: Any) -> list[Cue] | None:
 
 
 def json3_cues(events: list[Any]) -> Iterator[Cue]:
-    """Cues of json3's events.
+    """Reads the cues of json3's events.
 
     A line of rolling captions stays until the next one is finished; its cue ends at the line end
     that is appended to it, as in the WebVTT of the same captions.

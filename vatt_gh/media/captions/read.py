@@ -40,7 +40,7 @@ def read_captions(path: Path, length: float | None = None) -> tuple[list[Caption
 
     Args:
         path: the file.
-        length: of the video in seconds; None: unknown.
+        length: length of the video in seconds; None: unknown.
 
     Returns:
         Captions in order of their start, possibly overlapping, each with a word and within the

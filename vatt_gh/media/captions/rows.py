@@ -46,7 +46,7 @@ def columns_of(names: tuple[Any, ...]) -> Columns:
     """Finds the roles of columns.
 
     Args:
-        names: of columns, or keys of a row.
+        names: names of columns, or keys of a row.
 
     Returns:
         The columns with a role. Of several with one role, the one whose name tells its unit, then
@@ -104,7 +104,7 @@ def row_cue(where: str, row: Mapping[str, Any]) -> Cue:
 
 
 def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row with the nested times of whisper.cpp and Transformers at top level."""
+    """Moves the nested times of whisper.cpp and Transformers to a row's top level."""
     offsets, stamps = row.get("offsets"), row.get("timestamps", row.get("timestamp"))
     if isinstance(offsets, dict):
         times = {"start_ms": offsets.get("from"), "end_ms": offsets.get("to")}

@@ -11,7 +11,7 @@ _CUE = re.compile(r"\s*\d+:\d\S*,\s*\d+:\d\S*\s*")  # even if its times are inva
 
 
 def sbv_cues(path: Path, content: str) -> list[Cue]:
-    """Cues of an SBV file.
+    """Reads the cues of an SBV file.
 
     Args:
         path: the file, for messages.

@@ -19,7 +19,7 @@ class VideoCaptions(Mapping[str, list[Caption]]):
 
     Args:
         files: the caption file of each video that has its own.
-        index: of the captions of all videos, if there is one.
+        index: index of the captions of all videos, if there is one.
         indexed: ids of the videos that are in the index.
         given: captions already known.
     """
@@ -49,11 +49,11 @@ class VideoCaptions(Mapping[str, list[Caption]]):
         return video in self._given or video in self._files or video in self._indexed
 
     def of(self, video: str, length: float | None = None) -> _Read:
-        """The captions of a video, and what was left out.
+        """Reads the captions of a video, and what was left out.
 
         Args:
             video: an id; it may have no captions.
-            length: of the video in seconds, to detect captions in other units and of other videos;
+            length: seconds of the video, to detect captions in other units and of other videos;
                 None: unknown.
 
         Returns:

@@ -29,14 +29,14 @@ _ROLLING = 0.6  # share of cues that begin with the previous line; in a song it 
 class _Block(NamedTuple):
     """A cue as written: its line with the times, and the lines of text after it."""
 
-    number: int  # of the line with the times, from 1
+    number: int  # number of the line with the times, from 1
     times: str
     lines: list[str]
     shift: float  # s, to add to the times
 
 
 def subtitle_cues(path: Path, content: str) -> list[Cue]:
-    """Cues of a WebVTT or SRT file.
+    """Reads the cues of a WebVTT or SRT file.
 
     A cue's text extends to the next line with times, also across empty lines, which some tools
     insert. In rolling captions a cue shows the previous lines, then a new one: each line becomes

@@ -13,7 +13,7 @@ _COLUMNS = ("start", "end", "text")  # without a header
 
 
 def table_cues(path: Path, content: str) -> list[Cue]:
-    """Cues of a table; further columns are ignored.
+    """Reads the cues of a table; further columns are ignored.
 
     Args:
         path: the file, for messages.
@@ -74,7 +74,7 @@ def _in_order(path: Path, cues: list[Cue]) -> list[Cue]:
 
 
 def _delimiter(content: str) -> str:
-    """The first delimiter that makes the first row a header, or times."""
+    """Finds the first delimiter that makes the first row a header, or times."""
     first = content.lstrip().partition("\n")[0]
     for delimiter in "\t;,":
         cells = next(_rows(_reader(first, delimiter)), [])

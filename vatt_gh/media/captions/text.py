@@ -74,7 +74,7 @@ def read_text(path: Path) -> str:
 
 
 def _decode(data: bytes) -> str | None:
-    """The text of a file without a mark; None: its encoding is unknown."""
+    """Decodes the text of a file without a mark; None: its encoding is unknown."""
     with contextlib.suppress(UnicodeDecodeError):
         return data.decode("utf-8")
     text = data.decode("utf-8", "surrogateescape")

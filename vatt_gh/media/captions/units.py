@@ -24,8 +24,8 @@ def in_seconds(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[s
     that reaches to the video's end.
 
     Args:
-        cues: of one file.
-        length: of the video in seconds; None: unknown.
+        cues: cues of one file.
+        length: length of the video in seconds; None: unknown.
 
     Returns:
         The cues; and a sentence if their times were not in seconds.
@@ -48,8 +48,8 @@ def within(captions: list[Caption], length: float | None) -> tuple[list[Caption]
     """Leaves out captions after the end of their video, or before its beginning.
 
     Args:
-        captions: of one video.
-        length: of the video in seconds; None: unknown.
+        captions: captions of one video.
+        length: length of the video in seconds; None: unknown.
 
     Returns:
         The captions that begin before the end, and do not end far after it; none if most fail this,

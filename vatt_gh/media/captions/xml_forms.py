@@ -15,7 +15,7 @@ _UNITS = {"h": 3600, "m": 60, "s": 1, "ms": Fraction(1, 1000)}
 
 
 def xml_cues(path: Path, content: str) -> list[Cue]:
-    """Cues of an XML file; its root shows the form.
+    """Reads the cues of an XML file; its root shows the form.
 
     Args:
         path: the file, for messages.
@@ -57,7 +57,7 @@ def _event(p: ElementTree.Element) -> dict[str, object]:
 
 
 def _line(k: int, line: ElementTree.Element) -> Cue:
-    """A line of srv1, in seconds, or of srv2, in milliseconds."""
+    """Reads a line of srv1, in seconds, or of srv2, in milliseconds."""
     srv2 = "t" in line.attrib
     start, length = (_number(line.get(name)) for name in (("t", "d") if srv2 else ("start", "dur")))
     if start is not None and length is not None:
@@ -99,7 +99,7 @@ class _Ttml:
             ) from error
 
     def cues(self) -> Iterator[Cue]:
-        """Its captions."""
+        """Yields its captions."""
         for body in self._root:
             if _name(body) == "body":
                 yield from self._below(body, Fraction(0), None)
@@ -107,7 +107,7 @@ class _Ttml:
     def _below(
         self, element: ElementTree.Element, start: Fraction, end: Fraction | None
     ) -> Iterator[Cue]:
-        """Cues of an element whose parent is shown from `start` to `end`, in seconds."""
+        """Yields the cues of an element whose parent is shown from `start` to `end`, in seconds."""
         name = _name(element)
         if element.get("timeContainer") == "seq":
             raise CaptionFileError(self._path, "is TTML in which times follow one another (seq)")

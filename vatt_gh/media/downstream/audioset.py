@@ -57,7 +57,7 @@ class Excerpt(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a file's name says: the whole video, or a piece with or without a start."""
+    """The meaning of a file's name: the whole video, or a piece with or without a start."""
 
     path: str
     whole: bool
@@ -146,7 +146,7 @@ def _segments(tree: FileTree, index: dict[str, int], collector: Collector) -> It
 
 
 def _files(tree: FileTree) -> dict[str, list[Found]]:
-    """What each file may be, by video id: a name can be read in several ways."""
+    """The possible meanings of each file, by video id: a name can be read in several ways."""
     files: defaultdict[str, list[Found]] = defaultdict(list)
     for path in tree.media_files(MEDIA_SUFFIXES):
         name = stem(path)
@@ -177,7 +177,7 @@ def _times(found: Found, segment: Excerpt) -> tuple[float | None, float | None]:
 
 
 def _seconds(path: str) -> float | None:
-    """The duration that a file claims; None if it claims none or cannot be opened."""
+    """Reads the duration that a file claims; None if it claims none or cannot be opened."""
     try:
         with open_media(path) as container:
             return None if container.duration is None else container.duration / av.time_base

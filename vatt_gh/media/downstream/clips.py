@@ -41,7 +41,7 @@ class Listing:
     """The contents of a set's directory.
 
     Attributes:
-        clips: in order of the annotation files.
+        clips: the clips in order of the annotation files.
         skipped: rows {"id" or "path", "reason"} of what is unusable or missing.
         class_names: the name of every label; empty if the set has no classes.
     """
@@ -56,7 +56,7 @@ class Collector:
 
     Args:
         tree: the directory.
-        suffixes: of its media files; none for a set that finds its files itself.
+        suffixes: suffixes of its media files; none for a set that finds its files itself.
         key: makes the key of a media file from its path.
 
     Attributes:
@@ -86,7 +86,7 @@ class Collector:
         """Whether a name is plain and comes for the first time; else it is skipped.
 
         Args:
-            name: of a clip, or of its file.
+            name: name of a clip, or of its file.
             again: said of a name that comes again, such as its split.
         """
         if not is_plain_name(name):
@@ -99,7 +99,7 @@ class Collector:
         return False
 
     def find(self, key: str) -> Path | None:
-        """The media file with this key; it then counts as listed."""
+        """Finds the media file with this key; it then counts as listed."""
         self._left.pop(key, None)
         return self._media.get(key)
 
@@ -108,7 +108,7 @@ class Collector:
 
         Args:
             name: its id.
-            key: of its file.
+            key: key of its file.
             about: its labels, captions and splits, see Clip.
         """
         path = self.find(key)
@@ -122,7 +122,7 @@ class Collector:
         self._clips.append(clip)
 
     def listing(self, class_names: Sequence[str] = ()) -> Listing:
-        """All clips, and all that was skipped, files that no list names too."""
+        """Lists all clips and all that was skipped, including files that no list names."""
         left = [{"path": str(path), "reason": NO_LIST} for path in self._left.values()]
         skipped = self._tree.skipped + self._spare + self.skipped + left
         return Listing(self._clips, skipped, list(class_names))

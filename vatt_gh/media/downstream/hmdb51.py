@@ -47,7 +47,7 @@ def _class_and_stem(path: str) -> str:
 
 
 def _lists(tree: FileTree) -> dict[str, list[Path]]:
-    """The three lists of each class."""
+    """Finds the three lists of each class."""
     matches = (_LIST.fullmatch(os.path.basename(path)) for path in tree.files)
     names = dict.fromkeys(match[1] for match in matches if match)
     if not names:

@@ -84,7 +84,7 @@ def _full(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[Row]:
 
 
 def _found(tree: FileTree, skipped: list[dict[str, str]]) -> list[Path]:
-    """The one JSON file with everything, else the parts that exist."""
+    """Finds the one JSON file with everything, else the parts that exist."""
     whole = tree.optional_annotation(_ALL)
     if whole is not None:
         return [whole]
