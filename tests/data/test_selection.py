@@ -8,7 +8,7 @@ import pytest
 from vatt_gh import batch as names
 from vatt_gh.data.kept import kept_windows
 from vatt_gh.data.pipeline import training_batches
-from vatt_gh.data.selection import Parts, read_selection
+from vatt_gh.data.selection import Stretches, read_selection
 from vatt_gh.errors import UserError
 
 
@@ -26,7 +26,7 @@ def test_a_time_is_held_if_any_stretch_holds_it(seed):
         video, modality = rng.choice(["a", "b"]), rng.choice(["", "text", "audio", "video"])
         rows.append((str(video), start, start + float(rng.integers(1, 8)), str(modality)))
     times = np.arange(0, 30, 0.5)
-    stretches = Parts(rows)
+    stretches = Stretches(rows)
     for video in ("a", "b", "c"):
         for modality in ("text", "audio", "video"):
             expected = [

@@ -10,7 +10,7 @@ from tfds_builders.build import build, build_for, main
 from tfds_builders.parts import Settings
 from vatt_gh.batch import MODALITIES
 from vatt_gh.config import default
-from vatt_gh.data.selection import Parts, Selection, read_selection
+from vatt_gh.data.selection import Selection, Stretches, read_selection
 from vatt_gh.data.sources import find_or_build
 from vatt_gh.errors import UserError
 
@@ -24,7 +24,7 @@ def drawn_list(rng):
         last = math.inf if rng.random() < 0.2 else float(end)
         modality = rng.choice(["", *MODALITIES])
         rows.append((str(rng.choice(["a", "b"])), float(start), last, str(modality)))
-    return Parts(rows) if rows else None
+    return Stretches(rows) if rows else None
 
 
 @pytest.mark.parametrize("seed", range(60))

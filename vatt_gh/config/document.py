@@ -80,6 +80,6 @@ def _meaning(key: Key) -> str:
     what, semicolon, rest = key.meaning.partition(";")
     unit = f" [{key.unit}]" if key.unit else ""
     parts = [f"{what}{unit}{semicolon}{rest}"]
-    if key.choices or key.within or key.form[0]:
+    if key.allowed() or key.within or key.form[0]:
         parts.append(key.expected())
     return "; ".join(parts)

@@ -145,7 +145,7 @@ HARMONIZE: Section = {
     "engine": Key(
         "ghost",
         "how per-sample gradients are compared: ghost, from each layer's inputs and output "
-        "cotangents; vmap, one sample's gradient after another, slow and direct",
+        "cotangents; vmap, from each sample's whole gradient, slow and direct",
         choices="vatt_gh.harmonize:ENGINES",
     ),
     "sketch": Key(

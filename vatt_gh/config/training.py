@@ -31,8 +31,8 @@ RUN: Section = {
     ),
     "init_from": Key(
         "",
-        "checkpoint of the original, or run of ours, whose parameters and batch statistics a new "
-        "run starts from; empty: drawn ones",
+        "checkpoint of the original, or run of ours (its newest checkpoint), whose parameters and "
+        "batch statistics a new run starts from; empty: drawn ones",
         form=("(tf|orbax):.+", "tf:PATH, such as tf:DIR/ckpt-500000, or orbax:WORKDIR"),
         free=True,
     ),
@@ -84,7 +84,7 @@ TRAIN: Section = {
     ),
     "checkpoint_minutes": Key(
         10.0,
-        "longest time between checkpoints; 0: no limit",
+        "about the longest time between checkpoints; 0: no limit",
         within=NOT_NEGATIVE,
         unit="minutes",
         free=True,
@@ -118,7 +118,9 @@ DATA: Section = {
     "builder": Key("howto100m", "data set", choices="tfds_builders.sets:DATA_SETS"),
     "split": Key("train", "split to read"),
     "manual_dir": Key(
-        "", "folder of videos and captions; needed only until records exist", free=True
+        "",
+        "folder of videos and captions; needed until records exist; for storage=index, always",
+        free=True,
     ),
     "data_dir": Key(
         "", "folder of the records; they are built there if they are missing", free=True
@@ -146,10 +148,10 @@ DATA: Section = {
     ),
     "only": Key(
         "",
-        "a CSV file of the only parts of videos to train on: columns video_id, start, end (s), "
+        "a CSV file of the only stretches of videos to train on: columns video_id, start, end (s), "
         "modality; all but the first may be missing or empty",
     ),
-    "without": Key("", "a CSV file like data.only, of the parts not to train on"),
+    "without": Key("", "a CSV file like data.only, of the stretches not to train on"),
     "frames": Key(32, "number of frames of a window", within=POSITIVE),
     "fps": Key(
         10.0,
@@ -209,7 +211,8 @@ EVAL: Section = free(
     {
         "every": Key(
             0,
-            "interval between scores during training; a multiple of train.log_every; 0: no scores",
+            "interval between scores in metrics.jsonl during training; a multiple of "
+            "train.log_every; 0: no scores",
             within=NOT_NEGATIVE,
             unit="steps",
         ),

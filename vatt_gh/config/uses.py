@@ -17,8 +17,8 @@ EXTRACT: Section = free(
 
 SEARCH: Section = free(
     {
-        "query": Key("", "text to rank videos by"),
-        "file": Key("", "video or sound file to rank videos by, in place of text"),
+        "query": Key("", "text to rank windows by their frames"),
+        "file": Key("", "video or sound file to rank windows by, in place of text"),
         "results": Key(20, "number of windows shown, the best first", within=POSITIVE),
     }
 )

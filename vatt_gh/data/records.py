@@ -114,7 +114,7 @@ def read_on(dataset: tf.data.Dataset, sources: Sequence[Source]) -> Iterator[dic
     """Yields the elements of a data set as numpy arrays.
 
     Args:
-        dataset: data set to read.
+        dataset: tf.data dataset of elements.
         sources: sources that it reads.
 
     Yields:

@@ -16,8 +16,8 @@ SELECTION = "selection"  # in the metadata of records: the digest of the lists t
 COLUMNS = ("video_id", "start", "end", "modality")
 
 
-class Parts:
-    """Parts of videos.
+class Stretches:
+    """Stretches of videos.
 
     Args:
         rows: (video id, start s, end s, modality or "" for all).
@@ -66,12 +66,12 @@ class Selection:
         digest: digest of both lists.
     """
 
-    only: Parts | None
-    without: Parts | None
+    only: Stretches | None
+    without: Stretches | None
     digest: str
 
     def allows(self, video: bytes | str, modality: str, times: np.ndarray) -> np.ndarray:
-        """Tells which times of a video are used; see `Parts.holds`."""
+        """Tells which times of a video are used; see `Stretches.holds`."""
         name = video.decode() if isinstance(video, bytes) else video
         allowed = np.ones(len(times), bool)
         if self.only is not None and modality in self.only.modalities:
@@ -126,7 +126,7 @@ def read_selection(only: str, without: str) -> Selection | None:
     return Selection(*lists, digest.hexdigest()[:16])
 
 
-def _read(path: Path) -> Parts:
+def _read(path: Path) -> Stretches:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file, restval="")
@@ -138,7 +138,7 @@ def _read(path: Path) -> Parts:
         raise _error(path, f"It cannot be read: {error}") from error
     if not rows:
         raise _error(path, "It has no row.")
-    return Parts(rows)
+    return Stretches(rows)
 
 
 def _row(path: Path, line: int, row: dict[str, str]) -> tuple[str, float, float, str]:

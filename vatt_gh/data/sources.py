@@ -158,11 +158,13 @@ def word_counts(sources: Sequence[Source]) -> dict[str, int]:
     """
     total: Counter[str] = Counter()
     for directory in (directory for source in sources for directory in source.directories):
-        counts = read_object(
-            directory / WORDS_FILE,
-            "The word counts of the captions cannot be read",
-            expected="the file that the build writes beside the records",
-            todo="build the records again, or give --config.data.vocabulary=FILE",
-        )
+        path, what = directory / WORDS_FILE, "The word counts of the captions cannot be read"
+        advice = {
+            "expected": "the file that the build writes beside the records",
+            "todo": "build the records again, or give --config.data.vocabulary=FILE",
+        }
+        counts = read_object(path, what, **advice)
+        if not all(isinstance(count, int) for count in counts.values()):
+            raise UserError(f"{what}: not all are numbers", where=path, **advice)
         total.update(counts)
     return dict(total)

@@ -78,7 +78,7 @@ def embed_clips_whole(
         model: built without an axis name.
         weights: weights of the model.
         batches: this host's batches from `data.clips.clip_windows`.
-        size: windows of a batch; a smaller last one is padded.
+        size: windows of a batch; a smaller last one is filled up.
         modalities: modalities to embed: 'video', 'audio' or both.
         heads: also keeps the heads' embeddings; False: hosts then exchange features alone.
 

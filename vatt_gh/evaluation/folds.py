@@ -34,7 +34,7 @@ def clips_of(
             f"There are too few clips to classify: {fitted.sum()} to fit on in "
             f"{', '.join(fit)}, {tested.sum()} to test in {test}.",
             where=f"the records of {builder}",
-            expected="two clips to fit on, of two classes if each has one alone, and one to test",
+            expected="two clips to fit on (of two classes, where a clip has one), and one to test",
             todo="build all splits of the data set",
         )
     return fitted, tested

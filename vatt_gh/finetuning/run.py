@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
@@ -88,8 +87,11 @@ def _finetune(
         freeze_backbone=config.finetune.freeze,
     )
     optimizer = sgd_of(config.train, config.finetune)
-    drawn = create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
-    untrained = jax.tree.map(np.array, drawn.params)  # a copy: steps donate their state's memory
+
+    def draw() -> TrainState:
+        return create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
+
+    untrained = jax.device_get(draw().params)
     step = functools.partial(
         finetune_step,
         model=model,
@@ -115,7 +117,7 @@ def _finetune(
 
     with ExitStack() as stack:
         checkpoints = stack.enter_context(open_checkpoints(workdir, config.train, [task.train]))
-        state, position = first_state(drawn, checkpoints, start)
+        state, position = first_state(draw, checkpoints, start)
         host = jax.process_index()
         writer = Writer(config, workdir, int(state.step), host, [task.train])
         task.test.unreadable.log = task.train.unreadable.log

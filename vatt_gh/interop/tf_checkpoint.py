@@ -19,7 +19,7 @@ from vatt_gh.interop.names import (
     classifier_names,
     model_names,
 )
-from vatt_gh.interop.transfer import Report, Stretch, fill
+from vatt_gh.interop.transfer import Report, Resampling, fill
 
 Tree = Any
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -40,7 +40,7 @@ def load_tf_checkpoint(
     batch_stats: Tree,
     *,
     modality: str = "video",
-    stretch: Stretch = "spline",
+    stretch: Resampling = "spline",
     partial: bool = False,
 ) -> FromOriginal:
     """Reads a pre-training or fine-tuning checkpoint of the original.

@@ -17,7 +17,7 @@ from vatt_gh.interop.names import (
 from vatt_gh.models.interpolate import linear_matrix, spline_matrix
 
 Tree = Any
-Stretch = Literal["auto", "spline", "linear"]
+Resampling = Literal["auto", "spline", "linear"]
 _MATRICES = {"spline": spline_matrix, "linear": linear_matrix}
 _LONG = 256  # rows; in the original only waveform tables have more
 
@@ -44,7 +44,7 @@ def fill(
     names: Names,
     source: Mapping[str, np.ndarray],
     *,
-    stretch: Stretch = "spline",
+    stretch: Resampling = "spline",
     stretches: Callable[[str], bool] = is_position_table,
 ) -> tuple[Tree, Report]:
     """Fills a tree with values from named arrays.
@@ -86,7 +86,7 @@ def fill(
     return unflatten_dict(values), report
 
 
-def _stretched(table: np.ndarray, rows: int, stretch: Stretch) -> np.ndarray:
+def _stretched(table: np.ndarray, rows: int, stretch: Resampling) -> np.ndarray:
     """Resamples a table [n, d] -> [rows, d] float64."""
     if stretch == "auto":
         stretch = "linear" if max(len(table), rows) > _LONG else "spline"

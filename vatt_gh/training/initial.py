@@ -16,7 +16,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.files import write_whole
 from vatt_gh.interop.names import Names
 from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
-from vatt_gh.interop.transfer import Report, Stretch, fill
+from vatt_gh.interop.transfer import Report, Resampling, fill
 from vatt_gh.training.checkpoints import damage_named
 from vatt_gh.training.digests import ARRAYS, Damaged, check_arrays, checked
 from vatt_gh.training.parallel import all_hosts, from_first_host
@@ -96,7 +96,7 @@ def _lines(report: Report, origin: str) -> str:
 
 
 def fill_from_run(
-    template: Tree, names: Names, source: dict[str, np.ndarray], stretch: Stretch
+    template: Tree, names: Names, source: dict[str, np.ndarray], stretch: Resampling
 ) -> tuple[Tree, Report]:
     """Fills a tree with parameters of one of our runs: see `interop.transfer.fill`.
 

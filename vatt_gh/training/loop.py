@@ -84,14 +84,16 @@ def _pretrain(
     score = None if scoring is None else scoring(audio_rate)
     model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
     optimizer = optimizer_of(config.train)
-    drawn = create_state(model, optimizer, zero_sample(config.data), config.seed)
+
+    def draw() -> TrainState:
+        return create_state(model, optimizer, zero_sample(config.data), config.seed)
 
     def start(drawn: TrainState) -> TrainState:
         return start_from(drawn, words, config, workdir) if config.init_from else drawn
 
     with ExitStack() as stack:
         checkpoints = stack.enter_context(open_checkpoints(workdir, config.train, sources))
-        state, position = first_state(drawn, checkpoints, start)
+        state, position = first_state(draw, checkpoints, start)
         writer = Writer(config, workdir, int(state.step), host, sources)
         stack.callback(writer.close)
         given = training_batches(
@@ -133,14 +135,16 @@ def open_checkpoints(workdir: Path, train: ConfigDict, sources: Sequence[Source]
 
 
 def first_state(
-    drawn: TrainState, checkpoints: Checkpoints, start: Callable[[TrainState], TrainState]
+    draw: Callable[[], TrainState],
+    checkpoints: Checkpoints,
+    start: Callable[[TrainState], TrainState],
 ) -> tuple[TrainState, int]:
     """Finds the state that a run goes on from, on all devices, and the input's position.
 
     Args:
-        drawn: newly drawn state.
+        draw: draws a new state; its memory is free again when steps are taken.
         checkpoints: checkpoints of the run; the newest is restored.
-        start: makes a new run's state from `drawn` on the host.
+        start: makes a new run's state from the drawn one, on the host.
 
     Returns:
         The state and the position.
@@ -149,8 +153,8 @@ def first_state(
         UserError: no checkpoint is whole, or there is nothing to start from.
     """
     if checkpoints.latest() is None:
-        return replicate(start(jax.device_get(drawn))), 0
-    state, position = checkpoints.restore(replicate(drawn), set_aside=True)
+        return replicate(start(jax.device_get(draw()))), 0
+    state, position = checkpoints.restore(replicate(draw()), set_aside=True)
     if jax.process_index() == 0:
         print(f"Continues from step {int(state.step)}", flush=True)
     return state, position
