@@ -87,7 +87,7 @@ class Selection:
             video: its id.
             start, end: limits of the stretch, in seconds; the end may be infinite.
         """
-        # The used time consists of intervals, each of which holds its first time.
+        # Used time is a set of intervals; each includes its first time.
         lists = [x for x in (self.only, self.without) if x is not None]
         for modality in MODALITIES:
             firsts = np.concatenate([[start], *(x.borders(video, modality) for x in lists)])

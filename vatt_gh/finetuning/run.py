@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
@@ -87,11 +88,8 @@ def _finetune(
         freeze_backbone=config.finetune.freeze,
     )
     optimizer = sgd_of(config.train, config.finetune)
-
-    def draw() -> TrainState:
-        return create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
-
-    untrained = jax.device_get(draw().params)
+    drawn = create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
+    untrained = jax.tree.map(np.array, drawn.params)  # a copy: steps donate their state's memory
     step = functools.partial(
         finetune_step,
         model=model,
@@ -117,7 +115,8 @@ def _finetune(
 
     with ExitStack() as stack:
         checkpoints = stack.enter_context(open_checkpoints(workdir, config.train, [task.train]))
-        state, position = first_state(draw, checkpoints, start)
+        state, position = first_state(drawn, checkpoints, start)
+        del drawn  # its memory is free when steps are taken
         host = jax.process_index()
         writer = Writer(config, workdir, int(state.step), host, [task.train])
         task.test.unreadable.log = task.train.unreadable.log

@@ -85,15 +85,17 @@ def _pretrain(
     model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
     optimizer = optimizer_of(config.train)
 
-    def draw() -> TrainState:
-        return create_state(model, optimizer, zero_sample(config.data), config.seed)
-
     def start(drawn: TrainState) -> TrainState:
         return start_from(drawn, words, config, workdir) if config.init_from else drawn
 
     with ExitStack() as stack:
         checkpoints = stack.enter_context(open_checkpoints(workdir, config.train, sources))
-        state, position = first_state(draw, checkpoints, start)
+        # Drawn in the call, so that its memory is free when steps are taken.
+        state, position = first_state(
+            create_state(model, optimizer, zero_sample(config.data), config.seed),
+            checkpoints,
+            start,
+        )
         writer = Writer(config, workdir, int(state.step), host, sources)
         stack.callback(writer.close)
         given = training_batches(
@@ -135,14 +137,12 @@ def open_checkpoints(workdir: Path, train: ConfigDict, sources: Sequence[Source]
 
 
 def first_state(
-    draw: Callable[[], TrainState],
-    checkpoints: Checkpoints,
-    start: Callable[[TrainState], TrainState],
+    drawn: TrainState, checkpoints: Checkpoints, start: Callable[[TrainState], TrainState]
 ) -> tuple[TrainState, int]:
     """Finds the state that a run goes on from, on all devices, and the input's position.
 
     Args:
-        draw: draws a new state; its memory is free again when steps are taken.
+        drawn: newly drawn state; a caller that keeps it keeps its memory.
         checkpoints: checkpoints of the run; the newest is restored.
         start: makes a new run's state from the drawn one, on the host.
 
@@ -153,8 +153,8 @@ def first_state(
         UserError: no checkpoint is whole, or there is nothing to start from.
     """
     if checkpoints.latest() is None:
-        return replicate(start(jax.device_get(draw()))), 0
-    state, position = checkpoints.restore(replicate(draw()), set_aside=True)
+        return replicate(start(jax.device_get(drawn))), 0
+    state, position = checkpoints.restore(replicate(drawn), set_aside=True)
     if jax.process_index() == 0:
         print(f"Continues from step {int(state.step)}", flush=True)
     return state, position
