@@ -25,6 +25,7 @@ from tiny_run import load_experiment
 
 from tfds_builders.build import build_for
 from vatt_gh.audit.run import audit
+from vatt_gh.audit.worst import caption_stretches
 from vatt_gh.data.selection import COLUMNS
 from vatt_gh.demo.planted import aligned_of, planted_of
 from vatt_gh.demo.run import prepare, prepare_heldout, use_corpus
@@ -69,14 +70,17 @@ def write_random(audited: Path, seed: int, path: Path) -> None:
     scores = pq.read_table(audited / "scores.parquet").to_pydict()
     with (audited / "worst.csv").open(newline="") as file:
         worst = [row["modality"] for row in csv.DictReader(file)]
+    clips = np.stack([scores["start"], scores["end"]], axis=1)
+    captions = caption_stretches(scores["video_id"], scores["caption_start"], scores["caption_end"])
     rng = np.random.default_rng(seed)
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for modality in sorted(set(worst)):
+            stretches = captions if modality == "text" else clips
             there = [k for k, x in enumerate(scores[f"loss_{modality}"]) if x is not None]
             for k in rng.choice(there, worst.count(modality), replace=False):
-                ends = (f"{scores[end][k]:.3f}" for end in ("start", "end"))
+                ends = (f"{end:.3f}" for end in stretches[k])
                 table.writerow([scores["video_id"][k], *ends, modality])
 
 

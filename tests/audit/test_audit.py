@@ -10,19 +10,23 @@ import pyarrow.parquet as pq
 import pytest
 from browser import choose, opened, played
 from evaluation.set_scores import link_run
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small import small_config
 from tiny_run import run_in_two
 
 from vatt_gh import batch as names
-from vatt_gh.audit.run import audit, planted_shares, worst_clips
+from vatt_gh.audit.run import audit
 from vatt_gh.audit.scores import MEASURES, Scored, _percentiles, score_clips
 from vatt_gh.audit.signals import signals_of
+from vatt_gh.audit.worst import caption_stretches, planted_shares, worst_clips
 from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.records import open_source
 from vatt_gh.data.selection import read_selection
 from vatt_gh.data.sources import word_counts
 from vatt_gh.data.text import Tokenizer, build_vocabulary
 from vatt_gh.demo.planted import aligned_of
+from vatt_gh.demo.truth import Truth
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import load_for_evaluation
 from vatt_gh.files import write_whole
@@ -44,6 +48,11 @@ def save(workdir, config, source, seed):
         checkpoints.save(replicate(state), 0)
 
 
+CAPTION_KEYS = "video_id", "caption", "caption_start", "caption_end"
+# The measures of a run with the default losses.
+OF_VIDEO = [name for name in MEASURES if not name.endswith("audio_text")]
+
+
 @pytest.fixture(scope="module")
 def run(small_records, small_corpus, tmp_path_factory):
     """A drawn model, its work directory, and the small records."""
@@ -52,6 +61,7 @@ def run(small_records, small_corpus, tmp_path_factory):
         **{
             "data.data_dir": str(small_records.parents[2]),
             "data.build_audio_rate": 16_000,
+            "data.fps": 2.5,  # windows of 1.6 s overlap
             "train.batch_size": 8,
             "audit.visits": 2,
             "audit.shown": 7,
@@ -74,15 +84,37 @@ def run(small_records, small_corpus, tmp_path_factory):
     )
 
 
+def every_clip(source, tokenizer, config):
+    (clips,) = captioned_clips(source, tokenizer, config.data, size=100, overlapping=True)
+    return clips
+
+
+def test_every_caption_is_scored_once(run, small_corpus):
+    truth = Truth.load(small_corpus / "alignment.jsonl")
+    videos = sorted(set(run.table["video_id"]))
+    expected = [
+        (video, caption["text"], caption["start"], caption["end"])
+        for video in videos
+        for caption in truth.captions(video)
+    ]
+    found = sorted(zip(*(run.table[k] for k in CAPTION_KEYS), strict=True))
+    assert [row[:2] for row in found] == [row[:2] for row in sorted(expected)]
+    for row, wanted in zip(found, sorted(expected), strict=True):
+        np.testing.assert_allclose(row[2:], wanted[2:], atol=1e-4)
+
+
 def test_every_clip_is_scored_once(run):
     loaded = load_for_evaluation(run.config, run.workdir)
     tokenizer = Tokenizer(loaded.words, run.config.data.words)
-    (clips,) = captioned_clips(run.source, tokenizer, run.config.data, size=100)
+    clips = every_clip(run.source, tokenizer, run.config)
+    (apart,) = captioned_clips(run.source, tokenizer, run.config.data, size=100)
+    assert len(apart["start"]) < len(clips["start"])  # some windows overlap
     assert run.table["video_id"] == [x.decode() for x in clips["video_id"]]
     assert run.table["caption"] == [x.decode() for x in clips["caption"]]
-    assert run.table["start"] == clips["start"].tolist()
+    for name in ("start", "end", "caption_start", "caption_end"):
+        assert run.table[name] == clips[name].tolist()
     assert run.summary["clips"] == len(clips["start"]) > 8
-    for name in MEASURES:
+    for name in OF_VIDEO:
         values = np.array(run.table[name], float)
         assert np.all(np.isfinite(values))
         better = -values if name.startswith("loss") else values
@@ -103,7 +135,14 @@ def test_scores_are_means_over_visits(run):
         state = loaded.state.replace(step=loaded.state.step + visit)
         order = run.config.seed + visit
         batches = list(
-            captioned_clips(run.source, tokenizer, run.config.data, size=size, order=order)
+            captioned_clips(
+                run.source,
+                tokenizer,
+                run.config.data,
+                size=size,
+                order=order,
+                overlapping=True,
+            )
         )
         for batch in batches:
             numbers = batch["number"].tolist()
@@ -141,13 +180,41 @@ def test_the_list_of_the_worst_is_one_that_training_takes(run):
         mine = [r for r in rows if r["modality"] == modality]
         assert len(mine) == run.summary["worst"][modality] == int(0.3 * len(values))
         worst = np.argsort(-values, kind="stable")[: len(mine)]
-        expected = {(run.table["video_id"][k], f"{run.table['start'][k]:.3f}") for k in worst}
-        assert {(r["video_id"], r["start"]) for r in mine} == expected
+        assert [r["video_id"] for r in mine] == [run.table["video_id"][k] for k in worst]
+        prefix = "caption_" if modality == "text" else ""
+        for row, k in zip(mine, worst, strict=True):
+            start, end = (run.table[f"{prefix}{limit}"][k] for limit in ("start", "end"))
+            assert start - 5e-4 <= float(row["start"]) < float(row["end"]) <= end + 5e-4
+            assert modality == "text" or float(row["end"]) - float(row["start"]) > 1.59
+
+
+def test_a_list_leaves_out_its_captions_and_no_other(run):
     selection = read_selection("", str(run.folder / "worst.csv"))
-    row = rows[0]
-    middle = np.array([(float(row["start"]) + float(row["end"])) / 2])
-    assert not selection.allows(row["video_id"], row["modality"], middle)[0]
-    assert selection.allows(row["video_id"], "video", middle)[0]
+    values = np.array(run.table["loss_text"], float)
+    worst = np.argsort(-values, kind="stable")[: run.summary["worst"]["text"]]
+    ends = np.array([run.table["caption_start"], run.table["caption_end"]])
+    for k, (video, middle) in enumerate(zip(run.table["video_id"], ends.mean(axis=0), strict=True)):
+        assert selection.allows(video, "text", np.array([middle]))[0] == (k not in worst)
+        assert selection.allows(video, "video", np.array([middle]))[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 300), st.integers(1, 200)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_stretches_of_captions_hold_no_other_caption(captions):
+    ids = np.array([video for video, _, _ in captions], object)
+    start = np.array([first / 10 for _, first, _ in captions])
+    end = start + np.array([length / 10 for _, _, length in captions])
+    stretches, middle = caption_stretches(ids, start, end), (start + end) / 2
+    for k, (low, high) in enumerate(stretches):
+        assert start[k] <= low <= middle[k] < high <= end[k]
+        inside = (ids == ids[k]) & (low <= middle) & (middle < high)
+        assert np.unique(np.round(middle[inside], 9)).tolist() == [round(middle[k], 9)]
 
 
 def test_videos_are_rated_by_the_means_of_their_clips(run):
@@ -159,7 +226,7 @@ def test_videos_are_rated_by_the_means_of_their_clips(run):
     for row in rows:
         mine = ids == row["video_id"]
         assert int(row["clips"]) == mine.sum()
-        means = {n: np.array(run.table[f"{n}_percentile"], float)[mine].mean() for n in MEASURES}
+        means = {n: np.array(run.table[f"{n}_percentile"], float)[mine].mean() for n in OF_VIDEO}
         for name, mean in means.items():
             assert float(row[name]) == pytest.approx(mean)
         order.append(means["loss_text"] + means["loss_audio"])
@@ -173,7 +240,7 @@ def test_clips_that_training_leaves_out_are_rated_like_others(run, tmp_path):
         (tmp_path / name).symlink_to(run.workdir / name)
     audit(config, tmp_path)
     table = pq.read_table(tmp_path / "audit" / "scores.parquet").to_pydict()
-    for name in MEASURES:
+    for name in OF_VIDEO:
         np.testing.assert_allclose(table[name], run.table[name], rtol=1e-4, atol=1e-5)
 
 
@@ -185,7 +252,7 @@ def test_two_processes_score_every_clip_once(run, tmp_path):
     table = pq.read_table(tmp_path / "audit" / "scores.parquet").to_pydict()
     for name in ("video_id", "start", "caption"):
         assert table[name] == run.table[name]
-    for name in MEASURES:
+    for name in OF_VIDEO:
         assert np.all(np.isfinite(np.array(table[name], float)))
         assert sorted(table[f"{name}_percentile"]) == sorted(run.table[f"{name}_percentile"])
     summary = json.loads((tmp_path / "audit" / "summary.json").read_text())
@@ -197,7 +264,8 @@ def made_up(**measures):
     percentiles = {name: _percentiles(np.array(x, float)) for name, x in measures.items()}
     ids = np.array([f"v{k}" for k in range(count)], object)
     times = np.arange(count, dtype=np.float32)
-    return Scored(np.arange(count), ids, ids, times, times + 1, {}, percentiles)
+    ends = times, times + 1
+    return Scored(np.arange(count), ids, ids, *ends, *ends, {}, percentiles)
 
 
 def test_a_clip_without_sound_is_never_among_the_worst_sounds():
@@ -222,12 +290,19 @@ def test_an_oracle_s_list_holds_what_is_planted():
     assert shares["audio"] == {"value": 0.0, "chance": 0.0, "worst": 2}
 
 
-def test_planted_noise_is_counted_by_the_truth(run):
+def test_planted_noise_is_counted_by_the_truth(run, small_corpus):
     shares = run.summary["planted"]
-    where = zip(*(run.table[k] for k in ("video_id", "start", "end")), strict=True)
-    truth = np.array([run.aligned(*w) for w in where])
-    assert shares["text"]["chance"] == pytest.approx(np.mean(~truth[:, 1]))
-    assert shares["audio"]["chance"] == pytest.approx(np.mean(~truth[:, 0]))
+    truth = Truth.load(small_corpus / "alignment.jsonl")
+    wrong = []
+    for video in set(run.table["video_id"]):
+        for caption in truth.captions(video):
+            middle = (caption["start"] + caption["end"]) / 2
+            (scene,) = (s for s in truth.scenes(video) if s["start"] <= middle < s["end"])
+            wrong.append(caption["shape"] != scene["shape"])
+    assert shares["text"]["chance"] == pytest.approx(np.mean(wrong))
+    heard = zip(*(run.table[k] for k in ("video_id", "start", "end")), strict=True)
+    sound = [run.aligned(*where)[0] for where in heard]
+    assert shares["audio"]["chance"] == pytest.approx(1 - np.mean(sound))
     assert json.loads((run.folder / "summary.json").read_text()) == run.summary
 
 

@@ -61,6 +61,29 @@ def test_windows_do_not_overlap_and_the_first_caption_wins(clock, clock_config):
         ]
 
 
+def test_each_caption_has_its_clip_where_windows_may_overlap(clock, clock_config):
+    clock_config.data.frames = 16  # 1.6 s
+    clips, _ = all_clips(clock, clock_config, overlapping=True)
+    said = sorted((clip["video_id"], clip["caption"].decode()) for clip in clips)
+    assert said == sorted((v, word) for v in (b"silent", b"whole") for word, *_ in clock.captions)
+    assert [int(clip["number"]) for clip in clips] == list(range(len(clips)))
+    times = {word: ends for word, *ends in clock.captions}
+    for clip in clips:
+        word = clip["caption"].decode()
+        own = clip["caption_start"], clip["caption_end"]
+        np.testing.assert_allclose(own, times[word], atol=1e-5)
+        assert clock.vocabulary[clip["text"][0, 0]] == word
+        # The window lies around it, moved by its half at most.
+        assert abs((clip["start"] + clip["end"]) / 2 - np.mean(times[word])) <= 0.8 + 0.05 + 1e-5
+    alone, _ = all_clips(clock, clock_config)
+    by_place = {(c["video_id"], float(c["start"]), c["caption"]): c for c in clips}
+    for clip in alone:
+        same = by_place[clip["video_id"], float(clip["start"]), clip["caption"]]
+        for name in clip.keys() - {"number"}:
+            np.testing.assert_array_equal(clip[name], same[name])
+    assert len(alone) < len(clips)
+
+
 def test_no_more_clips_than_asked_for(clock, clock_config):
     every, _ = all_clips(clock, clock_config)
     some, sizes = all_clips(clock, clock_config, size=3, most=5)

@@ -7,6 +7,7 @@ import pytest
 from small import RATE, TERMS, WORDS, small_batch, small_config
 
 from vatt_gh.audit.signals import signals_of
+from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.report.study import areas_over_time
@@ -37,15 +38,19 @@ def test_areas_are_of_one_visit_and_of_the_mean():
     assert area["b", 1] == area["b", 4] == 0.5
 
 
-@pytest.fixture(scope="module")
-def case():
-    config = small_config(**{"model.video.layers": 1})
+def case_of(cosines, **overrides):
+    config = small_config(**{"model.video.layers": 1, **overrides})
     batch = small_batch(config)
     model = build_vatt(config, words=WORDS, audio_rate=RATE)
     sample = {m: batch[m][0] for m in MODALITIES}
     state = create_state(model, optimizer_of(config.train), sample, seed=3)
-    found = jax.jit(lambda s, b: signals_of(model, s, b, config, COSINES))(state, batch)
+    found = jax.jit(lambda s, b: signals_of(model, s, b, config, cosines))(state, batch)
     return config, batch, model, state, found
+
+
+@pytest.fixture(scope="module")
+def case():
+    return case_of(COSINES)
 
 
 def test_cosines_are_those_that_the_step_would_decide_by(case):
@@ -67,8 +72,8 @@ def test_cosines_are_those_that_the_step_would_decide_by(case):
         )
 
 
-def test_losses_and_similarities_are_the_batch_s(case):
-    _, batch, model, state, found = case
+def embeddings_and_losses(batch, model, state, terms):
+    """What the signals are of, with the functions that training uses."""
     randomness = draw_randomness(state, batch["index"], model)
     inputs = {m: batch[m] for m in MODALITIES}
 
@@ -80,8 +85,14 @@ def test_losses_and_similarities_are_the_batch_s(case):
     embeddings = embed(state.params)
     masks = {m: batch[f"{m}_mask"] for m in MODALITIES}
     losses = alignment_losses(
-        embeddings, masks, TERMS, kind="asymmetric_nce", temperature=0.07, axis_name=None
+        embeddings, masks, terms, kind="asymmetric_nce", temperature=0.07, axis_name=None
     )
+    return embeddings, losses
+
+
+def test_losses_and_similarities_are_the_batch_s(case):
+    _, batch, model, state, found = case
+    embeddings, losses = embeddings_and_losses(batch, model, state, TERMS)
     for name in ("audio", "text"):
         np.testing.assert_allclose(
             found[f"loss {name}"], -losses[f"video_{name}"], rtol=1e-4, atol=1e-5
@@ -90,6 +101,21 @@ def test_losses_and_similarities_are_the_batch_s(case):
         video, words = embeddings["video_to_text"][i], embeddings["text_to_video"][i]
         cosines = [v @ video / np.linalg.norm(v) / np.linalg.norm(video) for v in words]
         np.testing.assert_allclose(found["similarity text"][i], max(cosines), atol=1e-5)
+
+
+def test_each_loss_of_a_run_has_its_signals():
+    third = {"model.head.kind": "joint", "loss.audio_text_weight": 1.0}
+    _, batch, model, state, found = case_of([("shared", "embedding")], **third)
+    embeddings, losses = embeddings_and_losses(batch, model, state, list(LOSS_TERMS.values()))
+    assert len(found) == 1 + 2 * 3
+    np.testing.assert_allclose(
+        found["loss audio text"], -losses["audio_text"], rtol=1e-4, atol=1e-5
+    )
+    for i in range(len(batch["index"])):
+        sound = embeddings["audio_to_text"][i]
+        words = embeddings["text_to_audio"][i]
+        cosines = [v @ sound / np.linalg.norm(v) / np.linalg.norm(sound) for v in words]
+        np.testing.assert_allclose(found["similarity audio text"][i], max(cosines), atol=1e-5)
 
 
 def test_table_and_picture_show_the_areas(tmp_path):

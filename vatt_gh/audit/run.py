@@ -1,6 +1,5 @@
 """mode=audit: the scores of all clips, the list of the worst, and a page to look at them."""
 
-import csv
 import json
 import wave
 from contextlib import closing
@@ -16,28 +15,20 @@ from ml_collections import ConfigDict
 
 from vatt_gh.audit.scores import Scored, score_clips
 from vatt_gh.audit.videos import of_videos, write_videos
+from vatt_gh.audit.worst import JUDGED, planted_shares, worst_clips, write_list
 from vatt_gh.data.clips import NUMBER, captioned_clips
 from vatt_gh.data.records import Source, open_source
-from vatt_gh.data.selection import COLUMNS
 from vatt_gh.data.sources import find_or_build
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import FULL_SCALE
-from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import Loaded, load_for_evaluation
 from vatt_gh.files import replacing, write_whole
 from vatt_gh.report.audit import Shown, write_audit_page
 from vatt_gh.report.run import Aligned
 
-# The modality that a measure of audit.by judges; "" stands for the whole clip.
-_JUDGED = {
-    "loss": {"text": "loss_text", "audio": "loss_audio"},
-    "similarity": {"text": "similarity_text", "audio": "similarity_audio"},
-    "cosine": {"": "cosine"},
-}
-
 
 def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> dict[str, Any]:
-    """Scores all captioned clips of data.data_dir with the newest checkpoint.
+    """Scores the clip of each caption of data.data_dir with the newest checkpoint.
 
     Writes into WORKDIR/audit: scores.parquet (a row a clip), worst.csv (the worst share, for
     data.without), videos.csv (mean percentiles of each video), summary.json and index.html.
@@ -86,74 +77,15 @@ def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> 
     if jax.process_index() == 0:
         folder.mkdir(parents=True, exist_ok=True)
         _write_scores(scored, folder / "scores.parquet")
-        _write_list(scored, worst, folder / "worst.csv")
+        write_list(scored, worst, folder / "worst.csv")
         write_whole(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-        videos = of_videos(scored, [_JUDGED[config.audit.by][modality] for modality in worst])
+        videos = of_videos(scored, [JUDGED[config.audit.by][modality] for modality in worst])
         write_videos(videos, folder / "videos.csv")
         shown = _shown(config, loaded, source, scored, folder)
         page = write_audit_page(folder, scored.measures, shown, videos, summary)
         print(json.dumps(summary))
         print(f"Page: {page}")
     return summary
-
-
-def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:
-    """Finds the worst share of the clips.
-
-    Args:
-        scored: the clips.
-        by: 'loss', 'similarity' or 'cosine'.
-        share: share of the clips that a measure is defined for, rounded down.
-
-    Returns:
-        {'text', 'audio', or '' for the whole clip: [k] int64 rows, the worst first}.
-
-    Raises:
-        UserError: the run has no loss to judge by.
-    """
-    found = {}
-    judged = {m: name for m, name in _JUDGED[by].items() if name in scored.percentiles}
-    if not judged:
-        raise UserError(
-            "The run has nothing to judge clips by.",
-            where=f"config.audit.by = {by}",
-            expected="a measure of its losses: the cosine needs two of them",
-            todo="choose another --config.audit.by",
-        )
-    for modality, name in judged.items():
-        percentile = scored.percentiles[name]
-        there = np.flatnonzero(np.isfinite(percentile))
-        count = int(share * len(there))
-        found[modality] = there[np.argsort(percentile[there], kind="stable")[:count]]
-    return found
-
-
-def planted_shares(
-    scored: Scored, worst: dict[str, np.ndarray], by: str, aligned: Aligned
-) -> dict[str, dict[str, float]]:
-    """Counts how many of the worst clips are planted.
-
-    Args:
-        scored: the clips.
-        worst, by: see `worst_clips`.
-        aligned: the truth.
-
-    Returns:
-        By modality {'value': share of the worst clips, 'chance': share of all clips that have the
-        measure, 'worst': number of the worst}.
-    """
-    where = zip(scored.video_ids, scored.start, scored.end, strict=True)
-    truth = np.array([aligned(video, float(a), float(b)) for video, a, b in where])
-    planted = {"audio": ~truth[:, 0], "text": ~truth[:, 1], "": ~truth.all(axis=1)}
-    shares = {}
-    for modality, rows in worst.items():
-        there = np.isfinite(scored.percentiles[_JUDGED[by][modality]])
-        shares[modality or "clip"] = {
-            "value": float(np.mean(planted[modality][rows])) if len(rows) else 0.0,
-            "chance": float(np.mean(planted[modality][there])),
-            "worst": len(rows),
-        }
-    return shares
 
 
 def _write_scores(scored: Scored, path: Path) -> None:
@@ -165,21 +97,13 @@ def _write_scores(scored: Scored, path: Path) -> None:
         "start": scored.start,
         "end": scored.end,
         "caption": scored.captions.tolist(),
+        "caption_start": scored.caption_start,
+        "caption_end": scored.caption_end,
         **{name: column(values) for name, values in scored.measures.items()},
         **{f"{name}_percentile": column(x) for name, x in scored.percentiles.items()},
     }
     with replacing(path) as partial:
         pq.write_table(pa.table(table), partial)
-
-
-def _write_list(scored: Scored, worst: dict[str, np.ndarray], path: Path) -> None:
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        for modality, rows in worst.items():
-            for row in rows:
-                ends = f"{scored.start[row]:.3f}", f"{scored.end[row]:.3f}"
-                table.writerow([scored.video_ids[row], *ends, modality])
 
 
 def _shown(
@@ -196,6 +120,7 @@ def _shown(
         config.data,
         size=config.eval.batch_size,
         numbers=list(place),
+        overlapping=True,
     )
     with closing(batches):
         for batch in batches:

@@ -1,4 +1,4 @@
-"""Scores every captioned clip of a data set, as the mean over several visits."""
+"""Scores the clip of every caption of a data set, as the mean over several visits."""
 
 import dataclasses
 import functools
@@ -13,25 +13,28 @@ from ml_collections import ConfigDict
 from scipy.stats import rankdata
 
 from vatt_gh import batch as names
-from vatt_gh.audit.signals import signals_of
-from vatt_gh.data.clips import NUMBER, captioned_clips
+from vatt_gh.audit.signals import label_of, signals_of
+from vatt_gh.data.clips import CAPTION, CAPTION_END, CAPTION_START, NUMBER, captioned_clips
 from vatt_gh.data.records import Source
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.hosts import of_all_hosts
 from vatt_gh.evaluation.loading import Loaded
+from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.training.parallel import spread
 from vatt_gh.training.step import TrainState
 
-# Measures, and the modalities that a clip needs for them.
+# Measures, and the modalities that a clip needs for them; each has pictures and a caption.
 MEASURES = {
-    "cosine": ("audio", "text"),
-    "loss_audio": ("audio",),
-    "loss_text": ("text",),
-    "similarity_audio": ("audio",),
-    "similarity_text": ("text",),
+    "cosine": (names.AUDIO,),
+    **{
+        f"{kind} {label_of(term)}".replace(" ", "_"): term.modalities
+        for kind in ("loss", "similarity")
+        for term in LOSS_TERMS.values()
+    },
 }
-_KEPT = (NUMBER, names.VIDEO_ID, names.START, names.END, names.AUDIO_MASK, "caption")
+_OF_CLIP = (NUMBER, names.VIDEO_ID, names.START, names.END, names.AUDIO_MASK)
+_KEPT = (*_OF_CLIP, CAPTION, CAPTION_START, CAPTION_END)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Scored:
         number: [n] int64, see `data.clips.captioned_clips`.
         video_ids, captions: [n] str.
         start, end: [n] float32, seconds in the video.
+        caption_start, caption_end: [n] float32, the caption's own times, seconds in the video.
         measures: [n] float64 by name, NaN where a clip lacks what is compared: 'cosine' of its two
             gradients, losses, and similarities (cosines of embeddings).
         percentiles: [n] float64 by name, from 0 for the worst clip to 100 for the best; NaN as
@@ -53,6 +57,8 @@ class Scored:
     captions: np.ndarray
     start: np.ndarray
     end: np.ndarray
+    caption_start: np.ndarray
+    caption_end: np.ndarray
     measures: dict[str, np.ndarray]
     percentiles: dict[str, np.ndarray]
 
@@ -60,10 +66,11 @@ class Scored:
 def score_clips(
     config: ConfigDict, loaded: Loaded, source: Source, states: Sequence[TrainState]
 ) -> list[Scored]:
-    """Scores all clips with a caption; where windows of captions overlap, the first.
+    """Scores the clip of each caption.
 
     Each visit puts a clip into another batch, because a contrastive loss depends on the others,
     and keeps other tokens (DropToken). With several hosts the others are those of the same host.
+    Windows of neighbouring captions may overlap, and may meet in a batch.
 
     Args:
         config: the whole configuration; audit.visits visits are made.
@@ -126,6 +133,7 @@ def _batches(
         config.data,
         size=size,
         order=config.seed + visit,
+        overlapping=True,
         host=jax.process_index(),
         hosts=jax.process_count(),
     )
@@ -144,7 +152,8 @@ def _batches(
 
 
 def _scored(clips: dict[str, Any], values: dict[str, np.ndarray], cosine: str) -> Scored:
-    there = {"audio": clips[names.AUDIO_MASK], "text": np.ones(len(clips[NUMBER]), bool)}
+    every = np.ones(len(clips[NUMBER]), bool)
+    there = dict.fromkeys(names.MODALITIES, every) | {names.AUDIO: clips[names.AUDIO_MASK]}
     measures, percentiles = {}, {}
     for name, needed in MEASURES.items():
         signal = values.get(cosine if name == "cosine" else name.replace("_", " "))
@@ -156,14 +165,16 @@ def _scored(clips: dict[str, Any], values: dict[str, np.ndarray], cosine: str) -
         measures[name] = np.where(mask, -signal if name.startswith("loss") else signal, np.nan)
     text = {
         name: np.array([x.decode("utf-8") for x in clips[name]], object)
-        for name in (names.VIDEO_ID, "caption")
+        for name in (names.VIDEO_ID, CAPTION)
     }
     return Scored(
         number=clips[NUMBER],
         video_ids=text[names.VIDEO_ID],
-        captions=text["caption"],
+        captions=text[CAPTION],
         start=clips[names.START],
         end=clips[names.END],
+        caption_start=clips[CAPTION_START],
+        caption_end=clips[CAPTION_END],
         measures=measures,
         percentiles=percentiles,
     )

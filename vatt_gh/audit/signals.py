@@ -7,12 +7,17 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
-from vatt_gh.loss_terms import active_terms
+from vatt_gh.loss_terms import LossTerm, active_terms
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.gradients import step_gradients
 from vatt_gh.training.step import TrainState, draw_randomness
 
 Array = jax.Array
+
+
+def label_of(term: LossTerm) -> str:
+    """The modalities that a loss compares, without 'video': 'audio', 'text', 'audio text'."""
+    return " ".join(modality for modality in term.modalities if modality != names.VIDEO)
 
 
 def signals_of(
@@ -32,9 +37,9 @@ def signals_of(
         cosines: (harmonize.cosine_over, harmonize.attribution) of the wanted cosines, at least one.
 
     Returns:
-        {name: [b] float32}: 'cosine PLACE ATTRIBUTION', 'loss audio' and 'loss text' (negated, so
-        that more is better), 'similarity audio' and 'similarity text'; only those of the losses
-        that the run has, and cosines only where there are two.
+        {name: [b] float32}: 'cosine PLACE ATTRIBUTION', and for each loss of the run 'loss LABEL'
+        (negated, so that more is better) and 'similarity LABEL', the cosine of its two embeddings;
+        for labels see `label_of`. Cosines of gradients only where there are two losses.
     """
     randomness = draw_randomness(state, batch["index"], model)
     found = {}
@@ -57,17 +62,14 @@ def signals_of(
     terms = active_terms(config.loss)
     if len(terms) < 2:  # no second gradient to compare with
         found = {}
-    with_video = {term.other: term.name for term in terms if term.anchor == "video"}
-    found |= {f"loss {other}": -step.losses[name] for other, name in with_video.items()}
     inputs = {m: batch[m] for m in names.MODALITIES}
     features = model.encode(state.params["towers"], inputs, randomness.keys, randomness.keep)
     embeddings, _ = model.project(state.params["heads"], state.statistics, features)
     unit = {name: x / jnp.linalg.norm(x, axis=-1, keepdims=True) for name, x in embeddings.items()}
-    # Heads of a loss that the run does not have were never trained.
-    if "audio" in with_video:
-        similar = jnp.einsum("bd,bd->b", unit["video_to_audio"], unit["audio_to_video"])
-        found["similarity audio"] = similar
-    if "text" in with_video:
-        similar = jnp.einsum("bd,bkd->bk", unit["video_to_text"], unit["text_to_video"])
-        found["similarity text"] = jnp.max(similar, axis=1)
+    for term in terms:  # heads of the other losses were never trained
+        found[f"loss {label_of(term)}"] = -step.losses[term.name]
+        anchor = unit[f"{term.anchor}_to_{term.other}"]
+        other = unit[f"{term.other}_to_{term.anchor}"].reshape(len(anchor), -1, anchor.shape[-1])
+        similar = jnp.einsum("bd,bkd->bk", anchor, other)
+        found[f"similarity {label_of(term)}"] = jnp.max(similar, axis=1)
     return found

@@ -15,6 +15,7 @@ from vatt_gh.data.windows import window, wordless_windows
 
 # A number by which the clips of all hosts are put in order; the windows of a record share it.
 NUMBER = "number"
+CAPTION, CAPTION_START, CAPTION_END = "caption", "caption_start", "caption_end"
 LABELS, SAID, SPLIT, LENGTH = "labels", "said", "split", "length"
 _SHUFFLED = 1_000_000  # clips that are shuffled at a time; three numbers each
 _BETWEEN = "\x1e"  # labels, and captions, of one record; ASCII's record separator
@@ -29,14 +30,14 @@ def captioned_clips(
     most: int = -1,
     order: int | None = None,
     numbers: Sequence[int] | None = None,
+    overlapping: bool = False,
     host: int = 0,
     hosts: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields this host's share of the clips with a caption: the window around its middle.
 
-    Where windows of captions overlap, the first is taken. A clip near the border of its segment
-    is moved inside. Audio-only and unreadable records give no clip, nor does a picture that the
-    source's selection leaves out.
+    A clip near the border of its segment is moved inside. Audio-only and unreadable records give
+    no clip, nor does a picture that the source's selection leaves out.
 
     Args:
         source: the records.
@@ -46,13 +47,15 @@ def captioned_clips(
         most: number of clips, of all hosts together; -1: all.
         order: seed of a random order; None: the order of the records.
         numbers: numbers of the wanted clips; None: all.
+        overlapping: gives each caption its clip; without it, of captions whose windows overlap
+            only the first has one.
         host: number of this host.
         hosts: number of hosts.
 
     Yields:
         Batches of at most `size` clips: 'video', 'audio', 'text' [B, 1, W] (the caption alone),
         the masks, 'caption' and 'video_id' [B] bytes, 'start' and 'end' [B] float32 in seconds,
-        'number' [B] int64.
+        'caption_start' and 'caption_end' [B] float32, the caption's own, 'number' [B] int64.
     """
     data = data.copy_and_resolve_references()
     data.candidates = 1
@@ -62,7 +65,9 @@ def captioned_clips(
         example = source.read(record)
         captions = example["captions"]
         firsts, chosen = tf.numpy_function(
-            lambda s, e, begin, count: _windows(s, e, begin, count, span, source.fps),
+            lambda s, e, begin, count: _windows(
+                s, e, begin, count, span, source.fps, overlapping=overlapping
+            ),
             [captions["start"], captions["end"], example["start"], example["frame_count"]],
             [tf.int32, tf.int32],
             stateful=False,
@@ -78,7 +83,8 @@ def captioned_clips(
         example = source.read(record)
         only = {name: x[caption : caption + 1] for name, x in example["captions"].items()}
         found = window({**example, "captions": only}, first, source, tokenizer, data)
-        return found | {"caption": only["text"][0], NUMBER: number}
+        said = {CAPTION: only["text"], CAPTION_START: only["start"], CAPTION_END: only["end"]}
+        return found | {name: x[0] for name, x in said.items()} | {NUMBER: number}
 
     places = tf.data.Dataset.range(source.count).flat_map(places_of)
     places = places.take(most).enumerate()
@@ -145,15 +151,22 @@ def parted(joined: bytes) -> list[str]:
 
 
 def _windows(
-    starts: np.ndarray, ends: np.ndarray, begin: float, count: int, length: int, fps: float
+    starts: np.ndarray,
+    ends: np.ndarray,
+    begin: float,
+    count: int,
+    length: int,
+    fps: float,
+    *,
+    overlapping: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First frames [n] int32 and captions [n] int32 of non-overlapping windows."""
+    """First frames [n] int32 and captions [n] int32 of the windows."""
     firsts, chosen = [], []
     free_from = 0
     for caption in np.argsort(starts + ends, kind="stable"):
         middle = ((starts[caption] + ends[caption]) / 2 - begin) * fps
         first = int(np.clip(round(middle - length / 2), 0, max(count - length, 0)))
-        if 0 <= middle <= count and first >= free_from:
+        if 0 <= middle <= count and (overlapping or first >= free_from):
             firsts.append(first)
             chosen.append(caption)
             free_from = first + length

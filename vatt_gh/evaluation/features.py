@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from vatt_gh.batch import MODALITIES
-from vatt_gh.data.clips import NUMBER
+from vatt_gh.data.clips import CAPTION, NUMBER
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.hosts import of_all_hosts
@@ -48,7 +48,7 @@ class Clips:
 
 # All models of the same form share one program, in all evaluations.
 _embed = jax.jit(Vatt.embed, static_argnums=0)
-_KEPT = ("caption", "video_id", "start", "end", "audio_mask", NUMBER)
+_KEPT = (CAPTION, "video_id", "start", "end", "audio_mask", NUMBER)
 # Parameters of towers and heads, and the heads' batch statistics.
 Weights = tuple[Any, Any]
 

@@ -1,0 +1,125 @@
+"""The worst clips of a data set, as a list that training leaves out."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from vatt_gh.audit.scores import Scored
+from vatt_gh.data.selection import COLUMNS
+from vatt_gh.errors import UserError
+from vatt_gh.files import replacing
+from vatt_gh.report.run import Aligned
+
+# The modality that a measure of audit.by judges; "" stands for the whole clip.
+JUDGED = {
+    "loss": {"text": "loss_text", "audio": "loss_audio"},
+    "similarity": {"text": "similarity_text", "audio": "similarity_audio"},
+    "cosine": {"": "cosine"},
+}
+
+
+def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:
+    """Finds the worst share of the clips.
+
+    Args:
+        scored: the clips.
+        by: 'loss', 'similarity' or 'cosine'.
+        share: share of the clips that a measure is defined for, rounded down.
+
+    Returns:
+        {'text', 'audio', or '' for the whole clip: [k] int64 rows, the worst first}.
+
+    Raises:
+        UserError: the run has no loss to judge by.
+    """
+    found = {}
+    judged = {m: name for m, name in JUDGED[by].items() if name in scored.percentiles}
+    if not judged:
+        raise UserError(
+            "The run has nothing to judge clips by.",
+            where=f"config.audit.by = {by}",
+            expected="a measure of its losses with the video: the cosine needs two losses",
+            todo="choose another --config.audit.by",
+        )
+    for modality, name in judged.items():
+        percentile = scored.percentiles[name]
+        there = np.flatnonzero(np.isfinite(percentile))
+        count = int(share * len(there))
+        found[modality] = there[np.argsort(percentile[there], kind="stable")[:count]]
+    return found
+
+
+def planted_shares(
+    scored: Scored, worst: dict[str, np.ndarray], by: str, aligned: Aligned
+) -> dict[str, dict[str, float]]:
+    """Counts how many of the worst clips are planted.
+
+    Args:
+        scored: the clips.
+        worst, by: see `worst_clips`.
+        aligned: the truth. Of sound it is asked at the clip's time, of a caption at its own.
+
+    Returns:
+        By modality {'value': share of the worst clips, 'chance': share of all clips that have the
+        measure, 'worst': number of the worst}.
+    """
+    heard = zip(scored.video_ids, scored.start, scored.end, strict=True)
+    said = zip(scored.video_ids, scored.caption_start, scored.caption_end, strict=True)
+    sound = np.array([aligned(video, float(a), float(b))[0] for video, a, b in heard])
+    caption = np.array([aligned(video, float(a), float(b))[1] for video, a, b in said])
+    planted = {"audio": ~sound, "text": ~caption, "": ~(sound & caption)}
+    shares = {}
+    for modality, rows in worst.items():
+        there = np.isfinite(scored.percentiles[JUDGED[by][modality]])
+        shares[modality or "clip"] = {
+            "value": float(np.mean(planted[modality][rows])) if len(rows) else 0.0,
+            "chance": float(np.mean(planted[modality][there])),
+            "worst": len(rows),
+        }
+    return shares
+
+
+def caption_stretches(video_ids: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Finds for each caption a stretch of its video that holds the middle of no other caption.
+
+    Training leaves a caption out by its middle, so that a list of these stretches leaves out its
+    captions alone. Only captions with the same middle share a stretch.
+
+    Args:
+        video_ids: [n] str.
+        start, end: [n] float, of the captions, seconds in the video.
+
+    Returns:
+        [n, 2] float64: the caption's times, cut half-way to the middles of its neighbours.
+    """
+    start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
+    middle = (start + end) / 2
+    stretches = np.stack([start, end], axis=1)
+    ids, number = np.unique(np.asarray(video_ids).astype(str), return_inverse=True)
+    order = np.argsort(number, kind="stable")
+    for rows in np.split(order, np.searchsorted(number[order], np.arange(1, len(ids)))):
+        middles, place = np.unique(middle[rows], return_inverse=True)
+        between = np.concatenate([[-np.inf], (middles[:-1] + middles[1:]) / 2, [np.inf]])
+        stretches[rows, 0] = np.maximum(start[rows], between[place])
+        stretches[rows, 1] = np.minimum(end[rows], between[place + 1])
+    return stretches
+
+
+def write_list(scored: Scored, worst: dict[str, np.ndarray], path: Path) -> None:
+    """Writes the worst clips as a list for data.without: captions by `caption_stretches`.
+
+    Args:
+        scored: the clips.
+        worst: see `worst_clips`.
+        path: the CSV file.
+    """
+    clips = np.stack([scored.start, scored.end], axis=1)
+    captions = caption_stretches(scored.video_ids, scored.caption_start, scored.caption_end)
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for modality, rows in worst.items():
+            for row in rows:
+                start, end = (captions if modality == "text" else clips)[row]
+                table.writerow([scored.video_ids[row], f"{start:.3f}", f"{end:.3f}", modality])
