@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
 from vatt_gh.config import default
 from vatt_gh.training.checkpoints import Checkpoints
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         a forward pass that follows is finished, beyond what it takes alone, 'synchronous' until a
         checkpoint is on disk while nothing else is done, 'digests' for digests alone, 'restore'.
     """
+    flags.FLAGS.mark_as_parsed()  # as in a run: Orbax is slower where it cannot read its flags
     state = _state(arguments.millions)
     names = ("stall", "lost", "synchronous", "digests", "restore")
     seconds: dict[str, list[float]] = {name: [] for name in names}

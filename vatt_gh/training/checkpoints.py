@@ -20,11 +20,12 @@ from vatt_gh.report.rows import METRICS
 from vatt_gh.training.digests import (
     ARRAYS,
     Damaged,
+    Description,
     check_arrays,
     checked,
-    described,
     names_of,
 )
+from vatt_gh.training.metadata import MetadataHandler, RestoreMetadata, SaveMetadata
 from vatt_gh.training.parallel import (
     all_hosts,
     first_host_first,
@@ -79,7 +80,7 @@ class Checkpoints:
             preservation_policy=self._kept, create=True, cleanup_tmp_directories=clean
         )
         # Registered first, so that a checkpoint's metadata can be read without its arrays.
-        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": MetadataHandler()}
         return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)
 
     def __enter__(self) -> "Checkpoints":
@@ -153,13 +154,17 @@ class Checkpoints:
             "audio_rate": self._audio_rate,
             "selection": self._selection,
         }
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(to_global(state)),
-                meta=ocp.args.JsonSave(described(meta, names_of(state))),
-            ),
-        )
+        described = Description(meta, names_of(state))
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(to_global(state)),
+                    meta=SaveMetadata(described.finish),
+                ),
+            )
+        finally:  # Orbax's own work is sooner done while the devices are idle
+            described.start()
 
     def settle(self) -> None:
         """Waits for earlier saves; one that has failed does not end the next one.
@@ -276,7 +281,7 @@ class Checkpoints:
 
     def _meta(self, step: int) -> dict[str, Any]:
         with damage_named():
-            wanted = ocp.args.Composite(meta=ocp.args.JsonRestore())
+            wanted = ocp.args.Composite(meta=RestoreMetadata())
             meta = self._manager.restore(step, args=wanted)["meta"]
         return checked(meta)
 

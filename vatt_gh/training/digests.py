@@ -5,7 +5,8 @@ Arrays are digested where they are, on the devices, so that saving copies nothin
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 import jax
@@ -45,11 +46,22 @@ def digests_of(arrays: Mapping[str, Any]) -> dict[str, str]:
     Returns:
         {name: digest}; a change of a single element, even of a single bit, always changes it.
     """
-    found = jax.device_get({name: _sums(x) for name, x in arrays.items()})
-    return {name: "".join(f"{int(x):08x}" for x in sums) for name, sums in found.items()}
+    return _written(arrays, [_sums(x) for x in arrays.values()])
+
+
+def _written(names: Iterable[str], sums: list[Array]) -> dict[str, str]:
+    """Waits for the sums, and writes each as hexadecimal digits."""
+    found = zip(names, jax.device_get(sums), strict=True)
+    return {name: "".join(f"{int(x):08x}" for x in two) for name, two in found}
 
 
 @jax.jit
+def _all_sums(arrays: list[Array]) -> list[Array]:
+    """One program returns at once; of one for each array, a CPU lets only 32 be under way."""
+    return [_sums(x) for x in arrays]
+
+
+@jax.jit  # in the program of all arrays, traced once for each shape
 def _sums(x: Array) -> Array:
     """[2] uint32: two sums of all elements' bits, each mixed with its place.
 
@@ -77,20 +89,33 @@ def _mixed(x: Array) -> Array:
     return x ^ (x >> 16)
 
 
-def described(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Completes metadata with each array's shape and digest, and with a digest of itself.
+class Description:
+    """Metadata that is completed with each array's shape and digest, and with its own digest.
 
     Args:
         meta: the other stored metadata; JSON.
         arrays: the checkpoint's arrays, by name.
-
-    Returns:
-        The metadata that `checked` takes.
     """
-    digests = digests_of(arrays)
-    parts = {name: [list(x.shape), digests[name]] for name, x in arrays.items()}
-    whole = {**meta, ARRAYS: parts}
-    return {**whole, META_DIGEST: _of_json(whole)}
+
+    def __init__(self, meta: Mapping[str, Any], arrays: Mapping[str, Any]):
+        self._meta, self._arrays = meta, dict(arrays)
+        self._shapes = {name: list(x.shape) for name, x in arrays.items()}
+        self._sums: Future[list[Array]] = Future()
+
+    def start(self) -> None:
+        """Starts the devices on the digests, and returns; then the arrays may be donated."""
+        arrays = [self._arrays.pop(name) for name in self._shapes]
+        try:
+            self._sums.set_result(_all_sums(arrays))
+        except Exception as error:
+            self._sums.set_exception(error)
+
+    def finish(self) -> dict[str, Any]:
+        """Waits for `start`, in another thread, and for the devices; the form `checked` takes."""
+        digests = _written(self._shapes, self._sums.result())
+        parts = {name: [shape, digests[name]] for name, shape in self._shapes.items()}
+        whole = {**self._meta, ARRAYS: parts}
+        return {**whole, META_DIGEST: _of_json(whole)}
 
 
 def checked(meta: Any) -> dict[str, Any]:
