@@ -15,28 +15,18 @@ Hardware: not named in the paper for fine-tuning; a step is 64 clips.
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import default
-from vatt_gh.models.sizes import MODELS
+from vatt_gh.finetuning.original import original_recipe
 
 
 def get_config() -> ConfigDict:
     """Returns the configuration; keys not set here default to the original's values."""
-    config = default()
-    config.mode = "finetune"
-    config.model.update(MODELS["tx_fac_mbs"]())
-    config.model.dtype = "bfloat16"
-    config.model.remat = True
-
+    config = original_recipe(steps=50_000)
     data = config.data
     data.builder = "audioset"
     data.build_audio_rate, data.audio_samples = 24_000, 153_600
     data.frames = 64  # at 10 fps: 6.4 s, like the sound
     data.audio_noise = 0.0
 
-    train = config.train
-    train.batch_size, train.steps, train.warmup_steps = 64, 50_000, 2_500
-    train.learning_rates = (0.005, 0.0)
-    train.checkpoint_every = 5_000
     config.finetune.dropout_rate, config.finetune.mixup = 0.0, 5.0
     config.eval.batch_size = 16
     return config

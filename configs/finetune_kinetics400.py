@@ -14,17 +14,12 @@ Hardware: not named in the paper for fine-tuning; a step is 64 clips.
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import default
-from vatt_gh.models.sizes import MODELS
+from vatt_gh.finetuning.original import original_recipe
 
 
 def get_config() -> ConfigDict:
     """Returns the configuration; keys not set here default to the original's values."""
-    config = default()
-    config.mode = "finetune"
-    config.model.update(MODELS["tx_fac_mbs"]())
-    config.model.dtype = "bfloat16"
-    config.model.remat = True
+    config = original_recipe(steps=100_000)
     config.model.video.buckets = (8, 20, 20)  # 320 pixels; read tables of 14 rows are stretched
 
     data = config.data
@@ -32,9 +27,5 @@ def get_config() -> ConfigDict:
     data.frames, data.size, data.fps = 32, 320, 12.5  # every second picture of 25 fps
     data.build_fps, data.build_short_side = 12.5, 320
 
-    train = config.train
-    train.batch_size, train.steps, train.warmup_steps = 64, 100_000, 2_500
-    train.learning_rates = (0.005, 0.0)
-    train.checkpoint_every = 5_000
     config.eval.batch_size = 8  # clips of 12 views each
     return config

@@ -47,6 +47,22 @@ def _programs_are_forgotten():
     gc.collect()
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The `tiny_run.Tiny`: corpus and records of a tiny run; no test changes them."""
+    import tiny_run  # here: most tests do not need TensorFlow, which takes seconds to import
+
+    return tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """(work directory, last state) of an undisturbed tiny run; tests copy what they change."""
+    import tiny_run
+
+    return tiny_run.uninterrupted(tiny_run.session_folder(tmp_path_factory))
+
+
 SMALL_FORM = Form(fps=10.0, short_side=32, audio_rate=16_000, segment_seconds=4.0)
 
 

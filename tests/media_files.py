@@ -40,6 +40,14 @@ def tone(seconds: float, rate: int, hertz: float = 440.0) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype("f4")
 
 
+def put(folder: Path, *names: str) -> None:
+    """Makes files that are no media, and whose content nobody should read."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no media, and nobody looks")
+
+
 def write_media(
     path: Path,
     images: Sequence[np.ndarray] = (),

@@ -10,7 +10,6 @@ import threading
 from pathlib import Path
 
 import pytest
-import tiny_run
 from absl import flags
 from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, checkpoints_of, flags_of, rows_of
 
@@ -18,17 +17,6 @@ from vatt_gh import main as command
 
 DEMO = "--config=configs/demo.py"
 PARTS = ("  where: ", "  expected: ", "  to do: ")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> tiny_run.Tiny:
-    return tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    """The work directory of an undisturbed run; tests copy what they change."""
-    return tiny_run.uninterrupted(tiny_run.session_folder(tmp_path_factory))[0]
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -243,7 +231,7 @@ def test_error_of_ours_on_one_host_of_a_pod_ends_that_host_at_once(tmp_path):
 
 
 def test_diverged_training_ends_with_3_and_is_not_saved(tiny, whole, tmp_path, failure):
-    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "checkpoints" / "6")
     # A temperature that is 0 in float32. The run's configuration would reject it, so that file is
     # removed: the run was fine until step 4.

@@ -6,8 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-import tiny_run
 from tiny_run import OVERRIDES, ROOT, STEPS, assert_same_state, checkpoints_of, flags_of, rows_of
 
 from vatt_gh.training.checkpoints import Checkpoints
@@ -15,11 +13,6 @@ from vatt_gh.training.loop import pretrain
 
 KILLED_AT = 6  # rows of samples.jsonl, one per step
 CHECKPOINTS = {"train.checkpoint_every": 4}
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> tiny_run.Tiny:
-    return tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
 
 
 def command(tiny, folder: Path) -> list[str]:

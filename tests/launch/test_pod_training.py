@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
-import tiny_run
 from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, STOP, checkpoints_of, flags_of, rows_of
 
 from vatt_gh.evaluation.loading import load_for_evaluation
@@ -17,17 +15,6 @@ from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.writer import OF_HOSTS
 
 R5 = "eval.retrieval.r5"
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> tiny_run.Tiny:
-    return tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> Path:
-    """The work directory of the same run in one process with four devices."""
-    return tiny_run.uninterrupted(tiny_run.session_folder(tmp_path_factory))[0]
 
 
 def pod(tiny, workdir: Path, log: Path, *more: str) -> subprocess.Popen[str]:
@@ -56,7 +43,8 @@ def test_a_pod_builds_nothing_and_says_the_command_that_does(tiny, tmp_path):
     assert not records.exists() and not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, alone, tmp_path):
+def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, whole, tmp_path):
+    alone, _ = whole  # the same run in one process with four devices
     workdir, log = tmp_path / "run", tmp_path / "log"
     shutil.copytree(alone, workdir)
     for step in (4, 6):

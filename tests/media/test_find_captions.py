@@ -3,18 +3,12 @@
 import os
 
 import pytest
+from media_files import put
 
 from vatt_gh.media.captions import find_caption_files
 from vatt_gh.media.files import scan_files
 
 ID = "-Qw4w9WgXcQ"
-
-
-def put(folder, *names):
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"nobody looks")
 
 
 def find(folder, *ids):

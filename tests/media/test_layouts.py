@@ -1,20 +1,13 @@
 """Real-world directories: leftovers of systems and tools, several files of one id."""
 
 import pytest
-from media_files import grey, write_media
+from media_files import grey, put, write_media
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.files import open_text
 from vatt_gh.media.library import scan
 
 ID = "-Qw4w9WgXcQ"
-
-
-def put(folder, *names):
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"\x00\x05\x16\x07 no video")
 
 
 def good(path):

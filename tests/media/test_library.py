@@ -6,17 +6,11 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from media_files import put
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption
 from vatt_gh.media.library import LAYOUT, scan, video_id
-
-
-def put(folder, *names):
-    for name in names:
-        path = folder / "videos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"no video, and nobody looks")
 
 
 def say(folder, *ids, file="caption.json"):
@@ -45,8 +39,8 @@ def test_ids_from_file_names(stem, expected):
 
 
 def test_videos_of_any_depth_and_suffix_in_order_of_their_ids(tmp_path):
-    put(tmp_path, "z.mp4", "b/x.webm", "b/c/w.MKV", "y.avi", "v.mov", "u.m4v")
-    put(tmp_path, "z.info.json", "z.mp4.part", "mp4", "notes.txt")
+    put(tmp_path / "videos", "z.mp4", "b/x.webm", "b/c/w.MKV", "y.avi", "v.mov", "u.m4v")
+    put(tmp_path / "videos", "z.info.json", "z.mp4.part", "mp4", "notes.txt")
     (tmp_path / "videos" / "folder.mp4").mkdir()
     (tmp_path / "elsewhere.mp4").write_bytes(b"x")
     library = scan(tmp_path)
@@ -65,7 +59,12 @@ def test_videos_of_any_depth_and_suffix_in_order_of_their_ids(tmp_path):
 
 
 def test_of_several_files_with_one_id_the_first_by_path_is_kept(tmp_path):
-    put(tmp_path, "b/Tie [dQw4w9WgXcQ].webm", "a/dQw4w9WgXcQ.mp4", "c/Tie-dQw4w9WgXcQ.mp4")
+    put(
+        tmp_path / "videos",
+        "b/Tie [dQw4w9WgXcQ].webm",
+        "a/dQw4w9WgXcQ.mp4",
+        "c/Tie-dQw4w9WgXcQ.mp4",
+    )
     library = scan(tmp_path)
     folder = tmp_path / "videos"
     assert library.videos == [("dQw4w9WgXcQ", folder / "a/dQw4w9WgXcQ.mp4")]
@@ -79,7 +78,7 @@ def test_of_several_files_with_one_id_the_first_by_path_is_kept(tmp_path):
 
 
 def test_captions_and_videos_that_miss_one_another(tmp_path):
-    put(tmp_path, "a.mp4", "b.mp4")
+    put(tmp_path / "videos", "a.mp4", "b.mp4")
     say(tmp_path, "b", "zz", "y")
     library = scan(tmp_path)
     assert [name for name, _ in library.videos] == ["a", "b"]
@@ -91,7 +90,7 @@ def test_captions_and_videos_that_miss_one_another(tmp_path):
 
 
 def test_a_name_that_records_cannot_hold_is_left_out(tmp_path):
-    put(tmp_path, "caf\u00e9.mp4", os.fsdecode(b"caf\xe9.mp4"))  # Latin-1
+    put(tmp_path / "videos", "caf\u00e9.mp4", os.fsdecode(b"caf\xe9.mp4"))  # Latin-1
     library = scan(tmp_path)
     assert [name for name, _ in library.videos] == ["caf\u00e9"]
     (row,) = library.skipped
@@ -101,15 +100,15 @@ def test_a_name_that_records_cannot_hold_is_left_out(tmp_path):
 
 
 def test_a_folder_with_a_name_that_records_cannot_hold(tmp_path):
-    put(tmp_path, os.fsdecode(b"caf\xe9/a.mp4"), "b.mp4")
+    put(tmp_path / "videos", os.fsdecode(b"caf\xe9/a.mp4"), "b.mp4")
     library = scan(tmp_path)
     assert [name for name, _ in library.videos] == ["b"]
     assert [row["reason"] for row in library.skipped] == ["has a name that is not UTF-8"]
 
 
 def test_linked_files_and_folders_are_followed_once(tmp_path):
-    put(tmp_path / "manual", "own/a.mp4")
-    put(tmp_path / "other", "b.mp4", "deep/c.mp4")
+    put(tmp_path / "manual" / "videos", "own/a.mp4")
+    put(tmp_path / "other" / "videos", "b.mp4", "deep/c.mp4")
     videos = tmp_path / "manual" / "videos"
     (videos / "disk2").symlink_to(tmp_path / "other" / "videos")
     (videos / "d.mp4").symlink_to(tmp_path / "other" / "videos" / "b.mp4")
@@ -135,7 +134,7 @@ def test_linked_files_and_folders_are_followed_once(tmp_path):
 
 
 def test_broken_captions_leave_the_video(tmp_path):
-    put(tmp_path, "a.mp4")
+    put(tmp_path / "videos", "a.mp4")
     (tmp_path / "caption.json").write_text('{"a": 3}')
     library = scan(tmp_path)
     assert [name for name, _ in library.videos] == ["a"]
@@ -145,7 +144,7 @@ def test_broken_captions_leave_the_video(tmp_path):
 
 @pytest.mark.parametrize("file", ["raw_caption.json", "raw_caption_superclean.json"])
 def test_other_names_of_the_caption_file(tmp_path, file):
-    put(tmp_path, "a.mp4", "b.mp4")
+    put(tmp_path / "videos", "a.mp4", "b.mp4")
     say(tmp_path, "a", file=file)
     assert list(scan(tmp_path).captions) == ["a"]
     say(tmp_path, "b")  # caption.json comes first
@@ -162,7 +161,7 @@ def test_a_directory_without_videos_shows_the_layout(tmp_path, state):
     if state == "no videos":
         (folder / "videos").mkdir()
     if state == "other files":
-        put(folder, "a.txt")
+        put(folder / "videos", "a.txt")
         (folder / "b.mp4").write_bytes(b"not in videos/")
     with pytest.raises(UserError) as caught:
         scan(folder)
@@ -174,7 +173,7 @@ def test_a_directory_without_videos_shows_the_layout(tmp_path, state):
 
 
 def test_a_caption_file_that_is_not_json_is_refused(tmp_path):
-    put(tmp_path, "a.mp4")
+    put(tmp_path / "videos", "a.mp4")
     (tmp_path / "caption.json").write_text("{'a': 1}")
     with pytest.raises(UserError, match="not JSON") as caught:
         scan(tmp_path)
@@ -185,7 +184,7 @@ SRT = "1\n00:00:01,000 --> 00:00:02,000\n{}\n"
 
 
 def test_a_videos_own_captions_win_over_the_file_of_all_videos(tmp_path):
-    put(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    put(tmp_path / "videos", "a.mp4", "b.mp4", "c.mp4", "d.mp4")
     say(tmp_path, "a", "b", "d")
     (tmp_path / "captions").mkdir()
     (tmp_path / "captions" / "a.en.srt").write_text(SRT.format("from srt"))
@@ -218,7 +217,7 @@ def test_a_videos_own_captions_win_over_the_file_of_all_videos(tmp_path):
 
 
 def test_captions_that_cannot_be_read_anywhere_are_none(tmp_path):
-    put(tmp_path, "a.mp4", "a.srt")
+    put(tmp_path / "videos", "a.mp4", "a.srt")
     captions = scan(tmp_path).captions
     assert captions.get("a", "nothing") == []
     assert captions.of("a")[1][0]["reason"] == 'holds no line "START --> END"'
@@ -229,7 +228,7 @@ def ask(library):
 
 
 def test_another_process_reads_the_same_captions(tmp_path):
-    put(tmp_path, "a.mp4", "b.mp4")
+    put(tmp_path / "videos", "a.mp4", "b.mp4")
     say(tmp_path, "b")
     (tmp_path / "videos" / "a.srt").write_text(SRT.format("hi"))
     library = scan(tmp_path)
@@ -241,7 +240,7 @@ def test_another_process_reads_the_same_captions(tmp_path):
 
 
 def test_the_index_is_kept_where_the_caller_says(tmp_path):
-    put(tmp_path / "manual", "a.mp4")
+    put(tmp_path / "manual" / "videos", "a.mp4")
     say(tmp_path / "manual", "a", file="raw_caption.json")
     data = tmp_path / "data"
     for _ in range(2):
@@ -252,7 +251,7 @@ def test_the_index_is_kept_where_the_caller_says(tmp_path):
 
 
 def test_ids_in_metadata_are_never_paths(tmp_path):
-    put(tmp_path / "manual", "a.mp4")
+    put(tmp_path / "manual" / "videos", "a.mp4")
     outside = tmp_path / "secret.srt"
     outside.write_text(SRT.format("secret"))
     names = ["../secret", "../../secret.srt", str(outside), str(outside.with_suffix("")), "..", "."]

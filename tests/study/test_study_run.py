@@ -6,7 +6,6 @@ import json
 import shutil
 
 import pytest
-import tiny_run
 
 from tfds_builders.build import build_for
 from vatt_gh.errors import UserError
@@ -31,8 +30,7 @@ def one_place():
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    tiny = tiny_run.prepared(tiny_run.session_folder(tmp_path_factory))
+def config(tiny):
     return tiny.config(
         **{f"demo.{key}": value for key, value in DEMO.items()},
         **{

@@ -153,7 +153,7 @@ def test_scores_stand_in_the_rows_of_their_steps_and_change_nothing(tiny, whole,
     bare = [{key: x for key, x in row.items() if key not in names} for row in rows]
     assert bare == rows_of(whole[0] / "metrics.jsonl")
     assert scorer(tiny.config(), tmp_path, lambda config: 1 / 0) is None
-    with pytest.raises(UserError, match="sound has 8000 samples a second, that of training 9000"):
+    with pytest.raises(UserError, match="has 8000 samples a second; that of training has 9000"):
         scoring(9_000)
 
 

@@ -138,16 +138,22 @@ command.app.run(command.main, flags_parser=command._parse_flags)
 """
 
 
-def test_a_signal_while_no_step_is_taken_ends_with_the_same_status(tiny):
+def at_work(program: str, word: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Starts a program, and waits until it says a word."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SCORES],
+        [sys.executable, "-c", program],
         cwd=ROOT,
-        env=tiny.environment,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "scores\n"
+    assert process.stdout.readline() == f"{word}\n"
+    return process
+
+
+def test_a_signal_while_no_step_is_taken_ends_with_the_same_status(tiny):
+    process = at_work(SCORES, "scores", tiny.environment)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 75 and "The same command continues" in said
@@ -163,15 +169,9 @@ def test_a_signal_ends_a_host_of_a_pod_that_takes_no_steps(tiny, number):
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     flags = '"--config=configs/demo.py", "--config.mode=evaluate", "--distributed"'
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCORES.replace('"--config=configs/demo.py"', flags)],
-        cwd=ROOT,
-        env=tiny.environment | POD_OF_ONE | {"JAX_COORDINATOR_ADDRESS": address},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "scores\n"
+    program = SCORES.replace('"--config=configs/demo.py"', flags)
+    environment = tiny.environment | POD_OF_ONE | {"JAX_COORDINATOR_ADDRESS": address}
+    process = at_work(program, "scores", environment)
     process.send_signal(number)
     _, said = process.communicate(timeout=20)
     expected = {signal.SIGTERM: 75, signal.SIGINT: 130}[number]
@@ -202,14 +202,7 @@ with Stopping() as stopping:
 
 
 def test_a_second_signal_ends_at_once_even_while_it_waits(tiny):
-    process = subprocess.Popen(
-        [sys.executable, "-c", WAITS],
-        env=tiny.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "waits\n"
+    process = at_work(WAITS, "waits", tiny.environment)
     process.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)

@@ -25,6 +25,7 @@ from vatt_gh.evaluation.loading import Loaded, load_for_evaluation
 from vatt_gh.files import replacing, write_whole
 from vatt_gh.report.audit import Shown, write_audit_page
 from vatt_gh.report.run import Aligned
+from vatt_gh.report.strips import first_middle_last
 
 
 def audit(config: ConfigDict, workdir: Path, aligned: Aligned | None = None) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def _interesting(scored: Scored, count: int) -> list[int]:
 
 def _one(clip: dict[str, Any], row: int, scored: Scored, folder: Path, rate: int) -> Shown:
     video, number = clip["video"], int(clip[NUMBER])
-    strip = np.concatenate([video[0], video[len(video) // 2], video[-1]], axis=1)
+    strip = np.concatenate(video[first_middle_last(len(video))], axis=1)
     picture = Path("clips") / f"{number}.jpg"
     _, image = cv2.imencode(".jpg", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))
     with replacing(folder / picture) as partial:

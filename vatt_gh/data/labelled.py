@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.data.clips import LENGTH, NUMBER
-from vatt_gh.data.pipeline import host_places, sample_seed, split_host
+from vatt_gh.data.pipeline import endless, sample_seed, split_host
 from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.sampling import shuffled, stored_span
 from vatt_gh.data.video import draw_colour
@@ -33,7 +33,6 @@ def labelled_batches(
         The modality, its mask (False also for a sample without a class), 'label' [B, K], 'colour'
         and 'index' as in vatt_gh.batch; and, for the host, 'video_id', 'start' and 'end' [B].
     """
-    places = host_places(config.train.batch_size, position, host, hosts)
     classes = _class_table(source)
 
     def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -47,16 +46,12 @@ def labelled_batches(
         found = augmented_window(example, source, config.data, seed, modality)
         label = _label(classes, example, len(source.class_names))
         found[f"{modality}_mask"] &= tf.reduce_any(label > 0)
-        return found | {
-            names.LABEL: label,
-            names.COLOUR: draw_colour(config.data, seed),
-            names.INDEX: tf.cast(place % config.train.batch_size, tf.int32),
-        }
+        return found | {names.LABEL: label, names.COLOUR: draw_colour(config.data, seed)}
 
-    samples = places.map(sample, num_parallel_calls=config.data.parallel_reads, deterministic=True)
-    batches = samples.batch(config.train.batch_size // hosts, drop_remainder=True).prefetch(2)
-    for arrays in read_on(batches, [source]):
-        yield split_host(arrays)
+    yield from map(
+        split_host,
+        endless(sample, [source], config, position=position, host=host, hosts=hosts),
+    )
 
 
 def labelled_views(

@@ -1,7 +1,7 @@
 """tf.data pipelines of training: endless batches."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -44,8 +44,6 @@ def training_batches(
         The arrays of `batch.DEVICE_KEYS` and, for the host, of `HOST_KEYS`.
     """
     global_batch = config.train.batch_size
-    local = global_batch // hosts
-    places = host_places(global_batch, position, host, hosts)
     kept = [kept_windows(s, tokenizer, config.data) for s in sources if config.data.keep_windows]
 
     def sample(place: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -58,16 +56,48 @@ def training_batches(
             for number, source in enumerate(sources)
         ]
         turn = tf.cast(place % len(sources), tf.int32)
-        result = turns[0]() if len(sources) == 1 else tf.switch_case(turn, turns)
-        result[names.INDEX] = tf.cast(place % global_batch, tf.int32)
-        return result
+        return turns[0]() if len(sources) == 1 else tf.switch_case(turn, turns)
 
-    samples = places.map(sample, num_parallel_calls=config.data.parallel_reads, deterministic=True)
-    batches = samples.batch(local, drop_remainder=True).prefetch(2)
-    for step, arrays in enumerate(read_on(batches, sources), position // global_batch):
+    batches = endless(sample, sources, config, position=position, host=host, hosts=hosts)
+    for step, arrays in enumerate(batches, position // global_batch):
         if kept:
-            arrays = _fetched(kept, arrays, step * global_batch + host * local)
+            arrays = _fetched(kept, arrays, step * global_batch + host * (global_batch // hosts))
         yield split_host(arrays)
+
+
+def endless(
+    sample: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+    sources: Sequence[Source],
+    config: ConfigDict,
+    *,
+    position: int,
+    host: int,
+    hosts: int,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields a host's share of the batches of an endless stream of samples, from a position on.
+
+    Args:
+        sample: makes the sample at a place [] int64, without 'index'.
+        sources: the records that it reads.
+        config: the whole configuration.
+        position: samples already taken, over all hosts; a multiple of the batch size.
+        host: number of this host.
+        hosts: number of hosts.
+
+    Yields:
+        The arrays of `sample`, and 'index', its place in the global batch; [b, ...] each.
+    """
+    global_batch = config.train.batch_size
+
+    def numbered(place: tf.Tensor) -> dict[str, tf.Tensor]:
+        return sample(place) | {names.INDEX: tf.cast(place % global_batch, tf.int32)}
+
+    places = host_places(global_batch, position, host, hosts)
+    samples = places.map(
+        numbered, num_parallel_calls=config.data.parallel_reads, deterministic=True
+    )
+    batches = samples.batch(global_batch // hosts, drop_remainder=True).prefetch(2)
+    yield from read_on(batches, sources)
 
 
 def host_places(global_batch: int, position: int, host: int, hosts: int) -> tf.data.Dataset:

@@ -15,6 +15,7 @@ from vatt_gh.data.selection import SELECTION, read_selection
 from vatt_gh.errors import UserError
 from vatt_gh.files import read_object
 from vatt_gh.media.form import form_of
+from vatt_gh.media.rates import check_rate
 
 # Builds the records for a configuration's section "data"; returns the directories of all parts.
 Build = Callable[[ConfigDict], list[Path]]
@@ -133,14 +134,8 @@ def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
                 todo=_command(data, name, "DIR", folder),
             )
         sources.append(open_source(found, split=split or "train", unreadable_share=share))
-        if sources[-1].audio_rate != sources[0].audio_rate:
-            raise UserError(
-                f"The sound has {sources[-1].audio_rate} samples a second, that of the first data "
-                f"set {sources[0].audio_rate}.",
-                where=f"config.data.also: {given}",
-                expected="the same rate in all data sets",
-                todo=f"build it with --audio_rate={sources[0].audio_rate}",
-            )
+        rate, first = sources[-1].audio_rate, sources[0].audio_rate
+        check_rate(rate, first, "that of the first data set has", f"config.data.also: {given}")
     return [dataclasses.replace(source, selection=selection) for source in sources]
 
 

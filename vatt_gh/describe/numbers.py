@@ -16,10 +16,8 @@ from vatt_gh.batch import MODALITIES
 from vatt_gh.config import compares_gradients
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
-from vatt_gh.harmonize import AtFeatures, Vmap
-from vatt_gh.harmonize.known import known_rules
-from vatt_gh.harmonize.recording import Trace
-from vatt_gh.harmonize.trees import by_path
+from vatt_gh.harmonize.engine import Pass, Request
+from vatt_gh.harmonize.trees import by_path, tree_bytes
 from vatt_gh.loss_terms import active_terms, places_of
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
@@ -214,7 +212,9 @@ def _dependent_bytes(function: Callable[..., Shapes], params: Shapes, *args: Sha
     for equation in jaxpr.eqns:
         if any(isinstance(x, Var) and x in dependent for x in equation.invars):
             dependent.update(equation.outvars)
-    return _bytes([x.aval for x in {x for x in jaxpr.outvars if isinstance(x, Var)} & dependent])
+    return tree_bytes(
+        [x.aval for x in {x for x in jaxpr.outvars if isinstance(x, Var)} & dependent]
+    )
 
 
 def _flops(
@@ -260,9 +260,9 @@ def _memory(
     if compares_gradients(config.harmonize):
         harmonization = some * _harmonization_bytes(model, towers, sample, config)
     return Memory(
-        parameters=_bytes(state.params),
-        gradients=_bytes(state.params),
-        optimizer=_bytes(state.opt_state),
+        parameters=tree_bytes(state.params),
+        gradients=tree_bytes(state.params),
+        optimizer=tree_bytes(state.opt_state),
         harmonization=harmonization,
         activations=some * sum(kept.values()),
     )
@@ -276,23 +276,9 @@ def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: Co
     def encode(p: Shapes, inputs: Shapes) -> Shapes:
         return model.encode_one(p, *inputs, model.draw_keep(jax.random.key(0)))
 
-    engine = engine_of(config.harmonize)
-    if isinstance(engine, AtFeatures):
-        return sum(
-            len(places_of(m, terms))
-            * _bytes(jax.eval_shape(encode, towers, ({m: sample[m]}, _key())))
-            for m in common
-        )
-    if isinstance(engine, Vmap):
-        shared = [x for name, x in towers.items() if model.is_shared((name,), common)]
-        return len(terms) * _bytes(shared)
-    total = 0
-    for modality in common:
-        trace = Trace(encode, towers, ({modality: sample[modality]}, _key()))
-        for site in trace.sites(known_rules([trace])):
-            # A layer's input, and its output's cotangent for each loss.
-            total += _bytes(site.x) + len(places_of(modality, terms)) * _bytes(site.y)
-    return total
+    passes = [Pass(({m: sample[m]}, _key()), places_of(m, terms)) for m in common]
+    request = Request(len(terms), shared=lambda path: model.is_shared(path, common))
+    return engine_of(config.harmonize).held_bytes(encode, towers, passes, request)
 
 
 def _state(model: Vatt, optimizer: optax.GradientTransformation, sample: Shapes) -> TrainState:
@@ -327,7 +313,3 @@ def _batch(sample: Shapes, count: int) -> Shapes:
 
 def _size(shapes: Shapes) -> int:
     return sum(x.size for x in jax.tree.leaves(shapes))
-
-
-def _bytes(shapes: Shapes) -> int:
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))

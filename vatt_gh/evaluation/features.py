@@ -14,6 +14,7 @@ from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.hosts import of_all_hosts
 from vatt_gh.models.vatt import Vatt
+from vatt_gh.report.strips import first_middle_last
 from vatt_gh.training.parallel import spread
 
 
@@ -75,7 +76,9 @@ def embed_clips(
         inputs = {m: batch[m] for m in MODALITIES}
         seen = [embed_batch(model, each, inputs, size) for each in weights]
         kept = {name: batch[name] for name in _KEPT}
-        parts.append({**kept, "frames": _shown(batch["video"]), "seen": seen})
+        # All frames would fill the memory.
+        frames = batch["video"][:, first_middle_last(batch["video"].shape[1])]
+        parts.append({**kept, "frames": frames, "seen": seen})
     every = of_all_hosts(parts)
     if every is None:
         raise UserError(
@@ -101,11 +104,6 @@ def embed_clips(
 
 def _text(values: np.ndarray) -> np.ndarray:
     return np.array([x.decode("utf-8") for x in values])
-
-
-def _shown(video: np.ndarray) -> np.ndarray:
-    """First, middle and last frame of each clip: all of them would fill the memory."""
-    return video[:, [0, video.shape[1] // 2, -1]]
 
 
 def embed_batch(

@@ -11,6 +11,7 @@ from vatt_gh.config.schema import keys_of
 from vatt_gh.data.text import read_vocabulary, vocabulary_of
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import Weights
+from vatt_gh.media.rates import check_rate
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import read_config
@@ -110,7 +111,8 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         if trained:
             state, _ = checkpoints.restore(drawn, _chosen(checkpoints, config.eval.checkpoint))
         else:
-            _check_rate(config.init_from, rate, known)
+            # Where the checkpoint does not say it, config.data.build_audio_rate does.
+            check_rate(rate, known, "it was trained with", f"config.init_from = {config.init_from}")
             state = replicate(start_from(jax.device_get(drawn), words, config, workdir))
     return Loaded(model, drawn, state, words, rate)
 
@@ -123,18 +125,6 @@ def _rate_of_start(config: ConfigDict) -> int:
         with Checkpoints(Path(path), config.train) as checkpoints:
             stored = checkpoints.audio_rate()
     return stored or config.data.build_audio_rate
-
-
-def _check_rate(origin: str, rate: int, trained: int) -> None:
-    """Refuses sound of another rate, which a model would mishear without any error."""
-    if rate != trained:
-        raise UserError(
-            f"The sound has {rate} samples a second; the checkpoint was trained with {trained}.",
-            where=f"config.init_from = {origin}",
-            expected="records with the same rate (config.data.build_audio_rate, where the "
-            "checkpoint does not say it)",
-            todo=f"build them with --audio_rate={trained} into another directory",
-        )
 
 
 def _chosen(checkpoints: Checkpoints, which: str) -> int | None:

@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.sources import Build, find_or_build
 from vatt_gh.data.text import read_vocabulary
-from vatt_gh.errors import UserError
 from vatt_gh.evaluation.evaluators import EVALUATORS, evaluate
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
@@ -19,6 +18,7 @@ from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import ranks, similarity_of
 from vatt_gh.files import read_object
+from vatt_gh.media.rates import check_rate
 from vatt_gh.report.examples import RetrievalExample
 from vatt_gh.report.page import known_references
 from vatt_gh.report.results import PROTOCOL, write_results
@@ -123,14 +123,7 @@ def scorer(
 
     def opened(audio_rate: int) -> Scorer:
         source, known = held_out_source(config, workdir), known_of(config.eval)
-        if source.audio_rate != audio_rate:
-            raise UserError(
-                f"The held-out sound has {source.audio_rate} samples a second, that of training "
-                f"{audio_rate}.",
-                where=source.directories[0],
-                expected="the same rate",
-                todo=f"build the held-out records with --audio_rate={audio_rate}",
-            )
+        check_rate(source.audio_rate, audio_rate, "that of training has", source.directories[0])
         words = read_vocabulary(workdir / "vocabulary.txt")
         model = model_of(config, words=len(words), audio_rate=source.audio_rate)
 

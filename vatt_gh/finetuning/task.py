@@ -10,6 +10,7 @@ from vatt_gh.data.sources import Build, find_or_build
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.multi_label import MultiLabel
 from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
+from vatt_gh.media.rates import check_rate
 
 CLASSIFIED = tuple(name for name, protocol in PROTOCOLS.items() if protocol.folds)
 
@@ -109,14 +110,9 @@ def _check_records(train: Source, test: Source, wanted: str, tested: str, data: 
             expected=f"splits that have no clip in common with {tested}",
             todo="leave --config.finetune.split out, for the splits of the data set's protocol",
         )
-    rate = data.build_audio_rate
-    if modality_of(data) == "audio" and train.audio_rate != rate:
-        raise UserError(
-            f"The records have sound of {train.audio_rate} Hz.",
-            where=train.directories[0],
-            expected=f"{rate} Hz, for which the windows are meant (config.data.build_audio_rate)",
-            todo=f"build records with --audio_rate={rate} into another data_dir",
-        )
+    if modality_of(data) == "audio":
+        whose = "windows are meant for config.data.build_audio_rate ="
+        check_rate(train.audio_rate, data.build_audio_rate, whose, train.directories[0])
 
 
 def _places(source: Source) -> set[tuple[str, int]]:

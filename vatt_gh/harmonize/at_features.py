@@ -17,7 +17,7 @@ from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass, R
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.ordinary import ordinary
 from vatt_gh.harmonize.samples import scaled_losses
-from vatt_gh.harmonize.trees import Tree
+from vatt_gh.harmonize.trees import Tree, tree_bytes
 
 Array = jax.Array
 
@@ -51,6 +51,14 @@ class AtFeatures:
             return pull([scaled_losses(given, factors) for given in cotangents]), decided
 
         return features, finish
+
+    def held_bytes(
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
+    ) -> int:
+        """See `Engine.held_bytes`: the cotangents of a sample's features."""
+        return sum(
+            len(p.losses) * tree_bytes(jax.eval_shape(encode, params, p.inputs)) for p in passes
+        )
 
 
 def _of_loss(cotangents: Mapping[int, Tree], loss: int) -> Tree:

@@ -95,6 +95,16 @@ class Engine(Protocol):
             ValueError: an argument does not fit.
         """
 
+    def held_bytes(
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
+    ) -> int:
+        """Bytes that a run holds at once for ONE sample beside activations; an estimate.
+
+        Args:
+            encode, params, request: see `run`; shapes are enough.
+            passes: passes of ONE sample that several losses reach; inputs without the axis B.
+        """
+
 
 def in_microbatches(
     forward: Callable[[Sequence[Pass]], tuple[list[Tree], Finish]],

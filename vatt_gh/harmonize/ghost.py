@@ -31,7 +31,7 @@ from vatt_gh.harmonize.known import known_rules, note, say_once
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.products import Sketch, Use, weighted_sum
 from vatt_gh.harmonize.recording import Slot, Trace
-from vatt_gh.harmonize.trees import Path, Tree, by_path
+from vatt_gh.harmonize.trees import Path, Tree, by_path, tree_bytes
 from vatt_gh.harmonize.vmap import Vmap
 
 Array = jax.Array
@@ -128,6 +128,17 @@ class Ghost:
             return [recording.features for recording in recordings], finish
 
         return in_microbatches(forward, encode, params, passes, request.microbatch)
+
+    def held_bytes(
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
+    ) -> int:
+        """See `Engine.held_bytes`: layers' inputs, and their outputs' cotangents for each loss."""
+        total = 0
+        for way in passes:
+            trace = Trace(encode, params, way.inputs)
+            for site in trace.sites(known_rules([trace])):
+                total += tree_bytes(site.x) + len(way.losses) * tree_bytes(site.y)
+        return total
 
 
 def _signs(size: int, key: Array | None, layer: int) -> Sketch | None:

@@ -35,6 +35,11 @@ def by_path(tree: Tree) -> dict[Path, Any]:
     return dict(zip(paths_of(tree), jax.tree.leaves(tree), strict=True))
 
 
+def tree_bytes(tree: Tree) -> int:
+    """The bytes of a tree's arrays, or of arrays of its shapes."""
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
 def _is_box(node: Any) -> bool:
     return isinstance(node, (AxisMetadata, nnx.Variable))
 

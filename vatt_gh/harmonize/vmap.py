@@ -25,7 +25,7 @@ from vatt_gh.harmonize.engine import (
 )
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.products import weighted_sum
-from vatt_gh.harmonize.trees import Tree, by_path
+from vatt_gh.harmonize.trees import Tree, by_path, tree_bytes
 
 Array = jax.Array
 
@@ -70,6 +70,12 @@ class Vmap:
             return [jax.vmap(encode, in_axes=(None, 0))(params, x) for x in inputs], finish
 
         return in_microbatches(forward, encode, params, passes, request.microbatch)
+
+    def held_bytes(
+        self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
+    ) -> int:
+        """See `Engine.held_bytes`: a sample's gradients of each loss."""
+        return request.losses * tree_bytes(_picked(params, request.shared))
 
 
 def _picked(tree: Tree, shared: Shared) -> list[Array]:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from vatt_gh.report import canvas
+from vatt_gh.report.strips import first_middle_last
 
 _TEXT_INCHES = 0.8  # the query above the strips and the ranks below them
 _MOST_STRIP_INCHES = 2.0
@@ -88,7 +89,7 @@ def _strip_inches(example: RetrievalExample, columns: int) -> float:
 
 def _chosen(clip: np.ndarray) -> list[int]:
     """Returns the indices of the first, middle and last frame, each once."""
-    return sorted({0, len(clip) // 2, len(clip) - 1})
+    return sorted(set(first_middle_last(len(clip))))
 
 
 def _strip(axes: Axes, clip: np.ndarray, place: int, correct: bool) -> None:

@@ -1,12 +1,10 @@
 """Checkpoints with Orbax: the whole state, the input's position, and digests of it all."""
 
-import errno
 import hashlib
 import shutil
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
-from vatt_gh.files import system_problem
+from vatt_gh.media.rates import check_rate
 from vatt_gh.report.rows import METRICS
 from vatt_gh.training.digests import (
     ARRAYS,
@@ -33,12 +31,9 @@ from vatt_gh.training.parallel import (
     to_global,
     to_local,
 )
+from vatt_gh.training.reading import damage_named, newest_whole, say
 from vatt_gh.training.retention import BestStep, KeptCheckpoints
 from vatt_gh.training.step import TrainState
-
-_PAUSE = 1.0  # s, before what cannot be read is read again
-# None: raised by Orbax itself, for a file that is not there.
-_OF_FILES = (None, errno.ENOENT, errno.EIO, errno.ENODATA, errno.EINVAL, errno.ENOTDIR)
 
 
 class Checkpoints:
@@ -178,7 +173,7 @@ class Checkpoints:
             failure = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
         failures = [told for told in all_hosts(failure) if told]
         if failures:
-            _say(f"A checkpoint could not be saved: {failures[0]}")
+            say(f"A checkpoint could not be saved: {failures[0]}")
             # Orbax tells a failure several times, each time in place of what is asked for.
             with suppress(Exception):
                 self._manager.close()
@@ -223,22 +218,10 @@ class Checkpoints:
                 expected="a checkpoint written by pre-training",
                 todo="run pre-training with this --workdir first",
             )
-        problems: dict[int, str] = {}
-        for step in steps:
-            found = self._patiently(step, like, problems)
-            if found is not None:
-                problems.pop(step, None)
-                if set_aside and problems:
-                    self._set_aside(list(problems))
-                return found
-            _say(f"The checkpoint of step {step} is damaged and not used: {problems[step]}")
-        raise UserError(
-            f"The checkpoint of step {steps[0]} cannot be read: {problems[steps[0]]}"
-            + (f"; nor can {len(steps) - 1} older ones" if len(steps) > 1 else ""),
-            where=self._directory,
-            expected="a checkpoint as it was written",
-            todo="put a copy of it back, or start another --workdir",
-        )
+        found, damaged = newest_whole(steps, lambda step: self._read(step, like), self._directory)
+        if set_aside and damaged:
+            self._set_aside(damaged)
+        return found
 
     def audio_rate(self) -> int | None:
         """Rate of the sound that was trained with, in Hz; None: no checkpoint says it."""
@@ -249,35 +232,21 @@ class Checkpoints:
                 continue  # `restore` says what is wrong with it
         return None
 
-    def _patiently(
-        self, step: int, like: TrainState, problems: dict[int, str]
-    ) -> tuple[TrainState, int] | None:
-        """Calls `_attempt`, twice where any host fails: perhaps its disk was away."""
-        for pause in (_PAUSE, 0.0):
-            found = self._attempt(step, like, problems)
-            if all(all_hosts(found is not None)):
-                return found
-            time.sleep(pause)
-        problems.setdefault(step, "another host cannot read it")
-        return None
+    def _read(self, step: int, like: TrainState) -> tuple[TrainState, int]:
+        """Reads a checkpoint's state and position.
 
-    def _attempt(
-        self, step: int, like: TrainState, problems: dict[int, str]
-    ) -> tuple[TrainState, int] | None:
-        """Reads a checkpoint's state and position; None where damaged, with the problem noted."""
-        try:
-            meta = self._meta(step)
-            self._check_run(step, meta)
-            target = jax.tree.map(ocp.utils.to_shape_dtype_struct, to_global(like))
-            self._check_shapes(step, meta, {n: x.shape for n, x in names_of(target).items()})
-            wanted = ocp.args.Composite(state=ocp.args.StandardRestore(target))
-            with damage_named():
-                state = to_local(self._manager.restore(step, args=wanted)["state"])
-            check_arrays(meta, names_of(state))
-            return state, meta["position"]
-        except Damaged as problem:
-            problems[step] = str(problem)
-            return None
+        Raises:
+            Damaged: it is not as it was written.
+        """
+        meta = self._meta(step)
+        self._check_run(step, meta)
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, to_global(like))
+        self._check_shapes(step, meta, {n: x.shape for n, x in names_of(target).items()})
+        wanted = ocp.args.Composite(state=ocp.args.StandardRestore(target))
+        with damage_named():
+            state = to_local(self._manager.restore(step, args=wanted)["state"])
+        check_arrays(meta, names_of(state))
+        return state, meta["position"]
 
     def _meta(self, step: int) -> dict[str, Any]:
         with damage_named():
@@ -295,7 +264,7 @@ class Checkpoints:
                 place = self._directory / str(step)
                 if place.exists():  # else it is gone altogether
                     place.rename(folder / f"{step}-{time.strftime('%Y%m%d-%H%M%S')}")
-                    _say(f"It is kept in {folder}.")
+                    say(f"It is kept in {folder}.")
 
         first_host_first(move)
         self._manager.reload()
@@ -326,15 +295,8 @@ class Checkpoints:
                 todo="put it back, or start another --workdir",
             )
         rate = meta.get("audio_rate")
-        # At another rate a model hears other sounds, without any error.
-        if None not in (rate, self._audio_rate) and rate != self._audio_rate:
-            raise UserError(
-                f"The sound has {self._audio_rate} samples a second; step {step} was trained with "
-                f"{rate}.",
-                where=self._directory,
-                expected="records with the same rate",
-                todo=f"build them with --audio_rate={rate} into another directory",
-            )
+        if None not in (rate, self._audio_rate):
+            check_rate(self._audio_rate, rate, f"step {step} was trained with", self._directory)
         selection = meta.get("selection")
         if None not in (selection, self._selection) and selection != self._selection:
             raise UserError(
@@ -370,30 +332,3 @@ class Checkpoints:
                 expected="parameters with the names and shapes of the configured model",
                 todo="use the configuration that the work directory was made with",
             )
-
-
-@contextmanager
-def damage_named() -> Iterator[None]:
-    """Turns whatever Orbax and TensorStore raise for damaged files into Damaged.
-
-    Raises:
-        Damaged: carries the first line of the error.
-        UserError: the system does not let the files be read, see `system_problem`.
-    """
-    try:
-        yield
-    except Exception as error:
-        problem = system_problem(error)
-        if problem is not None:
-            raise problem from error
-        # Nothing that says anything about the files.
-        elsewhere = isinstance(error, OSError) and error.errno not in _OF_FILES
-        if elsewhere or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise
-        line = str(error).strip().partition("\n")[0][:300]
-        raise Damaged(f"{type(error).__name__}: {line}") from error
-
-
-def _say(text: str) -> None:
-    if jax.process_index() == 0:
-        print(text, file=sys.stderr, flush=True)

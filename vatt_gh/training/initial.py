@@ -1,7 +1,6 @@
 """Initial parameters of a run, from a checkpoint of the original or of another of our runs."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from vatt_gh.files import write_whole
 from vatt_gh.interop.names import Names
 from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
 from vatt_gh.interop.transfer import Report, Resampling, fill
-from vatt_gh.training.checkpoints import damage_named
 from vatt_gh.training.digests import ARRAYS, Damaged, check_arrays, checked
-from vatt_gh.training.parallel import all_hosts, from_first_host
+from vatt_gh.training.parallel import from_first_host
+from vatt_gh.training.reading import damage_named, newest_whole
 from vatt_gh.training.step import TrainState
 
 REPORT = "init_from.json"
@@ -172,27 +171,8 @@ def read_run(workdir: Path) -> dict[str, np.ndarray]:
         steps = from_first_host(sorted(manager.all_steps(), reverse=True))
         if not steps:
             raise _no_checkpoint(directory)
-        for step in steps:
-            found, problem = _attempt(manager, step)
-            problems = [told for told in all_hosts(problem) if told]
-            if not problems:
-                return found
-            what = f"The checkpoint of step {step} is damaged and not used: {problems[0]}"
-            print(what, file=sys.stderr, flush=True)
-    raise UserError(
-        "None of the checkpoints to start from is whole.",
-        where=directory,
-        expected="a checkpoint as it was written",
-        todo="put a copy of one back",
-    )
-
-
-def _attempt(manager: ocp.CheckpointManager, step: int) -> tuple[dict[str, np.ndarray], str]:
-    """Calls `_parameters`; returns nothing and the problem if the checkpoint is damaged."""
-    try:
-        return _parameters(manager, step), ""
-    except Damaged as problem:
-        return {}, str(problem)
+        found, _ = newest_whole(steps, lambda step: _parameters(manager, step), directory)
+        return found
 
 
 def _parameters(manager: ocp.CheckpointManager, step: int) -> dict[str, np.ndarray]:

@@ -1,0 +1,6 @@
+"""The frames of a clip that its picture shows."""
+
+
+def first_middle_last(count: int) -> list[int]:
+    """The numbers of the first, the middle and the last of `count` frames; some may be the same."""
+    return [0, count // 2, count - 1]
