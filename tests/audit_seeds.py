@@ -62,6 +62,8 @@ def summary_of(config: ConfigDict, folder: Path) -> dict[str, Any]:
     done = folder / "audit" / "summary.json"
     if not done.exists():
         audit(config, folder, aligned_of(config.audit.truth))
+    if "caption_start" not in pq.read_schema(folder / "audit" / "scores.parquet").names:
+        sys.exit(f"{folder} was audited by an earlier version: give another WORKDIR")
     return json.loads(done.read_text())
 
 

@@ -41,11 +41,12 @@ def tone(seconds: float, rate: int, hertz: float = 440.0) -> np.ndarray:
 
 
 def put(folder: Path, *names: str) -> None:
-    """Makes files that are no media, and whose content nobody should read."""
+    """Makes files that are no media, and whose content nobody should read; "._" as a Mac does."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"no media, and nobody looks")
+        apple_double = path.name.startswith("._")
+        path.write_bytes(b"\x00\x05\x16\x07" if apple_double else b"no media, and nobody looks")
 
 
 def write_media(

@@ -17,7 +17,7 @@ Every key of a configuration can be changed on the command line, e.g.
   finetune   learn the classes of a downstream set, from --config.init_from
   extract    embed a folder of videos and sound files, into Parquet files
   search     rank what was extracted by a sentence, a video or a sound
-  audit      score every captioned sample of a data set: a page, and a list of the worst
+  audit      score the clip of every caption of a data set: a page, and a list of the worst
   describe   print the model's parts, parameters, FLOPs and memory; needs no data
   demo       render a corpus, build records, pre-train, evaluate, draw pictures
   study      many such runs with and without harmonization, and one table of them

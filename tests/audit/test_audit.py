@@ -1,7 +1,10 @@
 """The audit of small records: scores against plain code, the list of the worst, the page."""
 
 import csv
+import dataclasses
 import json
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -10,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from browser import choose, opened, played
 from evaluation.set_scores import link_run
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small import small_config
 from tiny_run import run_in_two
@@ -19,7 +22,7 @@ from vatt_gh import batch as names
 from vatt_gh.audit.run import audit
 from vatt_gh.audit.scores import MEASURES, Scored, _percentiles, score_clips
 from vatt_gh.audit.signals import signals_of
-from vatt_gh.audit.worst import caption_stretches, planted_shares, worst_clips
+from vatt_gh.audit.worst import planted_shares, worst_clips, write_list
 from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.records import open_source
 from vatt_gh.data.selection import read_selection
@@ -198,23 +201,48 @@ def test_a_list_leaves_out_its_captions_and_no_other(run):
         assert selection.allows(video, "video", np.array([middle]))[0]
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("ab"), st.integers(0, 300), st.integers(1, 200)),
-        min_size=1,
-        max_size=12,
+HUNDREDTHS = st.integers(0, 3000)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.sampled_from("ab"), HUNDREDTHS, HUNDREDTHS), min_size=1, max_size=9))
+@example([("a", 123, 457), ("a", 200, 380)])  # one middle, to the eye and in float32
+@example([("a", 1010, 1430), ("a", 1120, 1320), ("a", 1070, 1370)])
+@example([("a", 500, 500), ("a", 501, 501), ("a", 500, 501)])  # no length
+def test_a_list_of_any_caption_leaves_out_that_one_alone(captions):
+    ids = np.array([video for video, *_ in captions], object)
+    ends = np.sort(np.array([pair for _, *pair in captions], np.float32) / np.float32(100), axis=1)
+    start, end = ends.T
+    middles = (start + end) / 2  # as training computes them
+    made = dataclasses.replace(
+        made_up(loss_text=np.zeros(len(ids))), video_ids=ids, caption_start=start, caption_end=end
     )
-)
-def test_stretches_of_captions_hold_no_other_caption(captions):
-    ids = np.array([video for video, _, _ in captions], object)
-    start = np.array([first / 10 for _, first, _ in captions])
-    end = start + np.array([length / 10 for _, _, length in captions])
-    stretches, middle = caption_stretches(ids, start, end), (start + end) / 2
-    for k, (low, high) in enumerate(stretches):
-        assert start[k] <= low <= middle[k] < high <= end[k]
-        inside = (ids == ids[k]) & (low <= middle) & (middle < high)
-        assert np.unique(np.round(middle[inside], 9)).tolist() == [round(middle[k], 9)]
+    with tempfile.TemporaryDirectory() as folder:
+        for k, middle in enumerate(middles):
+            write_list(made, {"text": np.array([k])}, Path(folder) / "list.csv")
+            selection = read_selection("", str(Path(folder) / "list.csv"))
+            left_out = [
+                not selection.allows(video, "text", np.array([at]))[0]
+                for video, at in zip(ids, middles, strict=True)
+            ]
+            assert left_out == ((ids == ids[k]) & (middles == middle)).tolist()
+
+
+def test_a_clip_judged_as_a_whole_leaves_its_neighbours_captions_in(tmp_path):
+    made = dataclasses.replace(
+        made_up(cosine=[0.5, 0.1, 0.9]),
+        video_ids=np.array(["a", "a", "a"], object),
+        start=np.float32([0.0, 1.0, 2.0]),
+        end=np.float32([3.2, 4.2, 5.2]),
+        caption_start=np.float32([1.0, 2.0, 3.0]),
+        caption_end=np.float32([2.2, 3.2, 4.2]),
+    )
+    write_list(made, worst_clips(made, "cosine", 0.4), tmp_path / "list.csv")
+    selection = read_selection("", str(tmp_path / "list.csv"))
+    middles = np.float32([1.6, 2.6, 3.6])
+    assert selection.allows("a", "text", middles).tolist() == [True, False, True]
+    assert selection.allows("a", "video", middles).all()
+    assert not selection.allows("a", "audio", middles[1:2])[0]
 
 
 def test_videos_are_rated_by_the_means_of_their_clips(run):
@@ -300,9 +328,14 @@ def test_planted_noise_is_counted_by_the_truth(run, small_corpus):
             (scene,) = (s for s in truth.scenes(video) if s["start"] <= middle < s["end"])
             wrong.append(caption["shape"] != scene["shape"])
     assert shares["text"]["chance"] == pytest.approx(np.mean(wrong))
-    heard = zip(*(run.table[k] for k in ("video_id", "start", "end")), strict=True)
-    sound = [run.aligned(*where)[0] for where in heard]
-    assert shares["audio"]["chance"] == pytest.approx(1 - np.mean(sound))
+    wrong = []
+    for video, start, end in zip(
+        *(run.table[k] for k in ("video_id", "start", "end")), strict=True
+    ):
+        middle = (start + end) / 2
+        (scene,) = (s for s in truth.scenes(video) if s["start"] <= middle < s["end"])
+        wrong.append(not scene["sound_aligned"])
+    assert shares["audio"]["chance"] == pytest.approx(np.mean(wrong))
     assert json.loads((run.folder / "summary.json").read_text()) == run.summary
 
 

@@ -130,7 +130,7 @@ def test_where_none_is_whole_the_run_ends_with_a_message(copy):
     workdir, _ = copy
     for step in ("3", "4"):
         cut(arrays_of(workdir / "checkpoints" / step / "state"))
-    with pytest.raises(UserError, match=r"step 4 cannot be read: .*; nor can 1 older"):
+    with pytest.raises(UserError, match=r"step 4 cannot be read: .*; nor can the older one"):
         restored(workdir)
     with pytest.raises(UserError, match=r"cannot be read: .*; nor can"):
         read_run(workdir)
@@ -167,6 +167,37 @@ def test_starting_from_a_run_leaves_damaged_ones_out(copy, capsys):
         step = 3 if "damaged" in capsys.readouterr().err else 4
         np.testing.assert_array_equal(weights, expected[step].params["towers"]["w"])
         path.write_bytes(whole)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_digests_that_cannot_be_computed_fail_the_save(tmp_path, monkeypatch):
+    def fail(arrays):
+        raise RuntimeError("no memory for digests")
+
+    with Checkpoints(tmp_path, TRAIN) as checkpoints:
+        monkeypatch.setattr("vatt_gh.training.digests._all_sums", fail)
+        checkpoints.save(state_of(1), position=8)
+        with pytest.raises(RuntimeError, match="no memory for digests"):
+            checkpoints.wait()
+        monkeypatch.undo()
+        checkpoints.settle()
+        checkpoints.save(state_of(2), position=16)
+        checkpoints.wait()
+        assert checkpoints.steps() == [2]
+
+
+def test_a_save_that_fails_leaves_no_thread_that_waits_for_digests(tmp_path, monkeypatch):
+    asked = []
+
+    def fail(step, args):
+        asked.append(args["meta"])
+        raise OSError("the disk is away")
+
+    with Checkpoints(tmp_path, TRAIN) as checkpoints, monkeypatch.context() as patch:
+        patch.setattr(checkpoints._manager, "save", fail)
+        with pytest.raises(OSError, match="the disk is away"):
+            checkpoints.save(state_of(1), position=8)
+    assert asked[0].compute()["position"] == 8
 
 
 def test_hosts_that_are_not_the_first_set_nothing_aside(copy, monkeypatch):

@@ -24,7 +24,7 @@ from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.training.parallel import spread
 from vatt_gh.training.step import TrainState
 
-# Measures, and the modalities that a clip needs for them; each has pictures and a caption.
+# Measures, and the modalities that a clip needs for them; every clip has pictures and a caption.
 MEASURES = {
     "cosine": (names.AUDIO,),
     **{

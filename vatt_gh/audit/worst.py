@@ -39,7 +39,7 @@ def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:
         raise UserError(
             "The run has nothing to judge clips by.",
             where=f"config.audit.by = {by}",
-            expected="a measure of its losses with the video: the cosine needs two losses",
+            expected="two losses for the cosine, else a loss of the video with sound or text",
             todo="choose another --config.audit.by",
         )
     for modality, name in judged.items():
@@ -83,19 +83,19 @@ def planted_shares(
 def caption_stretches(video_ids: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Finds for each caption a stretch of its video that holds the middle of no other caption.
 
-    Training leaves a caption out by its middle, so that a list of these stretches leaves out its
-    captions alone. Only captions with the same middle share a stretch.
+    Training leaves a caption out if its middle is in a stretch of the list, so that these
+    stretches leave out their own captions alone. Captions with the same middle go together.
 
     Args:
         video_ids: [n] str.
-        start, end: [n] float, of the captions, seconds in the video.
+        start, end: [n] float32, of the captions, seconds in the video.
 
     Returns:
-        [n, 2] float64: the caption's times, cut half-way to the middles of its neighbours.
+        [n, 2] float64, seconds: the caption's times, cut half-way to the middles of its neighbours.
     """
-    start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-    middle = (start + end) / 2
-    stretches = np.stack([start, end], axis=1)
+    start, end = np.asarray(start, np.float32), np.asarray(end, np.float32)
+    middle = ((start + end) / 2).astype(np.float64)  # rounded to float32, as training reads it
+    stretches = np.empty((len(middle), 2))
     ids, number = np.unique(np.asarray(video_ids).astype(str), return_inverse=True)
     order = np.argsort(number, kind="stable")
     for rows in np.split(order, np.searchsorted(number[order], np.arange(1, len(ids)))):
@@ -103,23 +103,31 @@ def caption_stretches(video_ids: np.ndarray, start: np.ndarray, end: np.ndarray)
         between = np.concatenate([[-np.inf], (middles[:-1] + middles[1:]) / 2, [np.inf]])
         stretches[rows, 0] = np.maximum(start[rows], between[place])
         stretches[rows, 1] = np.minimum(end[rows], between[place + 1])
+    # A caption may begin and end at one time; the end of a stretch does not belong to it.
+    stretches[:, 1] = np.maximum(stretches[:, 1], np.nextafter(middle, np.inf))
     return stretches
 
 
 def write_list(scored: Scored, worst: dict[str, np.ndarray], path: Path) -> None:
-    """Writes the worst clips as a list for data.without: captions by `caption_stretches`.
+    """Writes the worst clips as a list for data.without.
+
+    A row of sound has the clip's time, one of text the caption's stretch (`caption_stretches`). A
+    clip that is judged as a whole has both: its time would leave out its neighbours' captions, too.
 
     Args:
         scored: the clips.
         worst: see `worst_clips`.
         path: the CSV file.
     """
-    clips = np.stack([scored.start, scored.end], axis=1)
-    captions = caption_stretches(scored.video_ids, scored.caption_start, scored.caption_end)
+    stretches = {
+        "audio": np.stack([scored.start, scored.end], axis=1),
+        "text": caption_stretches(scored.video_ids, scored.caption_start, scored.caption_end),
+    }
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for modality, rows in worst.items():
             for row in rows:
-                start, end = (captions if modality == "text" else clips)[row]
-                table.writerow([scored.video_ids[row], f"{start:.3f}", f"{end:.3f}", modality])
+                for name in (modality,) if modality else stretches:
+                    start, end = stretches[name][row].tolist()
+                    table.writerow([scored.video_ids[row], start, end, name])

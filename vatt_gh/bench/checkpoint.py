@@ -14,7 +14,7 @@ from absl import flags
 
 from vatt_gh.config import default
 from vatt_gh.training.checkpoints import Checkpoints
-from vatt_gh.training.digests import digests_of, names_of
+from vatt_gh.training.digests import Description, names_of
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState
@@ -66,7 +66,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 timed("lost", began + alone)
                 checkpoints.wait()
                 began = time.perf_counter()
-                digests_of(names_of(state))
+                described = Description({}, names_of(state))
+                described.start()
+                described.finish()
                 timed("digests", began)
         with Checkpoints(Path(folder), train) as checkpoints:
             began = time.perf_counter()

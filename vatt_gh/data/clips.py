@@ -37,7 +37,9 @@ def captioned_clips(
     """Yields this host's share of the clips with a caption: the window around its middle.
 
     A clip near the border of its segment is moved inside. Audio-only and unreadable records give
-    no clip, nor does a picture that the source's selection leaves out.
+    no clip, nor does a picture that the source's selection leaves out, nor a caption whose middle
+    lies behind the last frame. A caption whose middle is the border of two segments has a clip in
+    each.
 
     Args:
         source: the records.

@@ -111,8 +111,8 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
         if trained:
             state, _ = checkpoints.restore(drawn, _chosen(checkpoints, config.eval.checkpoint))
         else:
-            # Where the checkpoint does not say it, config.data.build_audio_rate does.
-            check_rate(rate, known, "it was trained with", f"config.init_from = {config.init_from}")
+            whose = "the checkpoint (config.data.build_audio_rate, where it does not say it) has"
+            check_rate(rate, known, whose, f"config.init_from = {config.init_from}")
             state = replicate(start_from(jax.device_get(drawn), words, config, workdir))
     return Loaded(model, drawn, state, words, rate)
 

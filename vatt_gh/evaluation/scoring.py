@@ -123,7 +123,8 @@ def scorer(
 
     def opened(audio_rate: int) -> Scorer:
         source, known = held_out_source(config, workdir), known_of(config.eval)
-        check_rate(source.audio_rate, audio_rate, "that of training has", source.directories[0])
+        where, sound = source.directories[0], "The held-out sound"
+        check_rate(source.audio_rate, audio_rate, "that of training has", where, sound)
         words = read_vocabulary(workdir / "vocabulary.txt")
         model = model_of(config, words=len(words), audio_rate=source.audio_rate)
 

@@ -111,7 +111,7 @@ def _check_records(train: Source, test: Source, wanted: str, tested: str, data: 
             todo="leave --config.finetune.split out, for the splits of the data set's protocol",
         )
     if modality_of(data) == "audio":
-        whose = "windows are meant for config.data.build_audio_rate ="
+        whose = "config.data.build_audio_rate, for which windows are cut, is"
         check_rate(train.audio_rate, data.build_audio_rate, whose, train.directories[0])
 
 

@@ -103,6 +103,9 @@ class Engine(Protocol):
         Args:
             encode, params, request: see `run`; shapes are enough.
             passes: passes of ONE sample that several losses reach; inputs without the axis B.
+
+        Returns:
+            Bytes.
         """
 
 

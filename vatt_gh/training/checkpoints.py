@@ -158,8 +158,9 @@ class Checkpoints:
                     meta=SaveMetadata(described.finish),
                 ),
             )
-        finally:  # Orbax's own work is sooner done while the devices are idle
-            described.start()
+        finally:  # Orbax's part of the wait is shorter while the devices are idle
+            if jax.process_index() == 0:
+                described.start()
 
     def settle(self) -> None:
         """Waits for earlier saves; one that has failed does not end the next one.
@@ -218,7 +219,12 @@ class Checkpoints:
                 expected="a checkpoint written by pre-training",
                 todo="run pre-training with this --workdir first",
             )
-        found, damaged = newest_whole(steps, lambda step: self._read(step, like), self._directory)
+        found, damaged = newest_whole(
+            steps,
+            lambda step: self._read(step, like),
+            where=self._directory,
+            todo="put a copy of it back, or start another --workdir",
+        )
         if set_aside and damaged:
             self._set_aside(damaged)
         return found

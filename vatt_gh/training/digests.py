@@ -50,14 +50,14 @@ def digests_of(arrays: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _written(names: Iterable[str], sums: list[Array]) -> dict[str, str]:
-    """Waits for the sums, and writes each as hexadecimal digits."""
+    """Waits for the sums, [2] uint32 of each name, and writes them as hexadecimal digits."""
     found = zip(names, jax.device_get(sums), strict=True)
     return {name: "".join(f"{int(x):08x}" for x in two) for name, two in found}
 
 
 @jax.jit
 def _all_sums(arrays: list[Array]) -> list[Array]:
-    """One program returns at once; of one for each array, a CPU lets only 32 be under way."""
+    """[2] uint32 of each array, by one program: with one an array, JAX on CPU waits after 32."""
     return [_sums(x) for x in arrays]
 
 
@@ -104,14 +104,20 @@ class Description:
 
     def start(self) -> None:
         """Starts the devices on the digests, and returns; then the arrays may be donated."""
-        arrays = [self._arrays.pop(name) for name in self._shapes]
         try:
+            arrays = [self._arrays.pop(name) for name in self._shapes]
             self._sums.set_result(_all_sums(arrays))
-        except Exception as error:
+        except BaseException as error:  # a thread waits for it
             self._sums.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
 
     def finish(self) -> dict[str, Any]:
-        """Waits for `start`, in another thread, and for the devices; the form `checked` takes."""
+        """Waits for `start`, which another thread calls, and for the devices.
+
+        Returns:
+            The metadata, as `checked` takes it.
+        """
         digests = _written(self._shapes, self._sums.result())
         parts = {name: [shape, digests[name]] for name, shape in self._shapes.items()}
         whole = {**self._meta, ARRAYS: parts}

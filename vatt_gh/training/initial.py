@@ -171,7 +171,12 @@ def read_run(workdir: Path) -> dict[str, np.ndarray]:
         steps = from_first_host(sorted(manager.all_steps(), reverse=True))
         if not steps:
             raise _no_checkpoint(directory)
-        found, _ = newest_whole(steps, lambda step: _parameters(manager, step), directory)
+        found, _ = newest_whole(
+            steps,
+            lambda step: _parameters(manager, step),
+            where=directory,
+            todo="put a copy of it back, or give another --config.init_from",
+        )
         return found
 
 

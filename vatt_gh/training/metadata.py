@@ -24,9 +24,8 @@ class MetadataHandler(ocp.JsonCheckpointHandler):
         """Starts to write the metadata; see Orbax's AsyncCheckpointHandler."""
 
         async def write() -> None:
-            metadata = args.compute()
             if jax.process_index() == 0:
-                (directory / _FILE).write_text(json.dumps(metadata))
+                (directory / _FILE).write_text(json.dumps(args.compute()))
 
         return [ocp.future.CommitFutureAwaitingContractedSignals(write(), name="metadata")]
 
@@ -37,7 +36,7 @@ class SaveMetadata(ocp.args.CheckpointArgs):
     """What to save.
 
     Attributes:
-        compute: gives the metadata, JSON; called in a background thread.
+        compute: gives the metadata, JSON; called on the first host, in a background thread.
     """
 
     compute: Callable[[], dict[str, Any]]

@@ -22,7 +22,7 @@ _OF_FILES = (None, errno.ENOENT, errno.EIO, errno.ENODATA, errno.EINVAL, errno.E
 
 
 def newest_whole(
-    steps: Sequence[int], read: Callable[[int], T], directory: Path
+    steps: Sequence[int], read: Callable[[int], T], *, where: Path, todo: str
 ) -> tuple[T, list[int]]:
     """Reads the first checkpoint that is whole on every host; names those that are not.
 
@@ -31,7 +31,8 @@ def newest_whole(
     Args:
         steps: at least one; the newest first.
         read: reads the checkpoint of a step; raises Damaged if it is not as it was written.
-        directory: folder of the checkpoints, named in errors.
+        where: folder of the checkpoints.
+        todo: what to do if none is whole.
 
     Returns:
         What `read` returns, and the steps of the damaged checkpoints before it.
@@ -46,12 +47,14 @@ def newest_whole(
             return found, list(steps[: len(problems)])
         problems.append(problem)
         say(f"The checkpoint of step {step} is damaged and not used: {problem}")
+    older = {1: "", 2: "; nor can the older one"}.get(
+        len(steps), f"; nor can {len(steps) - 1} older ones"
+    )
     raise UserError(
-        f"The checkpoint of step {steps[0]} cannot be read: {problems[0]}"
-        + (f"; nor can {len(steps) - 1} older ones" if len(steps) > 1 else ""),
-        where=directory,
+        f"The checkpoint of step {steps[0]} cannot be read: {problems[0]}{older}",
+        where=where,
         expected="a checkpoint as it was written",
-        todo="put a copy of it back, or go without it: another --workdir, or --config.init_from",
+        todo=todo,
     )
 
 
