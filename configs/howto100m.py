@@ -3,6 +3,8 @@
     python -m vatt_gh.main --config=configs/howto100m.py --workdir=work/run1 \\
         --config.data.manual_dir=/data/howto100m --config.data.data_dir=/data/records
 
+VATT mixed AudioSet in, which has no words: --config.data.also="('audioset/unbalanced_train=DIR',)".
+
 Hardware: the original ran 500,000 steps of batch 2048 on 256 TPUv3 cores in under 3 days. A
 smaller run sets train.batch_size, train.steps and harmonize.curriculum_steps.
 """

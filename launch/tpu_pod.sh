@@ -37,12 +37,17 @@ fail() {
   exit 2
 }
 
-# What stands before the @ of a URL may be a token; commands that are shown go into logs.
+# What stands before the @ of a URL, or behind its ?, may be a token; commands that are shown go
+# into logs.
 without_tokens() {
-  local text=$1 pattern="://[^/@ ]+@"
-  while [[ $text =~ $pattern ]]; do
+  local text=$1 user="://[^@ ]+@" query="(://[^? ]*)[?][^' ]+"
+  while [[ $text =~ $user ]]; do
     text=${text//"${BASH_REMATCH[0]}"/$'://***\1'}
   done
+  while [[ $text =~ $query ]]; do
+    text=${text//"${BASH_REMATCH[0]}"/"${BASH_REMATCH[1]}"$'\2***'}
+  done
+  text=${text//$'\2'/'?'}
   printf '%s' "${text//$'\1'/@}"
 }
 
@@ -129,7 +134,8 @@ check() {
   if [[ -z $repo ]]; then
     repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   elif [[ ! -d $repo && $repo != *://* && $repo != git@* ]]; then
-    fail "--repo is neither a folder nor a git URL: $(quote "$repo")"
+    # It may hold a token.
+    fail '--repo is neither a folder nor a git URL, such as https://HOST/PATH or git@HOST:PATH'
   fi
   if [[ $dry_run == no ]] && ! command -v gcloud >/dev/null; then
     fail 'gcloud is not installed; see https://cloud.google.com/sdk/docs/install'

@@ -30,6 +30,9 @@ REFUSED = {
     "harmonize.sketch_check": True,  # without a sketch
     "train.microbatch": 3,  # with two samples per device
     "train.warmup_steps": 21,
+    "demo.max_seconds": 5.0,  # of videos of at least 10 s
+    "demo.max_scene_seconds": 1.5,  # of scenes of at least 1 s
+    "model.audio.spectrogram.mel_high_hz": 60.0,  # below the lowest
     "train.keep_best": "eval.retrieval.r5",  # without eval.every
     "eval.every": 20,  # not at a step with a row
     "data.frames": 5,

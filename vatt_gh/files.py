@@ -15,7 +15,8 @@ from vatt_gh.errors import UserError
 
 T = TypeVar("T", dict, list)
 _FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
-_FULL_TEXTS = tuple(os.strerror(number).lower() for number in _FULL_NUMBERS)
+# The last is SQLite's.
+_FULL_TEXTS = (*(os.strerror(n).lower() for n in _FULL_NUMBERS), "database or disk is full")
 _FORBIDDEN_NUMBERS = (errno.EACCES, errno.EROFS, errno.EPERM)
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from dummy_data import make_measurable
 from evaluation.set_scores import link_run, score_set
@@ -9,6 +10,7 @@ from golden.golden_set import from_original
 from tiny_run import (
     DEFAULTS,
     prepared,
+    rows_of,
     run_in_two,
     session_folder,
     uninterrupted,
@@ -19,8 +21,10 @@ from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.scoring import evaluate_workdir, held_out_source
+from vatt_gh.training.loop import pretrain
 
 SOME = ("audioset", "youcook2")  # which take the least time
+EACH = (*SOME, "hmdb51", "esc50")  # every evaluator, in every modality
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def scored(config, workdir, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [*((n, "tx_fac") for n in PROTOCOLS), *((n, "ut_fac") for n in SOME)]
+    ("name", "kind"), [*((n, "tx_fac") for n in PROTOCOLS), *((n, "ut_fac") for n in EACH)]
 )
 def test_every_set_is_scored_from_the_originals_checkpoint(session, sets, tmp_path, name, kind):
     config = prepared(session).config(**sets(name))
@@ -77,6 +81,23 @@ def test_sound_of_another_rate_is_refused(session, sets, tmp_path, start):
         config.data.build_audio_rate = 8000  # what the checkpoint is said to have heard
     with pytest.raises(UserError, match=r"has 12000 samples a second; the checkpoint .* has 8000"):
         evaluate_workdir(config, tmp_path, build=build_for)
+
+
+@pytest.mark.parametrize("kind", ["three_tower", "shared"])
+def test_audioset_is_mixed_into_pre_training(session, sets, tmp_path, kind):
+    """As VATT was trained: sound and pictures, without a word."""
+    tiny = prepared(session)
+    audioset = tiny.config(**sets("audioset"))
+    (records,) = held_out_source(audioset, tmp_path, build_for).directories
+    also = (f"audioset/eval={records.parents[2]}",)
+    config = tiny.config(**{"model.kind": kind, "data.also": also})
+    pretrain(config, tmp_path / "run", stop_after=2)
+    rows = rows_of(tmp_path / "run" / "samples.jsonl")
+    ids = [set(row["video_id"]) for row in rows]
+    own = {path.stem for path in (tiny.corpus / "videos").iterdir()}
+    assert len(rows) == 2 and all(found & own and found - own for found in ids)
+    [last] = rows_of(tmp_path / "run" / "metrics.jsonl")
+    assert np.isfinite([last["loss_va"], last["loss_vt"]]).all()
 
 
 def of_ours(session, workdir):

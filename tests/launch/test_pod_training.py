@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tiny_run import DEFAULTS, OVERRIDES, ROOT, STEPS, STOP, checkpoints_of, flags_of, rows_of
 
 from vatt_gh.evaluation.loading import load_for_evaluation
@@ -78,6 +79,9 @@ def test_pod_continues_a_run_of_one_process_with_the_same_numbers(tiny, whole, t
         spread = {f"{name}_{how}" for name in OF_HOSTS for how in ("min", "mean", "max")}
         assert (R5 in mine) == (mine["step"] in scores)
         measured = {key for key in mine if not key.startswith("eval.")}
+        for name in OF_HOSTS if mine["step"] > 2 else ():
+            low, mean, high = (mine[f"{name}_{how}"] for how in ("min", "mean", "max"))
+            assert 2 * mean == pytest.approx(low + high) and low <= mine[name] <= high
         # The first row is the one process's.
         assert measured == theirs.keys() | (spread if mine["step"] > 2 else set())
         for key in theirs:

@@ -221,11 +221,16 @@ def test_processes_find_each_other_by_the_scheduler_s_variables(scheduler, tmp_p
 
 def test_tokens_are_not_printed():
     options = ["--name=n", "--zone=z", "--type=t", "--version=v", "--config=c", "--workdir=/w"]
-    for dry in ("--dry-run", "--what=1"):
-        answer = run(
-            "bash", "launch/tpu_pod.sh", *options, "--repo=https://me:s3cret@host/x.git", dry
-        )
-        assert "s3cret" not in answer.stdout + answer.stderr
+    for url in (
+        "https://me:s3cret@host/x.git",
+        "https://me:s3cret/s3cret@host/x.git",
+        "https://host/x.git?private_token=s3cret&also=s3cret",
+        "s3cret@host/x.git",
+    ):
+        for dry in ("--dry-run", "--what=1"):
+            answer = run("bash", "launch/tpu_pod.sh", *options, f"--repo={url}", dry)
+            assert "s3cret" not in answer.stdout + answer.stderr
+            assert "host/x.git" in answer.stdout or answer.returncode == 2
     answer = run(
         "bash", "launch/tpu_pod.sh", *options, "--repo=https://me:s3cret@host/x.git", "--dry-run"
     )

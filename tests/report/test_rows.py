@@ -7,6 +7,7 @@ import pytest
 
 from vatt_gh.errors import UserError
 from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.run import write_report
 
 
 def test_reads_rows_in_order_and_skips_blank_lines(tmp_path):
@@ -53,3 +54,14 @@ def test_missing_file_is_named(tmp_path):
     with pytest.raises(UserError) as caught:
         read_jsonl(tmp_path / "nothing.jsonl")
     assert caught.value.where == str(tmp_path / "nothing.jsonl")
+
+
+def test_rows_of_something_else_are_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "loss": 2.0}\n{"loss": 1.0}\n')
+    assert read_jsonl(path, ("loss",)) == [{"step": 1, "loss": 2.0}, {"loss": 1.0}]
+    with pytest.raises(UserError, match="no 'step'") as caught:
+        read_jsonl(path, ("loss", "step"))
+    assert f"{path}, line 2" in str(caught.value)
+    with pytest.raises(UserError, match="no 'samples_per_second'"):
+        write_report(tmp_path)

@@ -17,7 +17,7 @@ from training.test_checkpoints import state_of
 
 from vatt_gh.errors import UserError
 from vatt_gh.training.checkpoints import Checkpoints
-from vatt_gh.training.digests import Damaged, Description, check_arrays, checked, digests_of
+from vatt_gh.training.digests import Damaged, PendingMetadata, check_arrays, checked, digests_of
 from vatt_gh.training.initial import read_run
 
 # What Orbax has begun when a read fails is left to the garbage collector.
@@ -248,7 +248,7 @@ def test_hosts_that_see_different_files_start_from_the_same_checkpoint(
 
 
 def test_checkpoints_from_before_the_digests_are_read(copy, monkeypatch, tmp_path):
-    monkeypatch.setattr(Description, "finish", lambda self: dict(self._meta))
+    monkeypatch.setattr(PendingMetadata, "finish", lambda self: dict(self._meta))
     with Checkpoints(tmp_path / "old", TRAIN) as checkpoints:
         checkpoints.save(state_of(3), position=24)
     assert outcome(tmp_path / "old") == 3
@@ -284,7 +284,7 @@ def test_digests_are_the_same_on_any_number_of_devices():
 
 def test_metadata_is_what_was_written():
     arrays = {"a": np.arange(3, dtype=np.float32)}
-    described = Description({"position": 8, "records": [3]}, arrays)
+    described = PendingMetadata({"position": 8, "records": [3]}, arrays)
     described.start()
     meta = described.finish()
     assert checked(json.loads(json.dumps(meta)))["position"] == 8

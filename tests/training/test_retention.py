@@ -28,6 +28,8 @@ R5 = "eval.retrieval.r5"
     ("steps", "count", "best", "kept"),
     [
         ([10, 20, 25, 30, 33], 3, None, [20, 30, 33]),  # of those by time only the newest
+        ([10, 20, 21, 22, 29], 3, None, [20, 22, 29]),  # and the one before: it may be damaged
+        ([10, 20, 21, 22, 29], 2, 10, [10, 22, 29]),
         ([10, 12, 14], 3, None, [10, 12, 14]),
         ([10, 20, 30, 40], 2, None, [30, 40]),
         ([10, 20, 30, 40], 2, 10, [10, 30, 40]),

@@ -24,10 +24,12 @@ _CALLS = 5  # consecutive calls per timing
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this measurement's arguments to the command line."""
-    parser.add_argument("--batch", type=int, default=64, help="samples")
-    parser.add_argument("--tokens", type=int, default=785, help="per sample; as in the video tower")
+    parser.add_argument("--batch", type=int, default=64, help="samples of a batch")
+    parser.add_argument(
+        "--tokens", type=int, default=785, help="tokens of a sample; default: the video tower's"
+    )
     parser.add_argument("--heads", type=int, default=12)
-    parser.add_argument("--width", type=int, default=64, help="of a head")
+    parser.add_argument("--width", type=int, default=64, help="width of a head")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--rounds", type=int, default=7)
 

@@ -31,9 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this measurement's arguments to the command line."""
     parser.add_argument("--model", choices=sorted(MODELS), default="tx_fac_bbs")
     parser.add_argument("--clips", type=int, default=16)
-    parser.add_argument("--frames", type=int, default=8, help="of a clip")
+    parser.add_argument("--frames", type=int, default=8, help="frames of a clip")
     parser.add_argument("--size", type=int, default=112, help="height and width, in pixels")
-    parser.add_argument("--audio-samples", type=int, default=15_360, help="of a clip")
+    parser.add_argument(
+        "--audio-samples", type=int, default=15_360, help="samples of sound of a clip"
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 

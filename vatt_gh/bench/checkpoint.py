@@ -14,7 +14,7 @@ from absl import flags
 
 from vatt_gh.config import default
 from vatt_gh.training.checkpoints import Checkpoints
-from vatt_gh.training.digests import Description, names_of
+from vatt_gh.training.digests import PendingMetadata, names_of
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState
@@ -25,9 +25,11 @@ _BATCH = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the measurement's own arguments."""
-    parser.add_argument("--millions", type=int, default=155, help="of parameters; default 155")
-    parser.add_argument("--repeat", type=int, default=3, help="checkpoints; default 3")
-    parser.add_argument("--folder", help="for the checkpoints; default: a temporary one")
+    parser.add_argument(
+        "--millions", type=int, default=155, help="millions of parameters; default 155"
+    )
+    parser.add_argument("--repeat", type=int, default=3, help="number of checkpoints; default 3")
+    parser.add_argument("--folder", help="folder for the checkpoints; default: a temporary one")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 timed("lost", began + alone)
                 checkpoints.wait()
                 began = time.perf_counter()
-                described = Description({}, names_of(state))
+                described = PendingMetadata({}, names_of(state))
                 described.start()
                 described.finish()
                 timed("digests", began)

@@ -13,10 +13,18 @@ _BETWEEN = 0.2  # standard deviation of the classes' means; within a class it is
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this measurement's arguments to the command line."""
-    parser.add_argument("--clips", type=int, default=1_600, help="to fit on; default: ESC-50's")
-    parser.add_argument("--tests", type=int, default=400, help="to classify")
-    parser.add_argument("--classes", type=int, default=50)
-    parser.add_argument("--width", type=int, default=768, help="of a feature vector")
+    parser.add_argument(
+        "--clips", type=int, default=1_600, help="number of clips to fit on; default: ESC-50's"
+    )
+    parser.add_argument(
+        "--tests", type=int, default=400, help="number of clips to classify; default %(default)s"
+    )
+    parser.add_argument(
+        "--classes", type=int, default=50, help="number of classes; default %(default)s"
+    )
+    parser.add_argument(
+        "--width", type=int, default=768, help="width of a feature vector; default %(default)s"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -27,7 +27,9 @@ _NEVER_RUNS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this measurement's arguments to the command line."""
     parser.add_argument("--batches", nargs="+", type=int, default=[4, 16])
-    parser.add_argument("--widths", nargs="+", type=int, default=[128, 256, 512], help="k x 64")
+    parser.add_argument(
+        "--widths", nargs="+", type=int, default=[128, 256, 512], help="multiples of 64"
+    )
     parser.add_argument("--layers", type=int, default=2)
 
 
@@ -123,7 +125,9 @@ def show(numbers: dict[str, Any]) -> str:
             + "".join(f"{o['temp_bytes'] / _MIB:9.1f}{o['temp_bytes_ratio']:6.2f}x" for o in others)
         )
     if numbers["growth"]:
-        lines.append("a sample more takes, in MiB, and beyond plain in gradients of the tower")
+        lines.append(
+            "cost of one more sample: MiB; beyond the plain step, in copies of the tower's gradient"
+        )
     for row in numbers["growth"]:
         lines.append(
             f"{row['width']:6}  {row['engine']:8}{row['bytes_a_sample'] / _MIB:8.1f}"

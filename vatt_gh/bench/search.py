@@ -21,10 +21,12 @@ _COLUMN = "video_to_text"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the measurement's own arguments."""
-    parser.add_argument("--windows", type=int, default=1_000_000, help="default 1,000,000")
-    parser.add_argument("--width", type=int, default=512, help="of a vector; default 512")
-    parser.add_argument("--repeat", type=int, default=5, help="queries; default 5")
-    parser.add_argument("--folder", help="for the vectors; default: a temporary one")
+    parser.add_argument(
+        "--windows", type=int, default=1_000_000, help="number of windows; default 1,000,000"
+    )
+    parser.add_argument("--width", type=int, default=512, help="width of a vector; default 512")
+    parser.add_argument("--repeat", type=int, default=5, help="number of queries; default 5")
+    parser.add_argument("--folder", help="folder for the vectors; default: a temporary one")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from vatt_gh.bench.cases import configure, draw, make, third
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this measurement's arguments to the command line."""
-    parser.add_argument("--sizes", nargs="+", type=int, default=[64], help="of the sketch")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[64], help="sizes of the sketch")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--samples", type=int, default=256)

@@ -56,6 +56,8 @@ def _problems(
         yield from _of_harmonization(config, config.train.batch_size // devices)
         yield from _of_sketch(config.harmonize)
         yield from _of_study(config)
+    yield from _of_corpus(config.demo)
+    yield from _of_mel(config.model.audio.spectrogram)
     yield from _of_schedule(config)
     if "video" in modalities:
         yield from _of_video_patches(config)
@@ -150,6 +152,31 @@ def _of_sketch(harmonize: ConfigDict) -> Iterator[Problem]:
             "harmonize.sketch_check",
             "False where the ghost engine has no sketch: nothing would differ from exact",
             "set --config.harmonize.sketch=64, or leave the check out",
+        )
+
+
+def _of_corpus(demo: ConfigDict) -> Iterator[Problem]:
+    if demo.max_seconds < demo.min_seconds:
+        yield (
+            "demo.max_seconds",
+            f"at least demo.min_seconds = {demo.min_seconds}",
+            "set --config.demo.min_seconds to at most that",
+        )
+    if demo.max_scene_seconds < 2 * demo.min_scene_seconds:
+        yield (
+            "demo.max_scene_seconds",
+            f"at least twice demo.min_scene_seconds = {demo.min_scene_seconds}, so that scenes of "
+            "drawn lengths fill any video",
+            "set --config.demo.min_scene_seconds to at most half of that",
+        )
+
+
+def _of_mel(spectrogram: ConfigDict) -> Iterator[Problem]:
+    if spectrogram.mel_high_hz <= spectrogram.mel_low_hz:
+        yield (
+            "model.audio.spectrogram.mel_high_hz",
+            f"more than model.audio.spectrogram.mel_low_hz = {spectrogram.mel_low_hz}",
+            "set the lower limit below it",
         )
 
 

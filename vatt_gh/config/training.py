@@ -219,7 +219,7 @@ EVAL: Section = free(
         "follow": Key(
             False,
             "score every checkpoint, those to come too, up to train.steps, into "
-            "evaluations.jsonl; else the newest alone",
+            "evaluations.jsonl (evaluations_SET.jsonl for a downstream set); else the newest alone",
         ),
         "checkpoint": Key(
             "newest",

@@ -13,7 +13,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.evaluators import evaluate
 from vatt_gh.evaluation.held_out import TRAINED, HeldOut, Known
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
-from vatt_gh.evaluation.scoring import as_row, held_out_source
+from vatt_gh.evaluation.scoring import as_row, held_out_source, named_after_set
 from vatt_gh.files import write_whole
 from vatt_gh.report.rows import read_jsonl
 from vatt_gh.report.run import EVALUATIONS
@@ -29,8 +29,9 @@ def follow(
 ) -> list[dict[str, Any]]:
     """Scores every checkpoint of a work directory, those to come too, up to train.steps.
 
-    Appends a row {'step', 'eval.retrieval.r5', ...} to WORKDIR/evaluations.jsonl for each; what
-    that file has is not scored again. A checkpoint that training deletes first is left out.
+    Appends a row {'step', 'eval.retrieval.r5', ...} to WORKDIR/evaluations.jsonl for each, for a
+    downstream set to evaluations_NAME.jsonl; what that file has is not scored again. A checkpoint
+    that training deletes first is left out.
 
     Args:
         config: the whole configuration, as in training.
@@ -44,7 +45,7 @@ def follow(
     Raises:
         UserError: a checkpoint is damaged, or there are no records to evaluate on.
     """
-    path = Path(workdir) / EVALUATIONS
+    path = Path(workdir) / f"{named_after_set(EVALUATIONS, config)}.jsonl"
     config = config.copy_and_resolve_references()
     config.eval.checkpoint = "newest"  # all are scored
     source = held_out_source(config, workdir, build)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ METRICS = "metrics.jsonl"  # in a work directory
 _log = logging.getLogger(__name__)
 
 
-def read_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_jsonl(path: str | os.PathLike[str], needed: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Reads a JSONL file such as metrics.jsonl.
 
     A run that is killed while writing leaves half a row at the end of the file. That row is left
@@ -21,12 +22,13 @@ def read_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     Args:
         path: the file; UTF-8, one JSON object per line; blank lines are skipped.
+        needed: keys that every row has to have.
 
     Returns:
         The rows in file order.
 
     Raises:
-        UserError: the file is missing, or a row before its end is not a JSON object.
+        UserError: the file is missing, a row before its end is not a JSON object, or lacks a key.
     """
     path = Path(path)
     if not path.is_file():
@@ -43,6 +45,14 @@ def read_jsonl(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         row = _parse(line)
+        missing = [key for key in needed if row is not None and key not in row]
+        if missing:
+            raise UserError(
+                f"A row has no {missing[0]!r}.",
+                where=f"{path}, line {number}",
+                expected=f"rows as a training writes them, with {', '.join(needed)}",
+                todo="Mend or delete that line.",
+            )
         if row is not None:
             rows.append(row)
         elif number == len(lines):

@@ -28,7 +28,9 @@ Aligned = Callable[[str, float, float], tuple[bool, bool]]
 # Draws a picture: (file name, draw, heading, explanation)
 Add = Callable[[str, Callable[[Path], None], str, str], None]
 
-EVALUATIONS = "evaluations.jsonl"  # scores of checkpoints, by mode=evaluate with eval.follow
+EVALUATIONS = "evaluations"  # .jsonl: scores of checkpoints, by mode=evaluate with eval.follow
+
+_NEEDED = ("step", "samples_per_second", "data_wait_share")  # of a row of metrics.jsonl
 
 GROUPS = {
     (True, True): "all aligned",
@@ -57,7 +59,7 @@ def write_report(
         Path of index.html.
 
     Raises:
-        UserError: metrics.jsonl is damaged.
+        UserError: metrics.jsonl is damaged, or its rows are not a training's.
     """
     workdir = Path(workdir)
     folder = workdir / "pictures"
@@ -70,7 +72,7 @@ def write_report(
 
     # A checkpoint from elsewhere was not trained here.
     metrics = workdir / METRICS
-    rows = read_jsonl(metrics) if metrics.exists() else []
+    rows = read_jsonl(metrics, _NEEDED) if metrics.exists() else []
     summary = [] if rows else [("steps", "none, or none that is logged yet")]
     if rows:
         summary = _training(add, rows, workdir, aligned, plain)
@@ -84,7 +86,7 @@ def write_report(
     ranked = plain and plain / "pictures" / "retrieval.png"
     if ranked and ranked.exists():
         path = ranked.relative_to(workdir).as_posix()
-        pictures.append((path, "The same by plain VATT", f"All about it: {plain.name}/index.html"))
+        pictures.append((path, "The same by plain VATT", f"Full report: {plain.name}/index.html"))
     results = workdir / "results.json"
     scores = read_object(results) if results.exists() else {}
     for path in sorted(workdir.glob("results_*.json")):  # results of downstream sets
@@ -164,7 +166,7 @@ def _training(
         "Losses",
         "Of the training batches." + (" Dotted: plain VATT." if beside else ""),
     )
-    followed = workdir / EVALUATIONS
+    followed = workdir / f"{EVALUATIONS}.jsonl"
     scored = [*rows, *(read_jsonl(followed) if followed.exists() else [])]
     scored = [row for row in scored if any(key.startswith(EVAL) for key in row)]
     if scored:

@@ -105,7 +105,7 @@ def _visited(
         raise UserError(
             f"There are {store.count} kept windows.",
             where=f"config.study.signal_windows = {config.study.signal_windows}",
-            expected="at least so many",
+            expected="at least that many kept windows",
             todo="set --config.study.signal_windows to fewer, or 0",
         )
     count = windows_of(config)

@@ -18,7 +18,7 @@ from vatt_gh.report.rows import METRICS
 from vatt_gh.training.digests import (
     ARRAYS,
     Damaged,
-    Description,
+    PendingMetadata,
     check_arrays,
     checked,
     names_of,
@@ -149,7 +149,7 @@ class Checkpoints:
             "audio_rate": self._audio_rate,
             "selection": self._selection,
         }
-        described = Description(meta, names_of(state))
+        described = PendingMetadata(meta, names_of(state))
         try:
             self._manager.save(
                 step,
@@ -163,9 +163,9 @@ class Checkpoints:
                 described.start()
 
     def settle(self) -> None:
-        """Waits for earlier saves; one that has failed does not end the next one.
+        """Waits for earlier saves; reports one that has failed, and does not raise it.
 
-        Every host has to call this. The failure of the earlier one is told, and not raised.
+        Every host has to call this.
         """
         failure = ""
         try:

@@ -113,9 +113,14 @@ def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -
         _compare(path, flatten(config))
         return opening()
     _make(workdir)
-    began = time.time()
-    opened = opening()
-    write_whole(Path(workdir) / _BEGAN, json.dumps({"began": began}))
+    began = Path(workdir) / _BEGAN
+    if not began.exists():  # else an earlier start was killed before it had opened everything
+        write_whole(began, json.dumps({"began": time.time()}))
+    try:
+        opened = opening()
+    except UserError:
+        began.unlink()  # the run begins when the mistake is mended
+        raise
     write_whole(path, json.dumps(flatten(config), indent=1))
     return opened
 

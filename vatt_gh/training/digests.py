@@ -89,7 +89,7 @@ def _mixed(x: Array) -> Array:
     return x ^ (x >> 16)
 
 
-class Description:
+class PendingMetadata:
     """Metadata that is completed with each array's shape and digest, and with its own digest.
 
     Args:

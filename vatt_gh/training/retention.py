@@ -17,7 +17,9 @@ from vatt_gh.training.parallel import from_first_host
 
 @dataclasses.dataclass
 class KeptCheckpoints:
-    """Orbax's policy: the newest checkpoint stays, then regular ones before those by time.
+    """Orbax's policy: the two newest checkpoints stay, then regular ones before those by time.
+
+    Of the two, one is left where the other is damaged: the run goes back by one interval.
 
     Attributes:
         count: number of checkpoints that stay.
@@ -33,9 +35,10 @@ class KeptCheckpoints:
         """Whether each of the checkpoints, in order of their steps, stays."""
         del context
         steps = [info.step for info in checkpoints]
-        newest, others = steps[-1:], steps[:-1]
+        newest = steps[-min(self.count, 2) :]
+        others = steps[: len(steps) - len(newest)]
         others.sort(key=lambda step: (step % self.every == 0, step), reverse=True)
-        kept = {*newest, *others[: self.count - 1], self.best(steps)}
+        kept = {*newest, *others[: self.count - len(newest)], self.best(steps)}
         return [step in kept for step in steps]
 
 

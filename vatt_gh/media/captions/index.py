@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vatt_gh.errors import UserError
-from vatt_gh.files import replacing
+from vatt_gh.files import replacing, system_problem
 from vatt_gh.locks import locked
 from vatt_gh.media.captions.cues import Cue, to_captions
 from vatt_gh.media.captions.howto100m import (
@@ -105,11 +105,14 @@ def _build_alone(file: BinaryIO, source: Path, path: Path) -> None:
             if _state_in(path) != _state_of(file):  # no other process has built it meanwhile
                 _build(file, source, path)
     except (OSError, sqlite3.Error) as error:
+        problem = system_problem(error, path)
+        if problem is not None:
+            raise problem from error
         raise UserError(
             f"The index of the captions cannot be written: {error}",
             where=path,
-            expected="a directory with file locks and more room than the caption file takes",
-            todo="free some space or give another --data_dir",
+            expected="a directory with file locks",
+            todo="give another --data_dir",
         ) from error
 
 

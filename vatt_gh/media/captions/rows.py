@@ -49,8 +49,8 @@ def columns_of(names: tuple[Any, ...]) -> Columns:
         names: names of columns, or keys of a row.
 
     Returns:
-        The columns with a role. Of several with one role, the one whose name tells its unit, then
-        the one whose name comes first in _ROLES: "line" may be a number.
+        The columns with a role. If several share one, the one whose name tells its unit, then the
+        one whose name comes first in _ROLES: "line" may be a number.
     """
     found = Columns()
     ranks: dict[str, tuple[bool, int]] = {}
