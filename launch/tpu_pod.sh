@@ -40,7 +40,7 @@ fail() {
 # What stands before the @ of a URL, or behind its ?, may be a token; commands that are shown go
 # into logs.
 without_tokens() {
-  local text=$1 user="://[^@ ]+@" query="(://[^? ]*)[?][^' ]+"
+  local text=$1 user="://[^@ ]+@" query="(://[^?# ]*)[?#][^ ]+"
   while [[ $text =~ $user ]]; do
     text=${text//"${BASH_REMATCH[0]}"/$'://***\1'}
   done
@@ -134,8 +134,8 @@ check() {
   if [[ -z $repo ]]; then
     repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   elif [[ ! -d $repo && $repo != *://* && $repo != git@* ]]; then
-    # It may hold a token.
-    fail '--repo is neither a folder nor a git URL, such as https://HOST/PATH or git@HOST:PATH'
+    [[ $repo == *[@?]* ]] && repo='(not shown: it may hold a token)'
+    fail "--repo is neither a folder nor a git URL, such as https://HOST/PATH: $(quote "$repo")"
   fi
   if [[ $dry_run == no ]] && ! command -v gcloud >/dev/null; then
     fail 'gcloud is not installed; see https://cloud.google.com/sdk/docs/install'

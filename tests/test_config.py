@@ -30,8 +30,6 @@ REFUSED = {
     "harmonize.sketch_check": True,  # without a sketch
     "train.microbatch": 3,  # with two samples per device
     "train.warmup_steps": 21,
-    "demo.max_seconds": 5.0,  # of videos of at least 10 s
-    "demo.max_scene_seconds": 1.5,  # of scenes of at least 1 s
     "model.audio.spectrogram.mel_high_hz": 60.0,  # below the lowest
     "train.keep_best": "eval.retrieval.r5",  # without eval.every
     "eval.every": 20,  # not at a step with a row
@@ -76,6 +74,19 @@ def refusal(config, devices=4, hosts=1) -> UserError:
 def test_small_configuration_is_accepted():
     for devices, hosts in ((4, 1), (1, 1), (4, 2)):
         validate(small_config(), devices=devices, hosts=hosts)
+
+
+# Where a corpus is drawn.
+UNDRAWN = {"demo.max_seconds": 9.0, "demo.max_scene_seconds": 3.1}
+
+
+@pytest.mark.parametrize("mode", ["demo", "study"])
+@pytest.mark.parametrize(("key", "value"), UNDRAWN.items())
+def test_a_corpus_that_cannot_be_drawn_is_refused(mode, key, value):
+    config = small_config(**{key: value})
+    validate(config, devices=4, hosts=1)  # which other modes do not draw
+    config.mode = mode
+    assert refusal(config).where == f"config.{key}"
 
 
 @pytest.mark.parametrize(("key", "value"), [*REFUSED.items(), *ODD])
@@ -152,7 +163,7 @@ def test_every_check_is_tried():
     below = ("cosine_over", "select", "signal", "sketch")
     others = {f"harmonize.{name}" for name in below}
     assert len(named) >= 10
-    assert named - others <= REFUSED.keys() | {"loss.video_audio_weight"}
+    assert named - others <= REFUSED.keys() | UNDRAWN.keys() | {"loss.video_audio_weight"}
 
 
 def test_one_loss_is_enough_where_no_gradients_are_compared():

@@ -67,24 +67,40 @@ def test_every_set_has_a_file_of_its_own(run, small_records, monkeypatch):
     """What one set has been scored at says nothing of another."""
     config, workdir, save = run
     save(6)
+    (workdir / "evaluations.jsonl").unlink(missing_ok=True)
     monkeypatch.setattr(module, "held_out_source", lambda *_: open_source([small_records]))
     seen = []
 
     def evaluate(held_out):
         seen.append(held_out.builder)
-        return {"made_up": {"score": {"value": float(len(seen))}}}
+        return {"retrieval": {"r1": {"value": float(len(seen))}}}
 
     monkeypatch.setattr(module, "evaluate", evaluate)
     found = {}
-    for builder, split in (("ucf101", ""), ("msrvtt", ""), ("msrvtt", "full"), ("msrvtt", "")):
+    own = config.data.builder
+    for builder, split in (
+        ("ucf101", ""),
+        ("msrvtt", ""),
+        ("msrvtt", "full"),
+        ("msrvtt", ""),
+        (own, ""),
+        ("", "eval"),
+    ):
         other = config.copy_and_resolve_references()
         other.eval.builder, other.eval.split = builder, split
         found[builder, split] = follow(other, workdir)
     assert seen.count("ucf101") == len(found["ucf101", ""]) >= 1
     assert seen.count("msrvtt") == 2 * seen.count("ucf101")
-    for name, rows in (("ucf101", ("ucf101", "")), ("msrvtt_full", ("msrvtt", "full"))):
-        written = (workdir / f"evaluations_{name}.jsonl").read_text()
+    for name, rows in (
+        ("_ucf101", ("ucf101", "")),
+        ("_msrvtt_full", ("msrvtt", "full")),
+        ("", (own, "")),
+        ("_eval", ("", "eval")),
+    ):
+        written = (workdir / f"evaluations{name}.jsonl").read_text()
         assert [json.loads(line) for line in written.splitlines()] == found[rows]
+    values = [row["eval.retrieval.r1"] for rows in found.values() for row in rows]
+    assert len(set(values)) == len(values) == len(seen)
 
 
 def test_a_checkpoint_that_training_deletes_is_left_out_and_a_broken_one_named(run, monkeypatch):

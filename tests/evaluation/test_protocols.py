@@ -1,4 +1,4 @@
-"""Published scores stand beside scores of the same set, model and protocol alone."""
+"""Published scores stand beside scores of the same set, model, split and windows alone."""
 
 import pytest
 

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -238,6 +239,13 @@ def test_a_build_that_is_killed_leaves_no_index_and_the_next_one_is_whole(tmp_pa
     assert not (tmp_path / ".i.sqlite.partial").exists()
 
 
+def raised(error):
+    def act(*_):
+        raise error
+
+    return act
+
+
 FULL = """
 import resource, sys
 from pathlib import Path
@@ -256,8 +264,13 @@ def test_a_disk_without_room_and_a_place_that_is_no_directory(tmp_path):
     path = tmp_path / "i.sqlite"
     answer = run(FULL, source, path)
     assert "The index of the captions cannot be written" in answer.stdout, answer.stderr
-    assert str(path) in answer.stdout
+    assert str(path) in answer.stdout and "free some space" in answer.stdout
     assert sorted(p.name for p in tmp_path.iterdir()) == ["caption.json", "i.sqlite.lock"]
+    full = sqlite3.OperationalError("database or disk is full")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vatt_gh.media.captions.index._build", raised(full))
+        with pytest.raises(UserError, match="The disk is full"):
+            CaptionIndex.open(source, path)
     with pytest.raises(UserError, match="cannot be written") as caught:
         CaptionIndex.open(source, source / "i.sqlite")
     assert caught.value.where == str(source / "i.sqlite")

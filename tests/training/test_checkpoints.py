@@ -16,7 +16,7 @@ from tiny_run import assert_same_state, checkpoints_of
 from vatt_gh.config import FREE_KEYS, PAPER, default
 from vatt_gh.errors import UserError
 from vatt_gh.training.checkpoints import Checkpoints
-from vatt_gh.training.claims import claim_workdir
+from vatt_gh.training.claims import claim_workdir, first_start
 from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState
@@ -233,6 +233,25 @@ def test_new_work_directory_takes_the_configuration(tmp_path):
     written = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
     assert written == ["began.json", "config.json"]
     claim_workdir(tmp_path / "a" / "b", config, nothing)
+
+
+def test_a_run_begins_with_its_first_start_but_not_with_a_mistake(tmp_path):
+    def mistaken():
+        raise UserError("no records", where="here", expected="some", todo="build them")
+
+    def killed():
+        raise SystemExit
+
+    with pytest.raises(UserError, match="no records"):
+        claim_workdir(tmp_path, small_config(), mistaken)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SystemExit):
+        claim_workdir(tmp_path, small_config(), killed)
+    began = first_start(tmp_path)
+    with pytest.raises(UserError, match="no records"):  # its hours are not forgotten
+        claim_workdir(tmp_path, small_config(), mistaken)
+    claim_workdir(tmp_path, small_config(), nothing)
+    assert first_start(tmp_path) == began
 
 
 def test_what_changes_neither_updates_nor_input_may_differ(tmp_path):

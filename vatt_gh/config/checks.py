@@ -56,7 +56,8 @@ def _problems(
         yield from _of_harmonization(config, config.train.batch_size // devices)
         yield from _of_sketch(config.harmonize)
         yield from _of_study(config)
-    yield from _of_corpus(config.demo)
+    if config.mode in ("demo", "study"):
+        yield from _of_corpus(config.demo)
     yield from _of_mel(config.model.audio.spectrogram)
     yield from _of_schedule(config)
     if "video" in modalities:
@@ -176,7 +177,7 @@ def _of_mel(spectrogram: ConfigDict) -> Iterator[Problem]:
         yield (
             "model.audio.spectrogram.mel_high_hz",
             f"more than model.audio.spectrogram.mel_low_hz = {spectrogram.mel_low_hz}",
-            "set the lower limit below it",
+            "set --config.model.audio.spectrogram.mel_low_hz below it",
         )
 
 

@@ -104,7 +104,12 @@ TRAIN: Section = {
         unit="minutes",
         free=True,
     ),
-    "keep_checkpoints": Key(3, "number of checkpoints that are kept", within=POSITIVE, free=True),
+    "keep_checkpoints": Key(
+        3,
+        "number of checkpoints that are kept: two are the newest, others regular",
+        within=POSITIVE,
+        free=True,
+    ),
     "keep_best": Key(
         "",
         "score whose best checkpoint is kept as well; a checkpoint is saved whenever eval.every "

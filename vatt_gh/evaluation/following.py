@@ -13,7 +13,7 @@ from vatt_gh.errors import UserError
 from vatt_gh.evaluation.evaluators import evaluate
 from vatt_gh.evaluation.held_out import TRAINED, HeldOut, Known
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
-from vatt_gh.evaluation.scoring import as_row, held_out_source, named_after_set
+from vatt_gh.evaluation.scoring import as_row, held_out_source
 from vatt_gh.files import write_whole
 from vatt_gh.report.rows import read_jsonl
 from vatt_gh.report.run import EVALUATIONS
@@ -29,9 +29,9 @@ def follow(
 ) -> list[dict[str, Any]]:
     """Scores every checkpoint of a work directory, those to come too, up to train.steps.
 
-    Appends a row {'step', 'eval.retrieval.r5', ...} to WORKDIR/evaluations.jsonl for each, for a
-    downstream set to evaluations_NAME.jsonl; what that file has is not scored again. A checkpoint
-    that training deletes first is left out.
+    Appends a row {'step', 'eval.retrieval.r5', ...} to WORKDIR/evaluations.jsonl for each, for
+    another data set or split to evaluations_SET_SPLIT.jsonl; what that file has is not scored
+    again. A checkpoint that training deletes first is left out.
 
     Args:
         config: the whole configuration, as in training.
@@ -45,13 +45,13 @@ def follow(
     Raises:
         UserError: a checkpoint is damaged, or there are no records to evaluate on.
     """
-    path = Path(workdir) / f"{named_after_set(EVALUATIONS, config)}.jsonl"
+    path = Path(workdir) / _file(config)
     config = config.copy_and_resolve_references()
     config.eval.checkpoint = "newest"  # all are scored
     source = held_out_source(config, workdir, build)
     _wait_for_the_first(config.train, workdir)
     model, drawn, _, words, *_ = load_for_evaluation(config, workdir, source.audio_rate)
-    rows = read_jsonl(path) if path.exists() else []
+    rows = read_jsonl(path, ("step",)) if path.exists() else []
     while True:
         with Checkpoints(workdir, config.train, audio_rate=source.audio_rate) as checkpoints:
             for step in sorted({*checkpoints.steps()} - {row["step"] for row in rows}):
@@ -67,6 +67,13 @@ def follow(
         if any(row["step"] >= config.train.steps for row in rows):
             return rows
         time.sleep(_PAUSE)
+
+
+def _file(config: ConfigDict) -> str:
+    """Name of the file of rows: a row of one set says nothing of another."""
+    another = config.eval.builder if config.eval.builder != config.data.builder else ""
+    parts = [EVALUATIONS, another, config.eval.split]
+    return "_".join(part for part in parts if part) + ".jsonl"
 
 
 def _wait_for_the_first(train: ConfigDict, workdir: Path) -> None:

@@ -60,7 +60,7 @@ class Protocol:
         return words
 
     def references(self, config: ConfigDict) -> dict[str, dict[str, float | str]]:
-        """The paper's scores for the same set, model and protocol.
+        """The paper's scores for the same set, model, split and number of windows.
 
         Args:
             config: the whole configuration.

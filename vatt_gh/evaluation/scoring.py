@@ -73,7 +73,7 @@ def evaluate_workdir(
         return results  # every process knows all scores, but only one writes
     if plain is not None:
         _beside(results, read_object(plain / "results.json"))
-    write_results(workdir, named_after_set("results", config), results)
+    write_results(workdir, _name(config), results)
     print_scores(results)
     examples = retrieval_rows(held_out.queries(TRAINED)) if "retrieval" in results else []
     page = write_report(workdir, aligned=aligned, examples=examples, plain=plain)
@@ -81,23 +81,14 @@ def evaluate_workdir(
     return results
 
 
-def named_after_set(stem: str, config: ConfigDict) -> str:
-    """Name of a file of scores: the stem alone for the run's own kind of data.
-
-    Args:
-        stem: 'results' or 'evaluations'.
-        config: the whole configuration.
-
-    Returns:
-        The stem; for a downstream set with its name, for another split than its protocol's with
-        that, too: 'results_msrvtt_full'.
-    """
+def _name(config: ConfigDict) -> str:
+    """Name of the results' files."""
     builder, split = config.eval.builder or config.data.builder, config.eval.split
     protocol = PROTOCOLS.get(builder)
     if protocol is None:
-        return stem
+        return "results"
     another = f"_{split}" if protocol.test and split not in ("", protocol.test) else ""
-    return f"{stem}_{builder}{another}"
+    return f"results_{builder}{another}"
 
 
 def _protocol(held_out: HeldOut) -> dict[str, str]:

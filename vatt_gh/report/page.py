@@ -238,7 +238,8 @@ def _scores(scores: Sequence[ScoreRow]) -> str:
         "plain, where it is shown, is VATT without harmonization, trained from the same start on "
         "the same batches; "
         "the ceiling is what an oracle gives that knows what captions say and clips show; "
-        "published is what VATT's paper reports for the same protocol after its own pre-training; "
+        "published is what VATT's paper reports for the same data set and model after its own "
+        "pre-training (how its protocol differs: docs/evaluation.md); "
         "low and high end a 95 % interval over videos.</p>"
     )
     return "\n".join(

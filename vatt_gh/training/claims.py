@@ -114,12 +114,14 @@ def claim_workdir(workdir: Path, config: ConfigDict, opening: Callable[[], T]) -
         return opening()
     _make(workdir)
     began = Path(workdir) / _BEGAN
-    if not began.exists():  # else an earlier start was killed before it had opened everything
+    first = not began.exists()  # else an earlier start was killed before it had opened everything
+    if first:
         write_whole(began, json.dumps({"began": time.time()}))
     try:
         opened = opening()
     except UserError:
-        began.unlink()  # the run begins when the mistake is mended
+        if first:  # the run begins when the mistake is mended
+            began.unlink(missing_ok=True)
         raise
     write_whole(path, json.dumps(flatten(config), indent=1))
     return opened

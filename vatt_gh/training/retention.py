@@ -54,7 +54,7 @@ class BestStep:
         self._name = name
         self._goodness: dict[int, float] = {}
         if name:
-            rows = from_first_host(read_jsonl(metrics) if metrics.exists() else [])
+            rows = from_first_host(read_jsonl(metrics, ("step",)) if metrics.exists() else [])
             self._goodness = {r["step"]: goodness_of(name, r[name]) for r in rows if name in r}
 
     def of(self, steps: Sequence[int]) -> int | None:

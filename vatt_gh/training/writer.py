@@ -58,7 +58,7 @@ class Writer:
             self._samples = JsonLines(workdir / f"samples{suffix}.jsonl", done)
         if host == 0:
             self._rows = JsonLines(workdir / METRICS, done)
-            rows = read_jsonl(workdir / METRICS)
+            rows = read_jsonl(workdir / METRICS, ("step",))
             self._good = seconds_of_steps(rows)
             self._skipped = rows[-1].get("skipped_steps", 0) if rows else 0
             self._board = TensorBoard(workdir / "tensorboard")

@@ -111,8 +111,8 @@ def _build_alone(file: BinaryIO, source: Path, path: Path) -> None:
         raise UserError(
             f"The index of the captions cannot be written: {error}",
             where=path,
-            expected="a directory with file locks",
-            todo="give another --data_dir",
+            expected="a directory with file locks and more room than the caption file takes",
+            todo="free some space or give another --data_dir",
         ) from error
 
 
