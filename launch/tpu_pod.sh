@@ -135,7 +135,7 @@ check() {
     repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   elif [[ ! -d $repo && $repo != *://* && $repo != git@* ]]; then
     [[ $repo == *[@?]* ]] && repo='(not shown: it may hold a token)'
-    fail "--repo is neither a folder nor a git URL, such as https://HOST/PATH: $(quote "$repo")"
+    fail "--repo is neither a folder nor a git URL: $(quote "$repo")"
   fi
   if [[ $dry_run == no ]] && ! command -v gcloud >/dev/null; then
     fail 'gcloud is not installed; see https://cloud.google.com/sdk/docs/install'
