@@ -132,7 +132,7 @@ def test_where_none_is_whole_the_run_ends_with_a_message(copy):
         cut(arrays_of(workdir / "checkpoints" / step / "state"))
     with pytest.raises(UserError, match=r"step 4 cannot be read: .*; nor can the older one"):
         restored(workdir)
-    with pytest.raises(UserError, match=r"cannot be read: .*; nor can"):
+    with pytest.raises(UserError, match=r"step 4 cannot be read: .*; nor can the older one"):
         read_run(workdir)
 
 

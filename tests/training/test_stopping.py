@@ -155,7 +155,7 @@ def at_work(program: str, word: str, environment: dict[str, str]) -> subprocess.
 def test_a_signal_while_no_step_is_taken_ends_with_the_same_status(tiny):
     process = at_work(SCORES, "scores", tiny.environment)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=20)
     assert process.returncode == 75 and "The same command continues" in said
 
 
@@ -173,7 +173,7 @@ def test_a_signal_ends_a_host_of_a_pod_that_takes_no_steps(tiny, number):
     environment = tiny.environment | POD_OF_ONE | {"JAX_COORDINATOR_ADDRESS": address}
     process = at_work(program, "scores", environment)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=20)
     expected = {signal.SIGTERM: 75, signal.SIGINT: 130}[number]
     assert process.returncode == expected and "The same command continues" in said
 
@@ -207,7 +207,7 @@ def test_a_second_signal_ends_at_once_even_while_it_waits(tiny):
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM
     assert "saves after this step" in said and "ends at once" in said
 
