@@ -16,6 +16,7 @@ from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import open_source
 from vatt_gh.data.video import View
 from vatt_gh.errors import UserError
+from vatt_gh.media.video import read_window
 
 STORAGES = ["mp4", "index"]
 
@@ -134,6 +135,52 @@ def test_originals_that_stay_away_are_waited_for_once_and_damaged_ones_never(
     (folder / "videos").rename(away)  # and is away once more
     assert reads_first(source) == [False] * 3
     assert tuple(pauses) == 2 * waiting.PAUSES
+
+
+def copied(clock, tmp_path):
+    """The source of a copy of all originals, and one of them."""
+    folder = tmp_path / "originals"
+    shutil.copytree(clock.manual_dir, folder)
+    return open_source(clock.others["index"].directories, str(folder)), folder / "videos/silent.mkv"
+
+
+REFUSES = "/proc/self/mem"  # opens, and its first bytes are an input/output error
+
+
+def test_an_original_that_its_disk_refuses_is_read_again_as_it_were_away(
+    clock, tmp_path, monkeypatch
+):
+    source, path = copied(clock, tmp_path)
+    whole = path.rename(tmp_path / "whole.mkv")
+    path.symlink_to(REFUSES)
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            whole.rename(path)
+
+    monkeypatch.setattr(waiting.time, "sleep", pause)
+    assert reads_first(source) == [True] * 3
+    assert tuple(pauses) == waiting.PAUSES[:3] and len(source.unreadable) == 0
+
+
+def test_a_refusal_that_passes_at_once_costs_neither_a_sample_nor_a_pause(
+    clock, tmp_path, monkeypatch
+):
+    source, path = copied(clock, tmp_path)
+    refused = []
+
+    def passing(asked, *rest):
+        if asked == path and not refused:
+            refused.append(asked)
+            return read_window(REFUSES, *rest)
+        return read_window(asked, *rest)
+
+    monkeypatch.setattr("vatt_gh.data.storage.read_window", passing)
+    monkeypatch.setattr(waiting.time, "sleep", lambda seconds: pytest.fail("has waited"))
+    assert reads_first(source) == [True] * 3
+    assert refused == [path] and len(source.unreadable) == 0
 
 
 def test_an_original_that_grew_shorter_by_a_frame_shows_its_last_one_on(clock, tmp_path):

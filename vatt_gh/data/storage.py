@@ -25,6 +25,7 @@ from vatt_gh.media.video import read_window
 
 # Features with pictures and sound, by storage: too large to copy whole.
 STORED = {"jpeg": ("frames", "audio"), "mp4": ("video", "audio"), "index": ()}
+_BLOCK = 1 << 20  # bytes that are read at once
 _SILENCE = np.zeros(0, np.int16)
 
 Example = dict[str, tf.Tensor]
@@ -154,11 +155,12 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
             size = int(height), int(width)
             return read_window(_inside(folder, path.decode()), form, frames, samples, size)
 
-        def attempt() -> tuple[np.ndarray, np.ndarray, bool] | MediaError:
+        def attempt(again: bool = True) -> tuple[np.ndarray, np.ndarray, bool] | MediaError:
             try:
                 return _decoded(decode, *wanted)
             except MediaError as error:
-                return error
+                # What the disk refuses may be there a moment later.
+                return attempt(again=False) if again and _of_disk(error) else error
 
         found = waiting.until_there(path.decode(), str(folder), attempt, _is_away)
         if isinstance(found, MediaError):
@@ -169,15 +171,25 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
     return read
 
 
+def _of_disk(found: object) -> bool:
+    """Whether FFmpeg says that the disk failed; it may be damage of the file."""
+    return isinstance(found, MediaError) and isinstance(found.__cause__, OSError)
+
+
 def _is_away(found: object) -> bool:
-    """Whether a file could not be opened; one that is there may be damaged."""
-    if not isinstance(found, MediaError):
+    """Whether a file, or a part of it, cannot be read; one that is all there may be damaged."""
+    return isinstance(found, MediaError) and _of_disk(found) and not _is_readable(found.path)
+
+
+def _is_readable(path: str) -> bool:
+    """Reads a file to its end."""
+    try:
+        with open(path, "rb") as file:
+            while file.read(_BLOCK):
+                pass
+    except OSError:
         return False
-    cause = found.__cause__
-    # FFmpeg also reports damage as a failure of the disk.
-    return isinstance(cause, FileNotFoundError) or (
-        isinstance(cause, OSError) and not os.access(found.path, os.R_OK)
-    )
+    return True
 
 
 def _inside(folder: Path, path: str) -> Path:
