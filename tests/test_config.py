@@ -14,7 +14,10 @@ from vatt_gh.config import SCHEMA, checks, default, flatten
 from vatt_gh.config.checks import validate
 from vatt_gh.config.document import sections, to_help, to_markdown
 from vatt_gh.config.schema import Key, keys_of
+from vatt_gh.config.training import MODES, TRAINING_MODES
 from vatt_gh.errors import UserError
+from vatt_gh.media.form import Form, form_of
+from vatt_gh.modes import RUNS
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
@@ -62,6 +65,7 @@ ODD = [
     ("train.log_every", True),
     ("harmonize.realign", None),
     ("data.only", None),
+    ("data.build_short_side", 255),
 ]
 
 
@@ -76,17 +80,52 @@ def test_small_configuration_is_accepted():
         validate(small_config(), devices=devices, hosts=hosts)
 
 
-# Where a corpus is drawn.
-UNDRAWN = {"demo.max_seconds": 9.0, "demo.max_scene_seconds": 3.1}
+# What only these modes use.
+OF_MODES = [
+    ("demo", "demo.max_seconds", 9.0),
+    ("study", "demo.max_seconds", 9.0),
+    ("demo", "demo.max_scene_seconds", 3.1),
+    ("study", "demo.max_scene_seconds", 3.1),
+    ("extract", "extract.videos", ""),
+    ("search", "search.query", ""),
+]
 
 
-@pytest.mark.parametrize("mode", ["demo", "study"])
-@pytest.mark.parametrize(("key", "value"), UNDRAWN.items())
-def test_a_corpus_that_cannot_be_drawn_is_refused(mode, key, value):
+@pytest.mark.parametrize(("mode", "key", "value"), OF_MODES)
+def test_what_a_mode_cannot_use_is_refused_there_alone(mode, key, value):
     config = small_config(**{key: value})
-    validate(config, devices=4, hosts=1)  # which other modes do not draw
+    validate(config, devices=4, hosts=1)
     config.mode = mode
     assert refusal(config).where == f"config.{key}"
+
+
+def test_one_query_is_enough_for_a_search():
+    config = small_config(**{"search.query": "a red circle"})
+    config.mode = "search"
+    validate(config, devices=4, hosts=1)
+    config.search.file = "circle.mp4"
+    assert refusal(config).where == "config.search.query"
+    config.search.query = ""
+    validate(config, devices=4, hosts=1)
+
+
+def test_a_best_checkpoint_needs_scores_wherever_something_is_trained():
+    for mode in MODES:
+        config = small_config(**{"train.keep_best": "eval.retrieval.r5"})
+        config.mode, config.search.query, config.extract.videos = mode, "a circle", "videos"
+        if mode in TRAINING_MODES:
+            assert refusal(config).where == "config.train.keep_best"
+        else:
+            validate(config, devices=4, hosts=1)
+
+
+def test_a_form_is_the_configurations():
+    assert form_of(default().data) == Form()
+
+
+def test_every_mode_runs():
+    assert list(RUNS) == list(MODES)
+    assert set(TRAINING_MODES) <= set(MODES)
 
 
 @pytest.mark.parametrize(("key", "value"), [*REFUSED.items(), *ODD])
@@ -107,6 +146,7 @@ def outside(key: Key) -> list:
     values = [first - 1] + ([first] if key.within[0] == "(" else [])
     if last != math.inf:
         values += [last + 1] + ([last] if key.within[-1] == ")" else [])
+    values += [key.default + 1] if key.multiple > 1 else []
     whole = not isinstance(key.default, float)
     if not isinstance(key.default, tuple):
         return [int(x) if whole else x for x in values]
@@ -163,7 +203,8 @@ def test_every_check_is_tried():
     below = ("cosine_over", "select", "signal", "sketch")
     others = {f"harmonize.{name}" for name in below}
     assert len(named) >= 10
-    assert named - others <= REFUSED.keys() | UNDRAWN.keys() | {"loss.video_audio_weight"}
+    of_modes = {key for _, key, _ in OF_MODES}
+    assert named - others <= REFUSED.keys() | of_modes | {"loss.video_audio_weight"}
 
 
 def test_one_loss_is_enough_where_no_gradients_are_compared():

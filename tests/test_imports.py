@@ -33,7 +33,8 @@ ALLOWED = {
     "demo": GROUND | {"data", "training", "evaluation"},
     "audit": GROUND | {"data", "training", "evaluation"},
     "study": GROUND | {"data", "training", "evaluation", "audit", "demo"},
-    "main": None,  # anything
+    "modes": None,  # anything
+    "main": GROUND | {"modes", "paths", "training"},
     "": {"evaluation"},  # vatt_gh/__init__.py, when vatt_gh.load is asked for
 }
 WITHOUT_TENSORFLOW = (
@@ -115,14 +116,18 @@ def test_the_top_floor_alone_knows_the_builders():
         for path in FILES
         if any(name.split(".")[0] == "tfds_builders" for name in imports_of(path))
     ]
-    assert users == ["bench/build.py", "bench/pipeline.py", "main.py"]
+    assert users == ["bench/build.py", "bench/pipeline.py", "modes.py"]
 
 
 def test_configuration_looks_up_these_tables_alone():
     """Their names are a key's choices. It finds them by name, so that it imports no part."""
     assert {key.choices for _, key in keys_of(SCHEMA) if isinstance(key.choices, str)} == {
         "tfds_builders.sets:DATA_SETS",
+        "vatt_gh.audit.measures:JUDGED",
+        "vatt_gh.harmonize.attribution:ATTRIBUTIONS",
+        "vatt_gh.harmonize.method:SELECTIONS",
         "vatt_gh.harmonize:ENGINES",
+        "vatt_gh.interop.transfer:STRETCHES",
         "vatt_gh.losses:NCE_KINDS",
         "vatt_gh.media.form:STORAGES",
         "vatt_gh.models.text_towers:TEXT_TOWERS",

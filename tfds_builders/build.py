@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from tfds_builders.checks import key_of
 from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
 from tfds_builders.sets import DATA_SETS
@@ -86,11 +87,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--manual_dir", required=True, help="your files, see README.md")
     parser.add_argument("--data_dir", required=True, help="directory for the records")
     for field in dataclasses.fields(Form):
+        key = key_of(field.name)
+        meaning = key.meaning if key else field.metadata["help"]
         parser.add_argument(
             f"--{field.name}",
             type=type(field.default),
             default=field.default,
-            help=f"{field.metadata['help']}; default {field.default}",
+            help=f"{meaning}; default {field.default}",
         )
     parser.add_argument(
         "--only",

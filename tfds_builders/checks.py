@@ -1,12 +1,13 @@
 """Checks of the command line, before any file is read."""
 
 import dataclasses
-import math
 from collections.abc import Collection
 
 from tfds_builders.parts import Settings
+from vatt_gh.config.schema import NOT_NEGATIVE, Key
+from vatt_gh.config.training import DATA
 from vatt_gh.errors import UserError
-from vatt_gh.media.form import STORAGES, Form
+from vatt_gh.media.form import Form
 
 
 def check_name(name: str, known: Collection[str]) -> None:
@@ -20,23 +21,26 @@ def check_name(name: str, known: Collection[str]) -> None:
         )
 
 
+def key_of(name: str) -> Key | None:
+    """The configuration key of a setting: that of `--fps` is data.build_fps; None: it has none."""
+    key = DATA.get(f"build_{name}")
+    return key if isinstance(key, Key) else None
+
+
 def check_settings(form: Form, settings: Settings) -> None:
     """Refuses meaningless numbers."""
-    numbers = dataclasses.asdict(form) | dataclasses.asdict(settings.limits)
-    numbers |= {"workers": settings.workers}
-    storage = numbers.pop("storage")
-    rules = {key: (0 < value < math.inf, "a positive number") for key, value in numbers.items()}
-    rules["jpeg_quality"] = (0 < form.jpeg_quality <= 95, "1 to 95")
-    rules["storage"] = (storage in STORAGES, f"one of {', '.join(STORAGES)}")
-    rules["parts"] = (settings.parts >= 0, "the number of parts, or 0")
-    if rules["short_side"][0] and form.short_side % 2:
-        rules["short_side"] = (False, "an even number: colours are stored at half the resolution")
-    for key, (good, expected) in rules.items():
-        if not good:
-            value = (dataclasses.asdict(form) | dataclasses.asdict(settings) | numbers)[key]
+    rules = {
+        "jpeg_quality": Key(90, "", within="[1, 95]"),
+        "parts": Key(0, "", within=NOT_NEGATIVE),
+    }
+    given = dataclasses.asdict(form) | dataclasses.asdict(settings.limits)
+    for name, value in {**given, "workers": settings.workers, "parts": settings.parts}.items():
+        rule = key_of(name) or rules.get(name) or Key(value, "", within="(0, inf)")
+        if not rule.takes(value):
+            where = f"--{name}" + (f" (config.data.build_{name})" if key_of(name) else "")
             raise UserError(
-                f"{key} = {value} does not fit.",
-                where=f"--{key} (config.data.build_{key})",
-                expected=expected,
-                todo=f"give another --{key}",
+                f"{name} = {value} does not fit.",
+                where=where,
+                expected=rule.expected(),
+                todo=f"give another --{name}",
             )

@@ -11,24 +11,11 @@ On your own videos and captions in HowTo100M's layout:
 Every key of a configuration can be changed on the command line, e.g.
 --config.train.batch_size=256. The keys of a section, with their meaning: --help=SECTION, such as
 --help=train; --help=all. The same command continues a run that was interrupted.
---config.mode chooses what is done:
-  pretrain   train from records (built from manual_dir where there are none yet)
-  evaluate   score the newest checkpoint of --workdir on the records of eval.data_dir
-  finetune   learn the classes of a downstream set, from --config.init_from
-  extract    embed a folder of videos and sound files, into Parquet files
-  search     rank what was extracted by a sentence, a video or a sound
-  audit      score the clip of every caption of a data set: a page, and a list of the worst
-  describe   print the model's parts, parameters, FLOPs and memory; needs no data
-  demo       render a corpus, build records, pre-train, evaluate, draw pictures
-  study      many such runs with and without harmonization, and one table of them
 """
 
 import contextlib
-import difflib
 import logging as std_logging
 import os
-import re
-import runpy
 import signal
 import sys
 import traceback
@@ -39,17 +26,19 @@ from typing import NoReturn
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
-from vatt_gh.config import RENAMED, flatten
-from vatt_gh.config.checks import validate
 from vatt_gh.config.document import sections, to_help
+from vatt_gh.config.experiment import check_overrides, load_experiment
+from vatt_gh.config.training import MODES, TRAINING_MODES
 from vatt_gh.errors import UserError
 from vatt_gh.files import system_problem
-from vatt_gh.paths import local_path, with_local_paths
+from vatt_gh.modes import run
 from vatt_gh.training.stopping import Stopped
 
-_TRAINS = ("pretrain", "finetune", "demo", "study")  # modes
+__doc__ = f"{__doc__}--config.mode chooses what is done:\n" + "\n".join(
+    f"  {mode:10} {what}" for mode, what in MODES.items()
+)
 STOPPED = 75  # status of a training that was asked to stop: the same command continues it
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: a file of configs/.")
@@ -61,78 +50,6 @@ _DISTRIBUTED = flags.DEFINE_bool(
     False,
     "This is one process of several (a TPU pod, several GPU hosts, launch/local_pod.py).",
 )
-
-
-def run(config: ConfigDict, workdir: Path) -> None:
-    """Runs the mode `config.mode`.
-
-    Args:
-        config: the whole configuration.
-        workdir: work directory of the run.
-
-    Raises:
-        UserError: a problem that the user can fix.
-    """
-    import jax
-    import tensorflow as tf
-
-    from tfds_builders.build import build_for
-
-    # The hosts of a pod would wait for hours while one of them builds.
-    build = build_for if jax.process_count() == 1 else None
-    config, workdir = with_local_paths(config), Path(local_path(str(workdir), "--workdir"))
-    # TensorFlow only feeds the input; it must not take the accelerator's memory.
-    tf.config.set_visible_devices([], "GPU")
-    if config.mode != "finetune":  # which knows its model later
-        validate(config, devices=jax.device_count(), hosts=jax.process_count())
-    if config.mode == "demo":
-        from vatt_gh.demo.run import run_demo
-
-        run_demo(config, workdir, build_for)
-    elif config.mode == "study":
-        from vatt_gh.study.run import run_study
-
-        run_study(config, workdir, build_for)
-    elif config.mode == "describe":
-        from vatt_gh.describe.text import describe
-
-        print(describe(config, devices=jax.device_count()))
-    elif config.mode == "evaluate":
-        from vatt_gh.demo.planted import planted_of
-        from vatt_gh.evaluation.following import follow
-        from vatt_gh.evaluation.scoring import evaluate_workdir
-
-        known = planted_of(config.eval)
-        if config.eval.follow:
-            follow(config, workdir, build=build, known=known)
-        evaluate_workdir(config, workdir, build=build, known=known)
-    elif config.mode == "finetune":
-        from vatt_gh.finetuning.run import finetune
-
-        finetune(config, workdir, build=build)
-    elif config.mode == "extract":
-        from vatt_gh.evaluation.extract import extract
-
-        extract(config, workdir)
-    elif config.mode == "audit":
-        from vatt_gh.audit.run import audit
-        from vatt_gh.demo.planted import aligned_of
-
-        audit(config, workdir, aligned_of(config.audit.truth))
-    elif config.mode == "search":
-        from vatt_gh.evaluation.search import search
-
-        search(config, workdir)
-    else:
-        from vatt_gh.demo.planted import planted_of
-        from vatt_gh.evaluation.scoring import scorer
-        from vatt_gh.report.run import write_report
-        from vatt_gh.training.loop import pretrain
-
-        scoring = scorer(config, workdir, planted_of)
-        pretrain(config, workdir, build=build, scoring=scoring)
-        if jax.process_index() == 0:
-            print(f"Report: {write_report(workdir)}")
 
 
 def main(argv: list[str]) -> None:
@@ -204,7 +121,7 @@ def _start_processes() -> None:
     if _DISTRIBUTED.value:
         _join_others()
     # In several processes JAX notices it, and a training asks JAX after every step.
-    if not (_DISTRIBUTED.value and _CONFIG.value.mode in _TRAINS):
+    if not (_DISTRIBUTED.value and _CONFIG.value.mode in TRAINING_MODES):
         signal.signal(signal.SIGTERM, _terminated)
 
 
@@ -303,58 +220,7 @@ def _check_keys(argv: list[str]) -> None:
             expected="a file of configs/, for example configs/demo.py",
             todo="python -m vatt_gh.main --config=configs/demo.py (--help tells more)",
         )
-    config = _load_experiment(experiment.value)
-    flat = flatten(config)
-    keys = list(flat)
-    for argument in arguments:
-        match = re.match(r"--?(?:no)?config\.([^=[]+)(\[)?", argument)
-        key = match and match.group(1)
-        gone = [old for old in RENAMED if key and f"{key}.".startswith(f"{old}.")]
-        if gone and key not in keys:
-            raise UserError(
-                f"The key {key!r} is gone.",
-                where=argument,
-                expected=RENAMED[gone[0]],
-                todo="give that instead",
-            )
-        if key in keys and match.group(2):
-            raise UserError(
-                "A part of a key cannot be set.",
-                where=argument,
-                expected=f'the whole value, such as --config.{key}="{flat[key]}"',
-                todo="give all of it",
-            )
-        if key and key not in keys and not any(k.startswith(f"{key}.") for k in keys):
-            near = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
-            raise UserError(
-                f"There is no configuration key {key!r}.",
-                where=argument,
-                expected="a key of docs/configuration.md"
-                + (f", perhaps {' or '.join(near)}" if near else ""),
-                todo="look the key up there, or with python -m vatt_gh.main --help=all",
-            )
-
-
-def _load_experiment(path: str) -> ConfigDict:
-    """Runs an experiment file; `path` may end in ":" and an argument for its get_config."""
-    file, *arguments = path.split(":", 1)
-    try:
-        config = runpy.run_path(file)["get_config"](*arguments)
-        if isinstance(config, ConfigDict):
-            return config
-        problem, where = f"get_config() returns {config!r}", file
-    except Exception as error:
-        lines = [t.lineno for t in traceback.extract_tb(error.__traceback__) if t.filename == file]
-        lines += [error.lineno] if isinstance(error, SyntaxError) else []
-        where = f"{file}, line {lines[-1]}" if lines else file
-        problem = f"{type(error).__name__}: {str(error).strip()}"
-    raise UserError(
-        f"The experiment cannot be loaded. {problem}",
-        where=where,
-        expected="a Python file with get_config(), which returns a changed copy of "
-        "vatt_gh.config.default()",
-        todo="give a file of configs/, or mend this one",
-    )
+    check_overrides(arguments, load_experiment(experiment.value))
 
 
 def command() -> None:

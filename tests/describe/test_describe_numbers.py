@@ -10,10 +10,10 @@ from models.test_sizes import COUNTS, WORD_TABLE, WORDS, shapes_of
 from small import RATE, TERMS, small_batch, small_config
 
 from vatt_gh import config as configuration
-from vatt_gh import main
 from vatt_gh.describe.numbers import activation_bytes, inspect, parameter_numbers, shape_table
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.models.vatt import MODALITIES, build_vatt
+from vatt_gh.modes import run
 from vatt_gh.training.gradients import common_modalities
 
 FLOAT32 = 4  # bytes
@@ -112,7 +112,7 @@ def test_recomputation_and_bfloat16_keep_less():
 def test_the_command_prints_and_writes_nothing(tmp_path, capsys):
     config = small()[0].copy_and_resolve_references()
     config.mode = "describe"
-    main.run(config, tmp_path / "run")
+    run(config, tmp_path / "run")
     text = capsys.readouterr().out
     found = small()[1]
     assert f"{sum(found.parameters.parts.values()):,}" in text

@@ -5,18 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from vatt_gh.audit.measures import JUDGED
 from vatt_gh.audit.scores import Scored
 from vatt_gh.data.selection import COLUMNS
 from vatt_gh.errors import UserError
 from vatt_gh.files import replacing
 from vatt_gh.report.run import Aligned
-
-# The modality that a measure of audit.by judges; "" stands for the whole clip.
-JUDGED = {
-    "loss": {"text": "loss_text", "audio": "loss_audio"},
-    "similarity": {"text": "similarity_text", "audio": "similarity_audio"},
-    "cosine": {"": "cosine"},
-}
 
 
 def worst_clips(scored: Scored, by: str, share: float) -> dict[str, np.ndarray]:

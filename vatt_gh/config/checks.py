@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.config import SCHEMA, compares_gradients, default, drops_per_loss
 from vatt_gh.config.schema import check_keys, misfit, value_of
+from vatt_gh.config.training import TRAINING_MODES
 from vatt_gh.loss_terms import active_terms
 
 _NOT_FINETUNED = (
@@ -60,6 +61,7 @@ def _problems(
         yield from _of_corpus(config.demo)
     yield from _of_mel(config.model.audio.spectrogram)
     yield from _of_schedule(config)
+    yield from _of_use(config)
     if "video" in modalities:
         yield from _of_video_patches(config)
     if "audio" in modalities:
@@ -200,8 +202,7 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
             f"a number of steps between 0 and train.steps = {train.steps}",
             "set --config.train.warmup_steps to at most train.steps",
         )
-    trains = config.mode in ("pretrain", "finetune", "demo")
-    if train.keep_best and trains and not config.eval.every:
+    if train.keep_best and config.mode in TRAINING_MODES and not config.eval.every:
         yield (
             "train.keep_best",
             "nothing without scores during training",
@@ -209,6 +210,22 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
         )
     why = "scores stand in rows of metrics.jsonl, one every train.log_every steps"
     yield from _unless_multiple(config, "eval.every", train.log_every, why)
+
+
+def _of_use(config: ConfigDict) -> Iterator[Problem]:
+    search = config.search
+    if config.mode == "extract" and not config.extract.videos:
+        yield (
+            "extract.videos",
+            "a folder with videos or sound files",
+            "add --config.extract.videos=FOLDER",
+        )
+    if config.mode == "search" and bool(search.query) == bool(search.file):
+        yield (
+            "search.query",
+            f"a sentence, or nothing beside search.file; that is {search.file!r}",
+            'add --config.search.query="...", or leave one of them out',
+        )
 
 
 def _of_finetuning(config: ConfigDict) -> Iterator[Problem]:

@@ -3,6 +3,8 @@
 from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section
 from vatt_gh.loss_terms import LOSS_TERMS
 
+MODEL_KINDS = ("three_tower", "shared")
+
 
 def _transformer(layers: int, d_model: int, d_ff: int, heads: int) -> Section:
     return {
@@ -28,7 +30,7 @@ MODEL: Section = {
     "kind": Key(
         "three_tower",
         "a tower for each modality (TX_FAC), or one shared encoder (UT_FAC)",
-        choices=("three_tower", "shared"),
+        choices=MODEL_KINDS,
     ),
     "dtype": Key(
         "float32",
@@ -123,7 +125,7 @@ HARMONIZE: Section = {
         "share",
         "what is dropped: a share of the batch (ours), or all below a threshold on the cosine (the "
         "paper's)",
-        choices=("share", "threshold"),
+        choices="vatt_gh.harmonize.method:SELECTIONS",
     ),
     "gamma_start": Key(
         -0.3, "first threshold on the cosine; the schedule is our reading", within="(-inf, 1]"
@@ -179,7 +181,7 @@ HARMONIZE: Section = {
         "how the batch's gradient is divided among samples: embedding, a sample's full effect, "
         "also as a negative, which sums to VATT; anchor, its effect on its own terms alone, for B "
         "times the work in the heads",
-        choices=("embedding", "anchor"),
+        choices="vatt_gh.harmonize.attribution:ATTRIBUTIONS",
     ),
     "update_by": Key(
         "same",

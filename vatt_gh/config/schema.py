@@ -26,9 +26,10 @@ class Key:
     Attributes:
         default: default value, always valid, also an empty text; all other values have its type.
         meaning: its effect, in a sentence or a few words.
-        choices: the valid values; or "MODULE:NAME" of a dictionary that has them as keys.
+        choices: the valid values; or "MODULE:NAME" of a table of them, such as a dictionary.
         form: regular expression for its text, or all its texts; and what it means, in words.
         within: an interval for its number, or all its numbers, such as "(0, 1]".
+        multiple: its number has to be a multiple of this.
         unit: unit of its number.
         at_least: a tuple may have this many values or more; None: as many as the default.
         free: may differ between a run and its continuation, because it changes neither updates nor
@@ -40,6 +41,7 @@ class Key:
     choices: tuple[str, ...] | str = ()
     form: tuple[str, str] = ("", "")
     within: str = ""
+    multiple: int = 1
     unit: str = ""
     at_least: int | None = None
     free: bool = False
@@ -60,6 +62,7 @@ class Key:
     def expected(self) -> str:
         """The required form of a value, in words."""
         one = _IN_WORDS.get(self.within, f"a number in {self.within}") if self.within else ""
+        one += f", a multiple of {self.multiple}" if self.multiple > 1 else ""
         one = self.form[1] or one
         if self.allowed():
             one = f"one of {', '.join(self.allowed())}"
@@ -90,7 +93,9 @@ class Key:
         like = next(iter(self.default), None) if isinstance(self.default, tuple) else self.default
         kinds = (int, float) if isinstance(like, float) else type(like)
         right = isinstance(value, kinds) and isinstance(value, bool) == isinstance(like, bool)
-        return right and (not self.within or _inside(value, self.within))
+        if not right or (self.within and not _inside(value, self.within)):
+            return False
+        return self.multiple == 1 or value % self.multiple == 0
 
 
 Section = Mapping[str, Union[Key, "Section"]]

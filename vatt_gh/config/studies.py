@@ -1,5 +1,6 @@
 """Keys of the demo and the study."""
 
+from vatt_gh.config.model import MODEL_KINDS
 from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
 
 DEMO: Section = free(
@@ -37,9 +38,9 @@ STUDY: Section = free(
             0, "random seed of the corpus, the same for all seeds above", within=NOT_NEGATIVE
         ),
         "models": Key(
-            ("three_tower", "shared"),
+            MODEL_KINDS,
             "values of model.kind",
-            choices=("three_tower", "shared"),
+            choices=MODEL_KINDS,
             at_least=1,
         ),
         "methods": Key(

@@ -2,26 +2,24 @@
 
 from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
 
-MODES = (
-    "pretrain",
-    "evaluate",
-    "finetune",
-    "extract",
-    "search",
-    "audit",
-    "describe",
-    "demo",
-    "study",
-)
+MODES = {
+    "pretrain": "train on records, which are built from data.manual_dir where there are none",
+    "evaluate": "score a checkpoint on the records of eval.data_dir",
+    "finetune": "learn the classes of a data set, from the checkpoint init_from",
+    "extract": "embed a folder of videos and sound files, into Parquet files",
+    "search": "rank what was extracted by a sentence, a video or a sound",
+    "audit": "score the clip of every caption of a data set: a page, and a list of the worst",
+    "describe": "print the model's parts, parameters, FLOPs and memory; needs no data",
+    "demo": "render a corpus, build records, train, score and draw pictures",
+    "study": "make many such runs, with and without harmonization, and one table",
+}
+TRAINING_MODES = ("pretrain", "finetune", "demo", "study")
 
 RUN: Section = {
     "mode": Key(
         "pretrain",
-        "pretrain: train on records; evaluate: score a checkpoint; finetune: learn the classes of "
-        "a data set from it; extract: embed a folder of videos; search: search in it; audit: score "
-        "the samples of a data set; describe: print sizes and costs; demo: render a corpus, train "
-        "and score; study: make many such runs and one table",
-        choices=MODES,
+        "; ".join(f"{mode}: {what}" for mode, what in MODES.items()),
+        choices=tuple(MODES),
         free=True,
     ),
     "seed": Key(
@@ -40,7 +38,7 @@ RUN: Section = {
         "auto",
         "how position tables get another length: spline is the original's; auto takes linear for "
         "tables of more than 256 rows, those of waveforms",
-        choices=("auto", "spline", "linear"),
+        choices="vatt_gh.interop.transfer:STRETCHES",
         free=True,
     ),
     "init_partial": Key(
@@ -141,7 +139,11 @@ DATA: Section = {
     ),
     "build_fps": Key(10.0, "frame rate of a record", within=POSITIVE, unit="per second"),
     "build_short_side": Key(
-        256, "shorter side of a record's frames", within=POSITIVE, unit="pixels"
+        256,
+        "shorter side of a record's frames; smaller ones are kept, and colours have half of it",
+        within=POSITIVE,
+        multiple=2,
+        unit="pixels",
     ),
     "build_audio_rate": Key(48_000, "sample rate of a record's sound", within=POSITIVE, unit="Hz"),
     "build_segment_seconds": Key(30.0, "length of a record", within=POSITIVE, unit="s"),

@@ -73,13 +73,6 @@ def extract(config: ConfigDict, workdir: Path) -> Summary:
             vectors of another checkpoint.
     """
     began = time.perf_counter()
-    if not config.extract.videos:
-        raise UserError(
-            "No folder of videos is given.",
-            where="config.extract.videos",
-            expected="a folder with videos or sound files",
-            todo="add --config.extract.videos=FOLDER",
-        )
     videos, vectors = Path(config.extract.videos), Vectors(folder_of(config.extract, workdir))
     files = _found(videos)
     embedder = load(workdir, config)

@@ -37,17 +37,10 @@ def search(config: ConfigDict, workdir: Path) -> list[Hit]:
         The best windows, the best first.
 
     Raises:
-        UserError: there is no query, or its file cannot be read; there are no vectors, or they are
-            of another checkpoint.
+        UserError: the query's file cannot be read; there are no vectors, or they are of another
+            checkpoint.
     """
     text, file = config.search.query, config.search.file
-    if bool(text) == bool(file):
-        raise UserError(
-            "One query is needed.",
-            where=f"config.search.query = {text!r}, config.search.file = {file!r}",
-            expected="either a sentence or a file",
-            todo='add --config.search.query="..."',
-        )
     vectors = Vectors(folder_of(config.extract, workdir))
     about = vectors.about()
     embedder = load(workdir, config)

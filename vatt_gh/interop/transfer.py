@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -18,6 +18,7 @@ from vatt_gh.models.interpolate import linear_matrix, spline_matrix
 
 Tree = Any
 Resampling = Literal["auto", "spline", "linear"]
+STRETCHES = get_args(Resampling)
 _MATRICES = {"spline": spline_matrix, "linear": linear_matrix}
 _LONG = 256  # rows; in the original only waveform tables have more
 

@@ -33,18 +33,14 @@ def _setting(default: float | int | str, explanation: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How a video is stored."""
+    """How a video is stored; all without a help text are configuration keys, data.build_*."""
 
-    fps: float = _setting(10.0, "frames per second")
-    short_side: int = _setting(256, "pixels of a frame's shorter side; smaller ones are kept")
-    audio_rate: int = _setting(48_000, "sound samples per second")
-    segment_seconds: float = _setting(30.0, "length of a record")
+    fps: float = 10.0
+    short_side: int = 256
+    audio_rate: int = 48_000
+    segment_seconds: float = 30.0
     jpeg_quality: int = _setting(90, "1 to 95; for storage=jpeg")
-    storage: str = _setting(
-        "jpeg",
-        "jpeg: fastest to read; mp4: H.264 and FLAC, about a quarter of the size; "
-        "index: only paths and times, originals are decoded when read",
-    )
+    storage: str = "jpeg"
     longest_gap: float = _setting(
         10.0, "seconds without a picture (for sound alone: without sound) that end a segment"
     )
