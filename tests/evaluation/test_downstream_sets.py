@@ -26,7 +26,7 @@ from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.linear import COSTS, fit_svm
 from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import rank_scores, ranks, unit, window_similarities
-from vatt_gh.evaluation.scoring import held_out_source
+from vatt_gh.evaluation.scoring import as_row, held_out_source, scorer
 from vatt_gh.training.construct import model_of, zero_sample
 
 WORDS = ["<pad>", "<unk>", "a", "man", "cooks", "video", "song"]
@@ -39,10 +39,11 @@ def folder(tmp_path_factory):
 
 def held_out_of(name, folder, **changes):
     """A drawn model and the records of a set's tiny media."""
+    media = make_measurable if name == "audioset" else make
     config = small_config(
         **{
             "data.builder": name,
-            "data.manual_dir": str(make(name, folder / name)),
+            "data.manual_dir": str(media(name, folder / name)),
             "data.data_dir": str(folder / f"{name}_records"),
             "data.build_short_side": 32,
             "data.build_audio_rate": 16_000,
@@ -87,8 +88,7 @@ def test_every_test_clip_is_classified_once_in_its_split(name, folder):
 
 
 def test_audioset_is_scored_on_its_media(folder):
-    manual = make_measurable("audioset", folder / "sounds")
-    held_out = held_out_of("audioset", folder, **{"data.manual_dir": str(manual)})
+    held_out = held_out_of("audioset", folder)
     results = evaluate(held_out)
     assert results.keys() == {"multi_label", "multi_label_clips"}
     assert results["multi_label_clips"] == held_out.source.of_split("eval").count
@@ -154,7 +154,7 @@ def reversed_index(directory, load=records.load_index):
     )
 
 
-@pytest.mark.parametrize("name", ["hmdb51", "msrvtt"])
+@pytest.mark.parametrize("name", ["hmdb51", "esc50", "audioset", "msrvtt", "youcook2"])
 def test_the_batch_size_and_the_order_of_records_change_no_score(name, folder, monkeypatch):
     first = evaluate(held_out_of(name, folder))
     monkeypatch.setattr(records, "load_index", reversed_index)
@@ -164,6 +164,20 @@ def test_the_batch_size_and_the_order_of_records_change_no_score(name, folder, m
     for key, score in first[evaluator].items():
         numbers = {k: v for k, v in score.items() if k != "source"}
         assert numbers == pytest.approx({k: other[evaluator][key][k] for k in numbers}), key
+
+
+@pytest.mark.parametrize("name", ["hmdb51", "esc50", "audioset", "youcook2"])
+def test_during_training_a_set_has_the_same_scores(name, folder):
+    """One set for each evaluator and modality."""
+    held_out = held_out_of(name, folder, **{"eval.every": 1})
+    (folder / "vocabulary.txt").write_text("\n".join(WORDS) + "\n")
+    params, statistics = held_out.weights["trained"]
+    scoring = scorer(held_out.config, folder, lambda config: None)
+    score = scoring(held_out.source.audio_rate)
+    row = score(SimpleNamespace(params=params, statistics=statistics))
+    assert row == as_row(evaluate(held_out))
+    evaluator = PROTOCOLS[name].evaluator
+    assert row and all(measure.startswith(f"eval.{evaluator}.") for measure in row)
 
 
 def test_a_clip_of_one_split_is_not_counted_again_with_those_of_several(folder):

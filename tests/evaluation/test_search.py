@@ -63,14 +63,6 @@ def test_a_sound_and_a_video_are_queries_too(run, films, vectors):
         assert (first.video_id, round(first.start, 3)) == max(scores, key=scores.get)
 
 
-@pytest.mark.parametrize("query", [{}, {"query": "a", "file": "b.mp4"}])
-def test_one_query_is_needed(run, query):
-    config = run[0].copy_and_resolve_references()
-    config.search.update(query)
-    with pytest.raises(UserError, match="One query"):
-        search(config, run[1])
-
-
 def test_a_search_without_vectors_says_how_to_make_them(run, tmp_path):
     config = run[0].copy_and_resolve_references()
     config.extract.to, config.search.query = str(tmp_path), "a"
