@@ -127,8 +127,8 @@ def _measure_case(
 def _configured(made: Size, case: str, step: str, arguments: argparse.Namespace) -> ConfigDict:
     config = configure(made, case, step)
     config.model.dtype = arguments.dtype
-    own = arguments.vmap_microbatch if step == "vmap" else 0
-    config.train.microbatch = own or arguments.microbatch
+    for_vmap = arguments.vmap_microbatch if step == "vmap" else 0
+    config.train.microbatch = for_vmap or arguments.microbatch
     for place in ("dropout_rate", "attention_dropout_rate", "position_dropout_rate"):
         config.model[place] = arguments.dropout
     return config

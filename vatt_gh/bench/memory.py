@@ -19,7 +19,7 @@ from vatt_gh.training.construct import model_of, zero_sample
 
 MEASURED_STEPS = (PLAIN, *ENGINES)  # some of bench.cases.STEPS
 _MIB = 2**20
-_DATA = {"frames": 16, "size": 64, "audio_samples": 1_280}  # 64 tokens of video
+_CLIP_SIZES = {"frames": 16, "size": 64, "audio_samples": 1_280}  # 64 tokens of video
 # Code that never runs need not be fast; memory is assigned before code is generated.
 _NEVER_RUNS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measured(width: int, batch: int, step: str, layers: int) -> dict[str, Any]:
-    size = dataclasses.replace(third(width, layers, batch), data=_DATA, keep_tokens=1.0)
+    size = dataclasses.replace(third(width, layers, batch), data=_CLIP_SIZES, keep_tokens=1.0)
     config = configure(size, "video_tower", step)
     model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     data = config.data

@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vatt_gh.errors import UserError, differences
+from vatt_gh.errors import UserError, changed_settings
 from vatt_gh.evaluation.embedder import BOTH, Embedded
 from vatt_gh.files import read_list, read_object, replacing, write_whole
 from vatt_gh.locks import locked
 
-_ROWS = 8192  # rows of a row group: blocks of some MB
+_ROW_GROUP = 8192  # rows of a row group: blocks of some MB
 _ABOUT = "extraction.json"
 
 
@@ -75,7 +75,7 @@ class Vectors:
         with locked(self.folder / ".lock"):
             if not (self.folder / _ABOUT).exists():
                 write_whole(self.folder / _ABOUT, json.dumps(about, indent=1) + "\n")
-        differ = differences(self.about(), about)
+        differ = changed_settings(self.about(), about)
         if differ:
             raise UserError(
                 "The folder holds other vectors.",
@@ -124,7 +124,7 @@ class Vectors:
                     pq.write_table(
                         table,
                         partial,
-                        row_group_size=_ROWS,
+                        row_group_size=_ROW_GROUP,
                         # Vectors neither repeat nor compress.
                         use_dictionary=["video_id", "modality"],
                         compression="none",
@@ -171,7 +171,7 @@ def _blocks_of(path: Path, column: str, without: set[str]) -> Iterator[VectorBlo
     columns = ["video_id", "start", "end", column]
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
+            for batch in file.iter_batches(batch_size=_ROW_GROUP, columns=columns):
                 ids, start, end, vectors = (batch[name] for name in columns)
                 block = VectorBlock(
                     video_ids=np.array(ids.to_pylist(), object),

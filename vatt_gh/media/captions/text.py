@@ -14,7 +14,7 @@ from vatt_gh.media.names import is_utf8
 # A day of speech takes less than a megabyte; a larger file is something else.
 MAX_BYTES = 64_000_000
 # Byte order marks; UTF-32's begins with UTF-16's.
-_MARKS = {
+_BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -58,7 +58,7 @@ def read_text(path: Path) -> str:
         raise CaptionFileError(path, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise CaptionFileError(path, f"has more than {MAX_BYTES} bytes")
-    mark = next((encoding for bom, encoding in _MARKS.items() if data.startswith(bom)), None)
+    mark = next((encoding for bom, encoding in _BOMS.items() if data.startswith(bom)), None)
     if b"\0" in data and mark in (None, "utf-8-sig"):
         raise CaptionFileError(path, "holds zero bytes: it is no text, or UTF-16 without a mark")
     try:

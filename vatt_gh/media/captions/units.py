@@ -8,7 +8,7 @@ from vatt_gh.media.captions.cues import Caption, Cue
 
 # In seconds; units that files use without naming them.
 UNITS = {"seconds": 1.0, "hundredths of a second": 0.01, "milliseconds": 0.001}
-_LONG = 1000.0  # s; a file whose captions are mostly longer than this is not in seconds
+_LONGEST_CAPTION = 1000.0  # s; a file whose captions are mostly longer than this is not in seconds
 _SPEECH = (1.5, 60.0)  # characters a second, for the median caption; slower or faster is not speech
 _USUAL = 12.0  # characters a second
 _REACH = 0.75  # weight of how far into the video captions reach, relative to their speed
@@ -115,7 +115,7 @@ def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
 def _too_slow(rows: np.ndarray, length: float | None) -> bool:
     """Whether captions would last too long; chapters, which fill their video, may."""
     fills = length is not None and 0.9 * length <= rows[:, 1].max() <= 1.05 * length
-    return bool(not fills and np.median(rows[:, 1] - rows[:, 0]) > _LONG)
+    return bool(not fills and np.median(rows[:, 1] - rows[:, 0]) > _LONGEST_CAPTION)
 
 
 def _reach(rows: np.ndarray, unit: float, length: float | None) -> float:
