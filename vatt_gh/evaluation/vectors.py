@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vatt_gh.batch import AUDIOVISUAL
 from vatt_gh.errors import UserError, changed_settings
-from vatt_gh.evaluation.embedder import BOTH, Embedded
+from vatt_gh.evaluation.embedder import Embedded
 from vatt_gh.files import read_list, read_object, replacing, write_whole
 from vatt_gh.locks import locked
 
@@ -115,7 +116,7 @@ class Vectors:
         """
         taken = [int(p.stem.split("-")[2]) for p in self.folder.glob(f"shard-{writer}-*.json")]
         name = f"{writer}-{max(taken, default=-1) + 1:05d}"
-        for modality in BOTH:
+        for modality in AUDIOVISUAL:
             path = self.folder / f"{modality}-{name}.parquet"
             path.unlink(missing_ok=True)  # left by a process that was killed before it finished
             if windows is not None and windows.masks[modality].any():
