@@ -122,7 +122,7 @@ class Resampler:
             self._averages = _UNPLACED.match(layout) is not None
         self._until += frame.samples / frame.sample_rate
         if self._averages:
-            frame = _averaged(frame)
+            frame = _to_mono(frame)
         frame.pts = None  # bad time stamps must not stop the resampler; order is enough
         return out + self._placed(self._resampler.resample(frame))
 
@@ -141,7 +141,7 @@ class Resampler:
         return out
 
 
-def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
+def _to_mono(frame: av.AudioFrame) -> av.AudioFrame:
     """Averages a frame's channels into a mono frame."""
     values = frame.to_ndarray()
     if not frame.format.is_planar:

@@ -31,7 +31,7 @@ def in_seconds(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[s
         The cues; and a sentence if their times were not in seconds.
     """
     rows = [row for row in map(_numbers, cues) if row is not None]
-    unit = _unit(np.asarray(rows, np.float64).reshape(-1, 3), length)
+    unit = _time_unit(np.asarray(rows, np.float64).reshape(-1, 3), length)
     if unit == "seconds":
         return cues, []
     size = UNITS[unit]
@@ -88,7 +88,7 @@ def _numbers(cue: Cue) -> tuple[float, float, float] | None:
     return *times, len(cue.text.strip())
 
 
-def _unit(rows: np.ndarray, length: float | None) -> str:
+def _time_unit(rows: np.ndarray, length: float | None) -> str:
     """A key of UNITS, for rows [n, 3]: start, end, characters; "seconds" if undecided."""
     if not len(rows) or not np.array_equal(rows, np.floor(rows)):
         return "seconds"
