@@ -21,7 +21,7 @@ from tfds_builders.sets import DATA_SETS
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED, write_index
 from vatt_gh.data.selection import SELECTION, Selection, digest_of
-from vatt_gh.errors import UserError, differences
+from vatt_gh.errors import UserError, changed_settings
 from vatt_gh.files import check_room, read_object, system_problems_named, write_whole
 from vatt_gh.locks import locked
 from vatt_gh.media.form import Form
@@ -87,7 +87,7 @@ def build(
     return finished
 
 
-class _Task(NamedTuple):
+class _PartJob(NamedTuple):
     """A part to build, in a form that can be pickled."""
 
     name: str
@@ -108,7 +108,7 @@ def _build_parts(
 ) -> None:
     shares = library.split_into(parts[0].parts)
     tasks = [
-        _Task(name, part, shares[part.number - 1], settings, data_dir, selection)
+        _PartJob(name, part, shares[part.number - 1], settings, data_dir, selection)
         for part in parts
         if not part.finished()
     ]
@@ -120,7 +120,7 @@ def _build_parts(
             _build_unless_taken(task, progress.add)
 
 
-def _build_unless_taken(task: _Task, on_video: Callable[[float], None] = lambda _: None) -> None:
+def _build_unless_taken(task: _PartJob, on_video: Callable[[float], None] = lambda _: None) -> None:
     part = task.part
     with part.claimed() as mine:
         if mine and not part.finished():
@@ -136,7 +136,7 @@ def _build_unless_taken(task: _Task, on_video: Callable[[float], None] = lambda 
             )
 
 
-def _build_part(task: _Task, on_video: Callable[[float], None]) -> None:
+def _build_part(task: _PartJob, on_video: Callable[[float], None]) -> None:
     name, part, library, settings, data_dir, selection = task
     config = SegmentConfig(
         name=part.config_name,
@@ -212,7 +212,7 @@ def _check_same(version_dir: Path, settings: dict[str, Any]) -> None:
     # Records older than a setting equal those of its default, except for unusual files.
     before = {field.name: field.default for field in dataclasses.fields(Form)} | {SELECTION: ""}
     stored = before | info.metadata | {"version": str(info.version)}
-    lines = differences(stored, settings | {"version": str(SegmentBuilder.VERSION)})
+    lines = changed_settings(stored, settings | {"version": str(SegmentBuilder.VERSION)})
     if lines:
         raise UserError(
             f"Records with other settings are there already: {'; '.join(lines)}.",

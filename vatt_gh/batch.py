@@ -22,6 +22,7 @@ LABEL = "label"
 NEUTRAL_COLOUR = (0.0, 1.0, 1.0, 0.0)  # a row of COLOUR that changes nothing
 
 MODALITIES = (VIDEO, AUDIO, TEXT)
+AUDIOVISUAL = (VIDEO, AUDIO)  # the modalities of a media file
 MASKS = (VIDEO_MASK, AUDIO_MASK, TEXT_MASK)
 DEVICE_KEYS = (*MODALITIES, *MASKS, COLOUR, INDEX)  # what the training step takes
 

@@ -20,8 +20,8 @@ class UserError(Exception):
         super().__init__(printable(text))
 
 
-def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lists the differences from an earlier run, for a message.
+def changed_settings(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Lists the settings that differ from an earlier run, for a message.
 
     Args:
         there: the earlier values.

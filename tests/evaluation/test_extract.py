@@ -94,7 +94,7 @@ def test_vectors_are_those_of_records_built_from_the_same_files(
 
 
 def test_an_interrupted_extraction_continues(run, films, vectors, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_SHARD", 1)
+    monkeypatch.setattr(module, "_SHARD_FILES", 1)
     write, calls = Vectors.write, []
 
     def interrupted(self, *arguments):
@@ -153,7 +153,7 @@ def test_a_changed_file_and_a_mended_one_are_embedded_anew(run, films, tmp_path)
 
 
 def test_any_shard_may_be_deleted_and_is_made_again(run, films, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_SHARD", 2)
+    monkeypatch.setattr(module, "_SHARD_FILES", 2)
     whole = extracted(run, films, tmp_path / "to")
     everything = rows(tmp_path / "to", "video", "features")
     shards = sorted((tmp_path / "to").glob("shard-*.json"))

@@ -112,7 +112,7 @@ def test_refusals_say_where(data, what):
 
 def test_a_quote_that_nothing_closes_does_not_fill_the_memory(monkeypatch):
     monkeypatch.setattr(howto100m, "_CHUNK", 100)
-    monkeypatch.setattr(howto100m, "_LONGEST", 1000)
+    monkeypatch.setattr(howto100m, "_LONGEST_ENTRY", 1000)
     file = io.BytesIO(b'{"v": "' + b"x" * 100_000)
     with pytest.raises(UserError, match="an entry is longer than 1000 characters, at character 6"):
         list(stream_howto100m(file, Path("c.json")))

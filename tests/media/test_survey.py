@@ -110,7 +110,7 @@ def test_workers_share_the_time(folder, monkeypatch):
 
 
 def test_files_that_take_long_make_the_sample_smaller(folder, monkeypatch):
-    monkeypatch.setattr("vatt_gh.media.survey.PATIENCE", 0.2)
+    monkeypatch.setattr("vatt_gh.media.survey.TIME_LIMIT", 0.2)
 
     def slowly(function, tasks):
         for task in tasks:

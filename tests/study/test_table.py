@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from vatt_gh.report.results import SCORE_LABELS
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run
-from vatt_gh.study.table import SHOWN, differences, row_of, t_interval, to_csv, to_markdown
+from vatt_gh.study.table import paired_differences, row_of, t_interval, to_csv, to_markdown
 
 CAPTIONS = Corpus(0.25, 0.0)
 CORPORA = (CAPTIONS, Corpus(0.5, 0.0))
@@ -23,8 +24,8 @@ def made_up(method, seed, r5, corpus=CAPTIONS, model="shared"):
     results = {
         "step": 9,
         "clips": 40,
-        "retrieval": {name: dict(score) for group, name in SHOWN if group == "retrieval"},
-        "probe": {name: dict(score) for group, name in SHOWN if group == "probe"},
+        "retrieval": {name: dict(score) for group, name in SCORE_LABELS if group == "retrieval"},
+        "probe": {name: dict(score) for group, name in SCORE_LABELS if group == "probe"},
     }
     results["retrieval"]["r5"] |= {"value": r5, "ceiling": 0.8}
     return row_of(Run(model, corpus, method, seed), results, {"train.steps": 9}, METRICS)
@@ -46,11 +47,11 @@ def test_an_interval_is_student_s():
 
 
 def test_differences_are_paired_by_seed():
-    found = differences([*ROWS, made_up("both", 7, 0.9)], "retrieval.r5.value")
+    found = paired_differences([*ROWS, made_up("both", 7, 0.9)], "retrieval.r5.value")
     assert found.keys() == {("shared", "captions25", "both")}
     np.testing.assert_allclose(found["shared", "captions25", "both"], [0.03, 0.01, 0.06])
     other = made_up("plain", 0, 0.1, corpus=Corpus(0.0, 0.0))
-    assert differences([other, made_up("both", 0, 0.2)], "retrieval.r5.value") == {}
+    assert paired_differences([other, made_up("both", 0, 0.2)], "retrieval.r5.value") == {}
 
 
 def test_markdown_shows_mean_interval_and_references():
@@ -70,7 +71,7 @@ def test_markdown_shows_mean_interval_and_references():
 
 def test_what_drops_at_random_is_compared_with():
     rows = [*ROWS, made_up("random", 0, 0.25), made_up("random", 2, 0.29)]
-    found = differences(rows, "retrieval.r5.value", "random")
+    found = paired_differences(rows, "retrieval.r5.value", "random")
     np.testing.assert_allclose(found["shared", "captions25", "both"], [0.08, 0.08])
     np.testing.assert_allclose(found["shared", "captions25", "plain"], [0.05, 0.02])
     text = to_markdown(rows)

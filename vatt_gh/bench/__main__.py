@@ -44,10 +44,10 @@ def main(argv: list[str]) -> None:
     name = parser.parse_args(argv[:1]).name
     path, line = MEASUREMENTS[name]
     measurement = importlib.import_module(path)
-    own = argparse.ArgumentParser(prog=f"python -m vatt_gh.bench {name}", description=line)
-    own.add_argument("--json", type=Path, metavar="FILE", help="file for the numbers")
-    measurement.add_arguments(own)
-    arguments = own.parse_args(argv[1:])
+    options = argparse.ArgumentParser(prog=f"python -m vatt_gh.bench {name}", description=line)
+    options.add_argument("--json", type=Path, metavar="FILE", help="file for the numbers")
+    measurement.add_arguments(options)
+    arguments = options.parse_args(argv[1:])
     file = arguments.json
     del arguments.json  # not for the measurement, which may return its arguments
     try:

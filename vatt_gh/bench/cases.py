@@ -1,4 +1,4 @@
-"""The cases of the harmonization measurements: sizes, synthetic batches, a step per engine."""
+"""The cases of the harmonization measurements: sizes, synthetic batches, steps to measure."""
 
 import dataclasses
 from collections.abc import Callable
@@ -24,13 +24,14 @@ MeasuredStep = Callable[..., Tree]  # (state, batch) -> (gradients or something 
 
 _WORDS = 2_000  # rows of the word table, unless the size is a real one
 CASES = ("video_tower", "three_tower", "shared_encoder")
-# Keys of config.harmonize by row name: plain VATT, and each engine.
-STEPS: dict[str, dict[str, Any]] = {
-    "plain": {"realign": False, "curriculum": False},
+PLAIN = "plain"  # VATT's step without harmonization, which the others are compared with
+# Keys of config.harmonize by step: the harmonized steps are named after their engines.
+HARMONIZED: dict[str, dict[str, Any]] = {
     **{engine: {"engine": engine} for engine in ENGINES},
     "ghost_sketch32": {"engine": "ghost", "sketch": 32},
     "ghost_sketch64": {"engine": "ghost", "sketch": 64},
 }
+STEPS = {PLAIN: {"realign": False, "curriculum": False}, **HARMONIZED}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +143,7 @@ def make(config: ConfigDict, case: str, size: Size) -> MeasuredStep:
 
 
 def draw(config: ConfigDict, case: str, size: Size) -> tuple[Tree, dict[str, Array]]:
-    """Draws the inputs of a case's steps, the same for all engines.
+    """Draws the inputs of a case, the same for all STEPS.
 
     Args:
         config, case, size: see `make`.

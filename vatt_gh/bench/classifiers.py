@@ -8,7 +8,7 @@ import numpy as np
 
 from vatt_gh.evaluation.linear import CLASSIFIERS
 
-_BETWEEN = 0.2  # standard deviation of the classes' means; within a class it is 1
+_CLASS_SPREAD = 0.2  # standard deviation of the classes' means; within a class it is 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         The arguments; 'seconds', and 'accuracy' in [0, 1], by name of the classifier.
     """
     rng = np.random.default_rng(0)
-    means = _BETWEEN * rng.normal(size=(arguments.classes, arguments.width))
+    means = _CLASS_SPREAD * rng.normal(size=(arguments.classes, arguments.width))
     labels = np.arange(arguments.clips + arguments.tests) % arguments.classes
     features = means[labels] + rng.normal(size=(len(labels), arguments.width))
     fit, test = np.split(features, [arguments.clips])

@@ -1,7 +1,7 @@
 """The cost of harmonization relative to the plain step, in time, operations and memory.
 
-All engines of a case alternate in one process, so that a ratio compares runs under the same load;
-it is the median over the rounds of (an engine's time / the plain step's).
+All steps of a case alternate in one process, so that a ratio compares runs under the same load;
+it is the median over the rounds of (a harmonized step's time / the plain step's).
 """
 
 import argparse
@@ -20,7 +20,7 @@ import optax
 from jax.extend.core import ClosedJaxpr
 from ml_collections import ConfigDict
 
-from vatt_gh.bench.cases import CASES, SIZES, STEPS, Size, configure, draw, make
+from vatt_gh.bench.cases import CASES, HARMONIZED, PLAIN, SIZES, Size, configure, draw, make
 from vatt_gh.flops import count_traced
 
 Tree = Any
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this measurement's arguments to the command line."""
     parser.add_argument("--size", choices=SIZES, default="third")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
-    parser.add_argument("--engines", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--engines", nargs="+", choices=HARMONIZED, default=list(HARMONIZED))
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=0, help="samples; 0: the size's own")
@@ -55,8 +55,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     peak = matrix_peak(arguments.dtype)
     rows = []
     for case in arguments.cases:
-        engines = ["plain", *(e for e in arguments.engines if e != "plain")]
-        rows += _measure_case(case, engines, arguments, peak)
+        rows += _measure_case(case, [PLAIN, *arguments.engines], arguments, peak)
     device = jax.devices()[0]
     machine = {
         "device": device.device_kind,
@@ -70,64 +69,66 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure_case(
-    case: str, engines: list[str], arguments: argparse.Namespace, peak: float
+    case: str, steps: list[str], arguments: argparse.Namespace, peak: float
 ) -> list[dict[str, Any]]:
     made = SIZES[arguments.size]()
     if arguments.batch:
         made = dataclasses.replace(made, batch=arguments.batch)
-    configs = {engine: _configured(made, case, engine, arguments) for engine in engines}
-    state, batch = draw(configs["plain"], case, made)
-    steps = {engine: make(config, case, made) for engine, config in configs.items()}
-    traces = {engine: jax.jit(step).trace(state, batch) for engine, step in steps.items()}
+    configs = {step: _configured(made, case, step, arguments) for step in steps}
+    state, batch = draw(configs[PLAIN], case, made)
+    traces = {
+        step: jax.jit(make(config, case, made)).trace(state, batch)
+        for step, config in configs.items()
+    }
     lowered = [trace.lower() for trace in traces.values()]
     with ThreadPoolExecutor() as pool:
         compiled = pool.map(lambda program: program.compile(), lowered)
-        programs = dict(zip(engines, compiled, strict=True))
+        programs = dict(zip(steps, compiled, strict=True))
     rows, outputs = {}, {}
-    for engine, program in programs.items():
+    for step, program in programs.items():
         # This is also the untimed first run.
-        outputs[engine] = jax.device_get(program(state, batch)[0])
-        rows[engine] = {
+        outputs[step] = jax.device_get(program(state, batch)[0])
+        rows[step] = {
             "case": case,
-            "engine": engine,
+            "engine": step,
             "size": arguments.size,
             "dtype": arguments.dtype,
             "batch": made.batch,
-            "microbatch": configs[engine].train.microbatch,
+            "microbatch": configs[step].train.microbatch,
             "dropout": arguments.dropout,
-            **_compiled_numbers(traces[engine].jaxpr, program),
+            **_compiled_numbers(traces[step].jaxpr, program),
         }
-    seconds: dict[str, list[float]] = {engine: [] for engine in engines}
+    seconds: dict[str, list[float]] = {step: [] for step in steps}
     for _ in range(arguments.rounds):
-        for engine in engines:
-            seconds[engine].append(_timed(programs[engine], state, batch))
+        for step in steps:
+            seconds[step].append(_timed(programs[step], state, batch))
     if arguments.profile:
-        for engine in engines:
-            with jax.profiler.trace(arguments.profile / f"{case}-{engine}"):
-                _timed(programs[engine], state, batch)
+        for step in steps:
+            with jax.profiler.trace(arguments.profile / f"{case}-{step}"):
+                _timed(programs[step], state, batch)
     reference = outputs.get("vmap")
-    for engine, row in rows.items():
-        ratios = np.array(seconds[engine]) / np.array(seconds["plain"])
-        row["seconds"] = float(np.median(seconds[engine]))
+    for step, row in rows.items():
+        ratios = np.array(seconds[step]) / np.array(seconds[PLAIN])
+        row["seconds"] = float(np.median(seconds[step]))
         row["time_ratio"] = float(np.median(ratios))
         for name in ("flops", "xla_flops", "temp_bytes"):
-            row[f"{name}_ratio"] = row[name] / max(rows["plain"][name], 1)
+            row[f"{name}_ratio"] = row[name] / max(rows[PLAIN][name], 1)
         row["samples_per_second"] = made.batch / row["seconds"]
         # As usual, of the plain step's operations: an engine's extra work does not count.
-        row["utilisation"] = rows["plain"]["flops"] / row["seconds"] / peak
+        row["utilisation"] = rows[PLAIN]["flops"] / row["seconds"] / peak
         row["relative_difference"] = (
-            relative_difference(outputs[engine], reference)
-            if reference is not None and engine != "plain"
+            relative_difference(outputs[step], reference)
+            if reference is not None and step != PLAIN
             else None
         )
     return list(rows.values())
 
 
-def _configured(made: Size, case: str, engine: str, arguments: argparse.Namespace) -> ConfigDict:
-    config = configure(made, case, engine)
+def _configured(made: Size, case: str, step: str, arguments: argparse.Namespace) -> ConfigDict:
+    config = configure(made, case, step)
     config.model.dtype = arguments.dtype
-    own = arguments.vmap_microbatch if engine == "vmap" else 0
-    config.train.microbatch = own or arguments.microbatch
+    for_vmap = arguments.vmap_microbatch if step == "vmap" else 0
+    config.train.microbatch = for_vmap or arguments.microbatch
     for place in ("dropout_rate", "attention_dropout_rate", "position_dropout_rate"):
         config.model[place] = arguments.dropout
     return config

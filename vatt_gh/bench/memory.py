@@ -1,4 +1,4 @@
-"""Memory of the engines over batch and width: XLA's compile-time temporary memory.
+"""Temporary memory of plain and harmonized steps over batch and width, as XLA compiles them.
 
 A video tower of the size `third` with fewer tokens and layers, so that one sample's gradients take
 more than its activations: this shows which engines hold samples' gradients. Programs are only
@@ -13,13 +13,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vatt_gh.bench.cases import configure, third, tower_step
+from vatt_gh.bench.cases import PLAIN, configure, third, tower_step
 from vatt_gh.harmonize import ENGINES
 from vatt_gh.training.construct import model_of, zero_sample
 
-MEASURED = ("plain", *ENGINES)  # keys of bench.cases.STEPS
+MEASURED_STEPS = (PLAIN, *ENGINES)  # some of bench.cases.STEPS
 _MIB = 2**20
-_DATA = {"frames": 16, "size": 64, "audio_samples": 1_280}  # 64 tokens of video
+_CLIP_SIZES = {"frames": 16, "size": 64, "audio_samples": 1_280}  # 64 tokens of video
 # Code that never runs need not be fast; memory is assigned before code is generated.
 _NEVER_RUNS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for width in arguments.widths:
         for batch in arguments.batches:
-            some = [_measured(width, batch, engine, arguments.layers) for engine in MEASURED]
+            some = [_measured(width, batch, step, arguments.layers) for step in MEASURED_STEPS]
             rows += [
                 {**row, "temp_bytes_ratio": row["temp_bytes"] / some[0]["temp_bytes"]}
                 for row in some
@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return {**found, "platform": jax.default_backend()}
 
 
-def _measured(width: int, batch: int, engine: str, layers: int) -> dict[str, Any]:
-    size = dataclasses.replace(third(width, layers, batch), data=_DATA, keep_tokens=1.0)
-    config = configure(size, "video_tower", engine)
+def _measured(width: int, batch: int, step: str, layers: int) -> dict[str, Any]:
+    size = dataclasses.replace(third(width, layers, batch), data=_CLIP_SIZES, keep_tokens=1.0)
+    config = configure(size, "video_tower", step)
     model = model_of(config, words=size.words, audio_rate=config.data.build_audio_rate)
     data = config.data
     sample = zero_sample(data)
@@ -69,7 +69,7 @@ def _measured(width: int, batch: int, engine: str, layers: int) -> dict[str, Any
     return {
         "width": width,
         "batch": batch,
-        "engine": engine,
+        "engine": step,
         "parameter_bytes": sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tower)),
         "temp_bytes": int(memory.temp_size_in_bytes),
     }
@@ -82,24 +82,24 @@ def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         rows: rows from `run`.
 
     Returns:
-        For each width and engine {"width", "engine", "bytes_a_sample", "parameter_bytes",
-        "gradients_a_sample"}: the last is what an engine takes beyond plain, in gradients of the
+        For each width and step {"width", "engine", "bytes_a_sample", "parameter_bytes",
+        "gradients_a_sample"}: the last is what a step takes beyond plain, in gradients of the
         whole tower. Empty if there is only one batch size.
     """
     found = []
     for width in dict.fromkeys(row["width"] for row in rows):
         plain = None
-        for engine in MEASURED:
-            some = [row for row in rows if (row["width"], row["engine"]) == (width, engine)]
+        for step in MEASURED_STEPS:
+            some = [row for row in rows if (row["width"], row["engine"]) == (width, step)]
             first, last = min(some, key=itemgetter("batch")), max(some, key=itemgetter("batch"))
             if first["batch"] == last["batch"]:
                 continue
             slope = (last["temp_bytes"] - first["temp_bytes"]) / (last["batch"] - first["batch"])
-            plain = slope if engine == "plain" else plain
+            plain = slope if step == PLAIN else plain
             found.append(
                 {
                     "width": width,
-                    "engine": engine,
+                    "engine": step,
                     "bytes_a_sample": slope,
                     "parameter_bytes": first["parameter_bytes"],
                     "gradients_a_sample": (slope - plain) / first["parameter_bytes"],
@@ -113,12 +113,12 @@ def show(numbers: dict[str, Any]) -> str:
     lines = [
         f"temporary memory in MiB of a video tower of {numbers['layers']} layers and 64 tokens, "
         f"and its ratio to plain ({numbers['platform']})",
-        f"{'width':>6}{'tower':>8}{'batch':>7}{MEASURED[0]:>9}"
-        + "".join(f"{engine:>16}" for engine in MEASURED[1:]),
+        f"{'width':>6}{'tower':>8}{'batch':>7}{PLAIN:>9}"
+        + "".join(f"{engine:>16}" for engine in ENGINES),
     ]
     cells = {(row["width"], row["batch"], row["engine"]): row for row in numbers["rows"]}
     for width, batch in dict.fromkeys(key[:2] for key in cells):
-        plain, *others = (cells[width, batch, engine] for engine in MEASURED)
+        plain, *others = (cells[width, batch, step] for step in MEASURED_STEPS)
         lines.append(
             f"{width:6}{plain['parameter_bytes'] / _MIB:8.1f}{batch:7}"
             f"{plain['temp_bytes'] / _MIB:9.1f}"

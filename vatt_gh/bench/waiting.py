@@ -12,7 +12,7 @@ from vatt_gh.bench.cases import SIZES, configure
 from vatt_gh.report.rows import METRICS
 from vatt_gh.training.loop import pretrain
 
-_STEPS = 12
+_STEP_COUNT = 12
 _WARM = 4  # first steps, which wait for compilation and the first reads
 
 
@@ -30,8 +30,8 @@ def waiting(data_dir: Path) -> dict[str, float]:
         config.data[key] = configuration.default().data[key]
     config.data.data_dir = str(data_dir)
     config.data.parallel_reads = 4
-    config.train.steps, config.train.warmup_steps, config.train.log_every = _STEPS, 2, 2
-    config.harmonize.curriculum_steps = _STEPS
+    config.train.steps, config.train.warmup_steps, config.train.log_every = _STEP_COUNT, 2, 2
+    config.harmonize.curriculum_steps = _STEP_COUNT
     with tempfile.TemporaryDirectory() as workdir, contextlib.redirect_stdout(io.StringIO()):
         pretrain(config, Path(workdir))
         lines = (Path(workdir) / METRICS).read_text().splitlines()

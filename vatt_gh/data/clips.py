@@ -18,7 +18,7 @@ NUMBER = "number"
 CAPTION, CAPTION_START, CAPTION_END = "caption", "caption_start", "caption_end"
 LABELS, SAID, SPLIT, LENGTH = "labels", "said", "split", "length"
 _SHUFFLED = 1_000_000  # clips that are shuffled at a time; three numbers each
-_BETWEEN = "\x1e"  # labels, and captions, of one record; ASCII's record separator
+_SEPARATOR = "\x1e"  # labels, and captions, of one record; ASCII's record separator
 
 
 def captioned_clips(
@@ -133,8 +133,8 @@ def clip_windows(
     def windows_of(record: tf.Tensor) -> dict[str, tf.Tensor]:
         example = source.read(record)
         firsts = window_starts(example["frame_count"], span, windows)
-        said = tf.strings.reduce_join(example["captions"]["text"], separator=_BETWEEN)
-        labels = tf.strings.reduce_join(example["labels"], separator=_BETWEEN)
+        said = tf.strings.reduce_join(example["captions"]["text"], separator=_SEPARATOR)
+        labels = tf.strings.reduce_join(example["labels"], separator=_SEPARATOR)
         same = {
             **{LABELS: labels, SAID: said, NUMBER: record, SPLIT: splits[record]},
             LENGTH: tf.cast(example["frame_count"], tf.int32),
@@ -149,7 +149,7 @@ def clip_windows(
 
 def parted(joined: bytes) -> list[str]:
     """Splits the labels, or captions, that `clip_windows` has joined."""
-    return [each for each in joined.decode("utf-8").split(_BETWEEN) if each]
+    return [each for each in joined.decode("utf-8").split(_SEPARATOR) if each]
 
 
 def _windows(

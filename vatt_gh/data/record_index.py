@@ -12,7 +12,7 @@ from vatt_gh.files import replacing
 from vatt_gh.media.tfrecord import CHECKSUM, HEADER
 
 INDEX_FILE = "records.index.npz"
-_ARRAYS = ("names", "sizes", "shard", "offset", "length")
+_INDEX_ARRAYS = ("names", "sizes", "shard", "offset", "length")
 # Path in a finished version of a TFDS configuration; unfinished ones may lie beside it: TFDS writes
 # everything into a folder "incomplete..." and renames it last.
 FINISHED = "[0-9]*/dataset_info.json"
@@ -80,7 +80,7 @@ def load_index(version_dir: Path) -> RecordIndex:
         return write_index(version_dir)
     try:
         with path.open("rb") as file, np.load(file) as stored:
-            arrays = {name: stored[name] for name in _ARRAYS}
+            arrays = {name: stored[name] for name in _INDEX_ARRAYS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"The index of the records cannot be read: {error}",

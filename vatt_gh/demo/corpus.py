@@ -18,7 +18,7 @@ from vatt_gh.demo.narration import Line, narrate
 from vatt_gh.demo.picture import draw_scene
 from vatt_gh.demo.scenes import Scene, draw_id, draw_scenes, video_generator
 from vatt_gh.demo.sound import synthesise
-from vatt_gh.errors import UserError, differences
+from vatt_gh.errors import UserError, changed_settings
 from vatt_gh.files import (
     check_room,
     read_object,
@@ -129,7 +129,7 @@ def _check_empty(out_dir: Path) -> None:
 
 
 def _check_same(marker: Path, spec: CorpusSpec) -> None:
-    other = differences(read_object(marker), dataclasses.asdict(spec))
+    other = changed_settings(read_object(marker), dataclasses.asdict(spec))
     if other:
         raise UserError(
             f"Another corpus is there already: {'; '.join(other)}.",

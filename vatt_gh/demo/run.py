@@ -94,21 +94,21 @@ def prepare(
         UserError: another corpus exists there, the disk is full, or the build fails.
     """
     corpus = workdir / "corpus" / name
-    own = {
+    given = {
         "seed": seed,
         "videos": videos,
         "caption_noise": caption_noise,
         "sound_noise": sound_noise,
     }
-    others = [field.name for field in dataclasses.fields(CorpusSpec) if field.name not in own]
-    spec = CorpusSpec(**own, **{name: config.demo[name] for name in others})
+    others = [field.name for field in dataclasses.fields(CorpusSpec) if field.name not in given]
+    spec = CorpusSpec(**given, **{name: config.demo[name] for name in others})
     with station(f"rendering {videos} videos ({name})"):
         render_corpus(corpus, spec, workers=config.data.build_workers)
     with station(f"building records ({name})"):
-        own = config.copy_and_resolve_references()
-        own.data.manual_dir = str(corpus)
-        own.data.data_dir = str(workdir / "records" / name)
-        find_or_build(own.data, build)
+        config = config.copy_and_resolve_references()
+        config.data.manual_dir = str(corpus)
+        config.data.data_dir = str(workdir / "records" / name)
+        find_or_build(config.data, build)
 
 
 def prepare_heldout(config: ConfigDict, workdir: Path, seed: int, build: Build) -> None:

@@ -13,7 +13,7 @@ _HARMONICS = {
     "diamond": (0.1, 0.0, 1.0, 0.0, 0.0, 0.8),
     "bars": (0.5,),
 }
-_NOISE = {"bars": 0.8, "star": 0.15}  # breath noise in the voice
+_BREATH = {"bars": 0.8, "star": 0.15}  # breath noise in the voice
 _PITCH = {"slides": 240.0, "bounces": 330.0, "orbits": 450.0, "pulses": 600.0}  # Hz
 
 
@@ -43,7 +43,7 @@ def synthesise(
         if strength and number * pitch.max() < rate / 2:
             voice += strength * np.sin(number * phase + rng.uniform(0, 2 * np.pi))
     voice /= max(np.sqrt(np.mean(voice**2)), 1e-9)
-    voice += _NOISE.get(shape, 0.0) * 2 * rng.normal(size=samples)
+    voice += _BREATH.get(shape, 0.0) * 2 * rng.normal(size=samples)
     voice *= _rhythm(motion, time)
     voice = 0.12 * voice * rng.uniform(0.6, 1.2) + 0.004 * rng.normal(size=samples)
     return np.clip(voice, -1.0, 1.0)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tree
 
+from vatt_gh.batch import AUDIOVISUAL
 from vatt_gh.data.clips import LABELS, LENGTH, NUMBER, SAID, SPLIT, parted
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.features import Weights, embed_batch
@@ -118,7 +119,7 @@ def embed_clips_whole(
             length=every[LENGTH],
             features=features,
             embeddings=embeddings,
-            masks={m: every[f"{m}_mask"] for m in ("video", "audio")},
+            masks={m: every[f"{m}_mask"] for m in AUDIOVISUAL},
         )
         for features, embeddings in every["seen"]
     ]

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from vatt_gh.batch import AUDIOVISUAL
 from vatt_gh.config import flatten
 from vatt_gh.data.segments import covering, segment_windows
 from vatt_gh.data.text import Tokenizer
@@ -24,7 +25,6 @@ from vatt_gh.media.sound_file import is_sound_file
 from vatt_gh.media.video import read_segments
 from vatt_gh.models.vatt import Vatt
 
-BOTH = ("video", "audio")
 _WINDOW = ("frames", "fps", "size", "audio_samples", "words")
 Windows = dict[str, np.ndarray]
 
@@ -100,7 +100,7 @@ class Embedder:
         Raises:
             UserError: the file cannot be read.
         """
-        return self._embed_file(path, every, BOTH)
+        return self._embed_file(path, every, AUDIOVISUAL)
 
     def embed_audio(self, path: Path | str, every: float = 0.0) -> Embedded:
         """Embeds the sound of a sound file or video; arguments as in `embed_video`.
@@ -142,7 +142,7 @@ class Embedder:
         return segment_windows(segment, self.form, self.config.data, firsts)
 
     def embed_windows(
-        self, parts: Iterable[Windows], modalities: Sequence[str] = BOTH
+        self, parts: Iterable[Windows], modalities: Sequence[str] = AUDIOVISUAL
     ) -> Iterator[Embedded]:
         """Embeds windows in full batches.
 

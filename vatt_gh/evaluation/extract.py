@@ -25,7 +25,7 @@ from vatt_gh.media.form import WHOLE, Segment
 from vatt_gh.media.workers import Limits
 from vatt_gh.training.parallel import all_hosts
 
-_SHARD = 64  # most files in a shard, which a killed extraction loses
+_SHARD_FILES = 64  # most files in a shard, which a killed extraction loses
 _SHARD_WINDOWS = 20_000  # with so many windows a shard takes no further file
 _AHEAD = 4  # batches of windows that are decoded ahead
 LAYOUT = """
@@ -198,9 +198,9 @@ def _extract(embedder: Embedder, vectors: Vectors, files: list[_File], host: int
         spool_dir=None,
         limits=Limits(),
     )
-    clock, done = _Waiting(), 0
+    clock, done = _WaitClock(), 0
     with closing(decoding) as decoded, ThreadPoolExecutor(config.data.build_workers) as pool:
-        items = _Stream(clock.timed(_prepared(decoded, pool, embedder)))
+        items = _Pushback(clock.timed(_prepared(decoded, pool, embedder)))
         while True:
             rows: list[dict[str, Any]] = []
             owners: list[str] = []
@@ -214,7 +214,7 @@ def _extract(embedder: Embedder, vectors: Vectors, files: list[_File], host: int
             print(f"{done} of {len(usable)} files", flush=True)
 
 
-class _Waiting:
+class _WaitClock:
     """Measures how long an iterator keeps its reader waiting."""
 
     def __init__(self) -> None:
@@ -230,7 +230,7 @@ class _Waiting:
             yield item
 
 
-class _Stream:
+class _Pushback:
     """An iterator that takes an item back."""
 
     def __init__(self, items: Iterator[Any]):
@@ -269,7 +269,7 @@ def _prepared(
 
 
 def _shard(
-    items: _Stream, files: Mapping[str, _File], rows: list[dict[str, Any]], owners: list[str]
+    items: _Pushback, files: Mapping[str, _File], rows: list[dict[str, Any]], owners: list[str]
 ) -> Iterator[Windows]:
     """Takes the files of a shard from the stream.
 
@@ -289,7 +289,7 @@ def _shard(
             owners += [video] * count
             rows[-1]["windows"] += count
             yield item
-        elif len(rows) == _SHARD or len(owners) >= _SHARD_WINDOWS:
+        elif len(rows) == _SHARD_FILES or len(owners) >= _SHARD_WINDOWS:
             items.back(found)
             return
         else:

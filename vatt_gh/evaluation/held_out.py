@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from vatt_gh.batch import AUDIOVISUAL
 from vatt_gh.data.clips import captioned_clips, clip_windows
 from vatt_gh.data.records import Source
 from vatt_gh.data.text import Tokenizer
@@ -84,7 +85,7 @@ class HeldOut:
         self,
         weights: str,
         split: str,
-        modalities: tuple[str, ...] = ("video", "audio"),
+        modalities: tuple[str, ...] = AUDIOVISUAL,
         heads: bool = True,
     ) -> EmbeddedClips:
         """Embeds all clips of a split with the named weights; reads each split once.

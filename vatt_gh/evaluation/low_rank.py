@@ -11,7 +11,7 @@ from flax import linen as nn
 from vatt_gh.training.optimizer import keras_adam
 
 Array = jax.Array
-RANK, DROPOUT, PENALTY, RATE, BATCH, EPOCHS, SEED = 128, 0.9, 0.1, 5e-4, 64, 1_000, 1
+RANK, DROPOUT, PENALTY, LEARNING_RATE, BATCH, EPOCHS, SEED = 128, 0.9, 0.1, 5e-4, 64, 1_000, 1
 
 
 class LowRank(nn.Module):
@@ -54,7 +54,7 @@ def answers(
 def _fit(model: LowRank, features: Array, labels: Array, epochs: int) -> Any:
     key = jax.random.key(SEED)
     params = model.init(jax.random.fold_in(key, 0), features[0], False)["params"]
-    optimizer = keras_adam(lambda step: jnp.float32(RATE))
+    optimizer = keras_adam(lambda step: jnp.float32(LEARNING_RATE))
     count = len(features)
     batches = -(-count // BATCH)
 

@@ -11,7 +11,7 @@ _DIFFERS = "how ours differs: docs/evaluation.md"
 _TABLE_4 = f"frozen features (Akbari et al. 2021, table 4); {_DIFFERS}"
 _TABLE_8 = f"zero-shot, 4 windows averaged (Akbari et al. 2021, table 8); {_DIFFERS}"
 # The paper's names of its models.
-_MODELS = {"tx_fac_mbs": "VATT-MBS", "ut_fac_medium": "VATT-MA-Medium"}
+_PAPER_MODELS = {"tx_fac_mbs": "VATT-MBS", "ut_fac_medium": "VATT-MA-Medium"}
 Fold = tuple[tuple[str, ...], str]  # splits to fit on, split to test
 
 
@@ -73,7 +73,7 @@ class Protocol:
             return {}
         for model, scores in self.published.items():
             if is_named(config.model, model):
-                source = f"{_MODELS[model]}, {self.source}"
+                source = f"{_PAPER_MODELS[model]}, {self.source}"
                 return {n: {"published": value, "source": source} for n, value in scores.items()}
         return {}
 
@@ -104,8 +104,8 @@ def _retrieval(test: str, listed: int, **published: dict[str, float]) -> Protoco
 
 
 _THREE = tuple(((f"train{n}",), f"test{n}") for n in (1, 2, 3))
-_PARTS = tuple(f"fold{n}" for n in range(1, 6))
-_FIVE = tuple((tuple(p for p in _PARTS if p != test), test) for test in _PARTS)
+_FOLD_NAMES = tuple(f"fold{n}" for n in range(1, 6))
+_FIVE = tuple((tuple(p for p in _FOLD_NAMES if p != test), test) for test in _FOLD_NAMES)
 
 PROTOCOLS = {
     "ucf101": _linear("video", _THREE, 11_214, 0.892, 0.896, 0.844),

@@ -18,12 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vatt_gh.errors import UserError, differences
-from vatt_gh.evaluation.embedder import BOTH, Embedded
+from vatt_gh.batch import AUDIOVISUAL
+from vatt_gh.errors import UserError, changed_settings
+from vatt_gh.evaluation.embedder import Embedded
 from vatt_gh.files import read_list, read_object, replacing, write_whole
 from vatt_gh.locks import locked
 
-_ROWS = 8192  # rows of a row group: blocks of some MB
+_ROW_GROUP = 8192  # rows of a row group: blocks of some MB
 _ABOUT = "extraction.json"
 
 
@@ -75,7 +76,7 @@ class Vectors:
         with locked(self.folder / ".lock"):
             if not (self.folder / _ABOUT).exists():
                 write_whole(self.folder / _ABOUT, json.dumps(about, indent=1) + "\n")
-        differ = differences(self.about(), about)
+        differ = changed_settings(self.about(), about)
         if differ:
             raise UserError(
                 "The folder holds other vectors.",
@@ -115,7 +116,7 @@ class Vectors:
         """
         taken = [int(p.stem.split("-")[2]) for p in self.folder.glob(f"shard-{writer}-*.json")]
         name = f"{writer}-{max(taken, default=-1) + 1:05d}"
-        for modality in BOTH:
+        for modality in AUDIOVISUAL:
             path = self.folder / f"{modality}-{name}.parquet"
             path.unlink(missing_ok=True)  # left by a process that was killed before it finished
             if windows is not None and windows.masks[modality].any():
@@ -124,7 +125,7 @@ class Vectors:
                     pq.write_table(
                         table,
                         partial,
-                        row_group_size=_ROWS,
+                        row_group_size=_ROW_GROUP,
                         # Vectors neither repeat nor compress.
                         use_dictionary=["video_id", "modality"],
                         compression="none",
@@ -171,7 +172,7 @@ def _blocks_of(path: Path, column: str, without: set[str]) -> Iterator[VectorBlo
     columns = ["video_id", "start", "end", column]
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
+            for batch in file.iter_batches(batch_size=_ROW_GROUP, columns=columns):
                 ids, start, end, vectors = (batch[name] for name in columns)
                 block = VectorBlock(
                     video_ids=np.array(ids.to_pylist(), object),

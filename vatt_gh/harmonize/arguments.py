@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from vatt_gh.harmonize.engine import Encode
 from vatt_gh.harmonize.method import Method
-from vatt_gh.harmonize.trees import Path, Tree, by_path, named
+from vatt_gh.harmonize.trees import ParamPath, Tree, by_path, named
 
 Array = jax.Array
 Losses = Sequence[Array] | Mapping[str, Array] | Array
@@ -71,7 +71,7 @@ def as_function(encoder: nn.Module | Encode, params: Tree) -> Encode:
     return encode
 
 
-def as_arrays(params: Tree, shared: Callable[[Path], bool]) -> Tree:
+def as_arrays(params: Tree, shared: Callable[[ParamPath], bool]) -> Tree:
     """Checks that all parameters are arrays with a real derivative.
 
     Args:

@@ -15,7 +15,7 @@ from vatt_gh.harmonize.front import harmonized_gradients
 from vatt_gh.harmonize.known import reasons
 from vatt_gh.harmonize.method import Method
 from vatt_gh.harmonize.recording import Trace
-from vatt_gh.harmonize.trees import Path, Tree, named, paths_of
+from vatt_gh.harmonize.trees import ParamPath, Tree, named, paths_of
 
 # Both parts of the method, without a threshold that rounding could cross.
 _SMOOTH = Method(realign=True, curriculum=True, soft_temperature=0.5)
@@ -34,12 +34,12 @@ class Comparison:
         formed: parameters whose gradients the ghost engine forms sample by sample, and why.
     """
 
-    differences: dict[Path, float]
+    differences: dict[ParamPath, float]
     cosine: float
-    formed: dict[Path, str]
+    formed: dict[ParamPath, str]
 
     @property
-    def worst(self) -> Path:
+    def worst(self) -> ParamPath:
         """The parameter that differs most; NaN counts as the largest difference."""
         apart = self.differences
         return max(apart, key=lambda path: (math.isnan(apart[path]), apart[path]))

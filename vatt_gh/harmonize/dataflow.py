@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, primitiv
 from jax.lax import GatherScatterMode
 
 from vatt_gh.harmonize.rules import Lookup, Product, Rule
-from vatt_gh.harmonize.trees import Path
+from vatt_gh.harmonize.trees import ParamPath
 from vatt_gh.harmonize.views import ParameterView
 
 # Place of an equation: its number in the trace, then in that equation's inner trace, and so on.
@@ -38,7 +38,7 @@ _BESIDE = {
     primitives.div_p,
     primitives.broadcast_in_dim_p,
 }
-_MODES = {
+_GATHER_MODES = {
     GatherScatterMode.FILL_OR_DROP,
     GatherScatterMode.CLIP,
     GatherScatterMode.PROMISE_IN_BOUNDS,
@@ -57,7 +57,7 @@ class Site(NamedTuple):
         y: the same for the result.
     """
 
-    path: Path
+    path: ParamPath
     place: Place
     rule: Rule
     x: jax.ShapeDtypeStruct
@@ -77,21 +77,21 @@ class Other(NamedTuple):
     small: bool
 
 
-Uses = dict[Path, list[Site | Other]]
+Uses = dict[ParamPath, list[Site | Other]]
 
 
 class _Seen(NamedTuple):
     """A variable that is a view of a parameter."""
 
-    path: Path
+    path: ParamPath
     view: ParameterView
 
 
 _DATA = "data"  # a variable that depends on the sample
-_Known = _Seen | str | None  # None: a constant, or computed from parameters alone
+_Origin = _Seen | str | None  # None: a constant, or computed from parameters alone
 
 
-def uses_of(jaxpr: Jaxpr, paths: Sequence[Path]) -> Uses:
+def uses_of(jaxpr: Jaxpr, paths: Sequence[ParamPath]) -> Uses:
     """Lists the uses of each parameter.
 
     Args:
@@ -118,14 +118,14 @@ class _Walk:
     def __init__(self):
         self.uses: Uses = {}
 
-    def note(self, known: _Known, use: Site | Other) -> None:
+    def note(self, known: _Origin, use: Site | Other) -> None:
         """Adds a use if the variable is known to be a parameter."""
         if isinstance(known, _Seen):
             self.uses.setdefault(known.path, []).append(use)
 
     def through(
-        self, jaxpr: Jaxpr, inputs: Sequence[_Known], place: Place, turns: tuple[int, ...]
-    ) -> list[_Known]:
+        self, jaxpr: Jaxpr, inputs: Sequence[_Origin], place: Place, turns: tuple[int, ...]
+    ) -> list[_Origin]:
         """Finds what is known about a trace's results.
 
         Args:
@@ -134,9 +134,9 @@ class _Walk:
             place: place of the equation that holds it.
             turns: lengths of the enclosing loops.
         """
-        known: dict[Var, _Known] = dict(zip(jaxpr.invars, inputs, strict=True))
+        known: dict[Var, _Origin] = dict(zip(jaxpr.invars, inputs, strict=True))
 
-        def of(atom: Var | Literal) -> _Known:
+        def of(atom: Var | Literal) -> _Origin:
             return None if isinstance(atom, Literal) else known.get(atom)
 
         for number, equation in enumerate(jaxpr.eqns):
@@ -146,8 +146,8 @@ class _Walk:
         return [of(atom) for atom in jaxpr.outvars]
 
     def _equation(
-        self, equation: JaxprEqn, given: list[_Known], place: Place, turns: tuple[int, ...]
-    ) -> list[_Known]:
+        self, equation: JaxprEqn, given: list[_Origin], place: Place, turns: tuple[int, ...]
+    ) -> list[_Origin]:
         """Finds what is known about an equation's results, and notes its uses of parameters."""
         results = [_DATA if _DATA in given else None] * len(equation.outvars)
         if not any(isinstance(known, _Seen) for known in given):
@@ -166,8 +166,8 @@ class _Walk:
         return results
 
     def _inside(
-        self, equation: JaxprEqn, given: list[_Known], place: Place, turns: tuple[int, ...]
-    ) -> list[_Known]:
+        self, equation: JaxprEqn, given: list[_Origin], place: Place, turns: tuple[int, ...]
+    ) -> list[_Origin]:
         if equation.primitive is not primitives.scan_p:
             return self.through(inner_jaxpr(equation), given, place, turns)
         same = equation.params["num_consts"]
@@ -187,7 +187,7 @@ def inner_jaxpr(equation: JaxprEqn) -> Jaxpr:
     return inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
 
 
-def _view_of(equation: JaxprEqn, known: _Known) -> _Seen | None:
+def _view_of(equation: JaxprEqn, known: _Origin) -> _Seen | None:
     """The result of an equation on a parameter, if it is a view of the parameter."""
     primitive, params = equation.primitive, equation.params
     if not isinstance(known, _Seen):
@@ -210,7 +210,7 @@ def _view_of(equation: JaxprEqn, known: _Known) -> _Seen | None:
 
 
 def _site(
-    equation: JaxprEqn, given: list[_Known], number: int, place: Place, turns: tuple[int, ...]
+    equation: JaxprEqn, given: list[_Origin], number: int, place: Place, turns: tuple[int, ...]
 ) -> Site | None:
     """An equation's use of the parameter that is operand `number`, if a rule covers it."""
     known, result = given[number], equation.outvars[0].aval
@@ -233,7 +233,7 @@ def _site(
     return Site(known.path, place, rule, x, recorded(rule.rows, result))
 
 
-def _product(equation: JaxprEqn, given: list[_Known], number: int) -> Product | None:
+def _product(equation: JaxprEqn, given: list[_Origin], number: int) -> Product | None:
     summed, batched = equation.params["dimension_numbers"]
     matrix, data = (equation.invars[n].aval for n in (number, 1 - number))
     if batched[0] or not jnp.issubdtype(data.dtype, jnp.floating):
@@ -266,14 +266,14 @@ def _lookup(equation: JaxprEqn, known: _Seen) -> Lookup | None:
         and numbers.offset_dims == tuple(range(ids.ndim - 1, result.ndim))
         and params["slice_sizes"] == (1, *table.shape[1:])
     )
-    if not whole_rows or known.view.steps or params["mode"] not in _MODES:
+    if not whole_rows or known.view.steps or params["mode"] not in _GATHER_MODES:
         return None
     if table.shape[0] >= _IDS_IN_FLOAT32 or result.size >= table.size:
         return None
     return Lookup(table.shape, params["mode"])
 
 
-def _other(equation: JaxprEqn, given: list[_Known], number: int) -> Other:
+def _other(equation: JaxprEqn, given: list[_Origin], number: int) -> Other:
     """A use without a rule."""
     primitive, data = equation.primitive, _DATA in given
     size, result = equation.invars[number].aval.size, equation.outvars[0].aval.size

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.samples import in_one, in_parts
-from vatt_gh.harmonize.trees import Path
+from vatt_gh.harmonize.trees import ParamPath
 
 Array = jax.Array
 Tree = Any
-Shared = Callable[[Path], bool]  # whether cosines are taken over a parameter
+Shared = Callable[[ParamPath], bool]  # whether cosines are taken over a parameter
 Encode = Callable[[Tree, Tree], Tree]  # (params, inputs of ONE sample) -> its features
 # For each pass, {loss: derivative by the pass's features, [B, ...]} of the losses that reach it.
 Cotangents = Sequence[Mapping[int, Tree]]

@@ -31,11 +31,11 @@ from vatt_gh.harmonize.known import known_rules, note, say_once
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.products import Sketch, Use, weighted_sum
 from vatt_gh.harmonize.recording import Slot, Trace
-from vatt_gh.harmonize.trees import Path, Tree, by_path, tree_bytes
+from vatt_gh.harmonize.trees import ParamPath, Tree, by_path, tree_bytes
 from vatt_gh.harmonize.vmap import Vmap
 
 Array = jax.Array
-Flat = dict[Path, Array]
+Flat = dict[ParamPath, Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Ghost:
             def finish(
                 cotangents: Cotangents, decide: Decide, samples: Tree
             ) -> tuple[Tree, Coefficients]:
-                uses: dict[Path, list[Use]] = {path: [] for path in rules}
+                uses: dict[ParamPath, list[Use]] = {path: [] for path in rules}
                 formed = [{} for _ in range(losses)]  # per loss: samples' gradients
                 for recording, given in zip(recordings, cotangents, strict=True):
                     recording.pull(given, uses, formed)
@@ -178,7 +178,7 @@ class _Recording:
         )
 
     def pull(
-        self, cotangents: Mapping[int, Tree], uses: dict[Path, list[Use]], formed: list[Flat]
+        self, cotangents: Mapping[int, Tree], uses: dict[ParamPath, list[Use]], formed: list[Flat]
     ) -> None:
         """Adds this pass's uses of every layer, and its part of the formed gradients."""
         pulled = self._pulled([cotangents[n] for n in self._losses])

@@ -8,7 +8,7 @@ import jax
 from vatt_gh.harmonize.dataflow import Other, Site
 from vatt_gh.harmonize.recording import Trace
 from vatt_gh.harmonize.rules import Rule
-from vatt_gh.harmonize.trees import Path, named
+from vatt_gh.harmonize.trees import ParamPath, named
 
 Array = jax.Array
 _log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ _noted: set[str] = set()
 _SHOWN = 3  # parameters that a note names
 
 
-def known_rules(traces: Sequence[Trace]) -> dict[Path, Rule]:
+def known_rules(traces: Sequence[Trace]) -> dict[ParamPath, Rule]:
     """Finds the rule of each parameter that needs no per-sample gradients.
 
     Args:
@@ -32,7 +32,7 @@ def known_rules(traces: Sequence[Trace]) -> dict[Path, Rule]:
     return found
 
 
-def reasons(traces: Sequence[Trace]) -> dict[Path, str]:
+def reasons(traces: Sequence[Trace]) -> dict[ParamPath, str]:
     """Explains why the other parameters' gradients are formed sample by sample.
 
     Args:
@@ -49,7 +49,7 @@ def reasons(traces: Sequence[Trace]) -> dict[Path, str]:
     return found
 
 
-def note(traces: Sequence[Trace], params: Mapping[Path, Array]) -> None:
+def note(traces: Sequence[Trace], params: Mapping[ParamPath, Array]) -> None:
     """Logs once which gradients are formed sample by sample, except vectors and small ones.
 
     Args:
@@ -83,6 +83,6 @@ def say_once(text: str) -> None:
         _log.warning("%s", text)
 
 
-def _uses(traces: Sequence[Trace]) -> Iterator[tuple[Path, list[Site | Other]]]:
+def _uses(traces: Sequence[Trace]) -> Iterator[tuple[ParamPath, list[Site | Other]]]:
     for path in dict.fromkeys(path for trace in traces for path in trace.uses):
         yield path, [use for trace in traces for use in trace.uses.get(path, [])]

@@ -17,7 +17,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from vatt_gh.harmonize.dataflow import INSIDE, Place, Site, Uses, inner_jaxpr, uses_of
 from vatt_gh.harmonize.engine import Encode
-from vatt_gh.harmonize.trees import Path, Tree, paths_of
+from vatt_gh.harmonize.trees import ParamPath, Tree, paths_of
 
 Array = jax.Array
 _CUSTOM = {primitives.custom_jvp_call_p, primitives.custom_vjp_call_p}
@@ -84,7 +84,7 @@ class Trace:
         self.recomputes = any(e.primitive is primitives.remat_p for e in equations)
         self.complete = not any(_closes_over_values(e) for e in equations if e.primitive in _CUSTOM)
 
-    def sites(self, paths: Mapping[Path, Any]) -> list[Site]:
+    def sites(self, paths: Mapping[ParamPath, Any]) -> list[Site]:
         """The sites of some parameters that have only recorded uses."""
         return [site for path in paths for site in self.uses.get(path, [])]
 

@@ -8,10 +8,10 @@ from flax.core.meta import AxisMetadata
 from jax.tree_util import keystr
 
 Tree = Any
-Path = tuple[str, ...]
+ParamPath = tuple[str, ...]
 
 
-def paths_of(tree: Tree) -> list[Path]:
+def paths_of(tree: Tree) -> list[ParamPath]:
     """Lists the path of names to each leaf, in the order of jax.tree.leaves.
 
     Args:
@@ -30,7 +30,7 @@ def paths_of(tree: Tree) -> list[Path]:
     return found
 
 
-def by_path(tree: Tree) -> dict[Path, Any]:
+def by_path(tree: Tree) -> dict[ParamPath, Any]:
     """The leaves of a tree, by their paths of names."""
     return dict(zip(paths_of(tree), jax.tree.leaves(tree), strict=True))
 
@@ -44,10 +44,10 @@ def _is_box(node: Any) -> bool:
     return isinstance(node, (AxisMetadata, nnx.Variable))
 
 
-def _names(path: tuple[Any, ...]) -> Path:
+def _names(path: tuple[Any, ...]) -> ParamPath:
     return tuple(keystr((key,), simple=True) for key in path)
 
 
-def named(path: Path) -> str:
+def named(path: ParamPath) -> str:
     """Formats a path for display."""
     return "/".join(path) or "the whole tree"

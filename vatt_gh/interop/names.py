@@ -12,8 +12,8 @@ from typing import Any
 from flax.traverse_util import flatten_dict
 
 Tree = Mapping[str, Any]
-Path = tuple[str, ...]
-Names = dict[Path, str]
+ParamPath = tuple[str, ...]
+Names = dict[ParamPath, str]
 
 ROOT = "model/layer_with_weights-0"  # root name in a published checkpoint
 _BASE = f"{ROOT}/_base_layer"
@@ -94,7 +94,7 @@ def backbone_names(variables: Tree, modality: str, shared: bool) -> Names:
         names = grid_tower_names(backbone)
         return _below(names, f"{_BASE}/{_SHORT[modality]}_backbone", "params", "backbone")
 
-    def name(path: Path) -> str:
+    def name(path: ParamPath) -> str:
         # In a shared encoder the parts are one level higher than in a tower.
         path = (modality, *path[1:]) if path[0] == "tokens" else path
         return f"unified_transformer/{_shared_name(path, modality)}"
@@ -107,7 +107,7 @@ def grid_tower_names(tree: Tree) -> Names:
     leaves = flatten_dict(tree)
     kernel = leaves[("tokens", "embed", "kernel")]
 
-    def name(path: Path) -> str:
+    def name(path: ParamPath) -> str:
         match path:
             case ("tokens", "embed", leaf):
                 return f"_base/{_PATCHES[len(kernel.shape)]}/{leaf}"
@@ -129,7 +129,7 @@ def grid_tower_names(tree: Tree) -> Names:
 def text_tower_names(tree: Tree) -> Names:
     """Names of a T5Text's, BertText's or LinearText's parameters below the original's module."""
 
-    def name(path: Path) -> str:
+    def name(path: ParamPath) -> str:
         match path:
             case ("embed", "embedding") | ("tokens", "embed", "embedding"):
                 return "embedding/embeddings"
@@ -160,7 +160,7 @@ def shared_names(tree: Tree) -> Names:
 def head_names(tree: Tree) -> Names:
     """Names of a FacHead's or JointHead's parameters or batch statistics below the head."""
 
-    def name(path: Path) -> str:
+    def name(path: ParamPath) -> str:
         match path:
             case (part, norm, "norm", leaf):
                 leaf = _STATISTICS.get(leaf) or _norm_leaf(leaf)
@@ -187,7 +187,7 @@ def is_position_table(name: str) -> bool:
     return name.endswith("_position_embeddings/embeddings")
 
 
-def _shared_name(path: Path, modality: str = "") -> str:
+def _shared_name(path: ParamPath, modality: str = "") -> str:
     match path:
         case ("encoder", *rest):
             return f"tx/{_encoder_name(rest)}"
@@ -254,7 +254,7 @@ def _norm_leaf(leaf: str) -> str:
     return {"scale": "gamma", "bias": "beta"}[leaf]
 
 
-def _named(leaves: dict[Path, Any], name: Callable[[Path], str]) -> Names:
+def _named(leaves: dict[ParamPath, Any], name: Callable[[ParamPath], str]) -> Names:
     names = {path: name(path) for path in leaves}
     if len(set(names.values())) != len(names):
         raise ValueError(f"two parameters have one name: {sorted(names.values())}")

@@ -143,8 +143,8 @@ def _read(prefix: str) -> dict[str, np.ndarray]:
     try:
         reader = tf.train.load_checkpoint(prefix)
         names = [key.removesuffix(_VALUE) for key in reader.get_variable_to_dtype_map()]
-        own = [name for name in names if name.startswith("model/") and _SLOT not in name]
-        return {name: reader.get_tensor(name + _VALUE) for name in own}
+        variables = [name for name in names if name.startswith("model/") and _SLOT not in name]
+        return {name: reader.get_tensor(name + _VALUE) for name in variables}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError, KeyError) as error:
         raise UserError(
             f"The TensorFlow checkpoint cannot be read: {str(error).strip().splitlines()[0]}",

@@ -20,7 +20,7 @@ Tree = Any
 Resampling = Literal["auto", "spline", "linear"]
 STRETCHES = get_args(Resampling)
 _MATRICES = {"spline": spline_matrix, "linear": linear_matrix}
-_LONG = 256  # rows; in the original only waveform tables have more
+_WAVEFORM_ROWS = 256  # rows; in the original only waveform tables have more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ def fill(
 def _stretched(table: np.ndarray, rows: int, stretch: Resampling) -> np.ndarray:
     """Resamples a table [n, d] -> [rows, d] float64."""
     if stretch == "auto":
-        stretch = "linear" if max(len(table), rows) > _LONG else "spline"
+        stretch = "linear" if max(len(table), rows) > _WAVEFORM_ROWS else "spline"
     return _MATRICES[stretch](len(table), rows) @ table.astype(np.float64)
 
 

@@ -11,11 +11,11 @@ from vatt_gh.media.form import Form, Segment, Span
 from vatt_gh.media.mp4 import to_mp4
 from vatt_gh.media.sound import Chunk, place, to_flac
 
-PATIENCE = 10.0  # s of video to wait for a segment's sound
+MAX_SOUND_DELAY = 10.0  # s of video to wait for a segment's sound
 
 
 @dataclasses.dataclass
-class _Run:
+class _PendingFrames:
     """Consecutive frames that are in no segment yet; `first` is the number of the first one."""
 
     first: int
@@ -48,7 +48,7 @@ class Cutter:
         self._form, self._has_video, self._has_audio = form, has_video, has_audio
         self._per_segment = max(1, round(form.segment_seconds * form.fps))
         self._index = 0
-        self._runs = [_Run(self.first)]
+        self._runs = [_PendingFrames(self.first)]
         self._chunks: list[Chunk] = []
         self._sound_end = 0
         self._taken = 0
@@ -69,7 +69,7 @@ class Cutter:
     def restart(self, first: int) -> None:
         """Ends a segment at a gap; the next frame has the number `first`."""
         if self._runs[-1].frames:
-            self._runs.append(_Run(first))
+            self._runs.append(_PendingFrames(first))
         else:
             self._runs[-1].first = first
 
@@ -79,7 +79,7 @@ class Cutter:
             return False
         end = self._last / self._form.fps
         heard = not self._has_audio or self._sound_end >= self._sample(self._last)
-        return heard or (time is not None and time > end + PATIENCE)
+        return heard or (time is not None and time > end + MAX_SOUND_DELAY)
 
     def any_frames(self) -> bool:
         """Whether the video has any frame."""
@@ -104,13 +104,13 @@ class Cutter:
             end = self._sample(run.first + count)
             waited = (sum(len(r.frames) for r in self._runs) - count) / self._form.fps
             # Sound may lag behind pictures in a file, or end before them.
-            if self._has_audio and self._sound_end < end and waited < PATIENCE:
+            if self._has_audio and self._sound_end < end and waited < MAX_SOUND_DELAY:
                 return
             yield self._cut(count)
 
     def rest(self) -> Iterator[Segment]:
         """Yields the remaining segments."""
-        self._runs.append(_Run(self._runs[-1].next()))
+        self._runs.append(_PendingFrames(self._runs[-1].next()))
         while count := self._whole():
             yield self._cut(count)
 

@@ -11,7 +11,7 @@ from av.video.reformatter import VideoReformatter
 from vatt_gh.media.pictures import Planes, pixels_of
 
 KEY_FRAMES = 10  # frames from one key frame to the next
-_OPTIONS = {"crf": "23", "preset": "veryfast", "tune": "fastdecode", "g": str(KEY_FRAMES)}
+_ENCODER_OPTIONS = {"crf": "23", "preset": "veryfast", "tune": "fastdecode", "g": str(KEY_FRAMES)}
 _MATRIX, _FULL_RANGE = 5, 2  # BT.470 B/G, the same as BT.601; values from 0 to 255
 
 
@@ -26,7 +26,7 @@ def to_mp4(pictures: Sequence[Planes]) -> bytes:
     """
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=1, options=_OPTIONS)
+        stream = container.add_stream("libx264", rate=1, options=_ENCODER_OPTIONS)
         context = stream.codec_context
         context.height, context.width = pictures[0].luma.shape
         context.pix_fmt, context.time_base, context.thread_count = "yuvj420p", Fraction(1), 1

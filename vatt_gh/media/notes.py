@@ -11,7 +11,7 @@ from vatt_gh.media.sound import SoundCheck
 # s; beyond it a record's start, float32, would be wrong by more than a hundredth of a second.
 _LATEST = 200_000.0
 _BACK = 1.0  # s; neighbouring time stamps may be out of order by less
-_PATIENCE = 5  # late pictures in a row that are merely skipped
+_MOST_LATE = 5  # late pictures in a row that are merely skipped
 
 
 class Notes:
@@ -123,18 +123,18 @@ class Clock:
             "end": nothing that follows can be placed.
         """
         self._behind = self._behind + 1 if gap < -_BACK else 0
-        if self._behind > _PATIENCE:
-            return self._say(f"its clock goes back to {time:.1f} s; what follows was left out")
+        if self._behind > _MOST_LATE:
+            return self._end(f"its clock goes back to {time:.1f} s; what follows was left out")
         if self._behind:
             return "skip"
         if time > _LATEST:
-            return self._say(f"its clock jumps to {time:.4g} s; what follows was left out")
+            return self._end(f"its clock jumps to {time:.4g} s; what follows was left out")
         if gap > self._longest and heard < gap / 2:
             what = f"has no {self._what} for {gap:.1f} s until {time:.1f} s: not filled"
             self._notes.remarks.append(what)
             return "gap"
         return "on"
 
-    def _say(self, remark: str) -> str:
+    def _end(self, remark: str) -> str:
         self._notes.remarks.append(remark)
         return "end"

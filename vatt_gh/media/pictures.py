@@ -92,12 +92,12 @@ class Scaler:
             # numpy and a frame's angle both turn counterclockwise.
             self._turns = round(frame.rotation / 90) % 4
             if self._wanted is None:
-                self._size = self._own(frame)
+                self._size = self._size_of(frame)
             else:
                 self._size = self._wanted if self._turns % 2 else self._wanted[::-1]
         return self._size
 
-    def _own(self, frame: av.VideoFrame) -> tuple[int, int]:
+    def _size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Output width and height for this frame alone."""
         wide, height = frame.width * self._aspect, frame.height
         # Do not enlarge a smaller picture: its reader scales it anyway.
@@ -118,8 +118,8 @@ class Scaler:
 
     def _fit(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Width and height of a frame inside the output size."""
-        size = self._fix(frame)
-        if all(abs(one - other) <= 2 for one, other in zip(self._own(frame), size, strict=True)):
+        size, alone = self._fix(frame), self._size_of(frame)
+        if all(abs(one - other) <= 2 for one, other in zip(alone, size, strict=True)):
             return size
         wide = frame.width * self._aspect
         scale = min(size[0] / wide, size[1] / frame.height)

@@ -37,7 +37,7 @@ class SoundCheck:
 
     def take(self, frame: av.AudioFrame) -> None:
         """Checks a source frame."""
-        kind = np.dtype(_KINDS.get(frame.format.packed.name, np.uint8))
+        kind = np.dtype(_SAMPLE_TYPES.get(frame.format.packed.name, np.uint8))
         # A plane may have uninitialised bytes after its samples.
         count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
         for plane in frame.planes:
@@ -68,8 +68,8 @@ class SoundCheck:
         return None
 
 
-_KINDS = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64}
-_KINDS |= {"flt": np.float32, "dbl": np.float64}
+_SAMPLE_TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64}
+_SAMPLE_TYPES |= {"flt": np.float32, "dbl": np.float64}
 
 
 class Resampler:
@@ -122,7 +122,7 @@ class Resampler:
             self._averages = _UNPLACED.match(layout) is not None
         self._until += frame.samples / frame.sample_rate
         if self._averages:
-            frame = _averaged(frame)
+            frame = _to_mono(frame)
         frame.pts = None  # bad time stamps must not stop the resampler; order is enough
         return out + self._placed(self._resampler.resample(frame))
 
@@ -141,7 +141,7 @@ class Resampler:
         return out
 
 
-def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
+def _to_mono(frame: av.AudioFrame) -> av.AudioFrame:
     """Averages a frame's channels into a mono frame."""
     values = frame.to_ndarray()
     if not frame.format.is_planar:

@@ -22,10 +22,10 @@ from vatt_gh.media.probe import Look, Trial, look, trial
 SAMPLE = 64  # files to open
 TRIALS = 8  # files to store a stretch of
 STRETCH = 10.0  # s of video
-PATIENCE = 30.0  # s; then no further file is awaited
+TIME_LIMIT = 30.0  # s; then no further file is awaited
 _RECORD = 280  # bytes of a record without frames, sound and captions: names and numbers
-_CAPTION = 12  # bytes of a caption without its text
-_KINDS = 12  # kinds of reasons to show
+_CAPTION_BYTES = 12  # bytes of a caption without its text
+_LISTED = 12  # kinds of reasons to show
 
 # Calls a function with each tuple of a list, and gives the results in order, or something with a
 # `reason` where a call failed.
@@ -152,8 +152,8 @@ def _try(usable: list[_Usable], form: Form, run: RunOnVideos) -> list[tuple[_Usa
 
 
 def _patiently(results: Iterator[Any]) -> Iterator[Any]:
-    """Yields results for about PATIENCE seconds."""
-    end = time.monotonic() + PATIENCE
+    """Yields results for about TIME_LIMIT seconds."""
+    end = time.monotonic() + TIME_LIMIT
     with contextlib.closing(results):
         for result in results:
             yield result
@@ -165,7 +165,7 @@ def _besides(said: list[Caption], one: _Usable, form: Form) -> int:
     """Bytes of a video's records without frames and sound."""
     # A remainder below one second joins the previous record.
     records = max(1, int((one.found.seconds - 1.0) // form.segment_seconds) + 1)
-    size = sum(len(caption.text.encode()) + _CAPTION for caption in said)
+    size = sum(len(caption.text.encode()) + _CAPTION_BYTES for caption in said)
     return size + records * (_RECORD + len(one.video.encode()))
 
 
@@ -249,8 +249,8 @@ def _reasons(skipped: list[dict[str, str]]) -> Iterator[str]:
         groups.setdefault(kind, []).append(row)
     yield f"  left out so far  {len(skipped)}"
     ordered = sorted(groups.values(), key=lambda rows: (-len(rows), rows[0]["reason"]))
-    for rows in ordered[:_KINDS]:
+    for rows in ordered[:_LISTED]:
         name = rows[0].get("path") or rows[0]["id"]
         yield f"    {len(rows):6} such as {name}: {rows[0]['reason']}"
-    if len(ordered) > _KINDS:
-        yield f"    {sum(map(len, ordered[_KINDS:])):6} for {len(ordered) - _KINDS} other reasons"
+    if len(ordered) > _LISTED:
+        yield f"    {sum(map(len, ordered[_LISTED:])):6} for {len(ordered) - _LISTED} other reasons"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
-from vatt_gh.media.cutting import PATIENCE, Cutter
+from vatt_gh.media.cutting import MAX_SOUND_DELAY, Cutter
 from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
 from vatt_gh.media.notes import Clock, Notes, decoded
 from vatt_gh.media.opening import (
@@ -130,7 +130,7 @@ def read_window(
             elif len(pictures) < len(frames):
                 pictures.extend(sampler.take(frame, file.zero))
             heard = silent or (chunks and chunks[-1][0] >= samples.stop)
-            late = frame.time is not None and frame.time - file.zero > end + PATIENCE
+            late = frame.time is not None and frame.time - file.zero > end + MAX_SOUND_DELAY
             if len(pictures) >= len(frames) and (heard or late):
                 break
         pictures.extend(sampler.finish(form.longest_gap) if len(pictures) < len(frames) else ())

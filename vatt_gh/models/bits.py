@@ -29,10 +29,10 @@ def line_bits(key: Array, rows: int, columns: int) -> tuple[Array, Array]:
         upper bits are the better ones.
     """
     counts = (jax.lax.iota(jnp.uint32, rows), jax.lax.iota(jnp.uint32, columns))
-    return tuple(_mixed(word, number) | 1 for word, number in zip(key, counts, strict=True))
+    return tuple(_hashed(word, number) | 1 for word, number in zip(key, counts, strict=True))
 
 
-def _mixed(word: Array, number: Array) -> Array:
+def _hashed(word: Array, number: Array) -> Array:
     """Mixes by xor-shifts and products with odd constants, like the finalizer of MurmurHash3.
 
     The constants have little bias (C. Wellons, Prospecting for hash functions, 2018).

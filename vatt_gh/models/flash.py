@@ -160,7 +160,7 @@ def _call(
     )(*inputs)
 
 
-class _Block:
+class _AxisRange:
     """A range along one axis of the weights.
 
     Args:
@@ -212,7 +212,7 @@ def _lines(random: Array, heads: int, length: int) -> tuple[Array, Array]:
 
 
 def _kept(
-    down_ref: Ref, across_ref: Ref, down: _Block, across: _Block, rate: float
+    down_ref: Ref, across_ref: Ref, down: _AxisRange, across: _AxisRange, rate: float
 ) -> Array | None:
     """The mask of this block of weights, in either orientation; None: all are kept."""
     if not rate:
@@ -227,7 +227,7 @@ def _forward_kernel(
     settings, rows, columns, q_ref, k_ref, v_ref, rows_ref, columns_ref, y_ref, sums_ref
 ):  # fmt: skip
     length = settings.length
-    queries = _Block(pl.program_id(0) * rows, rows, length)
+    queries = _AxisRange(pl.program_id(0) * rows, rows, length)
     q = queries.load(q_ref)
 
     # The running maximum is of the unscaled products; weights are powers of two.
@@ -235,7 +235,7 @@ def _forward_kernel(
 
     def body(start, carry, whole):
         y, top, total = carry
-        keys = _Block(start, columns, length, whole)
+        keys = _AxisRange(start, columns, length, whole)
         products = _times(q, keys.load(k_ref), (1, 1))
         if not whole:
             products = jnp.where(keys.inside[None, :], products, -jnp.inf)
@@ -271,12 +271,12 @@ def _query_kernel(
     q_ref, k_ref, v_ref, rows_ref, columns_ref, dy_ref, sums_ref, row_ref, dq_ref,
 ):  # fmt: skip
     length = settings.length
-    queries = _Block(pl.program_id(0) * rows, rows, length)
+    queries = _AxisRange(pl.program_id(0) * rows, rows, length)
     q, dy = queries.load(q_ref), queries.load(dy_ref)
     log_sums, row = queries.load(sums_ref, jnp.inf), queries.load(row_ref, 0.0)
 
     def body(start, dq, whole):
-        keys = _Block(start, columns, length, whole)
+        keys = _AxisRange(start, columns, length, whole)
         k, v = keys.load(k_ref), keys.load(v_ref)
         mask = _kept(rows_ref, columns_ref, queries, keys, settings.rate)
         scores = _times(q, k, (1, 1)) * (settings.scale * LOG2_E)
@@ -295,12 +295,12 @@ def _key_kernel(
     q_ref, k_ref, v_ref, rows_ref, columns_ref, dy_ref, sums_ref, row_ref, dk_ref, dv_ref,
 ):  # fmt: skip
     length = settings.length
-    keys = _Block(pl.program_id(0) * columns, columns, length)
+    keys = _AxisRange(pl.program_id(0) * columns, columns, length)
     k, v = keys.load(k_ref), keys.load(v_ref)
 
     def body(start, carry, whole):
         dk, dv = carry
-        queries = _Block(start, rows, length, whole)
+        queries = _AxisRange(start, rows, length, whole)
         q, dy = queries.load(q_ref), queries.load(dy_ref)
         # Beyond the end the log-sums are infinite, and so the weights zero.
         log_sums, row = queries.load(sums_ref, jnp.inf), queries.load(row_ref, 0.0)

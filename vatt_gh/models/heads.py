@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vatt_gh.batch import MODALITIES
 from vatt_gh.models.layers import Dense
 
 Array = jax.Array
@@ -125,6 +126,6 @@ class JointHead(nn.Module):
         for modality, x in features.items():
             space = Projection(self.width, False, self.axis_name, name=f"{modality}_to_joint")
             projected = space(x.astype(jnp.float32), train)
-            others = (m for m in ("video", "audio", "text") if m != modality)
+            others = (m for m in MODALITIES if m != modality)
             out |= {f"{modality}_to_{other}": projected for other in others}
         return out

@@ -56,7 +56,7 @@ def tidy(axes: Axes, grid: bool = True) -> None:
         axes.spines[["top", "right"]].set_visible(False)
 
 
-def say(axes: Axes, text: str) -> None:
+def note_missing(axes: Axes, text: str) -> None:
     """Writes a sentence in the middle of axes without data."""
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=14, color=GREY

@@ -50,7 +50,7 @@ def retrieval_examples(examples: Sequence[RetrievalExample], path: str | os.Path
     if not examples:
         axes = figure.add_subplot()
         axes.set_axis_off()
-        canvas.say(axes, "no queries to show")
+        canvas.note_missing(axes, "no queries to show")
         canvas.save(figure, path)
         return
     parts = np.atleast_1d(figure.subfigures(len(examples), 1, height_ratios=heights))
@@ -62,7 +62,7 @@ def retrieval_examples(examples: Sequence[RetrievalExample], path: str | os.Path
         if not example.clips:
             axes = part.add_subplot()
             axes.set_axis_off()
-            canvas.say(axes, "no clips")
+            canvas.note_missing(axes, "no clips")
     canvas.save(figure, path)
 
 

@@ -6,7 +6,6 @@ Every function takes rows of metrics.jsonl, or plain arrays, and writes one PNG,
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,11 +16,10 @@ from matplotlib.ticker import MaxNLocator
 from vatt_gh.errors import UserError
 from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.report import canvas
+from vatt_gh.report.rows import Rows
 
-Rows = Sequence[Mapping[str, Any]]
-
-_LABELS = {f"loss_{t.label}": f"{t.anchor}-{t.other}" for t in LOSS_TERMS.values()}
-EVAL = "eval."  # begins the names of scores
+_LOSS_LABELS = {f"loss_{t.label}": f"{t.anchor}-{t.other}" for t in LOSS_TERMS.values()}
+EVAL_PREFIX = "eval."  # begins the names of scores
 _COSINE_LABEL = "cosine of the two loss gradients"
 # With more columns than this each would hold few samples, and noise would hide the trend.
 _MOST_COLUMNS = 120
@@ -44,7 +42,7 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
     lines = [("loss", "total", "#333333")]
     losses = dict.fromkeys(key for row in rows for key in row if key.startswith("loss_"))
     for key, colour in zip(losses, itertools.cycle(canvas.PALETTE), strict=False):
-        lines.append((key, _LABELS.get(key, key[5:]), colour))
+        lines.append((key, _LOSS_LABELS.get(key, key[5:]), colour))
     for key, label, colour in lines:
         _raw_and_smoothed(axes, rows, key, label, colour)
         if plain:
@@ -64,14 +62,14 @@ def scores_over_time(rows: Rows, path: str | os.PathLike[str]) -> None:
             it is a share in [0, 1].
         path: the PNG to write.
     """
-    rows = [row for row in canvas.by_step(rows) if any(key.startswith(EVAL) for key in row)]
-    names = sorted({key for row in rows for key in row if key.startswith(EVAL)})
+    rows = [row for row in canvas.by_step(rows) if any(key.startswith(EVAL_PREFIX) for key in row)]
+    names = sorted({key for row in rows for key in row if key.startswith(EVAL_PREFIX)})
     columns = {name: canvas.column(rows, name) for name in names}
     shares = {name: x for name, x in columns.items() if np.nanmax(x, initial=0.0) <= 1.0}
     figure = canvas.new_figure("Scores on held-out clips", 5.0)
     axes = figure.add_subplot()
     for (name, values), colour in zip(shares.items(), itertools.cycle(canvas.PALETTE)):
-        label, marker = name.removeprefix(EVAL), canvas.marker(len(rows))
+        label, marker = name.removeprefix(EVAL_PREFIX), canvas.marker(len(rows))
         axes.plot(canvas.column(rows, "step"), values, color=colour, label=label, marker=marker)
     _step_axis(axes, rows)
     axes.set(ylabel="score", ylim=(-0.03, 1.03))
@@ -104,7 +102,7 @@ def curriculum(rows: Rows, path: str | os.PathLike[str]) -> None:
         steps = canvas.column(rows, "step")
         threshold.plot(steps, schedule, color=canvas.BLUE, marker=canvas.marker(len(rows)))
     else:
-        canvas.say(threshold, "no threshold recorded")
+        canvas.note_missing(threshold, "no threshold recorded")
     _step_axis(threshold, rows)
     threshold.set(ylabel="share to drop" if share else "gamma (cosine)")
     canvas.tidy(threshold)
@@ -158,7 +156,7 @@ def cosine_over_time(rows: Rows, path: str | os.PathLike[str]) -> None:
     canvas.tidy(axes, grid=False)
     counts = _histograms(rows)
     if not counts.any():
-        canvas.say(axes, "no cosines recorded yet")
+        canvas.note_missing(axes, "no cosines recorded yet")
         canvas.save(figure, path)
         return
 
@@ -205,7 +203,7 @@ def cosine_by_truth(groups: Mapping[str, np.ndarray], path: str | os.PathLike[st
     axes.set_xlim(-1, 1)
     canvas.tidy(axes)
     if largest == 0:
-        canvas.say(axes, "no sample of any group has a cosine")
+        canvas.note_missing(axes, "no sample of any group has a cosine")
     else:
         axes.axvline(0.0, color="#333333", linewidth=1)
         axes.set_ylim(bottom=0)
@@ -275,7 +273,7 @@ def _legend_or_say(axes: Axes, columns: int, empty: str) -> None:
     if handles:
         canvas.legend_above(axes, columns, handles, labels)
     else:
-        canvas.say(axes, empty)
+        canvas.note_missing(axes, empty)
 
 
 def _histograms(rows: Rows) -> np.ndarray:

@@ -9,6 +9,14 @@ from vatt_gh.files import write_whole
 from vatt_gh.report.page import REFERENCES, flatten_scores
 
 PROTOCOL = "protocol"  # in the results: how they were taken, in words
+# Scores of a study by (group, name) in results.json, and their labels in tables and pictures.
+SCORE_LABELS = {
+    ("retrieval", "r5"): "R@5",
+    ("retrieval", "r10"): "R@10",
+    ("retrieval", "median_rank"): "median rank",
+    ("probe", "video_accuracy"): "video probe",
+    ("probe", "audio_accuracy"): "audio probe",
+}
 
 
 def write_results(workdir: Path, name: str, results: Mapping[str, Any]) -> None:

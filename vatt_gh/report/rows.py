@@ -3,13 +3,14 @@
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vatt_gh.errors import UserError
 
 METRICS = "metrics.jsonl"  # in a work directory
+Rows = Sequence[Mapping[str, Any]]
 
 _log = logging.getLogger(__name__)
 

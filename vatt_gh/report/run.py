@@ -12,7 +12,7 @@ from vatt_gh.files import read_object
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
 from vatt_gh.report.page import write_page
 from vatt_gh.report.plots import (
-    EVAL,
+    EVAL_PREFIX,
     cosine_by_truth,
     cosine_over_time,
     cost_in_signal,
@@ -168,7 +168,7 @@ def _training(
     )
     followed = workdir / f"{EVALUATIONS}.jsonl"
     scored = [*rows, *(read_jsonl(followed) if followed.exists() else [])]
-    scored = [row for row in scored if any(key.startswith(EVAL) for key in row)]
+    scored = [row for row in scored if any(key.startswith(EVAL_PREFIX) for key in row)]
     if scored:
         add(
             "scores.png",

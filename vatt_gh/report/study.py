@@ -8,17 +8,14 @@ import numpy as np
 
 from vatt_gh.report import canvas
 from vatt_gh.report.page import write_page
+from vatt_gh.report.results import SCORE_LABELS
+from vatt_gh.report.rows import Rows
 
 # Kinds of noise in the corpora, and their labels on the axis.
 _NOISES = {"caption_noise": "wrong captions", "sound_noise": "wrong sounds"}
-_SCORES = {
-    "retrieval.r5": "R@5",
-    "probe.video_accuracy": "video probe",
-    "probe.audio_accuracy": "audio probe",
-}
-_COLUMNS = 2  # columns of panels
+_SCORES = (("retrieval", "r5"), ("probe", "video_accuracy"), ("probe", "audio_accuracy"))
+_PANELS_PER_ROW = 2  # columns of panels
 _SPREAD = 0.05  # spread of the dots at equal noise
-Rows = Sequence[Mapping[str, Any]]
 
 
 def write_study_page(workdir: Path, rows: Rows, signals: Rows = ()) -> Path:
@@ -69,9 +66,9 @@ def scores_by_noise(rows: Rows, path: Path) -> None:
         other = next(name for name in _NOISES if name != noise)
         some = [row for row in rows if row[other] == 0]
         methods = list(dict.fromkeys(row["method"] for row in rows))
-        for axes, (score, label) in zip(grid[:, column], _SCORES.items(), strict=True):
-            _draw(axes, some, methods, noise, f"{score}.value")
-            axes.set(ylabel=label if column == 0 else "", xlim=(-0.05, 0.85))
+        for axes, score in zip(grid[:, column], _SCORES, strict=True):
+            _draw(axes, some, methods, noise, f"{'.'.join(score)}.value")
+            axes.set(ylabel=SCORE_LABELS[score] if column == 0 else "", xlim=(-0.05, 0.85))
             canvas.tidy(axes)
         grid[-1, column].set(xlabel=f"share of {said}")
     canvas.legend_below(figure, grid[0, 0], 6)
@@ -103,7 +100,7 @@ def areas_over_time(rows: Rows, path: Path) -> None:
     visits = max(row["visits"] for row in rows)
     rows = [row for row in rows if row["visits"] == visits]
     kinds = list(dict.fromkeys(_kind(row) for row in rows))
-    columns = min(len(kinds), _COLUMNS)
+    columns = min(len(kinds), _PANELS_PER_ROW)
     lines = -(-len(kinds) // columns)
     figure = canvas.new_figure("AUC over training time", 2.5 + 4.0 * lines)
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()

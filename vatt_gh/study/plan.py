@@ -16,7 +16,7 @@ from vatt_gh.errors import UserError
 # the number of steps.
 _REALIGNED = {"realign": True, "curriculum": False}
 _CURRICULUM = {**PAPER, "realign": False}
-_SHARE = {**_CURRICULUM, "select": "share"}
+_BY_SHARE = {**_CURRICULUM, "select": "share"}
 _LATE = {"curriculum_begin": lambda n: n // 4, "curriculum_steps": lambda n: n - n // 4}
 _PER_LOSS = {"realign": False, "curriculum": True, "signal": "loss", "select": "share"}
 METHODS: dict[str, dict[str, object]] = {
@@ -26,8 +26,8 @@ METHODS: dict[str, dict[str, object]] = {
     "both": PAPER,
     "mild": {**PAPER, "gamma_start": -1.0, "gamma_end": -0.3},
     "soft": {**_CURRICULUM, "soft_temperature": 0.1},
-    "share": _SHARE,
-    "share_late": {**_SHARE, **_LATE},
+    "share": _BY_SHARE,
+    "share_late": {**_BY_SHARE, **_LATE},
     "equal_lengths": {**_REALIGNED, "equal_lengths": True},
     "features": {**_REALIGNED, "cosine_over": "features"},
     "last_block": {**_REALIGNED, "cosine_over": "last_block"},

@@ -90,30 +90,30 @@ def _write_tables(workdir: Path) -> None:
 
 
 def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
-    own = _config_of(config, run)
-    own.mode = "pretrain"
+    config = _config_of(config, run)
+    config.mode = "pretrain"
     folder = workdir / "runs" / run.name
     scored = (folder / "results.json").exists()
-    measured = _measured(folder / "signals.json", own)
+    measured = _measured(folder / "signals.json", config)
     if scored and not measured and not any((folder / "checkpoints").glob("[0-9]*")):
         print("   no checkpoint is left: its signals cannot be measured any more", flush=True)
         measured = True
     if scored:
         # Refuses a run with other settings, which is not comparable.
-        claim_workdir(folder, own, lambda: None)
+        claim_workdir(folder, config, lambda: None)
     if scored and measured:
         return
-    _corpora(own, workdir, run.corpus, build)
+    _corpora(config, workdir, run.corpus, build)
     if not scored:
         with station("pre-training"):
-            pretrain(own, folder, scoring=scorer(own, folder, planted_of))
+            pretrain(config, folder, scoring=scorer(config, folder, planted_of))
     if not measured:
         with station("measuring signals"):
-            rows = [{"run": run.name, **row} for row in measure_signals(own, folder)]
+            rows = [{"run": run.name, **row} for row in measure_signals(config, folder)]
             write_whole(folder / "signals.json", json.dumps(rows))
     if not scored:
         with station("evaluating"):  # last: results.json marks the run as done
-            evaluate_workdir(own, folder, known=planted_of(own.eval))
+            evaluate_workdir(config, folder, known=planted_of(config.eval))
 
 
 def _measured(path: Path, config: ConfigDict) -> bool:
@@ -130,9 +130,9 @@ def _measured(path: Path, config: ConfigDict) -> bool:
 
 
 def _config_of(config: ConfigDict, run: Run) -> ConfigDict:
-    own = config.copy_and_resolve_references()
-    own.update_from_flattened_dict(run.changes(own.train.steps))
-    return own
+    config = config.copy_and_resolve_references()
+    config.update_from_flattened_dict(run.changes(config.train.steps))
+    return config
 
 
 def _corpora(config: ConfigDict, workdir: Path, corpus: Corpus, build: Build) -> None:

@@ -11,23 +11,16 @@ import numpy as np
 from scipy import stats
 
 from vatt_gh.evaluation.evaluators import EVALUATORS
+from vatt_gh.report.results import SCORE_LABELS
 from vatt_gh.study.plan import METHODS, Run
 
-# Scores of results.json that the tables show: (group, name), and their heading.
-SHOWN = {
-    ("retrieval", "r5"): "R@5",
-    ("retrieval", "r10"): "R@10",
-    ("retrieval", "median_rank"): "median rank",
-    ("probe", "video_accuracy"): "video probe",
-    ("probe", "audio_accuracy"): "audio probe",
-}
 # Methods that others are compared with.
 COMPARED = {
     "plain": "plain VATT",
     "random": "a quarter dropped at random (`random`)",
     "random_half": "a half dropped at random (`random_half`)",
 }
-_TIMES = 5
+_MOMENTS = 5  # most steps in a table of signals
 _OF_SCORE = ("value", "chance", "untrained", "ceiling")
 Row = dict[str, Any]
 
@@ -94,7 +87,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
     return mean, float(stats.t.ppf(0.975, len(values) - 1) * error)
 
 
-def differences(
+def paired_differences(
     rows: Sequence[Row], column: str, reference: str = "plain"
 ) -> dict[tuple[str, str, str], list[float]]:
     """Computes the differences of each method to another with the same model, corpus and seed.
@@ -127,41 +120,41 @@ def to_markdown(rows: Sequence[Row]) -> str:
     """
     parts = []
     for model in dict.fromkeys(row["model"] for row in rows):
-        own = [row for row in rows if row["model"] == model]
-        parts += [f"## {model}", "", *_scores(own), ""]
-        for reference in (name for name in COMPARED if any(r["method"] == name for r in own)):
-            parts += [*_gains(own, reference), ""]
+        some = [row for row in rows if row["model"] == model]
+        parts += [f"## {model}", "", *_scores(some), ""]
+        for reference in (name for name in COMPARED if any(r["method"] == name for r in some)):
+            parts += [*_gains(some, reference), ""]
     return "\n".join(parts)
 
 
 def _scores(rows: Sequence[Row]) -> list[str]:
     lines = _head("Scores: mean, 95 % interval over seeds")
     for reference in ("chance", "ceiling"):
-        columns = [[r.get(f"{'.'.join(key)}.{reference}", "") for r in rows] for key in SHOWN]
+        columns = [[r.get(f"{'.'.join(k)}.{reference}", "") for r in rows] for k in SCORE_LABELS]
         shown = ["" if "" in column else f"{np.mean(column):.3f}" for column in columns]
         lines.append(f"| | {reference} | | {' | '.join(shown)} |")
     for corpus in dict.fromkeys(row["corpus"] for row in rows):
         # Every corpus has a vocabulary of its own, and so another start of each seed.
         starts = {r["seed"]: r for r in rows[::-1] if r["corpus"] == corpus}.values()
-        columns = [[r[f"{'.'.join(key)}.untrained"] for r in starts] for key in SHOWN]
+        columns = [[r[f"{'.'.join(key)}.untrained"] for r in starts] for key in SCORE_LABELS]
         lines.append(_line(corpus, "untrained", columns))
         for method in METHODS:
             some = [r for r in rows if (r["corpus"], r["method"]) == (corpus, method)]
             if some:
-                columns = [[r[f"{'.'.join(key)}.value"] for r in some] for key in SHOWN]
+                columns = [[r[f"{'.'.join(key)}.value"] for r in some] for key in SCORE_LABELS]
                 lines.append(_line(corpus, method, columns))
     return lines
 
 
 def _gains(rows: Sequence[Row], reference: str) -> list[str]:
     lines = _head(f"More than {COMPARED[reference]} of the same seed: mean, 95 % interval")
-    found = [differences(rows, f"{'.'.join(key)}.value", reference) for key in SHOWN]
+    found = [paired_differences(rows, f"{'.'.join(key)}.value", reference) for key in SCORE_LABELS]
     lines += [_line(key[1], key[2], [each[key] for each in found]) for key in found[0]]
     return lines
 
 
 def _head(title: str) -> list[str]:
-    headings = " | ".join(SHOWN.values())
+    headings = " | ".join(SCORE_LABELS.values())
     return [f"{title}.", "", f"| corpus | method | seeds | {headings} |", "|---" * 8 + "|"]
 
 
@@ -182,20 +175,20 @@ def signals_to_markdown(rows: Sequence[Row]) -> str:
         rows: rows of signals.csv; () gives "".
 
     Returns:
-        Markdown; 0.5 is chance. Means with 95 % intervals over seeds, at most at `_TIMES` steps.
+        Markdown; 0.5 is chance. Means with 95 % intervals over seeds, at most at `_MOMENTS` steps.
     """
     parts = []
     kinds = ("model", "corpus", "method", "planted")
     for kind in dict.fromkeys(tuple(row[k] for k in kinds) for row in rows):
-        own = [row for row in rows if tuple(row[k] for k in kinds) == kind]
-        steps = sorted({row["step"] for row in own})
-        times = [steps[round(n)] for n in np.linspace(0, len(steps) - 1, min(len(steps), _TIMES))]
+        of_kind = [row for row in rows if tuple(row[k] for k in kinds) == kind]
+        steps = sorted({row["step"] for row in of_kind})
+        times = [steps[round(n)] for n in np.linspace(0, len(steps) - 1, min(len(steps), _MOMENTS))]
         model, corpus, method, planted = kind
         parts += [f"## {model}, {corpus}, {method}: areas for planted {planted}", ""]
         parts += ["| signal | visits | seeds | " + " | ".join(f"step {t}" for t in times) + " |"]
         parts += ["|---" * (3 + len(times)) + "|"]
-        for signal, visits in dict.fromkeys((row["signal"], row["visits"]) for row in own):
-            some = [row for row in own if (row["signal"], row["visits"]) == (signal, visits)]
+        for signal, visits in dict.fromkeys((row["signal"], row["visits"]) for row in of_kind):
+            some = [row for row in of_kind if (row["signal"], row["visits"]) == (signal, visits)]
             found = [[row["auc"] for row in some if row["step"] == time] for time in times]
             cells = " | ".join(_with_interval(areas) for areas in found)
             parts.append(f"| {signal} | {visits} | {len(found[-1])} | {cells} |")

@@ -31,7 +31,7 @@ from vatt_gh.training.parallel import (
     to_global,
     to_local,
 )
-from vatt_gh.training.reading import damage_named, newest_whole, say
+from vatt_gh.training.reading import damage_named, newest_whole, print_on_first_host
 from vatt_gh.training.retention import BestStep, KeptCheckpoints
 from vatt_gh.training.step import TrainState
 
@@ -174,7 +174,7 @@ class Checkpoints:
             failure = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
         failures = [told for told in all_hosts(failure) if told]
         if failures:
-            say(f"A checkpoint could not be saved: {failures[0]}")
+            print_on_first_host(f"A checkpoint could not be saved: {failures[0]}")
             # Orbax tells a failure several times, each time in place of what is asked for.
             with suppress(Exception):
                 self._manager.close()
@@ -270,7 +270,7 @@ class Checkpoints:
                 place = self._directory / str(step)
                 if place.exists():  # else it is gone altogether
                     place.rename(folder / f"{step}-{time.strftime('%Y%m%d-%H%M%S')}")
-                    say(f"It is kept in {folder}.")
+                    print_on_first_host(f"It is kept in {folder}.")
 
         first_host_first(move)
         self._manager.reload()

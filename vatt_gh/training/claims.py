@@ -13,14 +13,14 @@ import jax
 from ml_collections import ConfigDict
 
 from vatt_gh.config import FREE_KEYS, PAPER, default, flatten
-from vatt_gh.errors import UserError, differences
+from vatt_gh.errors import UserError, changed_settings
 from vatt_gh.files import read_object, write_whole
 from vatt_gh.locks import claimed
 from vatt_gh.training.parallel import first_host_first, from_first_host
 
 OWNER = ".owner.lock"  # in the work directory
 _BEGAN = "began.json"  # in the work directory; seconds since the epoch
-_PATIENCE = 180.0  # s, for the lock of another machine
+_LOCK_TIMEOUT = 180.0  # s, for the lock of another machine
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # differs between machines; Linux has it
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def owned(workdir: Path) -> Iterator[None]:
         "boot": _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else None,
     }
     with ExitStack() as stack:
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _LOCK_TIMEOUT
         while not (free := stack.enter_context(claimed(path, json.dumps(mine)))):
             # A machine that is gone may hold its lock on a shared disk for some time.
             if not _elsewhere(_owner(path), mine) or time.monotonic() > end:
@@ -162,7 +162,7 @@ def _compare(path: Path, mine: dict[str, Any]) -> None:
     # the paper's method. Removed keys had no effect.
     paper = {f"harmonize.{key}": value for key, value in PAPER.items()}
     theirs = flatten(default()) | paper | read_config(path)
-    lines = differences(theirs, {key: mine[key] for key in sorted(mine.keys() - FREE_KEYS)})
+    lines = changed_settings(theirs, {key: mine[key] for key in sorted(mine.keys() - FREE_KEYS)})
     if lines:
         raise UserError(
             "The work directory belongs to a run with another configuration.",

@@ -72,7 +72,7 @@ def _sums(x: Array) -> Array:
     bits = jax.lax.bitcast_convert_type(x, _UNSIGNED[x.dtype.itemsize])
     bits = bits.reshape(-1).astype(jnp.uint32)
     place = jax.lax.iota(jnp.uint32, len(bits))
-    mixed = _mixed(bits + place * _STEP)
+    mixed = _hashed(bits + place * _STEP)
     # Both in one pass: XLA on CPU makes a pass for each sum, which takes three times as long.
     zero = np.uint32(0)
     return jnp.stack(jax.lax.reduce((mixed, mixed * (2 * place + 1)), (zero, zero), _add, (0,)))
@@ -82,7 +82,7 @@ def _add(left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, 
     return left[0] + right[0], left[1] + right[1]
 
 
-def _mixed(x: Array) -> Array:
+def _hashed(x: Array) -> Array:
     """Mixes 32 bits one-to-one, as the finalizer of MurmurHash3."""
     x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)

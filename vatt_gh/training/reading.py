@@ -46,7 +46,7 @@ def newest_whole(
         if problem is None:
             return found, list(steps[: len(problems)])
         problems.append(problem)
-        say(f"The checkpoint of step {step} is damaged and not used: {problem}")
+        print_on_first_host(f"The checkpoint of step {step} is damaged and not used: {problem}")
     older = {1: "", 2: "; nor can the older one"}.get(
         len(steps), f"; nor can {len(steps) - 1} older ones"
     )
@@ -95,7 +95,7 @@ def damage_named() -> Iterator[None]:
         raise Damaged(f"{type(error).__name__}: {line}") from error
 
 
-def say(text: str) -> None:
+def print_on_first_host(text: str) -> None:
     """Writes a line to standard error, on the first host."""
     if jax.process_index() == 0:
         print(text, file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vatt_gh.media.captions.cues import CaptionFileError, Cue, plain_text, seconds_of
 
-_FORMAT = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+_DEFAULT_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 _TIME = re.compile(r"(\d+):(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 _DRAWING = re.compile(r"\{[^}]*\\p[1-9][^}]*\}.*?(?=\{[^}]*\\p0[^}]*\}|$)", re.DOTALL)
 _OVERRIDES = re.compile(r"\{[^}]*\}")
@@ -29,7 +29,7 @@ def ass_cues(path: Path, content: str) -> list[Cue]:
     Raises:
         CaptionFileError: it has no section [Events].
     """
-    cues, fields, inside, found = [], _fields(_FORMAT), False, False
+    cues, fields, inside, found = [], _fields(_DEFAULT_FIELDS), False, False
     for number, line in enumerate(content.split("\n"), 1):
         name, _, rest = line.strip().partition(":")
         if name.startswith("["):

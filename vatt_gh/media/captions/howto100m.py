@@ -16,7 +16,7 @@ from vatt_gh.media.words import split_words
 FORM = '{"VIDEO_ID": {"text": [...], "start": [...], "end": [...]}, ...}'  # or rows
 
 _CHUNK = 1 << 20  # bytes
-_LONGEST = 1 << 26  # characters of an entry; more means an unclosed quote or bracket
+_LONGEST_ENTRY = 1 << 26  # characters of an entry; more means an unclosed quote or bracket
 _SPACE = re.compile(r"[ \t\n\r]*")
 # A token cut by the end of the window is noticed at most this far before the end: a surrogate
 # pair such as "\ud83d\ude00".
@@ -133,8 +133,8 @@ class _Window:
                     self.fail(f"it ends too early ({error.msg})" if short else error.msg)
             except (RecursionError, ValueError) as error:  # a number of thousands of digits
                 self.fail(str(error))
-            if len(self._text) - self.position > _LONGEST:
-                self.fail(f"an entry is longer than {_LONGEST} characters")
+            if len(self._text) - self.position > _LONGEST_ENTRY:
+                self.fail(f"an entry is longer than {_LONGEST_ENTRY} characters")
             self._more()
 
     def _more(self) -> None:

@@ -22,7 +22,7 @@ from vatt_gh.media.captions.howto100m import (
 )
 
 _FORMAT = 3  # version of the index; another version is rebuilt
-_TABLES = """
+_CREATE_TABLES = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
     CREATE TABLE source (format INTEGER, size INTEGER, mtime_ns INTEGER);
@@ -120,7 +120,7 @@ def _build(file: BinaryIO, source: Path, path: Path) -> None:
     with replacing(path) as partial:
         partial.unlink(missing_ok=True)  # SQLite would continue what a killed process left
         with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as connection:
-            connection.executescript(_TABLES)
+            connection.executescript(_CREATE_TABLES)
             connection.execute("BEGIN")
             connection.execute("INSERT INTO source VALUES (?, ?, ?)", _state_of(file))
             for name, content, text in stream_howto100m(file, source):

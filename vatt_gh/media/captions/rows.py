@@ -24,9 +24,9 @@ _MEANING: dict[str, tuple[str, float | None, int]] = {
     for role, names in _ROLES.items()
     for place, name in enumerate(names)
 }
-_SECONDS = re.compile(r"(?<=\w)[\W_]+s\W*$")  # "start_s", "start (s)", but not "offsets"
+_SECONDS_SUFFIX = re.compile(r"(?<=\w)[\W_]+s\W*$")  # "start_s", "start (s)", but not "offsets"
 _COMMA = re.compile(r"\d+,\d+")
-_LONGEST = 500.0  # s; a longer duration beside a clock time is in milliseconds
+_LONGEST_DURATION = 500.0  # s; a longer duration beside a clock time is in milliseconds
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 
 
@@ -55,7 +55,7 @@ def columns_of(names: tuple[Any, ...]) -> Columns:
     found = Columns()
     ranks: dict[str, tuple[bool, int]] = {}
     for name in names:
-        word = re.sub(r"[\W_]", "", _SECONDS.sub("sec", str(name).lower()))
+        word = re.sub(r"[\W_]", "", _SECONDS_SUFFIX.sub("sec", str(name).lower()))
         role, unit, place = _MEANING.get(word, ("", None, 0))
         rank = (unit is None, place)
         if role and rank < ranks.get(role, (True, len(_MEANING))):
@@ -97,7 +97,7 @@ def row_cue(where: str, row: Mapping[str, Any]) -> Cue:
     else:
         length, too = cell("duration")
         numbers = isinstance(start, float) and isinstance(length, float)
-        if numbers and told and not too and length.is_integer() and length >= _LONGEST:
+        if numbers and told and not too and length.is_integer() and length >= _LONGEST_DURATION:
             length /= 1000  # beside a clock; nothing is said for so long
         end = round(start + length, 6) if numbers else None
     return Cue(where, text, start, end, told or too)

@@ -17,8 +17,8 @@ _CUE = re.compile(
 )
 _TIME_TAG = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 _NO_CUE = re.compile(r"NOTE(\s|$)|(STYLE|REGION)\s*$")
-_HEADER = re.compile(r"\ufeff?WEBVTT(\s|$)|X-TIMESTAMP-MAP=")
-_CLOCK = re.compile(rf"X-TIMESTAMP-MAP=(?=.*MPEGTS:(\d+))(?=.*LOCAL:{_TIME})")
+_FILE_HEADER = re.compile(r"\ufeff?WEBVTT(\s|$)|X-TIMESTAMP-MAP=")
+_TIMESTAMP_MAP = re.compile(rf"X-TIMESTAMP-MAP=(?=.*MPEGTS:(\d+))(?=.*LOCAL:{_TIME})")
 _TICKS = 90_000  # per second of MPEG-TS's clock
 _FLASH = 0.0201  # s; YouTube shows a finished line alone for 10 ms before it rolls up
 _NEXT = 0.1  # s; a line that rolls up stays on the screen without a gap
@@ -26,7 +26,7 @@ _LINES = 16  # rolling lines; no screen shows more
 _ROLLING = 0.6  # share of cues that begin with the previous line; in a song it may be a third
 
 
-class _Block(NamedTuple):
+class _RawCue(NamedTuple):
     """A cue as written: its line with the times, and the lines of text after it."""
 
     number: int  # number of the line with the times, from 1
@@ -67,8 +67,8 @@ def subtitle_cues(path: Path, content: str) -> list[Cue]:
     return [cue._replace(text=plain_text("\n".join(lines))) for cue, lines in cues]
 
 
-def _blocks(lines: list[str]) -> Iterator[_Block]:
-    block = _Block(0, "", [], 0.0)
+def _blocks(lines: list[str]) -> Iterator[_RawCue]:
+    block = _RawCue(0, "", [], 0.0)
     named: int | None = None  # the number of the last numbered cue
     aside = clock = first_clock = None
     for k, line in enumerate(lines):
@@ -77,10 +77,10 @@ def _blocks(lines: list[str]) -> Iterator[_Block]:
             if block.times:
                 yield block._replace(lines=text)
             shift = 0.0 if clock is None else round(clock - first_clock, 6)
-            block, aside = _Block(k + 1, line, [], shift), None
-        elif _HEADER.match(line) and aside != "comment":
+            block, aside = _RawCue(k + 1, line, [], shift), None
+        elif _FILE_HEADER.match(line) and aside != "comment":
             aside = "header"
-            if match := _CLOCK.match(line):
+            if match := _TIMESTAMP_MAP.match(line):
                 clock = int(match[1]) / _TICKS - seconds_of(*match.groups()[1:])
                 first_clock = clock if first_clock is None else first_clock
         elif aside or (_NO_CUE.match(line) and k and not lines[k - 1]):
@@ -91,7 +91,7 @@ def _blocks(lines: list[str]) -> Iterator[_Block]:
         yield block
 
 
-def _without_name(block: _Block, last: int | None) -> tuple[list[str], int | None]:
+def _without_name(block: _RawCue, last: int | None) -> tuple[list[str], int | None]:
     """A cue's text without the line that names the next cue, and that one's number.
 
     That line is right before the times, and stands alone or is the next number or a restart; or it

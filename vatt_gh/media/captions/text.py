@@ -14,7 +14,7 @@ from vatt_gh.media.names import is_utf8
 # A day of speech takes less than a megabyte; a larger file is something else.
 MAX_BYTES = 64_000_000
 # Byte order marks; UTF-32's begins with UTF-16's.
-_MARKS = {
+_BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -23,7 +23,7 @@ _MARKS = {
 }
 _SURE = 0.05  # chardet's confidence; three words of Russian have more
 _MOSTLY = 20  # correct characters needed per wrong byte
-_PLAIN = 0.6  # share of unaccented letters, in any language with Latin letters
+_ASCII_SHARE = 0.6  # share of unaccented letters, in any language with Latin letters
 _OLD = re.compile(r"mac|cp(437|7\d\d|8[56]\d)|ebcdic", re.IGNORECASE)  # older than captions
 # Signs that a wrong encoding puts in place of letters: within a word, or at its end.
 _SIGNS = "\xa1-\xb3\xb6\xb8\xb9\xbb-\xbf\xd7\xf7\u2030\u2044\u02c6-\u02dd"
@@ -58,7 +58,7 @@ def read_text(path: Path) -> str:
         raise CaptionFileError(path, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise CaptionFileError(path, f"has more than {MAX_BYTES} bytes")
-    mark = next((encoding for bom, encoding in _MARKS.items() if data.startswith(bom)), None)
+    mark = next((encoding for bom, encoding in _BOMS.items() if data.startswith(bom)), None)
     if b"\0" in data and mark in (None, "utf-8-sig"):
         raise CaptionFileError(path, "holds zero bytes: it is no text, or UTF-16 without a mark")
     try:
@@ -96,7 +96,7 @@ def _is_rubbish(text: str) -> bool:
     if any(unicodedata.category(c) in ("Cc", "Cn", "Co") for c in set(text) - set("\n\r\t\f\v")):
         return True
     letters = [c for c in text if c.isalpha()]
-    if _scripts(text) == {"LATIN"} and sum(map(str.isascii, letters)) < _PLAIN * len(letters):
+    if _scripts(text) == {"LATIN"} and sum(map(str.isascii, letters)) < _ASCII_SHARE * len(letters):
         return True
     words = {word for word in re.findall(r"\S+", text) if not word.isascii()}
     return any(_SIGN.search(word) for word in words) or any(

@@ -8,7 +8,7 @@ from vatt_gh.media.captions.cues import Caption, Cue
 
 # In seconds; units that files use without naming them.
 UNITS = {"seconds": 1.0, "hundredths of a second": 0.01, "milliseconds": 0.001}
-_LONG = 1000.0  # s; a file whose captions are mostly longer than this is not in seconds
+_LONGEST_CAPTION = 1000.0  # s; a file whose captions are mostly longer than this is not in seconds
 _SPEECH = (1.5, 60.0)  # characters a second, for the median caption; slower or faster is not speech
 _USUAL = 12.0  # characters a second
 _REACH = 0.75  # weight of how far into the video captions reach, relative to their speed
@@ -31,7 +31,7 @@ def in_seconds(cues: list[Cue], length: float | None) -> tuple[list[Cue], list[s
         The cues; and a sentence if their times were not in seconds.
     """
     rows = [row for row in map(_numbers, cues) if row is not None]
-    unit = _unit(np.asarray(rows, np.float64).reshape(-1, 3), length)
+    unit = _time_unit(np.asarray(rows, np.float64).reshape(-1, 3), length)
     if unit == "seconds":
         return cues, []
     size = UNITS[unit]
@@ -88,7 +88,7 @@ def _numbers(cue: Cue) -> tuple[float, float, float] | None:
     return *times, len(cue.text.strip())
 
 
-def _unit(rows: np.ndarray, length: float | None) -> str:
+def _time_unit(rows: np.ndarray, length: float | None) -> str:
     """A key of UNITS, for rows [n, 3]: start, end, characters; "seconds" if undecided."""
     if not len(rows) or not np.array_equal(rows, np.floor(rows)):
         return "seconds"
@@ -115,7 +115,7 @@ def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
 def _too_slow(rows: np.ndarray, length: float | None) -> bool:
     """Whether captions would last too long; chapters, which fill their video, may."""
     fills = length is not None and 0.9 * length <= rows[:, 1].max() <= 1.05 * length
-    return bool(not fills and np.median(rows[:, 1] - rows[:, 0]) > _LONG)
+    return bool(not fills and np.median(rows[:, 1] - rows[:, 0]) > _LONGEST_CAPTION)
 
 
 def _reach(rows: np.ndarray, unit: float, length: float | None) -> float:

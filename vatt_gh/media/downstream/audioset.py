@@ -37,8 +37,8 @@ LAYOUT = """
       **/YYTID.wav            the piece; all with any suffix of video or sound"""
 SPLITS = ("unbalanced_train", "balanced_train", "eval")
 TABLES = {f"{name}_segments.csv": name for name in SPLITS}
-_NUMBER = r"\d+(?:\.\d+)?"
-_PIECE = rf"({YOUTUBE_ID})_({_NUMBER})(?:[_-]{_NUMBER})?"
+_DECIMAL = r"\d+(?:\.\d+)?"
+_PIECE = rf"({YOUTUBE_ID})_({_DECIMAL})(?:[_-]{_DECIMAL})?"
 
 
 class Excerpt(NamedTuple):

@@ -14,7 +14,7 @@ LAYOUT = """
                           lines "CLIP.avi N", N = 1 training, 2 test, 0 unused in this split"""
 _LIST = re.compile(r"(.+)_test_split[123]\.txt")
 SPLITS = tuple(f"{part}{number}" for number in (1, 2, 3) for part in ("train", "test"))
-_PARTS = {"1": "train", "2": "test", "0": ""}
+_SPLIT_CODES = {"1": "train", "2": "test", "0": ""}
 
 
 def list_clips(manual_dir: Path) -> Listing:
@@ -66,7 +66,7 @@ def _listed(
             # From the right: names may contain spaces.
             file, *part = line.rsplit(maxsplit=1)
             clip = stem(file)
-            if len(part) != 1 or part[0] not in _PARTS:
+            if len(part) != 1 or part[0] not in _SPLIT_CODES:
                 reason = f"{path.name} has a line that is not of the form NAME 0, 1 or 2"
                 collector.skip(line, reason)
             elif not is_plain_name(file):
@@ -76,5 +76,5 @@ def _listed(
             else:
                 seen.add(clip)
                 splits = listed.setdefault(clip, [])
-                splits += [f"{_PARTS[part[0]]}{number}"] if part[0] != "0" else []
+                splits += [f"{_SPLIT_CODES[part[0]]}{number}"] if part[0] != "0" else []
     return listed

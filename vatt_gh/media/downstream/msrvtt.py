@@ -15,9 +15,9 @@ LAYOUT = """
                                      "sentences": [{"video_id", "caption", ...}]}
       MSRVTT_JSFUSION_test.csv      key,vid_key,video_id,sentence; for 1k-A"""
 SPLITS = ("train", "validate", "test")
-Row = tuple[str, tuple[str, ...], str]  # id, captions, split
-_ALL = "MSRVTT_data.json"
-_PARTS = ("train_val_videodatainfo.json", "test_videodatainfo.json")
+CaptionedVideo = tuple[str, tuple[str, ...], str]  # id, captions, split
+_WHOLE_FILE = "MSRVTT_data.json"
+_PART_FILES = ("train_val_videodatainfo.json", "test_videodatainfo.json")
 
 
 def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Listing:
@@ -46,7 +46,7 @@ def list_clips(manual_dir: Path, split: Literal["1k-A", "full"] = "1k-A") -> Lis
     return collector.listing()
 
 
-def _one_k_a(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[Row]:
+def _one_k_a(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[CaptionedVideo]:
     table = tree.annotation("MSRVTT_JSFUSION_test.csv")
     tested = set()
     for row in tree.read_table(table, ("video_id", "sentence")):
@@ -55,17 +55,17 @@ def _one_k_a(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[Row]:
     if not _found(tree, []):
         # Zero-shot retrieval needs only the test clips.
         reason = f"is missing: without it the training clips of {table.name} are unknown"
-        skipped.append({"path": str(tree.root / _ALL), "reason": reason})
+        skipped.append({"path": str(tree.root / _WHOLE_FILE), "reason": reason})
         return
     for video, captions, _ in _full(tree, skipped):
         if video not in tested:
             yield video, captions, "train"
 
 
-def _full(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[Row]:
+def _full(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[CaptionedVideo]:
     paths = _found(tree, skipped)
     if not paths:
-        what = f"The annotation files {_ALL}, or {' or '.join(_PARTS)}, are missing."
+        what = f"The annotation files {_WHOLE_FILE}, or {' or '.join(_PART_FILES)}, are missing."
         raise tree.error(what)
     for path in paths:
         content = tree.read_json(path)
@@ -85,10 +85,10 @@ def _full(tree: FileTree, skipped: list[dict[str, str]]) -> Iterator[Row]:
 
 def _found(tree: FileTree, skipped: list[dict[str, str]]) -> list[Path]:
     """Finds the one JSON file with everything, else the parts that exist."""
-    whole = tree.optional_annotation(_ALL)
+    whole = tree.optional_annotation(_WHOLE_FILE)
     if whole is not None:
         return [whole]
-    parts = {name: tree.optional_annotation(name) for name in _PARTS}
+    parts = {name: tree.optional_annotation(name) for name in _PART_FILES}
     found = [path for path in parts.values() if path is not None]
     if found:
         reason = "is missing: its splits are left out"
