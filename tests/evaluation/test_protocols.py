@@ -49,3 +49,23 @@ def test_another_protocol_or_model_has_none(changes):
     protocol = PROTOCOLS["youcook2"]
     assert protocol.references(config_of("tx_fac_mbs", **{"eval.split": "validation"}))
     assert not protocol.references(config_of("tx_fac_mbs", **changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "expected"),
+    [
+        ("kinetics400", "tx_fac_bbs", {"top_1": 0.796, "top_5": 0.949}),
+        ("kinetics400", "tx_fac_lbs", {"top_1": 0.821, "top_5": 0.955}),
+        ("kinetics400", "ut_fac_medium", {"top_1": 0.799, "top_5": 0.949}),
+        # Its tower of sound is that of the base model.
+        (
+            "audioset",
+            "tx_fac_lbs",
+            {"mean_average_precision": 0.394, "auc": 0.971, "d_prime": 2.895},
+        ),
+        ("ucf101", "tx_fac_bbs", {}),
+    ],
+)
+def test_a_published_score_of_fine_tuning_is_of_the_same_tower(name, model, expected):
+    found = PROTOCOLS[name].finetuned_references(config_of(model).model)
+    assert {score: each["published"] for score, each in found.items()} == expected

@@ -9,6 +9,7 @@ from vatt_gh.models.sizes import is_named
 WINDOWS = 4  # windows of a clip, in the published scores
 _DIFFERS = "how ours differs: docs/evaluation.md"
 _TABLE_4 = f"frozen features (Akbari et al. 2021, table 4); {_DIFFERS}"
+_FINETUNED = "VATT, fine-tuned after its pre-training (Akbari et al. 2021, and its code's README)"
 _TABLE_8 = f"zero-shot, 4 windows averaged (Akbari et al. 2021, table 8); {_DIFFERS}"
 # The paper's names of its models.
 _PAPER_MODELS = {"tx_fac_mbs": "VATT-MBS", "ut_fac_medium": "VATT-MA-Medium"}
@@ -30,6 +31,8 @@ class Protocol:
         published: scores of the original, as shares and ranks: by model (see `models.sizes`), then
             by name.
         source: where the published scores stand.
+        published_finetuned: the original's scores after fine-tuning, by the tower's kind, layers
+            and width, then by name.
     """
 
     evaluator: str
@@ -40,6 +43,9 @@ class Protocol:
     finetuned: tuple[str, ...] = ()
     published: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     source: str = ""
+    published_finetuned: dict[tuple[str, int, int], dict[str, float]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def described(self, scores: ConfigDict) -> dict[str, str]:
         """How the set is scored, in words, for the results.
@@ -77,6 +83,16 @@ class Protocol:
                 return {n: {"published": value, "source": source} for n, value in scores.items()}
         return {}
 
+    def finetuned_references(self, model: ConfigDict) -> dict[str, dict[str, float | str]]:
+        """The original's scores after fine-tuning the same tower, in the form of `references`.
+
+        Args:
+            model: section `model` of the configuration.
+        """
+        tower = model.video if model.kind == "shared" else model[self.modality]
+        scores = self.published_finetuned.get((model.kind, tower.layers, tower.d_model), {})
+        return {n: {"published": value, "source": _FINETUNED} for n, value in scores.items()}
+
 
 def _linear(
     modality: str,
@@ -91,6 +107,14 @@ def _linear(
         "ut_fac_medium": {"low_rank_accuracy": shared},
     }
     return Protocol("linear", modality, folds, listed=listed, published=published, source=_TABLE_4)
+
+
+def _top(one: float, five: float) -> dict[str, float]:
+    return {"top_1": one, "top_5": five}
+
+
+def _sounds(precision: float, auc: float, d_prime: float) -> dict[str, float]:
+    return {"mean_average_precision": precision, "auc": auc, "d_prime": d_prime}
 
 
 def _zero_shot(r10: float, median_rank: float) -> dict[str, float]:
@@ -110,15 +134,27 @@ _FIVE = tuple((tuple(p for p in _FOLD_NAMES if p != test), test) for test in _FO
 PROTOCOLS = {
     "ucf101": _linear("video", _THREE, 11_214, 0.892, 0.896, 0.844),
     "hmdb51": _linear("video", _THREE, 4_590, 0.633, 0.652, 0.631),
-    "kinetics400": Protocol("linear", folds=((("train",), "validate"),)),
+    "kinetics400": Protocol(
+        "linear",
+        folds=((("train",), "validate"),),
+        published_finetuned={
+            ("three_tower", 12, 768): _top(0.796, 0.949),
+            ("three_tower", 12, 1024): _top(0.811, 0.956),
+            ("three_tower", 24, 1024): _top(0.821, 0.955),
+            ("shared", 12, 1024): _top(0.799, 0.949),
+        },
+    ),
     "esc50": _linear("audio", _FIVE, 2_000, 0.825, 0.847, 0.812),
-    # The original is fine-tuned on it: its score is of another protocol.
     "audioset": Protocol(
         "multi_label",
         "audio",
         folds=((("balanced_train",), "eval"),),
         listed=20_371,
         finetuned=("balanced_train", "unbalanced_train"),
+        published_finetuned={
+            ("three_tower", 12, 768): _sounds(0.394, 0.971, 2.895),
+            ("shared", 12, 1024): _sounds(0.393, 0.970, 2.884),
+        },
     ),
     "msrvtt": _retrieval("test", 2_990),
     "msrvtt_1ka": _retrieval(

@@ -17,7 +17,7 @@ from vatt_gh.evaluation.features import filled_up
 from vatt_gh.evaluation.hosts import of_all_hosts
 from vatt_gh.evaluation.measures import Score, group_means, in_top_k
 from vatt_gh.evaluation.multi_label import measured_with_intervals
-from vatt_gh.evaluation.protocols import WINDOWS
+from vatt_gh.evaluation.protocols import PROTOCOLS, WINDOWS
 from vatt_gh.finetuning.step import as_input
 from vatt_gh.finetuning.task import Task
 from vatt_gh.models.classifier import Classifier, average_views
@@ -26,24 +26,6 @@ from vatt_gh.training.parallel import spread
 
 Params = Any
 GROUP, COUNT = "finetune", "finetune_clips"  # in results.json
-_SOURCE = "VATT, fine-tuned after its own pre-training (Akbari et al. 2021, and its code's README)"
-# By data set, and the tower's kind, layers and width.
-_PUBLISHED = {
-    ("kinetics400", "three_tower", 12, 768): {"top_1": 0.796, "top_5": 0.949},
-    ("kinetics400", "three_tower", 12, 1024): {"top_1": 0.811, "top_5": 0.956},
-    ("kinetics400", "three_tower", 24, 1024): {"top_1": 0.821, "top_5": 0.955},
-    ("kinetics400", "shared", 12, 1024): {"top_1": 0.799, "top_5": 0.949},
-    ("audioset", "three_tower", 12, 768): {
-        "mean_average_precision": 0.394,
-        "auc": 0.971,
-        "d_prime": 2.895,
-    },
-    ("audioset", "shared", 12, 1024): {
-        "mean_average_precision": 0.393,
-        "auc": 0.970,
-        "d_prime": 2.884,
-    },
-}
 
 
 def score(
@@ -187,12 +169,12 @@ def _of_one(logits: np.ndarray, labels: np.ndarray) -> dict[str, Score]:
 
 
 def _add_published(scores: dict[str, Score], task: Task, config: ConfigDict) -> None:
-    size = config.model.video if config.model.kind == "shared" else config.model[task.modality]
-    key = (config.data.builder, config.model.kind, size.layers, size.d_model)
     own_recipe = config.finetune.freeze or config.finetune.split
     own_views = config.eval.windows != WINDOWS or (
         task.modality == names.VIDEO and not config.finetune.three_crops
     )
-    for name, value in _PUBLISHED.get(key, {}).items():
-        if name in scores and not own_recipe and not own_views:
-            scores[name] |= {"published": value, "source": _SOURCE}
+    if own_recipe or own_views:
+        return
+    published = PROTOCOLS[config.data.builder].finetuned_references(config.model)
+    for name in scores.keys() & published.keys():
+        scores[name] |= published[name]
