@@ -1,7 +1,6 @@
 """Fine-tuning from records and a pre-trained tower to checkpoints and results."""
 
 import functools
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,10 @@ from vatt_gh.report.results import write_results
 from vatt_gh.report.run import write_report
 from vatt_gh.training.claims import claim_workdir, owned
 from vatt_gh.training.construct import model_of, zero_sample
-from vatt_gh.training.loop import first_state, open_checkpoints, run_steps
+from vatt_gh.training.loop import train
 from vatt_gh.training.parallel import AXIS, all_hosts, first_host_first
 from vatt_gh.training.step import TrainState
-from vatt_gh.training.writer import Writer
+from vatt_gh.training.writer import of_host
 
 
 def finetune(
@@ -88,63 +87,43 @@ def _finetune(
         freeze_backbone=config.finetune.freeze,
     )
     optimizer = sgd_of(config.train, config.finetune)
-    drawn = create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
-    untrained = jax.tree.map(np.array, drawn.params)  # a copy: steps donate their state's memory
-    step = functools.partial(
-        finetune_step,
-        model=model,
-        optimizer=optimizer,
-        tokens=model_of(config, words=1, audio_rate=task.train.audio_rate),
-        modality=modality,
-        config=config,
-        axis_name=AXIS,
-    )
+    task.test.unreadable.log = of_host(workdir, "skipped")  # `train` does so for task.train
+    weights = {}
+
+    def draw() -> TrainState:
+        drawn = create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
+        # A copy: steps donate their state's memory.
+        weights[UNTRAINED] = jax.tree.map(np.array, drawn.params)
+        return drawn
 
     def row(state: TrainState) -> dict[str, float]:
         found = score(model, {TRAINED: state.params}, task, config)[GROUP]
         return {f"eval.{GROUP}.{name}": value["value"] for name, value in found.items()}
 
-    def start(drawn: TrainState) -> TrainState:
-        if config.init_from:
-            return start_from(drawn, modality, config, workdir)
-        if jax.process_index() == 0:
-            print(
-                "Start: drawn parameters, no pre-training (config.init_from is empty)", flush=True
-            )
-        return drawn
-
-    with ExitStack() as stack:
-        checkpoints = stack.enter_context(open_checkpoints(workdir, config.train, [task.train]))
-        state, position = first_state(drawn, checkpoints, start)
-        del drawn  # its memory is free when steps are taken
-        host = jax.process_index()
-        writer = Writer(config, workdir, int(state.step), host, [task.train])
-        task.test.unreadable.log = task.train.unreadable.log
-        stack.callback(writer.close)
-        batches = labelled_batches(
-            task.train,
-            config,
-            modality,
-            position=position,
-            host=host,
-            hosts=jax.process_count(),
-        )
-        state = run_steps(
-            state,
-            position,
-            config.train.steps if stop_after is None else min(stop_after, config.train.steps),
-            step,
-            batches,
-            checkpoints,
-            writer,
-            config,
-            score=row if config.eval.every else None,
-            keys=(modality, f"{modality}_mask", names.LABEL, names.COLOUR, names.INDEX),
-        )
-    results = score(model, {TRAINED: state.params, UNTRAINED: untrained}, task, config)
+    state = train(
+        config,
+        workdir,
+        [task.train],
+        draw=draw,
+        start=lambda drawn: start_from(drawn, modality, config, workdir),
+        batches=functools.partial(labelled_batches, task.train, config, modality),
+        step=functools.partial(
+            finetune_step,
+            model=model,
+            optimizer=optimizer,
+            tokens=model_of(config, words=1, audio_rate=task.train.audio_rate),
+            modality=modality,
+            config=config,
+            axis_name=AXIS,
+        ),
+        score=row if config.eval.every else None,
+        stop_after=stop_after,
+        keys=(modality, f"{modality}_mask", names.LABEL, names.COLOUR, names.INDEX),
+    )
+    results = score(model, {TRAINED: state.params, **weights}, task, config)
     results["step"] = int(state.step)
     results["unreadable"] = len(set().union(*all_hosts(task.test.unreadable.seen)))
-    if host == 0:
+    if jax.process_index() == 0:
         _write(results, workdir)
     return results
 

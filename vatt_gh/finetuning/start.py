@@ -1,16 +1,17 @@
 """First parameters of a classifier: the tower of a pre-training run, or of the original's."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
+import jax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import stored_config
-from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
 from vatt_gh.interop.transfer import Report
-from vatt_gh.training.initial import fill_from_run, read_run, tell_origin
+from vatt_gh.training.initial import fill_from_run, load_start, read_run
 from vatt_gh.training.step import TrainState
 
 # Keys of the model that a fine-tuning chooses itself; all others are the checkpoint's form.
@@ -48,13 +49,13 @@ def with_model_of_start(config: ConfigDict, workdir: Path) -> ConfigDict:
     with config.unlocked():
         config.model = stored_config(Path(workdir) if begun else Path(path)).model
     config.model.update(chosen)
-    _lengthen(config)
+    _lengthen(config.model, config.data)
     return config
 
 
-def _lengthen(config: ConfigDict) -> None:
+def _lengthen(model: ConfigDict, data: ConfigDict) -> None:
     """Lengthens position tables to this input; the original does so when it reads them."""
-    data, video, audio = config.data, config.model.video, config.model.audio
+    video, audio = model.video, model.audio
     lengths = (data.frames, data.size, data.size)
     needed = [n // patch for n, patch in zip(lengths, video.patch, strict=True)]
     video.buckets = tuple(max(pair) for pair in zip(video.buckets, needed, strict=True))
@@ -63,15 +64,11 @@ def _lengthen(config: ConfigDict) -> None:
 
 
 def start_from(state: TrainState, modality: str, config: ConfigDict, workdir: Path) -> TrainState:
-    """Loads the tower from config.init_from; the linear layer stays as drawn.
-
-    Reports the variables read on the screen and in init_from.json in the work directory.
+    """Loads the tower from config.init_from, if it is set; the linear layer stays as drawn.
 
     Args:
-        state: newly drawn state, on the host.
+        state, config, workdir: see `training.initial.start_from`.
         modality: 'video' or 'audio'.
-        config: the whole configuration, checked.
-        workdir: work directory of the run.
 
     Returns:
         The state with the checkpoint's tower. A fine-tuned checkpoint of the original with
@@ -80,25 +77,15 @@ def start_from(state: TrainState, modality: str, config: ConfigDict, workdir: Pa
     Raises:
         UserError: there is no such checkpoint, a shape does not fit, or it lacks parameters.
     """
-    kind, _, path = config.init_from.partition(":")
-    if kind == "tf":
-        params, _, report = load_tf_checkpoint(
-            path,
-            state.params,
-            {},
-            modality=modality,
-            stretch=config.init_stretch,
-            partial=config.init_partial,
-        )
-    else:
-        params, report = _tower_of_run(Path(path), state.params, modality, config)
-    tell_origin(report, config, workdir)
-    return state.replace(params=params)
+    if not config.init_from and jax.process_index() == 0:
+        print("Start: drawn parameters, no pre-training (config.init_from is empty)", flush=True)
+    load_run = functools.partial(_tower_of_run, state.params, modality, config)
+    return load_start(state, load_run, config, workdir, modality)
 
 
 def _tower_of_run(
-    workdir: Path, params: Tree, modality: str, config: ConfigDict
-) -> tuple[Tree, Report]:
+    params: Tree, modality: str, config: ConfigDict, workdir: Path
+) -> tuple[Tree, Tree, Report]:
     source = read_run(workdir)
     names = {path: _name(path, modality, source) for path in flatten_dict(params)}
     names = {path: name for path, name in names.items() if name}
@@ -112,7 +99,7 @@ def _tower_of_run(
             expected="a run whose model has this tower",
             todo="give such a run, or --config.init_partial=True to draw what is missing",
         )
-    return filled, report
+    return filled, {}, report
 
 
 def _name(path: tuple[str, ...], modality: str, source: dict[str, Any]) -> str:

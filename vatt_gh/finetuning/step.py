@@ -13,16 +13,23 @@ from vatt_gh.losses import gathered, softmax_loss, weighted_sigmoid_loss
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.classifier import Classifier
 from vatt_gh.models.vatt import Vatt, centred
-from vatt_gh.training.colour import changes_colours, recoloured
 from vatt_gh.training.construct import learning_rate_of
-from vatt_gh.training.noise import with_noise
 from vatt_gh.training.optimizer import keras_sgd
-from vatt_gh.training.step import StepOutput, TrainState, sample_keys, state_of, updated
+from vatt_gh.training.step import (
+    StepOutput,
+    TrainState,
+    augmented,
+    draw_randomness,
+    sample_keys,
+    state_of,
+    step_key,
+    updated,
+)
 
 Array = jax.Array
 Batch = dict[str, Array]
-# Uses of randomness in a step, each with its own key.
-_DROPOUT, _TOKENS, _NOISE, _MIXUP = range(4)
+# Uses of randomness in a step besides dropout and tokens, which have the keys 0 and 1.
+_NOISE, _MIXUP = 2, 3
 
 
 def sgd_of(train: ConfigDict, finetune: ConfigDict) -> optax.GradientTransformation:
@@ -84,10 +91,11 @@ def finetune_step(
         right class first, before mixup), 'grad_norm', 'empty_steps'; for each sample its 'loss'
         [b]. A step without a readable sample changes neither parameters nor optimizer.
     """
-    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    key = step_key(state)
     present = batch[f"{modality}_mask"].astype(jnp.float32)
     count = summed(jnp.sum(present), axis_name)
-    clips = _augmented(batch, modality, jax.random.fold_in(key, _NOISE), config.data)
+    batch = augmented(batch, jax.random.fold_in(key, _NOISE), 0, config.data)
+    clips = as_input(batch[modality])
     labels = batch[names.LABEL] * present[:, None]
     targets = labels if model.multi_label else smoothed(labels, config.finetune.label_smoothing)
     if config.finetune.mixup:
@@ -101,15 +109,15 @@ def finetune_step(
             axis_name,
         )
         targets *= present[:, None]  # a clip that is not there counts in no class
-    keep = tokens.draw_keep(jax.random.fold_in(key, _TOKENS)).get(modality)
-    keys = sample_keys(key, _DROPOUT, batch[names.INDEX])
+    randomness = draw_randomness(state, batch[names.INDEX], tokens)
+    keep = randomness.keep.get(modality)
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array]]:
         def logits_of(clip: Array, key: Array) -> Array:
             rngs = {"dropout": dropout_key(key, 0)}
             return model.apply({"params": params}, clip, keep, True, rngs=rngs)
 
-        logits = jax.vmap(logits_of)(clips, keys)
+        logits = jax.vmap(logits_of)(clips, randomness.keys)
         if model.multi_label:
             losses = weighted_sigmoid_loss(logits, targets, axis_name=axis_name)
         else:
@@ -119,15 +127,12 @@ def finetune_step(
 
     (loss, (logits, losses)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     gradients = jax.tree.map(lambda g: summed(g, axis_name), gradients)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    metrics = {"loss": summed(loss, axis_name), "grad_norm": optax.global_norm(gradients)}
+    metrics = {"loss": summed(loss, axis_name)}
     if not model.multi_label:
         right = (jnp.argmax(logits, axis=-1) == jnp.argmax(labels, axis=-1)) * present
         metrics["accuracy"] = summed(jnp.sum(right), axis_name) / jnp.maximum(count, 1)
-    new = (optax.apply_updates(state.params, updates), {}, opt_state)
-    new_state = updated(state, new, count == 0, metrics, config.train)
-    metrics["empty_steps"] = new_state.empty_steps
-    return new_state, StepOutput(metrics, {"loss": losses})
+    state, metrics = updated(state, gradients, {}, optimizer, count == 0, metrics, config.train)
+    return state, StepOutput(metrics, {"loss": losses})
 
 
 def smoothed(labels: Array, share: float) -> Array:
@@ -175,14 +180,3 @@ def mixed(
         return part * mine + (1.0 - part) * other
 
     return mix(clips, other_clips), mix(targets, other_targets)
-
-
-def _augmented(batch: Batch, modality: str, key: Array, data: ConfigDict) -> Array:
-    clips = batch[modality]
-    if modality == names.VIDEO:
-        if changes_colours(data):
-            clips = recoloured(clips, batch[names.COLOUR], data)
-        return as_input(clips)
-    if data.audio_noise:
-        clips = with_noise(clips, data.audio_noise, sample_keys(key, 0, batch[names.INDEX]))
-    return clips

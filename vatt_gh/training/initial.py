@@ -1,6 +1,8 @@
 """Initial parameters of a run, from a checkpoint of the original or of another of our runs."""
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ Tree = Any
 def start_from(
     state: TrainState, words: list[str], config: ConfigDict, workdir: Path
 ) -> TrainState:
-    """Loads parameters and batch statistics from the checkpoint `config.init_from`.
+    """Loads parameters and batch statistics from the checkpoint `config.init_from`, if it is set.
 
     Reports the variables read on the screen and in init_from.json in the work directory.
 
@@ -46,29 +48,50 @@ def start_from(
         UserError: there is no such checkpoint, a shape or the vocabulary does not fit, or, without
             config.init_partial, checkpoint and model have different parts.
     """
+    load_run = functools.partial(_load_run, state, words, config)
+    return load_start(state, load_run, config, workdir)
+
+
+def load_start(
+    state: TrainState,
+    load_run: Callable[[Path], tuple[Tree, Tree, Report]],
+    config: ConfigDict,
+    workdir: Path,
+    modality: str = "video",
+) -> TrainState:
+    """Loads a model like `start_from`, or a classifier.
+
+    Args:
+        state, config, workdir: see `start_from`.
+        load_run: reads parameters and batch statistics from the work directory of another run.
+        modality: 'video' or 'audio': the original's tower that a classifier takes.
+
+    Returns:
+        See `start_from`.
+
+    Raises:
+        UserError: see `load_tf_checkpoint`, and what load_run raises.
+    """
     kind, _, path = config.init_from.partition(":")
+    if not kind:
+        return state
     if kind == "tf":
         params, statistics, report = load_tf_checkpoint(
             path,
             state.params,
             state.statistics,
+            modality=modality,
             stretch=config.init_stretch,
             partial=config.init_partial,
         )
     else:
-        params, statistics, report = _load_run(Path(path), state, words, config)
-    tell_origin(report, config, workdir)
+        params, statistics, report = load_run(Path(path))
+    _tell_origin(report, config, workdir)
     return state.replace(params=params, statistics=statistics)
 
 
-def tell_origin(report: Report, config: ConfigDict, workdir: Path) -> None:
-    """Reports which variables of config.init_from were read, on the screen and in init_from.json.
-
-    Args:
-        report: how the checkpoint's variables were used.
-        config: the whole configuration.
-        workdir: work directory of the run; its first host alone writes there.
-    """
+def _tell_origin(report: Report, config: ConfigDict, workdir: Path) -> None:
+    """Reports which variables were read, on the screen and in init_from.json."""
     if jax.process_index() == 0:
         print(_lines(report, config.init_from), flush=True)
         content = {
@@ -119,7 +142,7 @@ def _is_table_of_positions(name: str) -> bool:
 
 
 def _load_run(
-    workdir: Path, state: TrainState, words: list[str], config: ConfigDict
+    state: TrainState, words: list[str], config: ConfigDict, workdir: Path
 ) -> tuple[Tree, Tree, Report]:
     source = read_run(workdir)
     if read_vocabulary(workdir / "vocabulary.txt") != words:

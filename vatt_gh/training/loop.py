@@ -1,9 +1,9 @@
-"""Pre-training from records to checkpoints: opens the input, resumes, steps, writes metrics."""
+"""Training from records to checkpoints: opens the input, resumes, steps, writes metrics."""
 
 import functools
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import jax
@@ -37,6 +37,8 @@ from vatt_gh.training.writer import Writer, check_finite
 
 # Scores a run during training: (its state) -> numbers for a row of metrics.jsonl
 Scorer = Callable[[TrainState], dict[str, float]]
+# Batches of this host, and what stays on it.
+Batches = Generator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
 
 
 def pretrain(
@@ -78,80 +80,80 @@ def _pretrain(
     scoring: Callable[[int], Scorer] | None,
     stop_after: int | None,
 ) -> TrainState:
-    host = jax.process_index()
-    sources, words = open_input(config, workdir, build)
+    sources, words = _open_input(config, workdir, build)
     audio_rate = sources[0].audio_rate
     score = None if scoring is None else scoring(audio_rate)
     model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
     optimizer = optimizer_of(config.train)
-
-    def start(drawn: TrainState) -> TrainState:
-        return start_from(drawn, words, config, workdir) if config.init_from else drawn
-
-    with ExitStack() as stack:
-        checkpoints = stack.enter_context(open_checkpoints(workdir, config.train, sources))
-        # Drawn in the call, so that its memory is free when steps are taken.
-        state, position = first_state(
-            create_state(model, optimizer, zero_sample(config.data), config.seed),
-            checkpoints,
-            start,
-        )
-        writer = Writer(config, workdir, int(state.step), host, sources)
-        stack.callback(writer.close)
-        given = training_batches(
-            sources,
-            Tokenizer(words, config.data.words),
-            config,
-            position=position,
-            host=host,
-            hosts=jax.process_count(),
-        )
-        step = functools.partial(
-            train_step, model=model, optimizer=optimizer, config=config, axis_name=AXIS
-        )
-        end = config.train.steps if stop_after is None else min(stop_after, config.train.steps)
-        return run_steps(
-            state, position, end, step, given, checkpoints, writer, config, score=score
-        )
-
-
-def open_checkpoints(workdir: Path, train: ConfigDict, sources: Sequence[Source]) -> Checkpoints:
-    """Opens the checkpoints of a work directory that this process owns.
-
-    Args:
-        workdir: work directory of the run.
-        train: section of the configuration.
-        sources: the training records; a run goes on only with as many of them.
-
-    Returns:
-        The checkpoints, to be closed.
-    """
-    return Checkpoints(
+    return train(
+        config,
         workdir,
-        train,
-        [source.count for source in sources],
-        sources[0].audio_rate,
-        digest_of(sources[0].selection),
-        owned=True,
+        sources,
+        draw=lambda: create_state(model, optimizer, zero_sample(config.data), config.seed),
+        start=lambda drawn: start_from(drawn, words, config, workdir),
+        batches=functools.partial(
+            training_batches, sources, Tokenizer(words, config.data.words), config
+        ),
+        step=functools.partial(
+            train_step, model=model, optimizer=optimizer, config=config, axis_name=AXIS
+        ),
+        score=score,
+        stop_after=stop_after,
     )
 
 
-def first_state(
-    drawn: TrainState, checkpoints: Checkpoints, start: Callable[[TrainState], TrainState]
-) -> tuple[TrainState, int]:
-    """Finds the state that a run goes on from, on all devices, and the input's position.
+def train(
+    config: ConfigDict,
+    workdir: Path,
+    sources: Sequence[Source],
+    *,
+    draw: Callable[[], TrainState],
+    start: Callable[[TrainState], TrainState],
+    batches: Callable[..., Batches],
+    step: Step,
+    score: Scorer | None,
+    stop_after: int | None,
+    keys: Sequence[str] = DEVICE_KEYS,
+) -> TrainState:
+    """Trains from the newest checkpoint, or from a new state; the work directory is owned.
 
     Args:
-        drawn: newly drawn state; a caller that keeps it keeps its memory.
-        checkpoints: checkpoints of the run; the newest is restored.
+        config: the whole configuration.
+        workdir: work directory of the run.
+        sources: the records; a run goes on only with as many of them.
+        draw: draws a state.
         start: makes a new run's state from the drawn one, on the host.
+        batches: yields batches of this host by position, host and hosts, see `training_batches`.
+        step: training step of one device, see `parallel_step`.
+        score: called every eval.every steps, if given.
+        stop_after: see `pretrain`.
+        keys: the arrays of a batch.
 
     Returns:
-        The state and the position.
+        The last state.
 
     Raises:
         UserError: no checkpoint is whole, or there is nothing to start from.
+        FloatingPointError: see `check_finite`.
+        Stopped: the training was asked to stop; the last step is saved.
     """
+    counts = [source.count for source in sources]
+    rate, selection = sources[0].audio_rate, digest_of(sources[0].selection)
+    end = config.train.steps if stop_after is None else min(stop_after, config.train.steps)
+    with Checkpoints(workdir, config.train, counts, rate, selection, owned=True) as checkpoints:
+        # Drawn in the call, so that its memory is free when steps are taken.
+        state, position = _first_state(draw(), checkpoints, start)
+        with closing(Writer(config.train, workdir, int(state.step), sources)) as writer:
+            given = batches(position=position, host=jax.process_index(), hosts=jax.process_count())
+            return _run_steps(
+                state, position, end, step, given, checkpoints, writer, config, score, keys
+            )
+
+
+def _first_state(
+    drawn: TrainState, checkpoints: Checkpoints, start: Callable[[TrainState], TrainState]
+) -> tuple[TrainState, int]:
+    """Finds the state that a run goes on from, on all devices, and the input's position."""
     if checkpoints.latest() is None:
         return replicate(start(jax.device_get(drawn))), 0
     state, position = checkpoints.restore(replicate(drawn), set_aside=True)
@@ -160,40 +162,19 @@ def first_state(
     return state, position
 
 
-def run_steps(
+def _run_steps(
     state: TrainState,
     position: int,
     end: int,
     step: Step,
-    given: Generator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]],
+    given: Batches,
     checkpoints: Checkpoints,
     writer: Writer,
     config: ConfigDict,
-    *,
-    score: Scorer | None = None,
-    keys: Sequence[str] = DEVICE_KEYS,
+    score: Scorer | None,
+    keys: Sequence[str],
 ) -> TrainState:
-    """Trains up to a step; saves checkpoints, the last one at the end.
-
-    Args:
-        state: replicated state; its buffers are donated.
-        position: samples already taken from the input.
-        end: the last step, from 1.
-        step: training step of one device, see `parallel_step`.
-        given: batches of this host and what stays on it; closed at the end.
-        checkpoints: checkpoints of the run.
-        writer: checks and writes every step's report.
-        config: the whole configuration.
-        score: called every eval.every steps.
-        keys: the arrays of a batch.
-
-    Returns:
-        The last state.
-
-    Raises:
-        FloatingPointError: see `check_finite`.
-        Stopped: the training was asked to stop; the last step is saved.
-    """
+    """Trains up to step `end`, from 1; donates the state's buffers, and closes the input."""
     begin = number = int(state.step)
     step, clock, stop = parallel_step(step), CheckpointClock(config.train), 0
     pending: tuple[int, StepOutput, dict[str, np.ndarray], dict[str, float]] | None = None
@@ -258,22 +239,10 @@ def _first_is_checked(
     yield from batches
 
 
-def open_input(
-    config: ConfigDict, workdir: Path, build: Build | None = None
+def _open_input(
+    config: ConfigDict, workdir: Path, build: Build | None
 ) -> tuple[list[Source], list[str]]:
-    """Opens the records and the vocabulary of a run; one host builds what is missing.
-
-    Args:
-        config: the whole configuration.
-        workdir: work directory of the run, for the configuration and the vocabulary.
-        build: see `find_or_build`.
-
-    Returns:
-        The records of every data set, and the words by id.
-
-    Raises:
-        UserError: see `open_sources`, `claim_workdir` and `vocabulary_of`.
-    """
+    """Opens every data set's records, and the words by id; one host builds what is missing."""
     data = config.data
 
     def opening() -> tuple[list[Source], list[str]]:

@@ -16,6 +16,7 @@ import optax
 from flax import struct
 from ml_collections import ConfigDict
 
+from vatt_gh import batch as names
 from vatt_gh.harmonize import Coefficients
 from vatt_gh.harmonize.devices import averaged, largest, over_mean_weight, summed
 from vatt_gh.loss_terms import active_terms
@@ -126,12 +127,7 @@ def train_step(
         The new state, the same on every device, and the report. A step without a kept or readable
         sample changes neither parameters, statistics nor optimizer.
     """
-    if changes_colours(config.data):
-        video = recoloured(batch["video"], batch["colour"], config.data)
-        batch = batch | {"video": video}
-    if config.data.audio_noise:
-        keys = sample_keys(_step_key(state), _NOISE, batch["index"])
-        batch = batch | {"audio": with_noise(batch["audio"], config.data.audio_noise, keys)}
+    batch = augmented(batch, step_key(state), _NOISE, config.data)
     randomness = draw_randomness(state, batch["index"], model)
     cutoff = schedule_of(config.harmonize, state.step)
     found = step_gradients(
@@ -139,63 +135,89 @@ def train_step(
     )
     gradients, mean_weight = over_mean_weight(found.gradients, found.decided.weight, axis_name)
     weight = found.decided.weight * sum(found.kept.values()) / len(found.kept)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     terms = active_terms(config.loss)
     pairs = sum(jnp.sum(has_both(batch, term)) for term in terms)
     empty = (mean_weight == 0) | (summed(pairs, axis_name) == 0)
     metrics = _loss_metrics(batch, found, config.loss, axis_name)
     metrics |= _cosine_metrics(found.decided, axis_name)
-    metrics["grad_norm"] = optax.global_norm(gradients)  # already the sum over all devices
     metrics |= _cost_in_signal(found.decided, weight, axis_name)
     if config.harmonize.curriculum:
         threshold = config.harmonize.select == "threshold"
         # A threshold that keeps everything is below all cosines, which are at least -1.
         metrics |= {"gamma": jnp.maximum(cutoff, -1.0)} if threshold else {"drop_share": cutoff}
     metrics["kept_share"] = averaged(weight, axis_name)
-    new = (optax.apply_updates(state.params, updates), found.statistics, opt_state)
-    new_state = updated(state, new, empty, metrics, config.train)
-    metrics["empty_steps"] = new_state.empty_steps
+    state, metrics = updated(
+        state, gradients, found.statistics, optimizer, empty, metrics, config.train
+    )
     samples = {
         "cosine": found.decided.cosine,
         "defined": found.decided.defined,
         "weight": weight,
         **{f"loss_{term.label}": found.losses[term.name] for term in terms},
     }
-    return new_state, StepOutput(metrics, samples)
+    return state, StepOutput(metrics, samples)
+
+
+def augmented(batch: dict[str, Array], key: Array, use: int, data: ConfigDict) -> dict[str, Array]:
+    """Changes colours and adds noise, where the configuration says so.
+
+    Args:
+        batch: arrays of vatt_gh.batch, b samples, with video, sound or both.
+        key, use: random key and number of the noise, see `sample_keys`.
+        data: section of the configuration.
+
+    Returns:
+        The batch, of the same shapes and dtypes.
+    """
+    if names.VIDEO in batch and changes_colours(data):
+        batch = batch | {names.VIDEO: recoloured(batch[names.VIDEO], batch[names.COLOUR], data)}
+    if names.AUDIO in batch and data.audio_noise:
+        keys = sample_keys(key, use, batch[names.INDEX])
+        batch = batch | {names.AUDIO: with_noise(batch[names.AUDIO], data.audio_noise, keys)}
+    return batch
 
 
 def updated(
     state: TrainState,
-    new: tuple[Tree, Tree, optax.OptState],
+    gradients: Tree,
+    statistics: Tree,
+    optimizer: optax.GradientTransformation,
     empty: Array,
     metrics: dict[str, Array],
     train: ConfigDict,
-) -> TrainState:
+) -> tuple[TrainState, dict[str, Array]]:
     """Computes the state after a step.
 
     Args:
         state: state before the step.
-        new: parameters, statistics and optimizer's state.
+        gradients: of state.params, summed over all devices.
+        statistics: the new batch statistics.
+        optimizer: made for state.params.
         empty: [] bool, whether the step has no sample; then nothing changes but the counts.
-        metrics: metrics of the step. Where one is not finite and train.skip_nonfinite allows it,
-            nothing changes either; else the run ends.
+        metrics: metrics of the step. Where one is not finite, 'grad_norm' included, and
+            train.skip_nonfinite allows it, nothing changes either; else the run ends.
         train: section of the configuration.
 
     Returns:
-        The state.
+        The state, and the metrics with 'grad_norm' and 'empty_steps'.
     """
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    new = (optax.apply_updates(state.params, updates), statistics, opt_state)
+    metrics = metrics | {"grad_norm": optax.global_norm(gradients)}
     left_out = empty
     if train.skip_nonfinite:
         left_out |= ~jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in metrics.values()]))
     old = (state.params, state.statistics, state.opt_state)
     params, statistics, opt_state = jax.tree.map(lambda n, o: jnp.where(left_out, o, n), new, old)
-    return state.replace(
+    empty_steps = state.empty_steps + empty.astype(jnp.int32)
+    state = state.replace(
         step=state.step + 1,
         params=params,
         statistics=statistics,
         opt_state=opt_state,
-        empty_steps=state.empty_steps + empty.astype(jnp.int32),
+        empty_steps=empty_steps,
     )
+    return state, metrics | {"empty_steps": empty_steps}
 
 
 def draw_randomness(state: TrainState, index: Array, model: Vatt) -> Randomness:
@@ -209,19 +231,20 @@ def draw_randomness(state: TrainState, index: Array, model: Vatt) -> Randomness:
     Returns:
         The draws.
     """
-    step_key = _step_key(state)
-    keys = sample_keys(step_key, _DROPOUT, index)
-    keep = model.draw_keep(jax.random.fold_in(step_key, _TOKENS))
-    return Randomness(keys, keep, jax.random.fold_in(step_key, _SKETCH))
+    key = step_key(state)
+    keys = sample_keys(key, _DROPOUT, index)
+    keep = model.draw_keep(jax.random.fold_in(key, _TOKENS))
+    return Randomness(keys, keep, jax.random.fold_in(key, _SKETCH))
 
 
-def _step_key(state: TrainState) -> Array:
+def step_key(state: TrainState) -> Array:
+    """The random key of the step after a state."""
     return jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
 
-def sample_keys(step_key: Array, use: int, index: Array) -> Array:
+def sample_keys(key: Array, use: int, index: Array) -> Array:
     """Keys of the samples, by place in the global batch, and different for each use."""
-    key = jax.random.fold_in(step_key, use)
+    key = jax.random.fold_in(key, use)
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
 

@@ -27,42 +27,33 @@ class Writer:
     """Checks every step's numbers, and writes those that are due.
 
     Args:
-        config: the whole configuration.
-        workdir: work directory of the run.
+        train: section of the configuration.
+        workdir: work directory of the run; the first host writes metrics there, each its samples.
         done: number of steps done before.
-        host: number of this host; the first writes metrics, each writes its own samples.
         sources: the records that are read.
     """
 
-    def __init__(
-        self,
-        config: ConfigDict,
-        workdir: Path,
-        done: int,
-        host: int,
-        sources: Sequence[Source],
-    ):
-        self._config = config
-        self._rate = learning_rate_of(config.train)
+    def __init__(self, train: ConfigDict, workdir: Path, done: int, sources: Sequence[Source]):
+        self._train = train
+        self._rate = learning_rate_of(train)
         self._last = done
         self._empty = 0
         self._began, self._good = first_start(workdir), 0.0
         self._skipped = 0
         self.timer = StepTimer()
         self._board = self._rows = self._display = self._samples = None
-        suffix = f".{host}" if host else ""
         self._unreadable = [source.unreadable for source in sources]
         for unreadable in self._unreadable:
-            unreadable.log = workdir / f"skipped{suffix}.jsonl"
-        if config.train.log_samples_every:
-            self._samples = JsonLines(workdir / f"samples{suffix}.jsonl", done)
-        if host == 0:
+            unreadable.log = of_host(workdir, "skipped")
+        if train.log_samples_every:
+            self._samples = JsonLines(of_host(workdir, "samples"), done)
+        if jax.process_index() == 0:
             self._rows = JsonLines(workdir / METRICS, done)
             rows = read_jsonl(workdir / METRICS, ("step",))
             self._good = seconds_of_steps(rows)
             self._skipped = rows[-1].get("skipped_steps", 0) if rows else 0
             self._board = TensorBoard(workdir / "tensorboard")
-            self._display = Display(config.train.steps, done)
+            self._display = Display(train.steps, done)
         self._skipped = from_first_host(self._skipped)
 
     def take(
@@ -78,20 +69,20 @@ class Writer:
         if metrics["empty_steps"] > self._empty:
             print(f"step {number} has no sample to learn from: none was kept, or could be read")
         self._empty = int(metrics["empty_steps"])
-        every = self._config.train.log_samples_every
+        every = self._train.log_samples_every
         if every and number % every == 0:
             self._samples.write(_sample_row(number, samples, host))
-        due = number % self._config.train.log_every == 0 or number == self._config.train.steps
+        due = number % self._train.log_every == 0 or number == self._train.steps
         # A step that is left out has a row at once: from there a restart knows how many there were.
         if not due and finite:
             return
         row = to_row(number, metrics)
         if not finite:  # a gap in the pictures
             row = {name: x if name in _COUNTS else None for name, x in row.items()}
-        if self._config.train.skip_nonfinite:
+        if self._train.skip_nonfinite:
             row["skipped_steps"] = self._skipped
         row["learning_rate"] = float(self._rate(jnp.asarray(number - 1)))
-        row |= self.timer.lap(number - self._last, self._config.train.batch_size) | scores
+        row |= self.timer.lap(number - self._last, self._train.batch_size) | scores
         row["unreadable"] = sum(map(len, self._unreadable))
         row |= spread_over_hosts({name: row[name] for name in OF_HOSTS})
         self._good += row["step_seconds"] * (number - self._last - (not finite))
@@ -116,7 +107,7 @@ class Writer:
             return True
         except FloatingPointError as error:
             self._skipped += 1
-            if self._skipped > self._config.train.skip_nonfinite:
+            if self._skipped > self._train.skip_nonfinite:
                 raise
             print(f"left out: {error}", flush=True)
             return False
@@ -126,6 +117,12 @@ class Writer:
         for sink in (self._samples, self._rows, self._board, self._display):
             if sink is not None:
                 sink.close()
+
+
+def of_host(workdir: Path, name: str) -> Path:
+    """The file workdir / 'NAME.jsonl' of the first host; others have their number in the name."""
+    host = jax.process_index()
+    return workdir / (f"{name}.{host}.jsonl" if host else f"{name}.jsonl")
 
 
 def seconds_of_steps(rows: Sequence[dict[str, Any]]) -> float:
