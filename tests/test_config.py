@@ -119,7 +119,7 @@ def test_a_best_checkpoint_needs_scores_wherever_something_is_trained():
             validate(config, devices=4, hosts=1)
 
 
-def test_a_form_is_the_configurations():
+def test_the_default_form_is_that_of_the_configuration():
     assert form_of(default().data) == Form()
 
 

@@ -29,10 +29,20 @@ def test_a_key_of_an_earlier_version_is_told_its_replacement(tmp_path, key):
     assert error.value.where.endswith("mine.py, line 5")
 
 
-def test_a_mistyped_key_is_told_what_is_near(tmp_path):
-    with pytest.raises(UserError, match="There is no configuration key 'stepz'") as error:
-        load(tmp_path, "train.stepz")
-    assert "perhaps train.steps" in error.value.expected
+@pytest.mark.parametrize(
+    ("typed", "name", "near"),
+    [
+        ("train.stepz", "stepz", "train.steps"),
+        ("train.batch_sizes", "batch_sizes", "train.batch_size"),  # eval has one, too
+        ("model.video.layerz", "layerz", "model.video.layers"),
+        ("trian.steps", "trian", "train.steps"),
+        ("train.update", "update", "harmonize.update_by"),  # harmonize.update alone is gone
+    ],
+)
+def test_a_mistyped_key_is_told_what_is_near(tmp_path, typed, name, near):
+    with pytest.raises(UserError, match=f"There is no configuration key '{name}'") as error:
+        load(tmp_path, typed)
+    assert near in error.value.expected
     assert error.value.where.endswith("mine.py, line 5")
 
 

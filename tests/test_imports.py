@@ -34,7 +34,7 @@ ALLOWED = {
     "audit": GROUND | {"data", "training", "evaluation"},
     "study": GROUND | {"data", "training", "evaluation", "audit", "demo"},
     "modes": None,  # anything
-    "main": GROUND | {"modes", "paths", "training"},
+    "main": {"config", "modes", "training"},
     "": {"evaluation"},  # vatt_gh/__init__.py, when vatt_gh.load is asked for
 }
 WITHOUT_TENSORFLOW = (
@@ -45,6 +45,7 @@ WITHOUT_TENSORFLOW = (
     "vatt_gh.loss_terms",
     "vatt_gh.training.construct",
     "vatt_gh.main",
+    "vatt_gh.modes",
     "vatt_gh.config.checks",
     "vatt_gh.training.step",
     "vatt_gh.bench.harmonize",

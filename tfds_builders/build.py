@@ -21,6 +21,7 @@ from tfds_builders.checks import key_of
 from tfds_builders.dry_run import dry_run
 from tfds_builders.parts import Settings
 from tfds_builders.sets import DATA_SETS
+from vatt_gh.config.document import meaning_of
 from vatt_gh.data.selection import Selection, read_selection
 from vatt_gh.errors import UserError
 from vatt_gh.files import system_problems_named
@@ -88,12 +89,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data_dir", required=True, help="directory for the records")
     for field in dataclasses.fields(Form):
         key = key_of(field.name)
-        meaning = key.meaning if key else field.metadata["help"]
+        meaning = meaning_of(key) if key else field.metadata["help"]
         parser.add_argument(
             f"--{field.name}",
             type=type(field.default),
             default=field.default,
-            help=f"{meaning}; default {field.default}",
+            help=f"{meaning}; default {field.default}".replace("%", "%%"),
         )
     parser.add_argument(
         "--only",

@@ -12,7 +12,7 @@ from vatt_gh.media.form import Form
 from vatt_gh.media.survey import SAMPLE, Survey, survey
 from vatt_gh.media.workers import Limits, run_in_order
 
-_TIME_LIMIT = 20.0  # time limit for one file or trial
+_FILE_SECONDS = 20.0  # time limit for one file or trial
 
 
 def dry_run(
@@ -40,7 +40,7 @@ def dry_run(
     """
     check_name(name, DATA_SETS)
     check_settings(form, settings)
-    limits = Limits(min(_TIME_LIMIT, settings.limits.seconds), settings.limits.gigabytes)
+    limits = Limits(min(_FILE_SECONDS, settings.limits.seconds), settings.limits.gigabytes)
     run = functools.partial(run_in_order, workers=settings.workers, limits=limits)
     library = selected(DATA_SETS[name].scan(Path(manual_dir), None), selection)
     return survey(library, form, sample=SAMPLE, workers=settings.workers, run=run)

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from vatt_gh.config.checks import validate
 from vatt_gh.paths import local_path, with_local_paths
 
-if TYPE_CHECKING:  # imports TensorFlow, as all that runs here; --help does without
+if TYPE_CHECKING:  # It imports TensorFlow, which --help does not need.
     from vatt_gh.data.sources import Build
 
 
@@ -97,8 +97,8 @@ def _describe(config: ConfigDict, workdir: Path, build: Build | None) -> None:
     print(describe(config, devices=jax.device_count()))
 
 
-# One process alone renders and builds for these two.
 def _demo(config: ConfigDict, workdir: Path, build: Build | None) -> None:
+    # Also in a pod: one process renders and builds for all.
     from tfds_builders.build import build_for
     from vatt_gh.demo.run import run_demo
 
@@ -106,13 +106,13 @@ def _demo(config: ConfigDict, workdir: Path, build: Build | None) -> None:
 
 
 def _study(config: ConfigDict, workdir: Path, build: Build | None) -> None:
+    # As for the demo.
     from tfds_builders.build import build_for
     from vatt_gh.study.run import run_study
 
     run_study(config, workdir, build_for)
 
 
-# What each of config.mode's values does.
 RUNS: dict[str, Callable[[ConfigDict, Path, Build | None], None]] = {
     "pretrain": _pretrain,
     "evaluate": _evaluate,

@@ -16,6 +16,7 @@ from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import open_source
 from vatt_gh.data.video import View
 from vatt_gh.errors import UserError
+from vatt_gh.media.form import MediaError
 from vatt_gh.media.video import read_window
 
 STORAGES = ["mp4", "index"]
@@ -147,7 +148,7 @@ def copied(clock, tmp_path):
 REFUSES = "/proc/self/mem"  # opens, and its first bytes are an input/output error
 
 
-def test_an_original_that_its_disk_refuses_is_read_again_as_it_were_away(
+def test_an_original_that_its_disk_refuses_is_read_again_as_if_it_were_away(
     clock, tmp_path, monkeypatch
 ):
     source, path = copied(clock, tmp_path)
@@ -174,7 +175,9 @@ def test_a_refusal_that_passes_at_once_costs_neither_a_sample_nor_a_pause(
     def passing(asked, *rest):
         if asked == path and not refused:
             refused.append(asked)
-            return read_window(REFUSES, *rest)
+            with pytest.raises(MediaError) as error:
+                read_window(REFUSES, *rest)
+            raise MediaError(asked, error.value.reason) from error.value.__cause__
         return read_window(asked, *rest)
 
     monkeypatch.setattr("vatt_gh.data.storage.read_window", passing)

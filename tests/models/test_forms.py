@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from small import RATE, WORDS, drawn, small_batch, small_config
 
-from vatt_gh.errors import UserError
 from vatt_gh.models.layers import SelfAttention, gelu
 from vatt_gh.models.vatt import MODALITIES, build_vatt
 
@@ -180,13 +179,3 @@ def test_any_shape_builds_and_runs(
     assert embeddings["video_to_audio"].shape == embeddings["audio_to_video"].shape
     texts = embeddings["text_to_video"].shape
     assert embeddings["video_to_text"].shape == (2, texts[-1]) and texts[:2] == (2, candidates)
-
-
-def test_mel_filters_beyond_the_sound_are_refused():
-    inputs = {"model.audio.input": "spectrogram", "model.audio.spectrogram.mel_high_hz": RATE / 2}
-    config = small_config(**inputs)
-    build_vatt(config, words=WORDS, audio_rate=RATE)
-    with pytest.raises(UserError, match=r"reach to 8000 Hz, .* to 7999\.5 Hz"):
-        build_vatt(config, words=WORDS, audio_rate=RATE - 1)
-    config.model.audio.input = "waveform"
-    build_vatt(config, words=WORDS, audio_rate=RATE - 1)

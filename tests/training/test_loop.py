@@ -157,6 +157,18 @@ def test_scores_stand_in_the_rows_of_their_steps_and_change_nothing(tiny, whole,
         scoring(9_000)
 
 
+def test_mel_filters_beyond_the_sound_are_refused_to_a_new_run_alone(tiny, tmp_path, monkeypatch):
+    spectrogram = {"mel_high_hz": 4_001.0, "frame": 128, "hop": 64, "mel_bins": 10, "patch": (3, 5)}
+    keys = {f"model.audio.spectrogram.{key}": value for key, value in spectrogram.items()}
+    config = tiny.config(**{"model.audio.input": "spectrogram", **keys})
+    with pytest.raises(UserError, match="reach to 4001 Hz, and the sound to 4000 Hz"):
+        pretrain(config, tmp_path)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(loop, "check_mel_filters", lambda *_: None)
+        pretrain(config, tmp_path, stop_after=1)
+    assert int(pretrain(config, tmp_path, stop_after=2).step) == 2
+
+
 def test_a_step_that_diverged_is_not_scored(tiny, tmp_path):
     config = tiny.config(**{"eval.every": 2, "loss.temperature": 1e-50})
     asked = []

@@ -15,7 +15,7 @@ from vatt_gh.evaluation.retrieval import unit
 from vatt_gh.evaluation.search import nearest
 from vatt_gh.evaluation.vectors import Vectors
 
-_SHARD_WINDOWS = 50_000
+_WRITTEN_AT_ONCE = 50_000
 _COLUMN = "video_to_text"
 
 
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         vectors = Vectors(Path(folder))
-        for first in range(0, arguments.windows, _SHARD_WINDOWS):
-            count = min(_SHARD_WINDOWS, arguments.windows - first)
+        for first in range(0, arguments.windows, _WRITTEN_AT_ONCE):
+            count = min(_WRITTEN_AT_ONCE, arguments.windows - first)
             ids = [f"video{first + n}" for n in range(count)]
             vectors.write(0, [], ids, _drawn(rng, count, arguments.width))
         size = sum(path.stat().st_size for path in Path(folder).glob("video-*.parquet"))

@@ -7,6 +7,7 @@ finetuning  keys of fine-tuning
 uses        keys of the uses of a trained model
 studies     keys of the demo and the study
 checks      the checks between keys
+experiment  experiment files, and the keys that the command line changes
 document    the keys as text
 
 An experiment file in `configs/` starts from `default()` and overrides some keys; the command line

@@ -61,7 +61,7 @@ def _problems(
         yield from _of_corpus(config.demo)
     yield from _of_mel(config.model.audio.spectrogram)
     yield from _of_schedule(config)
-    yield from _of_use(config)
+    yield from _of_extract_and_search(config)
     if "video" in modalities:
         yield from _of_video_patches(config)
     if "audio" in modalities:
@@ -212,7 +212,7 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
     yield from _unless_multiple(config, "eval.every", train.log_every, why)
 
 
-def _of_use(config: ConfigDict) -> Iterator[Problem]:
+def _of_extract_and_search(config: ConfigDict) -> Iterator[Problem]:
     search = config.search
     if config.mode == "extract" and not config.extract.videos:
         yield (
@@ -223,7 +223,7 @@ def _of_use(config: ConfigDict) -> Iterator[Problem]:
     if config.mode == "search" and bool(search.query) == bool(search.file):
         yield (
             "search.query",
-            f"a sentence, or nothing beside search.file; that is {search.file!r}",
+            f"a sentence, or else a file in search.file, which is {search.file!r}",
             'add --config.search.query="...", or leave one of them out',
         )
 

@@ -49,7 +49,7 @@ def to_markdown() -> str:
         lines += [f"## {_TITLES[section]}", "", "| key | default | meaning |", "|---|---|---|"]
         for name, key in keys:
             star = "*" if key.free else ""
-            meaning = _meaning(key).replace("|", "\\|")
+            meaning = meaning_of(key).replace("|", "\\|")
             lines.append(f"| `{name}`{star} | `{_shown(key.default)}` | {meaning} |")
         lines.append("")
     return "\n".join(lines)
@@ -69,14 +69,17 @@ def to_help(section: str) -> str:
 def _help_lines(keys: list[tuple[str, Key]]) -> Iterator[str]:
     for name, key in keys:
         yield f"--config.{name}={_shown(key.default)}"
-        yield from textwrap.wrap(_meaning(key), 90, initial_indent="    ", subsequent_indent="    ")
+        yield from textwrap.wrap(
+            meaning_of(key), 90, initial_indent="    ", subsequent_indent="    "
+        )
 
 
 def _shown(value: object) -> str:
     return repr(float(f"{value:.6g}")) if isinstance(value, float) else repr(value)
 
 
-def _meaning(key: Key) -> str:
+def meaning_of(key: Key) -> str:
+    """What a key means, with its unit and values."""
     what, semicolon, rest = key.meaning.partition(";")
     unit = f" [{key.unit}]" if key.unit else ""
     parts = [f"{what}{unit}{semicolon}{rest}"]

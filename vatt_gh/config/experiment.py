@@ -34,12 +34,13 @@ def load_experiment(path: str) -> ConfigDict:
             return config
         problem, where = f"get_config() returns {config!r}", file
     except Exception as error:
-        lines = [t.lineno for t in traceback.extract_tb(error.__traceback__) if t.filename == file]
-        lines += [error.lineno] if isinstance(error, SyntaxError) else []
-        where = f"{file}, line {lines[-1]}" if lines else file
-        unknown = re.match(r"'?Key \"(.+?)\" does not exist", str(error))
-        if unknown:
-            raise _of_experiment(unknown[1], where) from error
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [(t.lineno, t.line or "") for t in frames if t.filename == file]
+        own += [(error.lineno, "")] if isinstance(error, SyntaxError) else []
+        where = f"{file}, line {own[-1][0]}" if own else file
+        if isinstance(error, AttributeError | KeyError) and "ml_collections" in frames[-1].filename:
+            name = re.search(r'(?:Key ")?(\w+)', str(error))
+            raise _of_experiment(name[1] if name else "", own[-1][1], where) from error
         problem = f"{type(error).__name__}: {str(error).strip()}"
     raise UserError(
         f"The experiment cannot be loaded. {problem}",
@@ -80,14 +81,23 @@ def check_overrides(arguments: Iterable[str], config: ConfigDict) -> None:
             raise _unknown(key, difflib.get_close_matches(key, flat, n=3, cutoff=0.5), argument)
 
 
-def _of_experiment(name: str, where: str) -> UserError:
-    """The error for a key that the schema lacks; ml_collections tells only its last part."""
-    gone = [old for old in RENAMED if old.rpartition(".")[2] == name]
+def _of_experiment(name: str, line: str, where: str) -> UserError:
+    """The error for a key that the schema lacks; ml_collections tells only its last part.
+
+    Args:
+        name: the last part.
+        line: the line of the experiment that uses it.
+        where: its place.
+    """
+    gone = [old for old in RENAMED if re.search(rf"\b{re.escape(old)}\b", line)]
     if gone:
-        return _gone(name, gone[0], where)
-    last = {key.rpartition(".")[2]: key for key, _ in keys_of(SCHEMA)}
-    near = difflib.get_close_matches(name, last, n=3, cutoff=0.5)
-    return _unknown(name, [last[key] for key in near], where)
+        return _gone(gone[0], gone[0], where)
+    keys = [key for key, _ in keys_of(SCHEMA)]
+    last = difflib.get_close_matches(name, {part for key in keys for part in key.split(".")}, n=3)
+    near = [key for key in keys if not {*key.split(".")}.isdisjoint(last)]
+    # Those of the same section first.
+    near.sort(key=lambda key: f"{key.rpartition('.')[0]}.{name}" not in line)
+    return _unknown(name, near[:3], where)
 
 
 def _gone(key: str, old: str, where: str) -> UserError:

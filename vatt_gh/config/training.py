@@ -8,8 +8,8 @@ MODES = {
     "finetune": "learn the classes of a data set, from the checkpoint init_from",
     "extract": "embed a folder of videos and sound files, into Parquet files",
     "search": "rank what was extracted by a sentence, a video or a sound",
-    "audit": "score the clip of every caption of a data set: a page, and a list of the worst",
-    "describe": "print the model's parts, parameters, FLOPs and memory; needs no data",
+    "audit": "score the clip of every caption of a data set, for a page and a list of the worst",
+    "describe": "print the model's parts, parameters, FLOPs and memory, without data",
     "demo": "render a corpus, build records, train, score and draw pictures",
     "study": "make many such runs, with and without harmonization, and one table",
 }
@@ -140,7 +140,8 @@ DATA: Section = {
     "build_fps": Key(10.0, "frame rate of a record", within=POSITIVE, unit="per second"),
     "build_short_side": Key(
         256,
-        "shorter side of a record's frames; smaller ones are kept, and colours have half of it",
+        "shorter side of a record's frames; smaller frames stay as they are; even, because colours "
+        "are stored at half the resolution",
         within=POSITIVE,
         multiple=2,
         unit="pixels",

@@ -5,6 +5,7 @@ The libraries that decode, crop and resize frames release Python's global interp
 
 import functools
 import itertools
+import operator
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -155,14 +156,23 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
             size = int(height), int(width)
             return read_window(_inside(folder, path.decode()), form, frames, samples, size)
 
-        def attempt(again: bool = True) -> tuple[np.ndarray, np.ndarray, bool] | MediaError:
+        def once() -> tuple[np.ndarray, np.ndarray, bool] | MediaError:
             try:
                 return _decoded(decode, *wanted)
             except MediaError as error:
-                # What the disk refuses may be there a moment later.
-                return attempt(again=False) if again and _of_disk(error) else error
+                return error
 
-        found = waiting.until_there(path.decode(), str(folder), attempt, _is_away)
+        def attempt() -> tuple[tuple[np.ndarray, np.ndarray, bool] | MediaError, bool]:
+            """What it shows, and whether the file is away, all of it or a part."""
+            found = once()
+            # FFmpeg also reports damage as a failure of the disk.
+            if not (isinstance(found, MediaError) and isinstance(found.__cause__, OSError)):
+                return found, False
+            if not _is_readable(found.path):
+                return found, True
+            return once(), False  # damaged, unless the disk gives now what it refused
+
+        found, _ = waiting.until_there(path.decode(), str(folder), attempt, operator.itemgetter(1))
         if isinstance(found, MediaError):
             unreadable.add(found.path, found.reason, (path, first))
             return _decoded(_nothing, *wanted, there=False)
@@ -171,18 +181,8 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
     return read
 
 
-def _of_disk(found: object) -> bool:
-    """Whether FFmpeg says that the disk failed; it may be damage of the file."""
-    return isinstance(found, MediaError) and isinstance(found.__cause__, OSError)
-
-
-def _is_away(found: object) -> bool:
-    """Whether a file, or a part of it, cannot be read; one that is all there may be damaged."""
-    return isinstance(found, MediaError) and _of_disk(found) and not _is_readable(found.path)
-
-
 def _is_readable(path: str) -> bool:
-    """Reads a file to its end."""
+    """Whether a file can be read to its end."""
     try:
         with open(path, "rb") as file:
             while file.read(_BLOCK):

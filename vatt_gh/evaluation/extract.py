@@ -62,7 +62,7 @@ def extract(config: ConfigDict, workdir: Path) -> Summary:
     Each of several processes embeds its share of the files.
 
     Args:
-        config: the whole configuration; `extract` says what is embedded.
+        config: the whole configuration, checked; `extract` says what is embedded.
         workdir: work directory of the run.
 
     Returns:

@@ -27,6 +27,7 @@ from vatt_gh.training.construct import model_of
 from vatt_gh.training.loop import Scorer
 from vatt_gh.training.parallel import all_hosts
 from vatt_gh.training.step import TrainState
+from vatt_gh.training.writer import of_host
 
 _EXAMPLES = 8  # retrieval examples in the report
 _BEST = 5  # clips per retrieval example
@@ -172,8 +173,7 @@ def held_out_source(config: ConfigDict, workdir: Path, build: Build | None = Non
     source = open_source(
         find_or_build(data, build), data.manual_dir, data.split, data.unreadable_share
     )
-    host = jax.process_index()
-    source.unreadable.log = workdir / (f"skipped.{host}.jsonl" if host else "skipped.jsonl")
+    source.unreadable.log = of_host(workdir, "skipped")
     return source
 
 

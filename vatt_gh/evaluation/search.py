@@ -30,7 +30,7 @@ def search(config: ConfigDict, workdir: Path) -> list[Hit]:
     """Finds windows by their pictures, prints them, and writes a page.
 
     Args:
-        config: the whole configuration; `search` has the query, `extract.to` the vectors.
+        config: the whole configuration, checked; `search` has the query, `extract.to` the vectors.
         workdir: work directory of the run.
 
     Returns:

@@ -27,7 +27,7 @@ from vatt_gh.report.results import write_results
 from vatt_gh.report.run import write_report
 from vatt_gh.training.claims import claim_workdir, owned
 from vatt_gh.training.construct import model_of, zero_sample
-from vatt_gh.training.loop import train
+from vatt_gh.training.loop import run_training
 from vatt_gh.training.parallel import AXIS, all_hosts, first_host_first
 from vatt_gh.training.step import TrainState
 from vatt_gh.training.writer import of_host
@@ -87,7 +87,7 @@ def _finetune(
         freeze_backbone=config.finetune.freeze,
     )
     optimizer = sgd_of(config.train, config.finetune)
-    task.test.unreadable.log = of_host(workdir, "skipped")  # `train` does so for task.train
+    task.test.unreadable.log = of_host(workdir, "skipped")  # run_training does so for task.train
     weights = {}
 
     def draw() -> TrainState:
@@ -100,7 +100,7 @@ def _finetune(
         found = score(model, {TRAINED: state.params}, task, config)[GROUP]
         return {f"eval.{GROUP}.{name}": value["value"] for name, value in found.items()}
 
-    state = train(
+    state = run_training(
         config,
         workdir,
         [task.train],

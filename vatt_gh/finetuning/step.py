@@ -28,7 +28,8 @@ from vatt_gh.training.step import (
 
 Array = jax.Array
 Batch = dict[str, Array]
-# Uses of randomness in a step besides dropout and tokens, which have the keys 0 and 1.
+# Uses of randomness in a step beside those of `draw_randomness`, dropout (0) and tokens (1); its
+# third one, the sketch (2), is not drawn here.
 _NOISE, _MIXUP = 2, 3
 
 

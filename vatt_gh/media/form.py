@@ -33,7 +33,7 @@ def _setting(default: float | int | str, explanation: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How a video is stored; all without a help text are configuration keys, data.build_*."""
+    """How a video is stored. Fields without a help text are configuration keys, data.build_*."""
 
     fps: float = 10.0
     short_side: int = 256

@@ -11,7 +11,6 @@ from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
 from vatt_gh.batch import MODALITIES
-from vatt_gh.errors import UserError
 from vatt_gh.models.bits import dropout_key
 from vatt_gh.models.heads import FacHead, JointHead
 from vatt_gh.models.text_towers import TEXT_TOWERS, encoder, word_tokens
@@ -265,21 +264,10 @@ def spectrogram(model: ConfigDict, rate: int) -> Spectrogram | None:
 
     Returns:
         The module, without parameters.
-
-    Raises:
-        UserError: mel filters lie beyond half of the rate, where there is no energy.
     """
     if model.audio.input == "waveform":
         return None
     mel = model.audio.spectrogram
-    if 2 * mel.mel_high_hz > rate:
-        raise UserError(
-            f"The mel filters reach to {mel.mel_high_hz:g} Hz, and the sound to {rate / 2:g} Hz.",
-            where="config.model.audio.spectrogram.mel_high_hz",
-            expected=f"at most {rate / 2:g} Hz: sound of {rate} samples a second has nothing above",
-            todo=f"set --config.model.audio.spectrogram.mel_high_hz={rate / 2}, or build records "
-            "of a higher --config.data.build_audio_rate",
-        )
     return Spectrogram(rate, mel.frame, mel.hop, mel.mel_bins, mel.mel_low_hz, mel.mel_high_hz)
 
 

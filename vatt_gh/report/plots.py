@@ -50,7 +50,7 @@ def loss_curves(rows: Rows, path: str | os.PathLike[str], plain: Rows = ()) -> N
     _step_axis(axes, rows)
     axes.set(ylabel="loss (nats)")
     canvas.tidy(axes)
-    _legend_or_say(axes, len(lines), "no losses recorded yet")
+    _legend_or_note(axes, len(lines), "no losses recorded yet")
     canvas.save(figure, path)
 
 
@@ -74,7 +74,7 @@ def scores_over_time(rows: Rows, path: str | os.PathLike[str]) -> None:
     _step_axis(axes, rows)
     axes.set(ylabel="score", ylim=(-0.03, 1.03))
     canvas.tidy(axes)
-    _legend_or_say(axes, 3, "no scores recorded yet")
+    _legend_or_note(axes, 3, "no scores recorded yet")
     canvas.save(figure, path)
 
 
@@ -235,7 +235,7 @@ def _lines(axes: Axes, rows: Rows, lines: Sequence[tuple[str, str, str]], empty:
     for key, label, colour in lines:
         _raw_and_smoothed(axes, rows, key, label, colour)
     canvas.tidy(axes)
-    _legend_or_say(axes, len(lines), empty)
+    _legend_or_note(axes, len(lines), empty)
 
 
 def _raw_and_smoothed(axes: Axes, rows: Rows, key: str, label: str, colour: str) -> None:
@@ -267,7 +267,7 @@ def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.divide(total, number, out=np.full_like(total, np.nan), where=valid)
 
 
-def _legend_or_say(axes: Axes, columns: int, empty: str) -> None:
+def _legend_or_note(axes: Axes, columns: int, empty: str) -> None:
     """Adds the legend, or a note that there is nothing."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.config import compares_gradients
+from vatt_gh.errors import UserError
 from vatt_gh.harmonize import ENGINES
 from vatt_gh.models.vatt import Vatt, build_vatt
 from vatt_gh.training.optimizer import Schedule, keras_adam, stepped_cosine
@@ -27,6 +28,27 @@ def model_of(
         axis_name=axis_name,
         pad_tokens_to=ENGINES[config.harmonize.engine].token_multiple if compares else 1,
     )
+
+
+def check_mel_filters(audio: ConfigDict, audio_rate: int) -> None:
+    """Refuses mel filters that would be empty; runs from before this check go on with theirs.
+
+    Args:
+        audio: section `model.audio` of the configuration.
+        audio_rate: samples of sound a second.
+
+    Raises:
+        UserError: the filters reach beyond half of the rate, where there is no energy.
+    """
+    highest = audio.spectrogram.mel_high_hz
+    if audio.input == "spectrogram" and 2 * highest > audio_rate:
+        raise UserError(
+            f"The mel filters reach to {highest:g} Hz, and the sound to {audio_rate / 2:g} Hz.",
+            where="config.model.audio.spectrogram.mel_high_hz",
+            expected=f"at most {audio_rate / 2:g} Hz, half of the records' sample rate",
+            todo=f"set --config.model.audio.spectrogram.mel_high_hz={audio_rate / 2}, or build "
+            "records of a higher --config.data.build_audio_rate",
+        )
 
 
 def learning_rate_of(train: ConfigDict) -> Schedule:

@@ -59,7 +59,7 @@ def load_start(
     workdir: Path,
     modality: str = "video",
 ) -> TrainState:
-    """Loads a model like `start_from`, or a classifier.
+    """Loads config.init_from into the state of a model or of a classifier, if it is set.
 
     Args:
         state, config, workdir: see `start_from`.

@@ -19,7 +19,7 @@ from vatt_gh.data.sources import Build, open_sources, word_counts
 from vatt_gh.data.text import Tokenizer, vocabulary_of
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import claim_workdir, owned
-from vatt_gh.training.construct import model_of, optimizer_of, zero_sample
+from vatt_gh.training.construct import check_mel_filters, model_of, optimizer_of, zero_sample
 from vatt_gh.training.initial import start_from
 from vatt_gh.training.parallel import (
     AXIS,
@@ -85,12 +85,17 @@ def _pretrain(
     score = None if scoring is None else scoring(audio_rate)
     model = model_of(config, words=len(words), audio_rate=audio_rate, axis_name=AXIS)
     optimizer = optimizer_of(config.train)
-    return train(
+
+    def start(drawn: TrainState) -> TrainState:
+        check_mel_filters(config.model.audio, audio_rate)
+        return start_from(drawn, words, config, workdir)
+
+    return run_training(
         config,
         workdir,
         sources,
         draw=lambda: create_state(model, optimizer, zero_sample(config.data), config.seed),
-        start=lambda drawn: start_from(drawn, words, config, workdir),
+        start=start,
         batches=functools.partial(
             training_batches, sources, Tokenizer(words, config.data.words), config
         ),
@@ -102,7 +107,7 @@ def _pretrain(
     )
 
 
-def train(
+def run_training(
     config: ConfigDict,
     workdir: Path,
     sources: Sequence[Source],
