@@ -39,6 +39,10 @@ REFUSED = {
     "data.frames": 5,
     "data.size": 20,
     "data.audio_samples": 1000,
+    "data.also": ("howto1m=records",),
+    "model.video.buckets": (2, 1, 2),  # of several rows of patches
+    "model.audio.buckets": 1,
+    "model.text.relative_max_distance": 8,  # a quarter of the buckets
 }
 # Values that were once accepted, and led to a traceback or nonsense.
 ODD = [
@@ -69,6 +73,29 @@ ODD = [
 ]
 
 
+SPECTROGRAM = {
+    "model.audio.spectrogram.patch": (16, 100),  # more than all mel bins
+    "model.audio.spectrogram.buckets": (1, 2),  # of several frames
+}
+
+
+@pytest.mark.parametrize(("key", "value"), SPECTROGRAM.items())
+def test_what_does_not_fit_a_spectrogram_is_refused_where_there_is_one(key, value):
+    changes = {"model.audio.spectrogram.hop": 16, "model.audio.spectrogram.patch": (2, 5)}
+    config = small_config(**{**changes, key: value})
+    validate(config, devices=4, hosts=1)
+    config.model.audio.input = "spectrogram"
+    assert refusal(config).where == f"config.{key}"
+
+
+def test_words_without_positions_are_refused_where_these_are_learnt():
+    for changes in ({"model.text.kind": "bert"}, {"model.kind": "shared"}):
+        config = small_config(**{"model.text.buckets": 1, **changes})
+        assert refusal(config).where == "config.model.text.buckets"
+        config.data.words = 1
+        validate(config, devices=4, hosts=1)
+
+
 def refusal(config, devices=4, hosts=1) -> UserError:
     with pytest.raises(UserError) as error:
         validate(config, devices=devices, hosts=hosts)
@@ -86,6 +113,7 @@ OF_MODES = [
     ("study", "demo.max_seconds", 9.0),
     ("demo", "demo.max_scene_seconds", 3.1),
     ("study", "demo.max_scene_seconds", 3.1),
+    ("demo", "demo.audio_rate", 10_000),
     ("extract", "extract.videos", ""),
     ("search", "search.query", ""),
 ]
@@ -204,7 +232,8 @@ def test_every_check_is_tried():
     others = {f"harmonize.{name}" for name in below}
     assert len(named) >= 10
     of_modes = {key for _, key, _ in OF_MODES}
-    assert named - others <= REFUSED.keys() | of_modes | {"loss.video_audio_weight"}
+    others |= {"loss.video_audio_weight"}
+    assert named - others <= REFUSED.keys() | of_modes | SPECTROGRAM.keys()
 
 
 def test_one_loss_is_enough_where_no_gradients_are_compared():
@@ -249,6 +278,7 @@ def test_batch_that_the_devices_do_not_divide(given, suggested):
 
 def test_patch_of_a_waveform_does_not_matter_to_a_spectrogram():
     changes = {"data.audio_samples": 1000, "model.audio.input": "spectrogram"}
+    changes["model.audio.spectrogram.hop"] = 16  # else there is no whole patch
     validate(small_config(**changes), devices=4, hosts=1)
 
 

@@ -1,12 +1,12 @@
 """The checks of a whole configuration, before any work is done."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ml_collections import ConfigDict
 
 from vatt_gh.config import SCHEMA, compares_gradients, default, drops_per_loss
 from vatt_gh.config.schema import check_keys, misfit, value_of
-from vatt_gh.config.training import TRAINING_MODES
+from vatt_gh.config.training import DATA, TRAINING_MODES
 from vatt_gh.loss_terms import active_terms
 
 _NOT_FINETUNED = (
@@ -18,6 +18,8 @@ _NOT_FINETUNED = (
     "data.keep_windows",
     "data.split",
 )
+
+_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz
 
 Problem = tuple[str, str, str]  # a key that does not fit, what it has to be, and what to do
 
@@ -50,6 +52,7 @@ def _problems(
 ) -> Iterator[Problem]:
     """Yields the problems; each check may rely on those before it."""
     yield from _of_batch(config, devices, hosts)
+    yield from _of_mixture(config.data)
     if config.mode == "finetune":
         yield from _of_finetuning(config)
     else:
@@ -66,6 +69,7 @@ def _problems(
         yield from _of_video_patches(config)
     if "audio" in modalities:
         yield from _of_audio_patches(config)
+    yield from _of_words(config)
 
 
 def _of_batch(config: ConfigDict, devices: int, hosts: int) -> Iterator[Problem]:
@@ -79,6 +83,18 @@ def _of_batch(config: ConfigDict, devices: int, hosts: int) -> Iterator[Problem]
             f"a divisor of {local}, the samples of one device, or 0 for all of them",
             f"set --config.train.microbatch to a divisor of {local}",
         )
+
+
+def _of_mixture(data: ConfigDict) -> Iterator[Problem]:
+    known = DATA["builder"].allowed()
+    for given in data.also:
+        name = given.partition("=")[0].partition("/")[0]
+        if known and name not in known:
+            yield (
+                "data.also",
+                f"NAME=DIR or NAME/SPLIT=DIR with a data set's name, one of {', '.join(known)}",
+                f"mend {name!r}",
+            )
 
 
 def _of_losses(config: ConfigDict) -> Iterator[Problem]:
@@ -159,6 +175,12 @@ def _of_sketch(harmonize: ConfigDict) -> Iterator[Problem]:
 
 
 def _of_corpus(demo: ConfigDict) -> Iterator[Problem]:
+    if demo.audio_rate not in _AAC_RATES:
+        yield (
+            "demo.audio_rate",
+            f"a rate of AAC, {', '.join(map(str, _AAC_RATES))}",
+            "set --config.demo.audio_rate=8000",
+        )
     if demo.max_seconds < demo.min_seconds:
         yield (
             "demo.max_seconds",
@@ -244,6 +266,8 @@ def _of_video_patches(config: ConfigDict) -> Iterator[Problem]:
                 f"a multiple of model.video.patch = {patch}",
                 f"set --config.data.{name} to a multiple of {length}",
             )
+    grid = (config.data.frames // frames, config.data.size // rows, config.data.size // columns)
+    yield from _of_table("model.video.buckets", config.model.video.buckets, grid)
 
 
 def _of_audio_patches(config: ConfigDict) -> Iterator[Problem]:
@@ -253,6 +277,42 @@ def _of_audio_patches(config: ConfigDict) -> Iterator[Problem]:
             "data.audio_samples",
             f"a multiple of model.audio.patch = {audio.patch}",
             f"set --config.data.audio_samples to a multiple of {audio.patch}",
+        )
+    elif audio.input == "waveform":
+        count = config.data.audio_samples // audio.patch
+        yield from _of_table("model.audio.buckets", (audio.buckets,), (count,))
+    else:
+        mel = audio.spectrogram
+        frames = -(-config.data.audio_samples // mel.hop)
+        grid = (frames // mel.patch[0], mel.mel_bins // mel.patch[1])
+        if not all(grid):
+            yield (
+                "model.audio.spectrogram.patch",
+                f"at most {(frames, mel.mel_bins)}, the frames and mel bins of the spectrogram",
+                "set a smaller --config.model.audio.spectrogram.patch",
+            )
+        yield from _of_table("model.audio.spectrogram.buckets", mel.buckets, grid)
+
+
+def _of_words(config: ConfigDict) -> Iterator[Problem]:
+    text, shared = config.model.text, config.model.kind == "shared"
+    if shared or text.kind == "bert":
+        yield from _of_table("model.text.buckets", (text.buckets,), (config.data.words,))
+    if not shared and text.kind == "t5" and 4 * text.relative_max_distance <= text.relative_buckets:
+        yield (
+            "model.text.relative_max_distance",
+            f"more than a quarter of model.text.relative_buckets = {text.relative_buckets}",
+            f"set --config.model.text.relative_max_distance={2 * text.relative_buckets}",
+        )
+
+
+def _of_table(name: str, rows: Sequence[int], grid: Sequence[int]) -> Iterator[Problem]:
+    """Refuses position tables of one row for several positions: there is nothing to stretch."""
+    if any(count == 1 < length for count, length in zip(rows, grid, strict=True)):
+        yield (
+            name,
+            f"2 rows or more where there are several positions; there are {tuple(grid)}",
+            f"give --config.{name} more rows",
         )
 
 

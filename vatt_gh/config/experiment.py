@@ -52,7 +52,7 @@ def load_experiment(path: str) -> ConfigDict:
 
 
 def check_overrides(arguments: Iterable[str], config: ConfigDict) -> None:
-    """Checks the names of keys on the command line, whose errors in flags name neither.
+    """Checks the names of keys on the command line; the errors of flags do not name them.
 
     Args:
         arguments: the command line, such as ["--config.train.steps=10"].

@@ -1,6 +1,6 @@
 """Keys of the model and its losses; the sizes are the original's."""
 
-from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section
+from vatt_gh.config.schema import INT32, NOT_NEGATIVE, POSITIVE, SHARE, Key, Section
 from vatt_gh.loss_terms import LOSS_TERMS
 
 MODEL_KINDS = ("three_tower", "shared")
@@ -17,7 +17,7 @@ def _transformer(layers: int, d_model: int, d_ff: int, heads: int) -> Section:
 
 
 _SPECTROGRAM: Section = {
-    "frame": Key(2048, "length of an STFT frame", within=POSITIVE, unit="samples"),
+    "frame": Key(2048, "length of an STFT frame", within="[2, inf)", unit="samples"),
     "hop": Key(1024, "distance between two STFT frames", within=POSITIVE, unit="samples"),
     "mel_bins": Key(80, "number of mel filters", within=POSITIVE),
     "mel_low_hz": Key(80.0, "lower end of the mel filters", within=NOT_NEGATIVE, unit="Hz"),
@@ -75,7 +75,7 @@ MODEL: Section = {
             True,
             "train the word vectors; the original freezes word2vec's, which do not come with it",
         ),
-        "relative_buckets": Key(32, "t5: rows of the relative position table", within=POSITIVE),
+        "relative_buckets": Key(32, "t5: rows of the relative position table", within="[4, inf)"),
         "relative_max_distance": Key(
             64, "t5: words from here on share a row", within=POSITIVE, unit="words"
         ),
@@ -134,10 +134,10 @@ HARMONIZE: Section = {
     "share_start": Key(0.0, "first share of the batch that is dropped", within=SHARE),
     "share_end": Key(0.25, "last share of the batch that is dropped", within=SHARE),
     "curriculum_begin": Key(
-        0, "before this step every sample is kept (ours)", within=NOT_NEGATIVE, unit="steps"
+        0, "before this step every sample is kept (ours)", within=INT32, unit="steps"
     ),
     "curriculum_steps": Key(
-        500_000, "length of the way from start to end, linear", within=NOT_NEGATIVE, unit="steps"
+        500_000, "length of the way from start to end, linear", within=INT32, unit="steps"
     ),
     "soft_temperature": Key(
         0.0,

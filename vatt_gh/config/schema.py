@@ -16,6 +16,7 @@ from vatt_gh.errors import UserError
 POSITIVE = "(0, inf)"
 NOT_NEGATIVE = "[0, inf)"
 SHARE = "[0, 1]"
+INT32 = "[0, 2147483647]"  # what a step's counters hold
 _IN_WORDS = {POSITIVE: "a positive number", NOT_NEGATIVE: "0 or more", "[0, inf]": "0 or more"}
 
 
@@ -47,7 +48,7 @@ class Key:
     free: bool = False
 
     def allowed(self) -> tuple[str, ...]:
-        """The choices, looked up where they are a dictionary's names; none: any value.
+        """Lists the valid values; empty if any value is valid.
 
         A table whose packages are not installed allows everything: nothing there can be used.
         """

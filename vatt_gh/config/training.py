@@ -47,7 +47,7 @@ RUN: Section = {
 }
 
 TRAIN: Section = {
-    "steps": Key(500_000, "length of the run", within=POSITIVE, unit="steps"),
+    "steps": Key(500_000, "length of the run", within="[1, 2147483647]", unit="steps"),
     "batch_size": Key(
         2048, "samples of a step, of all devices of all hosts together", within=POSITIVE
     ),

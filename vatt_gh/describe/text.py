@@ -100,7 +100,7 @@ def _needs(train: ConfigDict, found: Description) -> Iterator[str]:
     }
     for name, number in rows.items():
         yield f"  {name:28} {number / GIB:12,.3f}"
-    yield "  Estimated: what JAX's derivative keeps for the backward pass, what the engine holds."
+    yield "  Estimated: what JAX's derivative keeps for the backward pass, and the engine."
     yield "  XLA's own buffers are not in it; nothing was compiled."
 
 

@@ -16,8 +16,8 @@ def clips_of(
     Args:
         fold: names of the splits to fit on, and of the one to test on.
         splits: for each of N clips, the official splits that it belongs to.
-        kinds: for each clip, what two of those to fit on must differ in: its class, or its number
-            where any two will do.
+        kinds: the class of each clip, two of which have to be fitted on; its number, if any two
+            clips do.
         builder: name of the data set, for the message.
 
     Returns:

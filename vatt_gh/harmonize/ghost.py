@@ -53,7 +53,8 @@ class Ghost:
 
     sketch: int = 0
     sketch_check: bool = False
-    token_multiple: ClassVar[int] = 8  # else XLA copies both operands
+    # Otherwise XLA copies both operands of the per-sample bfloat16 products.
+    token_multiple: ClassVar[int] = 8
 
     def __post_init__(self):
         if not isinstance(self.sketch, int) or self.sketch < 0:

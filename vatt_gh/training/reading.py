@@ -87,7 +87,7 @@ def damage_named() -> Iterator[None]:
         problem = system_problem(error)
         if problem is not None:
             raise problem from error
-        # Nothing that says anything about the files.
+        # Errors that say nothing about the files.
         elsewhere = isinstance(error, OSError) and error.errno not in _OF_FILES
         if elsewhere or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             raise
