@@ -21,7 +21,7 @@ EVERYWHERE = {"errors", "locks", "files", "batch", "loss_terms"}
 ALLOWED = {
     **{part: set() for part in GROUND},
     **{part: set() for part in EVERYWHERE},
-    "paths": set(),
+    "paths": {"config"},
     "flops": set(),
     "data": {"media", "config"},
     "interop": {"models"},

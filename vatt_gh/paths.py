@@ -5,10 +5,10 @@ import re
 
 from ml_collections import ConfigDict
 
+from vatt_gh.config import SCHEMA
+from vatt_gh.config.schema import keys_of, value_of
 from vatt_gh.errors import UserError
 
-_KEYS = ("data.data_dir", "data.manual_dir", "data.vocabulary", "eval.data_dir", "eval.truth")
-_KEYS += ("data.only", "data.without", "audit.truth", "extract.videos", "extract.to", "search.file")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -53,7 +53,9 @@ def with_local_paths(config: ConfigDict) -> ConfigDict:
         UserError: see `local_path`.
     """
     config = config.copy_and_resolve_references()
-    flat = {key: local_path(config[key.split(".")[0]][key.split(".")[1]], key) for key in _KEYS}
+    flat = {
+        name: local_path(value_of(config, name), name) for name, key in keys_of(SCHEMA) if key.path
+    }
     kind, colon, path = config.init_from.partition(":")
     if colon:
         flat["init_from"] = f"{kind}:{local_path(path, 'init_from')}"

@@ -33,6 +33,7 @@ class Key:
         multiple: its number has to be a multiple of this.
         unit: unit of its number.
         at_least: a tuple may have this many values or more; None: as many as the default.
+        path: its text is a path of this machine; "~" stands for the user's home.
         free: may differ between a run and its continuation, because it changes neither updates nor
             input.
     """
@@ -45,6 +46,7 @@ class Key:
     multiple: int = 1
     unit: str = ""
     at_least: int | None = None
+    path: bool = False
     free: bool = False
 
     def allowed(self) -> tuple[str, ...]:

@@ -124,9 +124,10 @@ DATA: Section = {
         "",
         "folder of videos and captions; needed until records exist; for storage=index, always",
         free=True,
+        path=True,
     ),
     "data_dir": Key(
-        "", "folder of the records; they are built there if they are missing", free=True
+        "", "folder of the records; they are built there if they are missing", free=True, path=True
     ),
     "build_workers": Key(
         2, "processes that decode while records are built", within=POSITIVE, free=True
@@ -158,8 +159,9 @@ DATA: Section = {
         "",
         "a CSV file of the only stretches of videos to train on: columns video_id, start, end (s), "
         "modality; all but the first may be missing or empty",
+        path=True,
     ),
-    "without": Key("", "a CSV file like data.only, of the stretches not to train on"),
+    "without": Key("", "a CSV file like data.only, of the stretches not to train on", path=True),
     "frames": Key(32, "number of frames of a window", within=POSITIVE),
     "fps": Key(
         10.0,
@@ -175,7 +177,7 @@ DATA: Section = {
         5, "captions per window, the nearest in time (K of MIL-NCE)", within=POSITIVE
     ),
     "words": Key(16, "words per caption; longer ones are cut", within=POSITIVE),
-    "vocabulary": Key("", "file with one word per line; empty: built from the captions"),
+    "vocabulary": Key("", "file with one word per line; empty: built from the captions", path=True),
     "vocabulary_size": Key(65_536, "largest number of words", within="[2, inf)"),
     "caption_reach": Key(
         10.0,
@@ -234,7 +236,7 @@ EVAL: Section = free(
             "the checkpoint to evaluate, embed and audit with; best: by train.keep_best",
             choices=("newest", "best"),
         ),
-        "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir"),
+        "data_dir": Key("", "records of the held-out corpus; empty: data.data_dir", path=True),
         "builder": Key(
             "",
             "data set of the held-out records; empty: data.builder",
@@ -260,7 +262,9 @@ EVAL: Section = free(
             within=NOT_NEGATIVE,
         ),
         "truth": Key(
-            "", "file alignment.jsonl with the classes of the held-out clips, for the probes"
+            "",
+            "file alignment.jsonl with the classes of the held-out clips, for the probes",
+            path=True,
         ),
     }
 )

@@ -4,8 +4,8 @@ from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, f
 
 EXTRACT: Section = free(
     {
-        "videos": Key("", "folder of the videos and sound files to embed, at any depth"),
-        "to": Key("", "folder of the vectors; empty: extracted in the work directory"),
+        "videos": Key("", "folder of the videos and sound files to embed, at any depth", path=True),
+        "to": Key("", "folder of the vectors; empty: extracted in the work directory", path=True),
         "every": Key(
             0.0,
             "time from one window to the next; 0: the length of a window",
@@ -18,7 +18,7 @@ EXTRACT: Section = free(
 SEARCH: Section = free(
     {
         "query": Key("", "text to rank windows by their frames"),
-        "file": Key("", "video or sound file to rank windows by, in place of text"),
+        "file": Key("", "video or sound file to rank windows by, in place of text", path=True),
         "results": Key(20, "number of windows shown, the best first", within=POSITIVE),
     }
 )
@@ -42,7 +42,9 @@ AUDIT: Section = free(
         ),
         "shown": Key(300, "number of clips on the page", within=POSITIVE),
         "truth": Key(
-            "", "alignment.jsonl of a rendered corpus, to count the planted among the worst"
+            "",
+            "alignment.jsonl of a rendered corpus, to count the planted among the worst",
+            path=True,
         ),
     }
 )
