@@ -127,8 +127,9 @@ def test_a_signal_saves_the_step_although_a_save_before_has_failed(tiny, tmp_pat
 
 
 SCORES = """
-import sys, time
+import signal, sys, time
 import vatt_gh.main as command
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 def run(config, workdir):
     print("scores", flush=True)
     for _ in range(600):
