@@ -12,8 +12,6 @@ from vatt_gh.config import RENAMED, SCHEMA, flatten
 from vatt_gh.config.schema import keys_of
 from vatt_gh.errors import UserError
 
-_PAGE = "a key of docs/configuration.md"
-
 
 def load_experiment(path: str) -> ConfigDict:
     """Runs an experiment file.
@@ -110,6 +108,7 @@ def _unknown(key: str, near: list[str], where: str) -> UserError:
     return UserError(
         f"There is no configuration key {key!r}.",
         where=where,
-        expected=_PAGE + (f", perhaps {' or '.join(near)}" if near else ""),
+        expected="a key of docs/configuration.md"
+        + (f", perhaps {' or '.join(near)}" if near else ""),
         todo="look the key up there, or with python -m vatt_gh.main --help=all",
     )

@@ -16,8 +16,8 @@ def clips_of(
     Args:
         fold: names of the splits to fit on, and of the one to test on.
         splits: for each of N clips, the official splits that it belongs to.
-        kinds: the class of each clip, two of which have to be fitted on; its number, if any two
-            clips do.
+        kinds: the class of each clip; fitting needs two classes or more. Where any two clips do,
+            the clip's number.
         builder: name of the data set, for the message.
 
     Returns:
