@@ -130,7 +130,7 @@ def test_configuration_looks_up_these_tables_alone():
         "vatt_gh.harmonize:ENGINES",
         "vatt_gh.interop.transfer:STRETCHES",
         "vatt_gh.losses:NCE_KINDS",
-        "vatt_gh.media.form:STORAGES",
+        "vatt_gh.media.storages:STORAGES",
         "vatt_gh.models.text_towers:TEXT_TOWERS",
         "vatt_gh.study.plan:METHODS",
     }

@@ -10,31 +10,30 @@ import tensorflow_datasets as tfds
 from vatt_gh.media.captions import Caption, overlapping
 from vatt_gh.media.form import Form, Segment
 from vatt_gh.media.library import Library
+from vatt_gh.media.storages import STORAGES
 
-_BYTES = tfds.features.Tensor(shape=(), dtype=tf.string)
+_FEATURES = {
+    "jpegs": lambda: tfds.features.Sequence(
+        tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
+    ),
+    # encoding: in a list of integers a negative sample would take ten bytes.
+    "samples": lambda: tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
+    "bytes": lambda: tfds.features.Tensor(shape=(), dtype=tf.string),
+}
 
 
 def features_of(storage: str) -> dict[str, Any]:
     """TFDS features of a segment's record.
 
     Args:
-        storage: one of vatt_gh.media.form.STORAGES.
+        storage: one of vatt_gh.media.storages.STORAGES.
 
     Returns:
-        {name: feature}. 'jpeg' stores frames as JPEG images and sound as int16; 'mp4' an H.264
-        file in which frame k has time stamp k, and a FLAC file; 'index' the path below manual_dir.
+        {name: feature}. A storage that reads originals has their path below manual_dir.
     """
-    stored = {
-        "jpeg": {
-            "frames": tfds.features.Sequence(
-                tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
-            ),
-            # encoding: in a list of integers a negative sample would take ten bytes.
-            "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
-        },
-        "mp4": {"video": _BYTES, "audio": _BYTES},
-        "index": {"path": tfds.features.Text()},
-    }
+    kept = STORAGES[storage]
+    stored = {name: _FEATURES[kind]() for name, kind in kept.features.items()}
+    original = {"path": tfds.features.Text()} if kept.decoded is None else {}
     return {
         "video_id": tfds.features.Text(),
         "segment": np.int32,
@@ -48,7 +47,8 @@ def features_of(storage: str) -> dict[str, Any]:
         "captions": tfds.features.Sequence(
             {"text": tfds.features.Text(), "start": np.float32, "end": np.float32}
         ),
-        **stored[storage],
+        **stored,
+        **original,
     }
 
 
@@ -68,12 +68,7 @@ def example_of(
         {feature: value}.
     """
     said = overlapping(captions, segment.start, segment.end)
-    audio = np.zeros(0, np.int16) if segment.audio is None else segment.audio
-    stored: dict[str, dict[str, Any]] = {
-        "jpeg": {"frames": segment.frames, "audio": audio},
-        "mp4": {"video": segment.video, "audio": segment.flac},
-        "index": {"path": library.below(video)},
-    }
+    original = {"path": library.below(video)} if STORAGES[form.storage].decoded is None else {}
     return {
         "video_id": video,
         "segment": segment.index,
@@ -89,5 +84,6 @@ def example_of(
             "start": [row.start for row in said],
             "end": [segment.end if math.isinf(row.end) else row.end for row in said],
         },
-        **stored[form.storage],
+        **segment.stored,
+        **original,
     }

@@ -26,6 +26,7 @@ from vatt_gh.files import check_room, read_object, system_problems_named, write_
 from vatt_gh.locks import locked
 from vatt_gh.media.form import Form
 from vatt_gh.media.library import Library
+from vatt_gh.media.storages import STORAGES
 
 
 def build(
@@ -72,13 +73,14 @@ def build(
         )
     if not all(part.finished() for part in wanted):
         # How much of the videos the lists use is not known.
-        whole = form.storage == "jpeg" and selection is None
+        whole = STORAGES[form.storage].outgrows_videos and selection is None
         check_room(
             Path(data_dir),
             size if whole else 0,
             "The videos alone have",
             expected="more room than the videos take; JPEG records often take several times it",
-            todo="free some space, give another --data_dir, or store less: --storage=mp4 or index",
+            todo="free some space, give another --data_dir, or store less: "
+            f"--storage={' or '.join(n for n, s in STORAGES.items() if not s.outgrows_videos)}",
         )
         with system_problems_named(Path(data_dir)):
             _build_parts(name, wanted, library, settings, Path(data_dir), selection)

@@ -18,8 +18,9 @@ from vatt_gh.data.selection import SELECTION, Selection
 from vatt_gh.data.sources import WORDS_FILE
 from vatt_gh.media.captions import Caption, overlapping
 from vatt_gh.media.decoding import Decoded, decode_all
-from vatt_gh.media.form import STORAGES, WHOLE, Form, Segment
+from vatt_gh.media.form import WHOLE, Form, Segment
 from vatt_gh.media.library import Library
+from vatt_gh.media.storages import STORAGES
 from vatt_gh.media.words import split_words
 from vatt_gh.media.workers import Limits
 

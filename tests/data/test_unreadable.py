@@ -13,7 +13,7 @@ from vatt_gh.data import unreadable as unreadable_module
 from vatt_gh.data import waiting
 from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.records import open_source
-from vatt_gh.data.storage import _of_original
+from vatt_gh.data.stored_windows import _of_original
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.errors import UserError
 

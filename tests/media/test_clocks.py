@@ -59,8 +59,8 @@ def test_joined_pieces_of_a_broadcast_are_as_long_as_they_are(tmp_path, offsets)
     assert remark.startswith("has no picture for ")
     first, second = segments
     assert abs(first.start) < 0.11
-    assert abs(level(first.frames[5]) - 60) < 4
-    assert abs(level(second.frames[5]) - 120) < 4
+    assert abs(level(first.stored["frames"][5]) - 60) < 4
+    assert abs(level(second.stored["frames"][5]) - 120) < 4
     assert second.start - first.end > 10.0
     # An index reads the same places.
     (again, last), _ = read(path, dataclasses.replace(FORM, storage="index"))
@@ -101,7 +101,7 @@ def test_pictures_that_begin_long_after_the_sound(tmp_path):
     )
     (segment,), remarks = read(path)
     assert (segment.start, segment.count) == (60.0, 20)
-    assert np.abs(segment.audio).max() > 8000
+    assert np.abs(segment.stored["audio"]).max() > 8000
     assert remarks == ["has no picture for 60.0 s until 60.0 s: not filled"]
 
 
@@ -164,10 +164,10 @@ def test_a_clock_that_goes_back_a_little_is_said_too(tmp_path, offsets):
     # Pictures and sound come from the same piece.
     for segment in segments:
         for k in range(0, segment.count - 5, 5):
-            sound = segment.audio[k * RATE // 10 :][: RATE // 2]
+            sound = segment.stored["audio"][k * RATE // 10 :][: RATE // 2]
             spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
             if np.abs(sound).min() == 0 and np.abs(sound).max() > 12_000:  # not the gap's silence
-                piece = round(level(segment.frames[k]) / 60)
+                piece = round(level(segment.stored["frames"][k]) / 60)
                 assert abs(spectrum.argmax() * 2 - 440 * piece) < 10
 
 
@@ -203,7 +203,8 @@ def test_slides_stay_as_long_as_somebody_speaks(tmp_path, suffix):
     segments, remarks = read(path, dataclasses.replace(FORM, segment_seconds=100.0))
     (segment,) = segments
     assert segment.count >= 451  # the last one is shown for a second, according to its file
-    assert [round((level(segment.frames[150 * k + 75]) - 60) / 40) for k in range(3)] == [0, 1, 2]
+    frames = segment.stored["frames"]
+    assert [round((level(frames[150 * k + 75]) - 60) / 40) for k in range(3)] == [0, 1, 2]
     assert all(remark.startswith("its pictures end after") for remark in remarks)
     (part,), _ = read(path, dataclasses.replace(FORM, segment_seconds=100.0))
     assert part.count == segment.count
@@ -231,12 +232,14 @@ def test_a_stretch_of_a_broadcast_shows_its_own_pictures(tmp_path, suffix, codec
     )
     form = dataclasses.replace(FORM, fps=25.0, longest_gap=30.0, segment_seconds=100.0)
     (whole,), _ = read(path, form)
-    expected = [level(image) for image in whole.frames]
+    expected = [level(image) for image in whole.stored["frames"]]
     for start, end in ((3.0, 4.0), (5.0, 6.0), (7.5, 9.0)):
         (part,) = read_segments(path, form, None, Span(start, end))
         first = round(start * 25)
         np.testing.assert_allclose(
-            [level(image) for image in part.frames], expected[first : first + part.count], atol=3
+            [level(image) for image in part.stored["frames"]],
+            expected[first : first + part.count],
+            atol=3,
         )
         images, _ = read_window(path, form, range(first, first + 20), range(0))
         np.testing.assert_allclose(

@@ -97,15 +97,15 @@ def beeps(audio):
 
 def read_jpeg(path):
     (segment,) = read_segments(path, FORM)
-    images = [np.asarray(Image.open(io.BytesIO(data))) for data in segment.frames]
-    return flashes(images), beeps(segment.audio)
+    images = [np.asarray(Image.open(io.BytesIO(data))) for data in segment.stored["frames"]]
+    return flashes(images), beeps(segment.stored["audio"])
 
 
 def read_mp4(path):
     (segment,) = read_segments(path, dataclasses.replace(FORM, storage="mp4"))
-    images = list(from_mp4(segment.video, 0, segment.count))
+    images = list(from_mp4(segment.stored["video"], 0, segment.count))
     samples = round((segment.end - segment.start) * FORM.audio_rate)
-    return flashes(images), beeps(from_flac(segment.flac, 0, samples))
+    return flashes(images), beeps(from_flac(segment.stored["audio"], 0, samples))
 
 
 def read_index(path):
@@ -172,7 +172,7 @@ def test_pictures_of_avi_files_keep_their_order(tmp_path, options):
     write_media(path, images, times, fps=25, time_base=Fraction(1, 25), codec_options=options)
     form = dataclasses.replace(FORM, fps=25.0)
     (segment,) = read_segments(path, form)
-    seen = [np.asarray(Image.open(io.BytesIO(data))).mean() for data in segment.frames]
+    seen = [np.asarray(Image.open(io.BytesIO(data))).mean() for data in segment.stored["frames"]]
     np.testing.assert_allclose(seen, 20 + 4 * np.arange(50), atol=1.9)
     window, _ = read_window(path, form, range(30, 40), range(0))
     np.testing.assert_allclose([w.mean() for w in window], 20 + 4 * np.arange(30, 40), atol=1.9)

@@ -64,7 +64,7 @@ def pitch(samples, rate=RATE):
 
 def levels(segment):
     """The mean grey of each frame."""
-    return [np.asarray(Image.open(io.BytesIO(image))).mean() for image in segment.frames]
+    return [np.asarray(Image.open(io.BytesIO(image))).mean() for image in segment.stored["frames"]]
 
 
 def is_moving(segment):
@@ -131,7 +131,7 @@ def two_sounds(tmp_path, setups, suffix, codec):
 @pytest.mark.parametrize("setups", SETUPS)
 def test_sound_that_changes_midway_keeps_its_pitch_and_its_place(tmp_path, suffix, codec, setups):
     segments, remarks = read(two_sounds(tmp_path, setups, suffix, codec))
-    sound = np.concatenate([s.audio for s in segments])
+    sound = np.concatenate([s.stored["audio"] for s in segments])
     # The header of the second file is not sound.
     assert all("damaged in places: 1 of" in remark for remark in remarks)
     assert abs(len(sound) / RATE - 6.0) < 0.25  # codecs add silence at both ends
@@ -143,8 +143,8 @@ def test_sound_that_changes_midway_keeps_its_pitch_and_its_place(tmp_path, suffi
 def test_of_several_flac_files_in_one_the_first_is_read(tmp_path, setups):
     (segment,), remarks = read(two_sounds(tmp_path, setups, "flac", "flac"))
     assert remarks == ["holds several FLAC files; those behind the first one were left out"]
-    assert 2.6 < len(segment.audio) / RATE < 3.11  # FFmpeg may withhold the last packets
-    assert abs(pitch(segment.audio) - 440) < 3
+    assert 2.6 < len(segment.stored["audio"]) / RATE < 3.11  # FFmpeg may withhold the last packets
+    assert abs(pitch(segment.stored["audio"]) - 440) < 3
 
 
 def test_sound_in_a_video_that_changes_midway(tmp_path):
@@ -165,8 +165,8 @@ def test_sound_in_a_video_that_changes_midway(tmp_path):
     (segment,), remarks = read(glued(tmp_path / "v.ts", *parts))
     assert remarks == []
     assert abs(segment.count - 60) <= 1
-    assert abs(pitch(segment.audio[RATE // 2 : 5 * RATE // 2]) - 440) < 3
-    assert abs(pitch(segment.audio[7 * RATE // 2 : 11 * RATE // 2]) - 880) < 3
+    assert abs(pitch(segment.stored["audio"][RATE // 2 : 5 * RATE // 2]) - 440) < 3
+    assert abs(pitch(segment.stored["audio"][7 * RATE // 2 : 11 * RATE // 2]) - 880) < 3
 
 
 def without_decoder(path, old, count=0):
@@ -222,7 +222,7 @@ def test_a_codec_that_nobody_knows_costs_its_stream(tmp_path):
         path = two_tracks(tmp_path / "two.mp4", sounds, 0)
         (segment,), remarks = read(without_decoder(path, b"mp4a", unknown))
         assert remarks == []
-        assert abs(pitch(segment.audio) - hertz) < 3
+        assert abs(pitch(segment.stored["audio"]) - hertz) < 3
 
 
 def test_the_default_track_is_taken_unless_it_is_silent(tmp_path):
@@ -238,7 +238,7 @@ def test_the_default_track_is_taken_unless_it_is_silent(tmp_path):
         path = two_tracks(tmp_path / f"{hertz}{default}.mkv", sounds, default)
         (segment,), remarks = read(path)
         assert remarks == []
-        assert abs(pitch(segment.audio[3 * RATE :]) - hertz) < 3
+        assert abs(pitch(segment.stored["audio"][3 * RATE :]) - hertz) < 3
         _, window = read_window(path, FORM, range(30, 40), range(3 * RATE, 4 * RATE))
         assert abs(pitch(window) - hertz) < 3
     (segment,), remarks = read(two_tracks(tmp_path / "none.mkv", (silence, silence), 1))
@@ -265,8 +265,9 @@ def test_channels_without_a_place_are_averaged(tmp_path, channels):
     )
     (segment,), remarks = read(path, dataclasses.replace(FORM, audio_rate=rate))
     assert remarks == []
-    assert abs(pitch(segment.audio, rate) - 440) < 3
-    assert abs(np.abs(segment.audio[100:-100]).max() - 16_000 / channels) < 0.1 * 16_000 / channels
+    audio = segment.stored["audio"]
+    assert abs(pitch(audio, rate) - 440) < 3
+    assert abs(np.abs(audio[100:-100]).max() - 16_000 / channels) < 0.1 * 16_000 / channels
 
 
 @pytest.mark.parametrize("layout", ["5.1", "5.1(side)", "5.0(side)"])
@@ -291,7 +292,7 @@ def test_each_stream_is_judged_by_its_own_length(tmp_path, suffix):
         tmp_path / f"v.{suffix}", *moving(8.0), sound=[(0.0, tone(20.0, RATE))], sound_codec="aac"
     )
     (segment,), remarks = read(path)
-    assert (segment.count, len(segment.audio)) == (80, 8 * RATE)
+    assert (segment.count, len(segment.stored["audio"])) == (80, 8 * RATE)
     (remark,) = remarks
     assert remark.startswith("its pictures end after 8.0 of 20.")
     assert look(path, WHOLE, FORM).remarks == (remark,)
@@ -342,9 +343,9 @@ def test_a_frame_of_another_size_keeps_its_shape(tmp_path, storage):
     (segment,), remarks = read(path, form)
     assert (segment.count, segment.height, segment.width, remarks) == (40, 48, 64, [])
     if storage == "jpeg":
-        stored = [np.asarray(Image.open(io.BytesIO(image))) for image in segment.frames]
+        stored = [np.asarray(Image.open(io.BytesIO(image))) for image in segment.stored["frames"]]
     else:
-        stored = [image.copy() for image in from_mp4(segment.video, 0, 40)]
+        stored = [image.copy() for image in from_mp4(segment.stored["video"], 0, 40)]
     for pictures in (images, stored):
         for k, side in ((5, 24), (35, 12)):
             white = pictures[k][..., 1] > 128

@@ -51,10 +51,10 @@ def test_every_kind_is_cut_into_segments_in_time(tmp_path, suffix):
     assert segments[-1].end == pytest.approx(9.8, abs=0.101)  # codecs add a little
     for segment in segments:
         assert segment.has_audio
-        assert (segment.height, segment.width, segment.frames) == (0, 0, [])
+        assert (segment.height, segment.width, segment.stored["frames"]) == (0, 0, [])
         assert segment.count == round((segment.end - segment.start) * FORM.fps)
-        assert len(segment.audio) == segment.count * RATE // 10
-    whole = np.concatenate([s.audio for s in segments])
+        assert len(segment.stored["audio"]) == segment.count * RATE // 10
+    whole = np.concatenate([s.stored["audio"] for s in segments])
     assert beep_in(whole) == pytest.approx(BEEP, abs=0.02)
     assert notes.sound.problem() is None
 
@@ -62,7 +62,7 @@ def test_every_kind_is_cut_into_segments_in_time(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", KINDS)
 def test_a_window_is_what_segments_hold(tmp_path, suffix):
     path = beeping(tmp_path / f"sound{suffix}")
-    whole = np.concatenate([s.audio for s in read_segments(path, FORM)])
+    whole = np.concatenate([s.stored["audio"] for s in read_segments(path, FORM)])
     samples = range(round(6.1 * RATE), round(7.3 * RATE))
     pictures, sound = read_window(path, FORM, range(61, 73), samples)
     assert pictures == []
@@ -81,7 +81,7 @@ def test_a_stretch_of_a_file(tmp_path):
     path = beeping(tmp_path / "sound.wav")
     (segment,) = read_segments(path, FORM, span=Span(6.0, 8.0))
     assert (segment.start, segment.end, segment.count) == (6.0, 8.0, 20)
-    assert beep_in(segment.audio, 6.0) == pytest.approx(BEEP, abs=0.02)
+    assert beep_in(segment.stored["audio"], 6.0) == pytest.approx(BEEP, abs=0.02)
     with pytest.raises(MediaError, match=r"has no sound at 30\.0 s"):
         list(read_segments(path, FORM, span=Span(30.0, 32.0)))
 
@@ -91,9 +91,10 @@ def test_storages(tmp_path):
     (plain,) = read_segments(path, FORM)
     (packed,) = read_segments(path, dataclasses.replace(FORM, storage="mp4"))
     (named,) = read_segments(path, dataclasses.replace(FORM, storage="index"))
-    np.testing.assert_array_equal(from_flac(packed.flac, 0, 3 * RATE), plain.audio)
-    assert packed.video == b""
-    assert (named.audio, named.flac, named.count, named.has_audio) == (None, b"", 30, True)
+    unpacked = from_flac(packed.stored["audio"], 0, 3 * RATE)
+    np.testing.assert_array_equal(unpacked, plain.stored["audio"])
+    assert packed.stored["video"] == b""
+    assert (named.stored, named.count, named.has_audio) == ({}, 30, True)
 
 
 def test_what_cannot_be_used_says_why(tmp_path):

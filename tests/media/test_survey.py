@@ -10,7 +10,7 @@ from media_files import grey, tone, write_media
 
 from vatt_gh.media.form import WHOLE, Form, MediaError, Span
 from vatt_gh.media.library import scan
-from vatt_gh.media.probe import Look, bytes_of, look, trial
+from vatt_gh.media.probe import Look, look, trial
 from vatt_gh.media.survey import survey, text
 from vatt_gh.media.video import read_segments
 
@@ -80,7 +80,7 @@ def test_bytes_are_those_of_the_stored_segments(folder):
     for storage in ("jpeg", "mp4"):
         form = dataclasses.replace(FORM, storage=storage)
         found = survey(library, form, sample=100, workers=1, run=here)
-        stored = sum(bytes_of(segment) for path in good for segment in read_segments(path, form))
+        stored = sum(segment.nbytes() for path in good for segment in read_segments(path, form))
         # Nine records with their other contents, and the length of an AVI file.
         assert stored < found.stored < 1.01 * stored + 9 * 500
         assert found.build_seconds > 0

@@ -22,7 +22,7 @@ def images_of(path, form=FORM):
     return [
         np.asarray(Image.open(io.BytesIO(data)), np.int32)
         for segment in read_segments(path, form)
-        for data in segment.frames
+        for data in segment.stored["frames"]
     ]
 
 
@@ -156,9 +156,9 @@ def test_segments_are_the_whole_video_in_pieces(tmp_path, frames, lengths):
     assert [s.index for s in segments] == list(range(len(lengths)))
     assert [s.start for s in segments] == pytest.approx(np.cumsum([0, *lengths[:-1]]))
     assert [s.end for s in segments] == pytest.approx(np.cumsum(lengths))
-    assert [len(s.frames) for s in segments] == [round(length * 10) for length in lengths]
+    assert [len(s.stored["frames"]) for s in segments] == [round(length * 10) for length in lengths]
     (whole,) = read_segments(path, FORM)
-    assert [f for s in segments for f in s.frames] == whole.frames
+    assert [f for s in segments for f in s.stored["frames"]] == whole.stored["frames"]
 
 
 @pytest.mark.parametrize("colourspace", [1, 5, 9])  # BT.709, BT.601, BT.2020
@@ -180,7 +180,7 @@ def test_colours_stay_whatever_matrix_and_range_a_source_has(tmp_path, colourspa
         container.mux(stream.encode(None))
     shown = [images_of(path)[0], read_window(path, FORM, range(1), range(0))[0][0]]
     (segment,) = read_segments(path, dataclasses.replace(FORM, storage="mp4"))
-    shown += from_mp4(segment.video, 0, 1)
+    shown += from_mp4(segment.stored["video"], 0, 1)
     for pixels in shown:
         np.testing.assert_allclose(pixels[24, 8::16], colours, atol=8)
 
@@ -209,11 +209,11 @@ def test_a_window_of_any_storage_is_the_part_of_the_whole(long_clip, first, coun
     frames, sound = read_window(long_clip, FORM, *wanted)
     np.testing.assert_allclose(np.stack(frames), whole_images, atol=6)
     np.testing.assert_allclose(
-        np.stack(list(from_mp4(stored.video, first, count))), whole_images, atol=6
+        np.stack(list(from_mp4(stored.stored["video"], first, count))), whole_images, atol=6
     )
-    np.testing.assert_allclose(sound, whole.audio[part], atol=40)  # the resampler's start
-    kept = from_flac(stored.flac, part.start, part.stop - part.start)
-    np.testing.assert_array_equal(kept, whole.audio[part])
+    np.testing.assert_allclose(sound, whole.stored["audio"][part], atol=40)  # the resampler's start
+    kept = from_flac(stored.stored["audio"], part.start, part.stop - part.start)
+    np.testing.assert_array_equal(kept, whole.stored["audio"][part])
 
 
 def test_a_window_over_the_end_has_fewer_frames_and_silence(long_clip):
@@ -235,9 +235,9 @@ def test_a_stretch_of_a_file_is_the_part_of_the_whole(long_clip, start, end, sec
     last = 80 if end is None else max(first + 1, round(end * 10))
     assert segments[0].start == pytest.approx(first / 10)
     assert segments[-1].end == pytest.approx(last / 10)
-    assert [f for s in segments for f in s.frames] == whole.frames[first:last]
-    heard = np.concatenate([s.audio for s in segments])
-    np.testing.assert_allclose(heard, whole.audio[first * 1600 : last * 1600], atol=40)
+    assert [f for s in segments for f in s.stored["frames"]] == whole.stored["frames"][first:last]
+    heard = np.concatenate([s.stored["audio"] for s in segments])
+    np.testing.assert_allclose(heard, whole.stored["audio"][first * 1600 : last * 1600], atol=40)
 
 
 def test_a_stretch_behind_the_end_is_refused(long_clip):

@@ -12,7 +12,7 @@ FORM = Form(fps=10.0, short_side=16, audio_rate=RATE, segment_seconds=1000.0, jp
 
 
 def sound_of(path, form=FORM):
-    return np.concatenate([s.audio for s in read_segments(path, form)]) / 32768
+    return np.concatenate([s.stored["audio"] for s in read_segments(path, form)]) / 32768
 
 
 def pictures(seconds, begin=0.0):
@@ -73,9 +73,9 @@ def test_sound_that_begins_before_the_pictures_keeps_its_place(tmp_path):
         tmp_path / "clip.mkv", **pictures(2, begin=1.0), sound=[(0.0, tone(3, RATE))]
     )
     (segment,) = read_segments(path, FORM)
-    assert len(segment.frames) == pytest.approx(30, abs=1)
-    count = len(segment.audio)
-    np.testing.assert_allclose(segment.audio / 32768, tone(3, RATE)[:count], atol=1e-4)
+    assert len(segment.stored["frames"]) == pytest.approx(30, abs=1)
+    count = len(segment.stored["audio"])
+    np.testing.assert_allclose(segment.stored["audio"] / 32768, tone(3, RATE)[:count], atol=1e-4)
 
 
 def test_gaps_stay_gaps(tmp_path):
@@ -110,8 +110,8 @@ def test_segments_hold_the_whole_sound_in_pieces(tmp_path, heard):
     segments = list(read_segments(path, Form(10.0, 16, RATE, 2.0, 50)))
     assert len(segments) == 13
     for segment in segments:
-        assert len(segment.audio) == len(segment.frames) * RATE // 10
-    audio = np.concatenate([s.audio for s in segments]) / 32768
+        assert len(segment.stored["audio"]) == len(segment.stored["frames"]) * RATE // 10
+    audio = np.concatenate([s.stored["audio"] for s in segments]) / 32768
     np.testing.assert_allclose(audio[: len(sound)], sound, atol=1e-4)
     assert not audio[len(sound) :].any()
 
@@ -120,7 +120,7 @@ def test_a_video_without_a_sound_stream_has_none(tmp_path):
     path = write_media(tmp_path / "clip.mp4", **pictures(5))
     segments = list(read_segments(path, Form(10.0, 16, RATE, 2.0, 50)))
     assert len(segments) == 3
-    assert [s.audio for s in segments] == [None] * 3
+    assert [(s.has_audio, len(s.stored["audio"])) for s in segments] == [(False, 0)] * 3
 
 
 @pytest.mark.parametrize("heard", [0.5, 30.0])

@@ -20,19 +20,18 @@ def read_with_source(version_dir):
     import tensorflow as tf
 
     from vatt_gh.data.records import open_source
-    from vatt_gh.data.storage import STORED
     from vatt_gh.media.example import byte_values, features
+    from vatt_gh.media.storages import STORAGES
 
     source = open_source([version_dir])
     records = tf.data.Dataset.range(source.count).map(source.read)
     examples = list(records.as_numpy_iterator())
     for example in examples:
         data = source.recent(example.pop("record"))
-        for name in STORED[source.form.storage]:
+        for name, kind in STORAGES[source.form.storage].features.items():
             values = [data[slice(*span)] for span in byte_values(data, features(data)[name])]
             several = np.array(values, object)
-            sound = source.form.storage == "jpeg" and name == "audio"
-            example[name] = np.frombuffer(values[0], np.int16) if sound else several
+            example[name] = np.frombuffer(values[0], np.int16) if kind == "samples" else several
     return examples
 
 

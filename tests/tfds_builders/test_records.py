@@ -34,12 +34,12 @@ def obvious_example(video, segment, rows):
         "segment": np.int32(segment.index),
         "start": np.float32(segment.start),
         "end": np.float32(segment.end),
-        "frame_count": np.int32(len(segment.frames)),
-        "height": np.int32(Image.open(io.BytesIO(segment.frames[0])).height),
-        "width": np.int32(Image.open(io.BytesIO(segment.frames[0])).width),
-        "frames": np.array(segment.frames, object),
-        "audio": np.zeros(0, np.int16) if segment.audio is None else segment.audio,
-        "has_audio": segment.audio is not None,
+        "frame_count": np.int32(len(segment.stored["frames"])),
+        "height": np.int32(Image.open(io.BytesIO(segment.stored["frames"][0])).height),
+        "width": np.int32(Image.open(io.BytesIO(segment.stored["frames"][0])).width),
+        "frames": np.array(segment.stored["frames"], object),
+        "audio": segment.stored["audio"],
+        "has_audio": len(segment.stored["audio"]) > 0,
         "labels": np.array([], object),
         "captions": {
             "text": np.array([text.encode() for _, _, text in said], object),
@@ -165,7 +165,7 @@ def test_a_list_of_videos_gives_stretches_texts_and_labels(
     for name, first, last in (("begin", 0, 10), ("middle", 15, 35), ("all", 0, 50)):
         example = found[name]
         assert (example["start"], example["end"]) == (first / 10, last / 10)
-        assert list(example["frames"]) == whole.frames[first:last]
+        assert list(example["frames"]) == whole.stored["frames"][first:last]
         assert len(example["audio"]) == (last - first) * 1600
     assert list(found["middle"]["labels"]) == [b"red", b"loud"]
     assert found["all"]["captions"]["text"].tolist() == [b"said throughout"]

@@ -12,7 +12,8 @@ from typing import Any
 from tfds_builders.build import build
 from tfds_builders.parts import Settings
 from vatt_gh.bench.clip import decode_bare, write_clip
-from vatt_gh.media.form import STORAGES, Form
+from vatt_gh.media.form import Form
+from vatt_gh.media.storages import STORAGES
 from vatt_gh.media.video import read_segments
 
 _UNIT = "clip-seconds per CPU-second"
@@ -72,13 +73,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _bytes_of(clip: Path, form: Form) -> int:
     """Bytes of pictures and sound in the records of a clip."""
-    return sum(
-        sum(map(len, segment.frames))
-        + len(segment.video)
-        + len(segment.flac)
-        + (0 if segment.audio is None else segment.audio.nbytes)
-        for segment in read_segments(clip, form)
-    )
+    return sum(segment.nbytes() for segment in read_segments(clip, form))
 
 
 def _whole_build(folder: Path, workers: int, arguments: argparse.Namespace) -> float:

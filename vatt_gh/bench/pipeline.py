@@ -23,7 +23,8 @@ from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.text import Tokenizer, build_vocabulary
 from vatt_gh.data.video import View
-from vatt_gh.media.form import STORAGES, Form
+from vatt_gh.media.form import Form
+from vatt_gh.media.storages import STORAGES
 
 # Copies of every clip: more records than memory keeps, so that each window reads its own.
 _COPIES = 6

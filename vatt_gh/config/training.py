@@ -136,7 +136,7 @@ DATA: Section = {
         "jpeg",
         "how records hold videos: jpeg is fastest to read, mp4 takes a quarter of the room, index "
         "reads the originals",
-        choices="vatt_gh.media.form:STORAGES",
+        choices="vatt_gh.media.storages:STORAGES",
     ),
     "build_fps": Key(10.0, "frame rate of a record", within=POSITIVE, unit="per second"),
     "build_short_side": Key(

@@ -15,12 +15,13 @@ from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import RecordIndex, load_index
 from vatt_gh.data.selection import Selection
 from vatt_gh.data.shards import Shards
-from vatt_gh.data.storage import STORED, ReadWindows, windows_reader
+from vatt_gh.data.stored_windows import ReadWindows, windows_reader
 from vatt_gh.data.unreadable import Unreadable
 from vatt_gh.errors import UserError
 from vatt_gh.media.example import exchanged
 from vatt_gh.media.form import Form
 from vatt_gh.media.splits import matching, official
+from vatt_gh.media.storages import STORAGES
 
 _PLACES = ("shard", "offset", "length")
 # Records kept in memory: a window of a record is read right after the record itself.
@@ -39,7 +40,7 @@ class Source:
         features: TFDS features, to parse a record.
         manual_dir: folder of the originals; "": where they were.
         class_names: names of the labels' classes, in order of their numbers; empty without labels.
-        windows: reads pictures and sound of a parsed record, see vatt_gh.data.storage.
+        windows: reads pictures and sound of a parsed record, see vatt_gh.data.stored_windows.
         selection: the stretches of videos that are used; None: all.
     """
 
@@ -97,7 +98,7 @@ class Source:
             The example. Instead of its pictures and sound it has "record", the number by which
             `windows` finds them.
         """
-        stored = STORED[self.form.storage]
+        stored = STORAGES[self.form.storage].features
 
         def without(number: int) -> bytes:
             return exchanged(self.recent(int(number)), self.shards.blank, stored)
@@ -184,7 +185,7 @@ def open_source(
         shard=np.concatenate(numbers),
         offset=np.concatenate([index.offset for index in indexes]),
         length=np.concatenate([index.length for index in indexes]),
-        blank=infos[0].features.serialize_example(_blank(form.storage)),
+        blank=_blank(infos[0].features),
         unreadable=unreadable,
     )
     recent = functools.lru_cache(_RECENT)(shards.read)
@@ -226,13 +227,13 @@ def _split_of(path: Path) -> str:
     return re.fullmatch(r".+-(\w+)\.tfrecord.*", path.name)[1]
 
 
-def _blank(storage: str) -> dict[str, Any]:
-    nothing = {
-        "jpeg": {"frames": [], "audio": np.zeros(0, np.int16)},
-        "mp4": {"video": b"", "audio": b""},
-        "index": {"path": ""},
-    }
-    numbers = dict.fromkeys(("segment", "start", "end", "height", "width"), 0)
-    captions: dict[str, list] = {"text": [], "start": [], "end": []}
-    record = {"video_id": "", "has_audio": False, "labels": [], "captions": captions}
-    return record | numbers | {"frame_count": 1} | nothing[storage]
+def _blank(features: tfds.features.FeaturesDict) -> bytes:
+    """A serialized record of one frame that shows and says nothing."""
+
+    def nothing(info: Any) -> Any:
+        if isinstance(info, dict):
+            return {name: nothing(part) for name, part in info.items()}
+        is_text = info.dtype == tf.string and not info.shape
+        return b"" if is_text else np.zeros([size or 0 for size in info.shape], info.np_dtype)
+
+    return features.serialize_example(nothing(features.get_tensor_info()) | {"frame_count": 1})

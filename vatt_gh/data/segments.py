@@ -1,6 +1,7 @@
-"""Windows of a decoded segment in memory, as from its record in storage jpeg."""
+"""Windows of a decoded segment in memory, as from its record."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,10 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh.data.sampling import stored_span
-from vatt_gh.data.storage import Example, decoded_windows
-from vatt_gh.data.video import View
+from vatt_gh.data.stored_windows import Example, decoded_windows
 from vatt_gh.data.windows import wordless_windows
 from vatt_gh.media.form import Form, Segment
+from vatt_gh.media.storages import STORAGES
 
 
 def covering(segment: Segment, form: Form, data: ConfigDict, every: float) -> list[int]:
@@ -38,8 +39,8 @@ def segment_windows(
     """Decodes windows of a segment.
 
     Args:
-        segment: stored as JPEG images.
-        form: its form; storage is 'jpeg'.
+        segment: the segment.
+        form: its form; its storage holds pictures, not only the name of the original.
         data: section `data` of the configuration.
         firsts: first frame of each of the N windows.
 
@@ -92,7 +93,6 @@ class _InMemory:
 
     def windows(self, example: Example, *wanted: Any) -> tuple[np.ndarray, np.ndarray, bool]:
         frames, samples, views = wanted
-        view = View(*(np.asarray(x) for x in views))
-        audio = self.segment.audio if self.segment.has_audio else None
-        jpegs = self.segment.frames
-        return *decoded_windows(jpegs, audio, frames.numpy(), samples.numpy(), view), True
+        decode = functools.partial(STORAGES[self.form.storage].decoded, self.segment.values)
+        arrays = [np.asarray(x) for x in (frames, samples, *views)]
+        return *decoded_windows(decode, self.segment.has_audio, *arrays), True

@@ -14,7 +14,7 @@ from vatt_gh.data.sampling import (
     stored_span,
 )
 from vatt_gh.data.selection import Selection
-from vatt_gh.data.storage import ReadWindows
+from vatt_gh.data.stored_windows import ReadWindows
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.video import View, choose_view
 from vatt_gh.data.views import with_shorter_side
@@ -32,7 +32,7 @@ class Stored(Protocol):
 
     @property
     def windows(self) -> ReadWindows:
-        """Reads pictures and sound of an example, see vatt_gh.data.storage."""
+        """Reads pictures and sound of an example, see vatt_gh.data.stored_windows."""
 
     @property
     def selection(self) -> Selection | None:

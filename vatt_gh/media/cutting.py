@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from vatt_gh.media.form import Form, Segment, Span
-from vatt_gh.media.mp4 import to_mp4
-from vatt_gh.media.sound import Chunk, place, to_flac
+from vatt_gh.media.sound import Chunk, place
+from vatt_gh.media.storages import STORAGES
 
 MAX_SOUND_DELAY = 10.0  # s of video to wait for a segment's sound
 
@@ -140,21 +140,14 @@ class Cutter:
             height=height,
             width=width,
             has_audio=audio is not None,
-            **self._stored(frames if self._has_video else [], audio),
+            stored=STORAGES[self._form.storage].packed(
+                frames if self._has_video else [], audio, self._form
+            ),
         )
         self._index, run.first = self._index + 1, last
         if not run.frames and len(self._runs) > 1:
             self._runs.pop(0)
         return segment
-
-    def _stored(self, frames: list[Any], audio: np.ndarray | None) -> dict[str, Any]:
-        """The fields of a segment that hold its frames and sound."""
-        if self._form.storage == "index":
-            return {}
-        if self._form.storage == "jpeg":
-            return {"frames": frames, "audio": audio}
-        flac = b"" if audio is None else to_flac(audio, self._form.audio_rate)
-        return {"video": to_mp4(frames) if frames else b"", "flac": flac}
 
     def _take_sound(self, start: int, end: int) -> np.ndarray | None:
         if not self._has_audio or not self._sound_end:

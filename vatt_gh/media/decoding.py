@@ -103,5 +103,5 @@ def _unspool(file: Path, decoded: Decoded) -> Iterator[Segment]:
         for _ in range(decoded.segments):
             segment = pickle.load(spool)
             if segment.has_audio and not decoded.has_audio:
-                segment = dataclasses.replace(segment, has_audio=False, audio=None, flac=b"")
+                segment = segment.without_sound()
             yield segment

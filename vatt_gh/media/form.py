@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
-
-STORAGES = ("jpeg", "mp4", "index")
 
 
 class MediaError(Exception):
@@ -89,12 +88,10 @@ class Segment:
         start, end: seconds in the source video.
         count: number of frames; frame k shows what is on screen at start + k / fps.
         height, width: size of a frame, in pixels.
-        has_audio: whether there is sound. An audio-only file has height and width 0, and empty
-            `frames` and `video`.
-        frames: `count` JPEG images; only with storage 'jpeg', like `audio`.
-        audio: [n] int16 mono at the form's rate, sample 0 at `start`; None: no sound.
-        video: an mp4 file of `count` frames; only with storage 'mp4', like `flac`.
-        flac: the sound as vatt_gh.media.sound.to_flac writes it; empty: no sound.
+        has_audio: whether there is sound. An audio-only file has height and width 0, and no
+            pictures.
+        stored: {feature: value}, its pictures and sound as the form's storage keeps them, see
+            vatt_gh.media.storages.
     """
 
     index: int
@@ -104,7 +101,18 @@ class Segment:
     height: int
     width: int
     has_audio: bool
-    frames: list[bytes] = dataclasses.field(default_factory=list)
-    audio: np.ndarray | None = None
-    video: bytes = b""
-    flac: bytes = b""
+    stored: Mapping[str, Any]
+
+    def without_sound(self) -> "Segment":
+        """The same pictures alone."""
+        stored = {name: v[:0] if name == "audio" else v for name, v in self.stored.items()}
+        return dataclasses.replace(self, has_audio=False, stored=stored)
+
+    def values(self, name: str) -> Iterator[bytes | np.ndarray]:
+        """Yields the values of a stored feature, as its record has them."""
+        stored = self.stored[name]
+        yield from stored if isinstance(stored, list) else [stored]
+
+    def nbytes(self) -> int:
+        """Bytes of its pictures and sound."""
+        return sum(memoryview(v).nbytes for name in self.stored for v in self.values(name))

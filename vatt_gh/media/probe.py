@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from vatt_gh.media.form import WHOLE, Form, MediaError, Segment, Span
+from vatt_gh.media.form import WHOLE, Form, MediaError, Span
 from vatt_gh.media.notes import Notes, decoded
 from vatt_gh.media.opening import claimed_seconds
 from vatt_gh.media.sound_file import is_sound_file, sound_seconds
@@ -181,11 +181,5 @@ def _store(path: Path, form: Form, span: Span) -> tuple[float, int, float]:
     seconds, stored = 0.0, 0
     for segment in read_segments(path, form, span=span):
         seconds += segment.end - segment.start
-        stored += bytes_of(segment)
+        stored += segment.nbytes()
     return seconds, stored, time.process_time() - begin
-
-
-def bytes_of(segment: Segment) -> int:
-    """Bytes of a segment's frames and sound."""
-    audio = 0 if segment.audio is None else segment.audio.nbytes
-    return sum(map(len, segment.frames)) + audio + len(segment.video) + len(segment.flac)

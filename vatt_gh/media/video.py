@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from vatt_gh.media.opening import (
 from vatt_gh.media.pictures import AviPlaces, Sampler, Scaler
 from vatt_gh.media.sound import Chunk, Resampler, place
 from vatt_gh.media.sound_file import is_sound_file, sound_segments, sound_window
+from vatt_gh.media.storages import STORAGES
 
 _WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo")
 _LEAD = 1.0  # s; reading begins this much before a window: sound may precede its pictures
@@ -182,7 +183,7 @@ def _seek(file: Opened, target: float, wanted: float) -> None:
 
 def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) -> Iterator[Segment]:
     cutter = Cutter(form, span, has_video=True, has_audio=file.audio is not None)
-    sampler = Sampler(form.fps, _maker(file.scaler, form), cutter.first)
+    sampler = Sampler(form.fps, STORAGES[form.storage].keeper(file.scaler, form), cutter.first)
     sound = Resampler(form.audio_rate)
     notes.remarks += [] if file.remark is None else [file.remark]
     clock = Clock("picture", form.longest_gap, notes)
@@ -218,15 +219,6 @@ def _segments(file: Opened, form: Form, path: Path, notes: Notes, span: Span) ->
     notes.left_behind(sound.behind)
     notes.sound.end = cutter.sound_seconds()
     yield from cutter.rest()
-
-
-def _maker(scaler: Scaler, form: Form) -> Callable[[av.VideoFrame], Any]:
-    """Makes the function that turns a needed frame into the form that a segment keeps."""
-    return {
-        "jpeg": lambda frame: scaler.planes(frame).jpeg(form.jpeg_quality),
-        "mp4": scaler.planes,
-        "index": lambda frame: None,
-    }[form.storage]
 
 
 def _check_damage(path: Path, cutter: Cutter, notes: Notes, form: Form) -> None:

@@ -4,10 +4,9 @@ The libraries that decode, crop and resize frames release Python's global interp
 """
 
 import functools
-import itertools
 import operator
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,10 @@ from vatt_gh.data.video import View, put
 from vatt_gh.data.waiting import Waiting
 from vatt_gh.media.example import byte_values, features
 from vatt_gh.media.form import Form, MediaError
-from vatt_gh.media.mp4 import from_mp4
-from vatt_gh.media.pictures import from_jpeg
-from vatt_gh.media.sound import from_flac
+from vatt_gh.media.storages import STORAGES, Decoded, Storage
 from vatt_gh.media.video import read_window
 
-# Features with pictures and sound, by storage: too large to copy whole.
-STORED = {"jpeg": ("frames", "audio"), "mp4": ("video", "audio"), "index": ()}
 _BLOCK = 1 << 20  # bytes that are read at once
-_SILENCE = np.zeros(0, np.int16)
 
 Example = dict[str, tf.Tensor]
 # example, frames [N, T] int32 and sound samples [N, S] int32 wanted of N windows, their views ->
@@ -48,19 +42,18 @@ def windows_reader(
     Args:
         form: how the records are stored.
         record: the bytes of a record by its number.
-        folder: folder of the originals of storage 'index'.
+        folder: folder of the originals, for a storage that reads them.
         unreadable: collects originals that can no longer be decoded.
 
     Returns:
         A function that reads windows of one example.
     """
-    decode: Decode
-    if form.storage == "index":
+    storage = STORAGES[form.storage]
+    if storage.decoded is None:
         decode = _of_original(form, folder, unreadable)
         keys: tuple[str, ...] = ("path", "start", "height", "width")
     else:
-        of_record = {"jpeg": _of_jpeg, "mp4": _of_mp4}[form.storage]
-        decode, keys = functools.partial(of_record, record), ("record",)
+        decode, keys = functools.partial(_of_record, storage, record), ("record",)
 
     def read(
         example: Example, frames: tf.Tensor, samples: tf.Tensor, views: View
@@ -77,64 +70,45 @@ def windows_reader(
     return read
 
 
-def _of_jpeg(
-    record: Callable[[int], bytes],
-    number: int,
+def _of_record(
+    storage: Storage, record: Callable[[int], bytes], number: int, *wanted: Any
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    data = memoryview(record(int(number)))
+    stored = features(data)
+
+    def values(name: str) -> Iterator[memoryview]:
+        return (data[slice(*extent)] for extent in byte_values(data, stored[name]))
+
+    return *decoded_windows(functools.partial(storage.decoded, values), *wanted), True
+
+
+def decoded_windows(
+    decode: Callable[[np.ndarray, range], Decoded],
     has_audio: bool,
     frames: np.ndarray,
     samples: np.ndarray,
     *views: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    data = memoryview(record(int(number)))
-    stored = features(data)
-    images = itertools.islice(byte_values(data, stored["frames"]), int(frames.max()) + 1)
-    jpegs = [data[slice(*span)] for span in images]
-    audio = None
-    if has_audio:
-        (span,) = byte_values(data, stored["audio"])
-        audio = np.frombuffer(data[slice(*span)], np.int16)
-    return *decoded_windows(jpegs, audio, frames, samples, View(*views)), True
-
-
-def decoded_windows(
-    jpegs: Sequence[bytes | memoryview],
-    audio: np.ndarray | None,
-    frames: np.ndarray,
-    samples: np.ndarray,
-    views: View,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decodes N windows of a segment that is stored as JPEG images.
+    """Decodes N windows of a segment in one go.
 
     Args:
-        jpegs: its frames, at least up to the last wanted one; none if it is audio-only.
-        audio: [n] int16, its sound, or None.
+        decode: decodes pictures, by their numbers, and a stretch of the sound, as
+            `Storage.decoded`.
+        has_audio: whether there is sound.
         frames: [N, T] int32, numbers of the wanted frames.
         samples: [N, S] int32, positions of the wanted sound.
-        views: views of the windows.
+        *views: fields of the windows' views, see `View`.
 
     Returns:
-        [N, T, *views.size, 3] uint8, black without frames, and [N, S] int16, zeros without sound.
+        [N, T, *size of the views, 3] uint8, black without pictures, and [N, S] int16, zeros without
+        sound.
     """
-    pictures = ((k, from_jpeg(jpegs[k])) for k in np.unique(frames) if len(jpegs))
-    seen = _seen(pictures, frames, views)
-    return seen, np.zeros(samples.shape, np.int16) if audio is None else audio[samples]
-
-
-def _of_mp4(
-    record: Callable[[int], bytes], number: int, *wanted: Any
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    data = record(int(number))
-    stored = features(data)
-    video, audio = (
-        b"".join(data[slice(*span)] for span in byte_values(data, stored[name]))
-        for name in STORED["mp4"]
-    )
-
-    def decode(frames: range, samples: range) -> tuple[Iterable[np.ndarray], np.ndarray]:
-        sound = from_flac(audio, samples.start, len(samples)) if samples else _SILENCE
-        return from_mp4(video, frames.start, len(frames)) if video else (), sound
-
-    return _decoded(decode, *wanted)
+    heard = range(samples.min(), samples.max() + 1) if has_audio else range(0)
+    pictures, sound = decode(np.unique(frames), heard)
+    seen = _seen(pictures, frames, View(*views))
+    if not has_audio:
+        return seen, np.zeros(samples.shape, np.int16)
+    return seen, sound[samples - heard.start]
 
 
 def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
@@ -145,24 +119,27 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
         path: bytes, start: np.float32, height: np.int32, width: np.int32, *wanted: Any
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         if not path:  # a blank record
-            return _decoded(_nothing, *wanted)
+            return *decoded_windows(_nothing, *wanted), True
         # Counted from the beginning of the video instead of the segment.
         first = round(float(start) * form.fps)
         sample = round(first / form.fps * form.audio_rate)
 
-        def decode(frames: range, samples: range) -> tuple[list[np.ndarray], np.ndarray]:
-            frames = range(frames.start + first, frames.stop + first)
+        def decode(numbers: np.ndarray, samples: range) -> Decoded:
+            shown = range(numbers[0], numbers[-1] + 1)
+            frames = range(shown.start + first, shown.stop + first)
             samples = range(samples.start + sample, samples.stop + sample)
             size = int(height), int(width)
-            return read_window(_inside(folder, path.decode()), form, frames, samples, size)
+            file = _inside(folder, path.decode())
+            pictures, sound = read_window(file, form, frames, samples, size)
+            return enumerate(pictures, shown.start), sound
 
-        def once() -> tuple[np.ndarray, np.ndarray, bool] | MediaError:
+        def once() -> tuple[np.ndarray, np.ndarray] | MediaError:
             try:
-                return _decoded(decode, *wanted)
+                return decoded_windows(decode, *wanted)
             except MediaError as error:
                 return error
 
-        def attempt() -> tuple[tuple[np.ndarray, np.ndarray, bool] | MediaError, bool]:
+        def attempt() -> tuple[tuple[np.ndarray, np.ndarray] | MediaError, bool]:
             """What it shows, and whether the file is away, all of it or a part."""
             found = once()
             # FFmpeg also reports damage as a failure of the disk.
@@ -175,8 +152,8 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
         found, _ = waiting.until_there(path.decode(), str(folder), attempt, operator.itemgetter(1))
         if isinstance(found, MediaError):
             unreadable.add(found.path, found.reason, (path, first))
-            return _decoded(_nothing, *wanted, there=False)
-        return found
+            return *decoded_windows(_nothing, *wanted), False
+        return *found, True
 
     return read
 
@@ -200,26 +177,8 @@ def _inside(folder: Path, path: str) -> Path:
     return Path(whole)
 
 
-def _nothing(frames: range, samples: range) -> tuple[Iterable[np.ndarray], np.ndarray]:
+def _nothing(numbers: np.ndarray, samples: range) -> Decoded:
     return (), np.zeros(len(samples), np.int16)
-
-
-def _decoded(
-    decode: Callable[[range, range], tuple[Iterable[np.ndarray], np.ndarray]],
-    has_audio: bool,
-    frames: np.ndarray,
-    samples: np.ndarray,
-    *views: np.ndarray,
-    there: bool = True,
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Decodes the surrounding stretches in one go; returns the requested frames and samples."""
-    shown = range(frames.min(), frames.max() + 1)
-    heard = range(samples.min(), samples.max() + 1) if has_audio else range(0)
-    pictures, sound = decode(shown, heard)
-    seen = _seen(enumerate(pictures, shown.start), frames, View(*views))
-    if not has_audio:
-        return seen, np.zeros(samples.shape, np.int16), there
-    return seen, sound[samples - heard.start], there
 
 
 def _seen(

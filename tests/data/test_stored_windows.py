@@ -180,7 +180,7 @@ def test_a_refusal_that_passes_at_once_costs_neither_a_sample_nor_a_pause(
             raise MediaError(asked, error.value.reason) from error.value.__cause__
         return read_window(asked, *rest)
 
-    monkeypatch.setattr("vatt_gh.data.storage.read_window", passing)
+    monkeypatch.setattr("vatt_gh.data.stored_windows.read_window", passing)
     monkeypatch.setattr(waiting.time, "sleep", lambda seconds: pytest.fail("has waited"))
     assert reads_first(source) == [True] * 3
     assert refused == [path] and len(source.unreadable) == 0
