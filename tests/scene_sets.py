@@ -12,7 +12,7 @@ from dummy_data import table, text
 from media_files import write_media
 
 from vatt_gh.demo.corpus import write_tables
-from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.jsonl import read_jsonl
 
 SOUND_FOLDS, VIDEO_FOLDS = 5, 3
 OWN = "howto100m"  # the corpus in its own layout

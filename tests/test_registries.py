@@ -96,7 +96,7 @@ from vatt_gh.data.clips import captioned_clips
 from vatt_gh.data.records import open_source
 from vatt_gh.data.sources import find_or_build, word_counts
 from vatt_gh.data.text import Tokenizer, build_vocabulary
-from vatt_gh.describe.text import describe
+from vatt_gh.describe.summary import describe
 from vatt_gh.training.construct import model_of
 from vatt_gh.training.step import create_state, train_step
 from tfds_builders.build import build_for

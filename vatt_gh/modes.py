@@ -92,7 +92,7 @@ def _audit(config: ConfigDict, workdir: Path, build: Build | None) -> None:
 def _describe(config: ConfigDict, workdir: Path, build: Build | None) -> None:
     import jax
 
-    from vatt_gh.describe.text import describe
+    from vatt_gh.describe.summary import describe
 
     print(describe(config, devices=jax.device_count()))
 

@@ -19,7 +19,7 @@ from vatt_gh.finetuning.start import with_model_of_start
 from vatt_gh.finetuning.step import create_state, sgd_of
 from vatt_gh.finetuning.task import open_task
 from vatt_gh.models.classifier import build_classifier
-from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.jsonl import read_jsonl
 from vatt_gh.training.claims import OWNER, claim_workdir, owned
 from vatt_gh.training.initial import read_run
 

@@ -22,7 +22,7 @@ from vatt_gh.finetuning.run import finetune
 from vatt_gh.finetuning.task import CLASSIFIED, open_task
 from vatt_gh.interop.names import grid_tower_names
 from vatt_gh.media.pictures import from_jpeg
-from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.jsonl import read_jsonl
 from vatt_gh.training.initial import read_run
 from vatt_gh.training.loop import pretrain
 

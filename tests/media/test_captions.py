@@ -8,9 +8,9 @@ import pytest
 from vatt_gh.media.captions import (
     Caption,
     CaptionFileError,
+    encodings,
     overlapping,
     read_captions,
-    text,
 )
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\n{}\n"
@@ -153,7 +153,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path, name, content, reason):
 def test_a_file_that_is_not_there_or_too_large(tmp_path, monkeypatch):
     with pytest.raises(CaptionFileError, match="cannot be read: No such file"):
         read_captions(tmp_path / "v.srt")
-    monkeypatch.setattr(text, "MAX_BYTES", 37)
+    monkeypatch.setattr(encodings, "MAX_BYTES", 37)
     with pytest.raises(CaptionFileError, match="has more than 37 bytes"):
         read(tmp_path, SRT.format("hello"), "v.srt")
 

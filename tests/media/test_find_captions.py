@@ -6,7 +6,7 @@ import pytest
 from media_files import put
 
 from vatt_gh.media.captions import find_caption_files
-from vatt_gh.media.files import scan_files
+from vatt_gh.media.file_tree import scan_files
 
 ID = "-Qw4w9WgXcQ"
 

@@ -4,7 +4,7 @@ import pytest
 from media_files import grey, put, write_media
 
 from vatt_gh.errors import UserError
-from vatt_gh.media.files import open_text
+from vatt_gh.media.file_tree import open_text
 from vatt_gh.media.library import scan
 
 ID = "-Qw4w9WgXcQ"

@@ -194,7 +194,7 @@ def test_retrieval_shows_query_rank_and_frames(tmp_path):
 def test_drawing_needs_neither_pyplot_nor_the_rest_of_the_package():
     program = (
         "import sys\n"
-        "from vatt_gh.report import examples, page, plots, rows\n"
+        "from vatt_gh.report import examples, jsonl, page, plots\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}), "
         "*(name for name in sys.modules if name.startswith(('vatt_gh', 'matplotlib.pyplot'))))"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from tfds_builders.build import build_for
 from vatt_gh.errors import UserError
-from vatt_gh.report.rows import METRICS
+from vatt_gh.report.jsonl import METRICS
 from vatt_gh.study import run as study_run
 from vatt_gh.study import signals
 from vatt_gh.study.plan import runs_of

@@ -15,7 +15,7 @@ from vatt_gh.config import default
 from vatt_gh.config.checks import validate
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import load_for_evaluation
-from vatt_gh.report.rows import METRICS
+from vatt_gh.report.jsonl import METRICS
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.loop import pretrain
 from vatt_gh.training.retention import KeptCheckpoints, goodness_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vatt_gh import config as configuration
 from vatt_gh.bench.cases import SIZES, configure
-from vatt_gh.report.rows import METRICS
+from vatt_gh.report.jsonl import METRICS
 from vatt_gh.training.loop import pretrain
 
 _STEP_COUNT = 12

@@ -1,5 +1,5 @@
 """Describes a configuration's model and training step and their costs, without data: mode=describe.
 
 `numbers` finds sizes, FLOPs and memory from shapes: draws no parameters, compiles nothing.
-`text` prints them.
+`summary` prints them.
 """

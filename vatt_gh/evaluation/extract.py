@@ -20,7 +20,7 @@ from vatt_gh.evaluation.embedder import Embedded, Embedder, Windows, concatenate
 from vatt_gh.evaluation.vectors import Vectors, relative_id
 from vatt_gh.locks import claimed
 from vatt_gh.media.decoding import Decoded, decode_all
-from vatt_gh.media.files import MEDIA_SUFFIXES, scan_files
+from vatt_gh.media.file_tree import MEDIA_SUFFIXES, scan_files
 from vatt_gh.media.form import WHOLE, Segment
 from vatt_gh.media.workers import Limits
 from vatt_gh.training.parallel import all_hosts

@@ -15,7 +15,7 @@ from vatt_gh.evaluation.held_out import TRAINED, HeldOut, Known
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.scoring import as_row, held_out_source
 from vatt_gh.files import write_whole
-from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.jsonl import read_jsonl
 from vatt_gh.report.run import EVALUATIONS
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.parallel import all_hosts

@@ -1,30 +1,30 @@
 """Cross-modality gradient harmonization per sample; independent of the rest of the package.
 
-front        harmonized_gradients: the main entry point, for any encoder and losses
-arguments    checks and converts its arguments
-compare      compare_engines: compares `Ghost` with `Vmap` on a model
-attribution  assigns the losses to samples
-conflict     inner products and cosines of one sample's gradients
-realign      coefficients that project out conflicts
-curriculum   sample weights from the cosine, by a schedule
-method       combines the two: inner products -> coefficients
-engine       the engine interface, and code shared by engines
-engines      the engines by name
-compose      applies the method through an engine, to a batch of several passes
-ordinary     the ordinary gradient, in microbatches
-vmap         the engine `Vmap`: gradients of single samples
-at_features  the engine `AtFeatures`: compares gradients at the features, not the parameters
-groups       `InGroups`: an engine for groups of samples that share one decision
-ghost        the engine `Ghost`: the same numbers from recorded layer inputs and cotangents
-dataflow     finds every use of each parameter in the trace of one sample
-known        parameters whose uses all have a rule, and log notes on the others
-rules        products and lookups: inner products without per-sample gradients
-products     the arithmetic of products
-views        tracks parameters through reshapes and transposes
-recording    records the data that meet a parameter, and the results' cotangents
-trees        names of parameters in any tree
-samples      arrays with one entry a sample, in parts or with factors
-devices      sums and maxima over devices
+front            harmonized_gradients: the main entry point, for any encoder and losses
+arguments        checks and converts its arguments
+compare          compare_engines: compares `Ghost` with `Vmap` on a model
+attribution      assigns the losses to samples
+conflict         inner products and cosines of one sample's gradients
+realign          coefficients that project out conflicts
+curriculum       sample weights from the cosine, by a schedule
+method           combines the two: inner products -> coefficients
+engine           the engine interface, and code shared by engines
+engines          the engines by name
+compose          applies the method through an engine, to a batch of several passes
+ordinary         the ordinary gradient, in microbatches
+vmap             the engine `Vmap`: gradients of single samples
+at_features      the engine `AtFeatures`: compares gradients at the features, not the parameters
+groups           `InGroups`: an engine for groups of samples that share one decision
+ghost            the engine `Ghost`: the same numbers from recorded layer inputs and cotangents
+dataflow         finds every use of each parameter in the trace of one sample
+known            parameters whose uses all have a rule, and log notes on the others
+rules            products and lookups: inner products without per-sample gradients
+products         the arithmetic of products
+parameter_views  tracks parameters through reshapes and transposes
+recording        records the data that meet a parameter, and the results' cotangents
+trees            names of parameters in any tree
+samples          arrays with one entry a sample, in parts or with factors
+devices          sums and maxima over devices
 """
 
 from vatt_gh.harmonize.at_features import AtFeatures

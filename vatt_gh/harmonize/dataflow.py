@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, primitives
 from jax.lax import GatherScatterMode
 
+from vatt_gh.harmonize.parameter_views import ParameterView
 from vatt_gh.harmonize.rules import Lookup, Product, Rule
 from vatt_gh.harmonize.trees import ParamPath
-from vatt_gh.harmonize.views import ParameterView
 
 # Place of an equation: its number in the trace, then in that equation's inner trace, and so on.
 Place = tuple[int, ...]

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.lax import GatherScatterMode
 
+from vatt_gh.harmonize.parameter_views import ParameterView
 from vatt_gh.harmonize.products import (
     MatrixGradients,
     Sketch,
@@ -22,7 +23,6 @@ from vatt_gh.harmonize.products import (
     stacked,
     weighted,
 )
-from vatt_gh.harmonize.views import ParameterView
 
 Array = jax.Array
 

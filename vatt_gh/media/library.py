@@ -12,10 +12,10 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption, CaptionIndex, VideoCaptions, find_caption_files
-from vatt_gh.media.files import AUDIO_SUFFIXES, VIDEO_SUFFIXES, FileTree, scan_files
+from vatt_gh.media.file_names import video_id, without_mark
+from vatt_gh.media.file_tree import AUDIO_SUFFIXES, VIDEO_SUFFIXES, FileTree, scan_files
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.listing import LISTING, Listed, read_listing
-from vatt_gh.media.names import video_id, without_mark
 from vatt_gh.media.probe import usable
 
 CAPTION_FILES = ("caption.json", "raw_caption.json", "raw_caption_superclean.json")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.captions import Caption
-from vatt_gh.media.files import open_text
+from vatt_gh.media.file_names import is_utf8
+from vatt_gh.media.file_tree import open_text
 from vatt_gh.media.form import Span
-from vatt_gh.media.names import is_utf8
 
 LISTING = "videos.csv"
 _COLUMNS = ("path", "video_id", "caption_path", "start", "end", "text", "label")

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from vatt_gh.media.cutting import Cutter
-from vatt_gh.media.files import AUDIO_SUFFIXES
+from vatt_gh.media.file_tree import AUDIO_SUFFIXES
 from vatt_gh.media.form import Form, MediaError, Segment, Span
 from vatt_gh.media.notes import Clock, Notes, decoded
 from vatt_gh.media.opening import claimed_seconds, is_short, reading, sound_stream

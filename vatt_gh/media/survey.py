@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from vatt_gh.errors import printable
 from vatt_gh.media.captions import Caption
-from vatt_gh.media.files import MEDIA_SUFFIXES
+from vatt_gh.media.file_names import RULES, id_and_rule
+from vatt_gh.media.file_tree import MEDIA_SUFFIXES
 from vatt_gh.media.form import WHOLE, Form
 from vatt_gh.media.library import NAMES, Library
-from vatt_gh.media.names import RULES, id_and_rule
 from vatt_gh.media.probe import Look, Trial, look, trial
 
 SAMPLE = 64  # files to open

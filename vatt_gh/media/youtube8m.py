@@ -12,8 +12,8 @@ from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from vatt_gh.media.example import byte_values, features, integers
-from vatt_gh.media.files import FileTree, scan_files
-from vatt_gh.media.names import YOUTUBE_ID
+from vatt_gh.media.file_names import YOUTUBE_ID
+from vatt_gh.media.file_tree import FileTree, scan_files
 from vatt_gh.media.tfrecord import read_records
 
 LAYOUT = """

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from vatt_gh.errors import UserError
 from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.report import canvas
-from vatt_gh.report.rows import Rows
+from vatt_gh.report.jsonl import Rows
 
 _LOSS_LABELS = {f"loss_{t.label}": f"{t.anchor}-{t.other}" for t in LOSS_TERMS.values()}
 EVAL_PREFIX = "eval."  # begins the names of scores

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from vatt_gh.files import read_object
 from vatt_gh.report.examples import RetrievalExample, retrieval_examples
+from vatt_gh.report.jsonl import METRICS, read_jsonl
 from vatt_gh.report.page import write_page
 from vatt_gh.report.plots import (
     EVAL_PREFIX,
@@ -20,7 +21,6 @@ from vatt_gh.report.plots import (
     loss_curves,
     scores_over_time,
 )
-from vatt_gh.report.rows import METRICS, read_jsonl
 
 # (video_id, start s, end s) -> (sound belongs to the picture, caption belongs to it)
 Aligned = Callable[[str, float, float], tuple[bool, bool]]

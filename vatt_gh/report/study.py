@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from vatt_gh.report import canvas
+from vatt_gh.report.jsonl import Rows
 from vatt_gh.report.page import write_page
 from vatt_gh.report.results import SCORE_LABELS
-from vatt_gh.report.rows import Rows
 
 # Kinds of noise in the corpora, and their labels on the axis.
 _NOISES = {"caption_noise": "wrong captions", "sound_noise": "wrong sounds"}

@@ -16,7 +16,7 @@ from vatt_gh.demo.run import prepare, prepare_heldout, station, use_corpus
 from vatt_gh.evaluation.scoring import evaluate_workdir, scorer
 from vatt_gh.files import read_list, read_object, write_whole
 from vatt_gh.locks import claimed, locked
-from vatt_gh.report.rows import METRICS, read_jsonl
+from vatt_gh.report.jsonl import METRICS, read_jsonl
 from vatt_gh.report.study import write_study_page
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
 from vatt_gh.study.signals import measure_signals, windows_of

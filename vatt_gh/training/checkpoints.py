@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
 from vatt_gh.media.rates import check_rate
-from vatt_gh.report.rows import METRICS
+from vatt_gh.report.jsonl import METRICS
 from vatt_gh.training.digests import (
     ARRAYS,
     Damaged,

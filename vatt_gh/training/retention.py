@@ -10,8 +10,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
+from vatt_gh.report.jsonl import read_jsonl
 from vatt_gh.report.page import less_is_better
-from vatt_gh.report.rows import read_jsonl
 from vatt_gh.training.parallel import from_first_host
 
 

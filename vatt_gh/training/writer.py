@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vatt_gh.data.records import Source
-from vatt_gh.report.rows import METRICS, read_jsonl
+from vatt_gh.report.jsonl import METRICS, read_jsonl
 from vatt_gh.training.claims import first_start
 from vatt_gh.training.construct import learning_rate_of
 from vatt_gh.training.metrics import Display, JsonLines, StepTimer, TensorBoard, to_row

@@ -4,7 +4,7 @@ from vatt_gh.media.captions.cues import Caption, CaptionFileError, overlapping
 from vatt_gh.media.captions.find import find_caption_files
 from vatt_gh.media.captions.index import CaptionIndex
 from vatt_gh.media.captions.read import read_captions
-from vatt_gh.media.captions.sources import VideoCaptions
+from vatt_gh.media.captions.video_captions import VideoCaptions
 
 __all__ = [
     "Caption",

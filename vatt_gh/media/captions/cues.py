@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from vatt_gh.media.file_names import is_utf8
 from vatt_gh.media.form import MediaError
-from vatt_gh.media.names import is_utf8
 from vatt_gh.media.words import split_words
 
 # Time tags within a line, elements (<c>, <i>, <v Anna>, <font color=...>), and positions ({\an8}).

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vatt_gh.media.captions.read import READERS
-from vatt_gh.media.files import MEDIA_SUFFIXES, FileTree
-from vatt_gh.media.names import video_id
+from vatt_gh.media.file_names import video_id
+from vatt_gh.media.file_tree import MEDIA_SUFFIXES, FileTree
 
 # What may stand between a video's name and a caption file's suffix, in any order:
 # ".en", ".en-orig", ".zh-Hans", ".pt_BR"; yt-dlp may add an eleven-character track name.

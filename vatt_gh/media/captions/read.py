@@ -4,11 +4,11 @@ from pathlib import Path
 
 from vatt_gh.media.captions.ass import ass_cues
 from vatt_gh.media.captions.cues import Caption, CaptionFileError, to_captions
+from vatt_gh.media.captions.encodings import read_text
 from vatt_gh.media.captions.json_forms import json_cues
 from vatt_gh.media.captions.sbv import sbv_cues
 from vatt_gh.media.captions.subtitles import subtitle_cues
 from vatt_gh.media.captions.tables import table_cues
-from vatt_gh.media.captions.text import read_text
 from vatt_gh.media.captions.units import in_seconds, within
 from vatt_gh.media.captions.xml_forms import xml_cues
 

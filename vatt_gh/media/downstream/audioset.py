@@ -11,7 +11,8 @@ from typing import NamedTuple
 import av
 
 from vatt_gh.media.downstream.clips import Clip, Collector, Listing
-from vatt_gh.media.files import (
+from vatt_gh.media.file_names import YOUTUBE_ID, video_id
+from vatt_gh.media.file_tree import (
     MEDIA_SUFFIXES,
     NO_FILE,
     NO_LIST,
@@ -21,7 +22,6 @@ from vatt_gh.media.files import (
     scan_files,
     stem,
 )
-from vatt_gh.media.names import YOUTUBE_ID, video_id
 from vatt_gh.media.opening import open_media
 from vatt_gh.media.probe import usable
 from vatt_gh.media.sound_file import is_sound_file

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from vatt_gh.media.files import NO_FILE, NO_LIST, NO_NAME, FileTree, is_plain_name, stem
+from vatt_gh.media.file_tree import NO_FILE, NO_LIST, NO_NAME, FileTree, is_plain_name, stem
 from vatt_gh.media.form import WHOLE, Span
 from vatt_gh.media.probe import usable
 

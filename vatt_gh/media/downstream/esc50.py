@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import AUDIO_SUFFIXES, NO_NAME, is_plain_name, scan_files, stem
+from vatt_gh.media.file_tree import AUDIO_SUFFIXES, NO_NAME, is_plain_name, scan_files, stem
 
 LAYOUT = """
     MANUAL_DIR/

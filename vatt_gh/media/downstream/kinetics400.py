@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import VIDEO_SUFFIXES, FileTree, open_text, scan_files
+from vatt_gh.media.file_tree import VIDEO_SUFFIXES, FileTree, open_text, scan_files
 
 LAYOUT = """
     MANUAL_DIR/

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import VIDEO_SUFFIXES, FileTree, scan_files
+from vatt_gh.media.file_tree import VIDEO_SUFFIXES, FileTree, scan_files
 
 LAYOUT = """
     MANUAL_DIR/

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from vatt_gh.media.downstream.clips import Collector, Listing
-from vatt_gh.media.files import NO_NAME, VIDEO_SUFFIXES, FileTree, is_plain_name, scan_files, stem
+from vatt_gh.media.file_tree import (
+    NO_NAME,
+    VIDEO_SUFFIXES,
+    FileTree,
+    is_plain_name,
+    scan_files,
+    stem,
+)
 
 LAYOUT = """
     MANUAL_DIR/

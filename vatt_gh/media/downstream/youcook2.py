@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vatt_gh.media.downstream.clips import Clip, Collector, Listing
-from vatt_gh.media.files import (
+from vatt_gh.media.file_names import video_id
+from vatt_gh.media.file_tree import (
     NO_FILE,
     NO_NAME,
     VIDEO_SUFFIXES,
@@ -15,7 +16,6 @@ from vatt_gh.media.files import (
     scan_files,
     stem,
 )
-from vatt_gh.media.names import video_id
 
 LAYOUT = """
     MANUAL_DIR/

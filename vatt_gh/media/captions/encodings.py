@@ -9,7 +9,7 @@ from pathlib import Path
 import chardet
 
 from vatt_gh.media.captions.cues import CaptionFileError
-from vatt_gh.media.names import is_utf8
+from vatt_gh.media.file_names import is_utf8
 
 # A day of speech takes less than a megabyte; a larger file is something else.
 MAX_BYTES = 64_000_000

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from vatt_gh.errors import UserError
-from vatt_gh.report.rows import read_jsonl
+from vatt_gh.report.jsonl import read_jsonl
 from vatt_gh.report.run import write_report
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vatt_gh.harmonize.views import ParameterView
+from vatt_gh.harmonize.parameter_views import ParameterView
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vatt_gh.errors import UserError
-from vatt_gh.media.names import is_utf8
+from vatt_gh.media.file_names import is_utf8
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 VIDEO_SUFFIXES += (".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv", ".ts")
