@@ -124,7 +124,7 @@ def test_configuration_looks_up_these_tables_alone():
     """Their names are a key's choices. It finds them by name, so that it imports no part."""
     assert {key.choices for _, key in keys_of(SCHEMA) if isinstance(key.choices, str)} == {
         "tfds_builders.sets:DATA_SETS",
-        "vatt_gh.audit.measures:JUDGED",
+        "vatt_gh.audit.judged:JUDGED",
         "vatt_gh.harmonize.attribution:ATTRIBUTIONS",
         "vatt_gh.harmonize.method:SELECTIONS",
         "vatt_gh.harmonize:ENGINES",

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from tfds_builders.checks import key_of
 from tfds_builders.dry_run import dry_run
+from tfds_builders.flag_checks import key_of
 from tfds_builders.parts import Settings
 from tfds_builders.sets import DATA_SETS
 from vatt_gh.config.document import meaning_of

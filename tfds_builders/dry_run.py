@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from tfds_builders.checks import check_name, check_settings
+from tfds_builders.flag_checks import check_name, check_settings
 from tfds_builders.parts import Settings
 from tfds_builders.selected import selected
 from tfds_builders.sets import DATA_SETS

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from tfds_builders import beam
 from tfds_builders.builders import BUILDERS
-from tfds_builders.checks import check_name, check_settings
+from tfds_builders.flag_checks import check_name, check_settings
 from tfds_builders.parts import Part, Settings, parts_of
 from tfds_builders.progress import Progress
 from tfds_builders.segments import COUNTS_FILE, SegmentBuilder, SegmentConfig

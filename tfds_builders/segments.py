@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.features import example_of, features_of
+from tfds_builders.record_features import example_of, features_of
 from tfds_builders.sets import DATA_SETS
 from vatt_gh.data.selection import SELECTION, Selection
 from vatt_gh.data.sources import WORDS_FILE

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vatt_gh.media import labelled, library, youtube8m
+from vatt_gh.media import library, youtube8m
+from vatt_gh.media import youtube8m_library as labelled
 from vatt_gh.media.downstream import (
     audioset,
     esc50,

@@ -10,8 +10,8 @@ import pytest
 from tfds_builders.build import build_for
 from vatt_gh.errors import UserError
 from vatt_gh.report.jsonl import METRICS
+from vatt_gh.study import detection as signals
 from vatt_gh.study import run as study_run
-from vatt_gh.study import signals
 from vatt_gh.study.plan import runs_of
 
 DEMO = {"videos": 4, "heldout_videos": 5, "min_seconds": 9.0, "max_seconds": 12.0}
@@ -23,7 +23,7 @@ def table(path):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_place():
-    """Every place needs another compiled program; test_signals.py has them all."""
+    """Every place needs another compiled program; test_detection.py has them all."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signals, "COSINES", tuple(c for c in signals.COSINES if c[0] == "features"))
         yield

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ml_collections import ConfigDict
 
-from vatt_gh.audit.measures import JUDGED
+from vatt_gh.audit.judged import JUDGED
 from vatt_gh.audit.scores import Scored, score_clips
 from vatt_gh.audit.videos import of_videos, write_videos
 from vatt_gh.audit.worst import planted_shares, worst_clips, write_list

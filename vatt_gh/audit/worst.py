@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vatt_gh.audit.measures import JUDGED
+from vatt_gh.audit.judged import JUDGED
 from vatt_gh.audit.scores import Scored
 from vatt_gh.data.selection import COLUMNS
 from vatt_gh.errors import UserError

@@ -35,7 +35,7 @@ AUDIT: Section = free(
             "loss",
             "score that ranks the clips: loss and similarity judge sound and captions separately, "
             "the cosine of the two gradients both together",
-            choices="vatt_gh.audit.measures:JUDGED",
+            choices="vatt_gh.audit.judged:JUDGED",
         ),
         "worst": Key(
             0.2, "share of the clips that worst.csv lists, for --config.data.without", within=SHARE

@@ -16,7 +16,7 @@ from vatt_gh.batch import MODALITIES
 from vatt_gh.config import compares_gradients
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.flops import count_flops
-from vatt_gh.harmonize.engine import Pass, Request
+from vatt_gh.harmonize.interface import Pass, Request
 from vatt_gh.harmonize.trees import by_path, tree_bytes
 from vatt_gh.loss_terms import active_terms, places_of
 from vatt_gh.models.vatt import Vatt

@@ -8,7 +8,7 @@ conflict         inner products and cosines of one sample's gradients
 realign          coefficients that project out conflicts
 curriculum       sample weights from the cosine, by a schedule
 method           combines the two: inner products -> coefficients
-engine           the engine interface, and code shared by engines
+interface        the engine interface, and code shared by engines
 engines          the engines by name
 compose          applies the method through an engine, to a batch of several passes
 ordinary         the ordinary gradient, in microbatches
@@ -38,10 +38,10 @@ from vatt_gh.harmonize.curriculum import (
     sample_weights,
     share_schedule,
 )
-from vatt_gh.harmonize.engine import Engine, Pass, Request
 from vatt_gh.harmonize.engines import ENGINES
 from vatt_gh.harmonize.front import Harmonized, harmonized_gradients
 from vatt_gh.harmonize.ghost import Ghost
+from vatt_gh.harmonize.interface import Engine, Pass, Request
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.ordinary import ordinary
 from vatt_gh.harmonize.realign import equal_lengths, realignment

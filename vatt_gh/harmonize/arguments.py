@@ -9,7 +9,7 @@ import numpy as np
 from flax import errors, nnx
 from flax import linen as nn
 
-from vatt_gh.harmonize.engine import Encode
+from vatt_gh.harmonize.interface import Encode
 from vatt_gh.harmonize.method import Method
 from vatt_gh.harmonize.trees import ParamPath, Tree, by_path, named
 

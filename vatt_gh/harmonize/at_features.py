@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from vatt_gh.harmonize.conflict import inner_products
-from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Finish, Pass, Request
+from vatt_gh.harmonize.interface import Cotangents, Decide, Encode, Finish, Pass, Request
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.ordinary import ordinary
 from vatt_gh.harmonize.samples import scaled_losses

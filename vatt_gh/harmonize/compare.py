@@ -10,8 +10,8 @@ import numpy as np
 from flax import linen as nn
 
 from vatt_gh.harmonize.arguments import Losses, as_function
-from vatt_gh.harmonize.engine import Encode
 from vatt_gh.harmonize.front import harmonized_gradients
+from vatt_gh.harmonize.interface import Encode
 from vatt_gh.harmonize.known import reasons
 from vatt_gh.harmonize.method import Method
 from vatt_gh.harmonize.recording import Trace

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vatt_gh.harmonize.engine import Cotangents, Encode, Engine, Finish, Pass, Request
 from vatt_gh.harmonize.groups import InGroups
+from vatt_gh.harmonize.interface import Cotangents, Encode, Engine, Finish, Pass, Request
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.samples import in_parts, scaled_losses
 from vatt_gh.harmonize.trees import Tree

@@ -1,8 +1,8 @@
 """The engines that compute per-sample gradients over parameters, by name."""
 
-from vatt_gh.harmonize.engine import Engine
 from vatt_gh.harmonize.ghost import Ghost
 from vatt_gh.harmonize.groups import InGroups
+from vatt_gh.harmonize.interface import Engine
 from vatt_gh.harmonize.vmap import Vmap
 
 # A new engine needs one line here. Its fields are keys of config.harmonize.

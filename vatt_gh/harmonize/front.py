@@ -21,8 +21,8 @@ from vatt_gh.harmonize.arguments import (
 from vatt_gh.harmonize.attribution import feature_cotangents
 from vatt_gh.harmonize.compose import encoded
 from vatt_gh.harmonize.devices import over_mean_weight
-from vatt_gh.harmonize.engine import Encode, Engine, Pass, Request, Shared
 from vatt_gh.harmonize.engines import as_engine
+from vatt_gh.harmonize.interface import Encode, Engine, Pass, Request, Shared
 from vatt_gh.harmonize.method import Coefficients, Method
 from vatt_gh.harmonize.trees import Tree
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from vatt_gh.harmonize.engine import Cotangents, Decide, Encode, Engine, Finish, Pass, Request
+from vatt_gh.harmonize.interface import Cotangents, Decide, Encode, Engine, Finish, Pass, Request
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.samples import in_one, in_parts
 from vatt_gh.harmonize.trees import Tree

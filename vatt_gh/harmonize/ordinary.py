@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import jax
 
 from vatt_gh.harmonize.devices import varying_like
-from vatt_gh.harmonize.engine import Cotangents, Encode, Finish, Pass, in_microbatches
+from vatt_gh.harmonize.interface import Cotangents, Encode, Finish, Pass, in_microbatches
 from vatt_gh.harmonize.trees import Tree
 
 PullTogether = Callable[[Cotangents], Tree]

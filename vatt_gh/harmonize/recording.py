@@ -16,7 +16,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var, jaxprs_in_params, pri
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from vatt_gh.harmonize.dataflow import INSIDE, Place, Site, Uses, inner_jaxpr, uses_of
-from vatt_gh.harmonize.engine import Encode
+from vatt_gh.harmonize.interface import Encode
 from vatt_gh.harmonize.trees import ParamPath, Tree, paths_of
 
 Array = jax.Array

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from vatt_gh.harmonize.conflict import inner_products
 from vatt_gh.harmonize.devices import varying_like
-from vatt_gh.harmonize.engine import (
+from vatt_gh.harmonize.interface import (
     Cotangents,
     Decide,
     Encode,

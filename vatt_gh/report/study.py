@@ -93,7 +93,7 @@ def areas_over_time(rows: Rows, path: Path) -> None:
     """Draws the area under the ROC curve of each signal over training time.
 
     Args:
-        rows: rows of one model, see `vatt_gh.study.signals.areas`; only those with the largest
+        rows: rows of one model, see `vatt_gh.study.detection.areas`; only those with the largest
             number of visits are drawn.
         path: the PNG to write.
     """

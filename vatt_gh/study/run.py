@@ -18,8 +18,8 @@ from vatt_gh.files import read_list, read_object, write_whole
 from vatt_gh.locks import claimed, locked
 from vatt_gh.report.jsonl import METRICS, read_jsonl
 from vatt_gh.report.study import write_study_page
+from vatt_gh.study.detection import measure_signals, windows_of
 from vatt_gh.study.plan import Corpus, Run, in_order, run_of, runs_of
-from vatt_gh.study.signals import measure_signals, windows_of
 from vatt_gh.study.table import Row, row_of, signals_to_markdown, to_csv, to_markdown
 from vatt_gh.training.claims import claim_workdir
 from vatt_gh.training.loop import pretrain

@@ -11,7 +11,7 @@ from vatt_gh.loss_terms import LOSS_TERMS
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import MODALITIES, build_vatt
 from vatt_gh.report.study import areas_over_time
-from vatt_gh.study.signals import COSINES, areas
+from vatt_gh.study.detection import COSINES, areas
 from vatt_gh.study.table import signals_to_markdown, t_interval
 from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.gradients import step_gradients
