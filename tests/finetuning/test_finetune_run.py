@@ -16,7 +16,7 @@ from vatt_gh.evaluation.measures import in_top_k
 from vatt_gh.finetuning.run import finetune
 from vatt_gh.finetuning.score import score
 from vatt_gh.finetuning.start import with_model_of_start
-from vatt_gh.finetuning.step import create_state, sgd_of
+from vatt_gh.finetuning.step import create_classifier_state, sgd_of
 from vatt_gh.finetuning.task import open_task
 from vatt_gh.models.classifier import build_classifier
 from vatt_gh.report.jsonl import read_jsonl
@@ -197,7 +197,7 @@ def test_answers_that_are_no_numbers_are_no_score(folder, learnt):
     model = build_classifier(
         config.model, "audio", classes=3, audio_rate=8_000, multi_label=False, dropout_rate=0.0
     )
-    params = create_state(
+    params = create_classifier_state(
         model, sgd_of(config.train, config.finetune), np.zeros(3_200, np.float32), 0
     ).params
     broken = jax.tree.map(lambda x: x * np.nan, params)

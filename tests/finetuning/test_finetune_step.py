@@ -10,7 +10,7 @@ from small import RATE, WORDS, small_config
 from training.same import assert_same_on_all_devices
 
 from vatt_gh.finetuning.step import (
-    create_state,
+    create_classifier_state,
     finetune_step,
     mixed,
     sgd_of,
@@ -51,7 +51,7 @@ def made(modality="video", multi_label=False, kind="three_tower", **changes):
         "modality": modality,
         "config": config,
     }
-    return config, create_state(model, optimizer, clip, 0), options
+    return config, create_classifier_state(model, optimizer, clip, 0), options
 
 
 def batch_of(config, modality, size=8, seed=0, labels=1):

@@ -18,8 +18,8 @@ from vatt_gh.evaluation.loading import CLASSES
 from vatt_gh.evaluation.scoring import print_group
 from vatt_gh.files import write_whole
 from vatt_gh.finetuning.score import COUNT, GROUP, score
-from vatt_gh.finetuning.start import start_from, with_model_of_start
-from vatt_gh.finetuning.step import create_state, finetune_step, sgd_of
+from vatt_gh.finetuning.start import start_classifier, with_model_of_start
+from vatt_gh.finetuning.step import create_classifier_state, finetune_step, sgd_of
 from vatt_gh.finetuning.task import Task, modality_of, open_task
 from vatt_gh.models.classifier import build_classifier
 from vatt_gh.report.page import known_references
@@ -91,7 +91,9 @@ def _finetune(
     weights = {}
 
     def draw() -> TrainState:
-        drawn = create_state(model, optimizer, zero_sample(config.data)[modality], config.seed)
+        drawn = create_classifier_state(
+            model, optimizer, zero_sample(config.data)[modality], config.seed
+        )
         # A copy: steps donate their state's memory.
         weights[UNTRAINED] = jax.tree.map(np.array, drawn.params)
         return drawn
@@ -105,7 +107,7 @@ def _finetune(
         workdir,
         [task.train],
         draw=draw,
-        start=lambda drawn: start_from(drawn, modality, config, workdir),
+        start=lambda drawn: start_classifier(drawn, modality, config, workdir),
         batches=functools.partial(labelled_batches, task.train, config, modality),
         step=functools.partial(
             finetune_step,

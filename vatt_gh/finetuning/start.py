@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.loading import stored_config
+from vatt_gh.harmonize.trees import Tree
 from vatt_gh.interop.transfer import Report
 from vatt_gh.training.initial import fill_from_run, load_start, read_run
 from vatt_gh.training.step import TrainState
@@ -23,7 +24,6 @@ CHOSEN_KEYS = (
     "position_dropout_rate",
     "keep_tokens",
 )
-Tree = Any
 
 
 def with_model_of_start(config: ConfigDict, workdir: Path) -> ConfigDict:
@@ -63,7 +63,9 @@ def _lengthen(model: ConfigDict, data: ConfigDict) -> None:
         audio.buckets = max(audio.buckets, data.audio_samples // audio.patch)
 
 
-def start_from(state: TrainState, modality: str, config: ConfigDict, workdir: Path) -> TrainState:
+def start_classifier(
+    state: TrainState, modality: str, config: ConfigDict, workdir: Path
+) -> TrainState:
     """Loads the tower from config.init_from, if it is set; the linear layer stays as drawn.
 
     Args:

@@ -48,7 +48,7 @@ def sgd_of(train: ConfigDict, finetune: ConfigDict) -> optax.GradientTransformat
     return optax.chain(clip, sgd)
 
 
-def create_state(
+def create_classifier_state(
     model: Classifier, optimizer: optax.GradientTransformation, clip: Array, seed: int
 ) -> TrainState:
     """Draws parameters and sets everything to step 0; `clip` is one clip, may be zeros."""
