@@ -25,7 +25,7 @@ def value_and_derivatives(multiple, remat, mask=None):
         dropout_rate=0.1,
         attention_dropout_rate=0.1,
         remat=remat,
-        pad_tokens_to=multiple,
+        token_multiple=multiple,
     )
     x, cotangent = jax.random.normal(jax.random.key(0), (2, TOKENS, WIDTH))
     params = encoder.init(jax.random.key(1), x, mask)
@@ -53,7 +53,7 @@ def test_blocks_see_the_rounded_number_unless_there_is_a_mask():
 
 def harmonized(kind, engine, multiple):
     config = small_config(kind, **{"harmonize.engine": engine, "model.video.layers": 1})
-    model = vatt.build_vatt(config, words=WORDS, audio_rate=RATE, pad_tokens_to=multiple)
+    model = vatt.build_vatt(config, words=WORDS, audio_rate=RATE, token_multiple=multiple)
     batch = small_batch(config, 4)
     params, statistics = drawn(model, {m: batch[m][0] for m in vatt.MODALITIES})
     keep = model.draw_keep(jax.random.key(6))
@@ -82,9 +82,9 @@ def test_models_round_up_for_products_of_single_samples_in_bfloat16(kind):
         config = small_config(kind, **{name.replace("__", "."): x for name, x in changes.items()})
         towers = model_of(config, words=WORDS, audio_rate=RATE).towers
         if kind == "shared":
-            return towers.encoder.pad_tokens_to
-        assert towers.audio.encoder.pad_tokens_to == 1, "its gradients are those of the batch"
-        return towers.video.encoder.pad_tokens_to
+            return towers.encoder.token_multiple
+        assert towers.audio.encoder.token_multiple == 1, "its gradients are those of the batch"
+        return towers.video.encoder.token_multiple
 
     ghost = {"model__dtype": "bfloat16", "harmonize__engine": "ghost"}
     assert multiple(**ghost) == 8

@@ -70,7 +70,7 @@ class Encoder(nn.Module):
         relative_buckets, relative_max_distance: settings of T5's relative position bias.
         dropout_rate, attention_dropout_rate: see Block.
         remat: recompute each block in the backward pass instead of keeping its activations.
-        pad_tokens_to: without a mask, tokens are padded inside to a multiple of this; for [N, d]
+        token_multiple: without a mask, tokens are padded inside to a multiple of this; for [N, d]
             with a `dropout_key` this changes the result only by rounding.
         dtype: dtype of the computation.
     """
@@ -86,7 +86,7 @@ class Encoder(nn.Module):
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
     remat: bool = False
-    pad_tokens_to: int = 1
+    token_multiple: int = 1
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -110,7 +110,7 @@ class Encoder(nn.Module):
             )(x.shape[-2])
         count = x.shape[-2]
         if mask is None:
-            x = padded(x, count + -count % self.pad_tokens_to, axis=-2)
+            x = padded(x, count + -count % self.token_multiple, axis=-2)
         block = nn.remat(Block, static_argnums=(4, 5)) if self.remat else Block
         for index in range(self.layers):
             x = block(

@@ -196,7 +196,7 @@ def build_vatt(
     words: int,
     audio_rate: int,
     axis_name: str | None = None,
-    pad_tokens_to: int = 1,
+    token_multiple: int = 1,
 ) -> Vatt:
     """Builds the model of a configuration.
 
@@ -205,7 +205,7 @@ def build_vatt(
         words: number of rows of the word table.
         audio_rate: sample rate of the sound, in Hz.
         axis_name: named axis of the devices that share the heads' batch statistics.
-        pad_tokens_to: the encoder of video, or the shared encoder, pads its tokens to a multiple
+        token_multiple: the encoder of video, or the shared encoder, pads its tokens to a multiple
             of this; results change by rounding alone.
 
     Returns:
@@ -220,13 +220,13 @@ def build_vatt(
             _grid_tokens(model, "video", width),
             _grid_tokens(model, "audio", width),
             word_tokens(model, words, width, use_bias=True),
-            encoder(model, model.video, use_bias=True).clone(pad_tokens_to=pad_tokens_to),
+            encoder(model, model.video, use_bias=True).clone(token_multiple=token_multiple),
             model.d_post_proj,
             mel,
         )
     else:
         video, audio = (grid_tower(model, modality) for modality in ("video", "audio"))
-        video = video.clone(encoder=video.encoder.clone(pad_tokens_to=pad_tokens_to))
+        video = video.clone(encoder=video.encoder.clone(token_multiple=token_multiple))
         towers = ThreeTowers(video, audio, TEXT_TOWERS[model.text.kind](model, words), mel)
     tokens = FrozenDict(_token_counts(config))
     kept = FrozenDict({m: max(1, int(model.keep_tokens * n)) for m, n in tokens.items()})

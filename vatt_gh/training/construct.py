@@ -26,7 +26,7 @@ def model_of(
         words=words,
         audio_rate=audio_rate,
         axis_name=axis_name,
-        pad_tokens_to=ENGINES[config.harmonize.engine].token_multiple if compares else 1,
+        token_multiple=ENGINES[config.harmonize.engine].token_multiple if compares else 1,
     )
 
 
