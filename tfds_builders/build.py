@@ -42,11 +42,11 @@ def build(
     settings: Settings | None = None,
     selection: Selection | None = None,
 ) -> list[Path]:
-    """Builds records; see `tfds_builders.preparing.build`."""
+    """Builds records; see `tfds_builders.preparing.build_parts`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tfds_builders import preparing
 
-    return preparing.build(
+    return preparing.build_parts(
         name,
         manual_dir=manual_dir,
         data_dir=data_dir,
@@ -66,7 +66,7 @@ def build_for(data: ConfigDict) -> list[Path]:
         The directories of all parts.
 
     Raises:
-        UserError: see `tfds_builders.preparing.build`.
+        UserError: see `tfds_builders.preparing.build_parts`.
     """
     return build(
         data.builder,

@@ -29,7 +29,7 @@ from vatt_gh.media.library import Library
 from vatt_gh.media.storages import STORAGES
 
 
-def build(
+def build_parts(
     name: str,
     *,
     manual_dir: str | Path,
