@@ -8,10 +8,8 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
-Tree = Any
 
-
-def count_flops(function: Callable[..., Tree], *args: Tree) -> int:
+def count_flops(function: Callable[..., Any], *args: Any) -> int:
     """Counts operations of a function's matrix products; a multiply-add counts as two.
 
     Counts only operations that reach the results, for each turn of a loop and each recomputation

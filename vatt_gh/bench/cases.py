@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from vatt_gh import config as configuration
 from vatt_gh.batch import MASKS, MODALITIES, neutral
 from vatt_gh.harmonize import ENGINES, Method, harmonized_gradients
+from vatt_gh.harmonize.trees import Tree
 from vatt_gh.models.sizes import MODELS
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.construct import model_of, optimizer_of
@@ -19,7 +20,6 @@ from vatt_gh.training.harmonization import engine_of
 from vatt_gh.training.step import create_state, train_step
 
 Array = jax.Array
-Tree = Any
 MeasuredStep = Callable[..., Tree]  # (state, batch) -> (gradients or something proportional, ...)
 
 _WORDS = 2_000  # rows of the word table, unless the size is a real one

@@ -22,8 +22,8 @@ from ml_collections import ConfigDict
 
 from vatt_gh.bench.cases import CASES, HARMONIZED, PLAIN, SIZES, Size, configure, draw, make
 from vatt_gh.flops import count_traced
+from vatt_gh.harmonize.trees import Tree
 
-Tree = Any
 _GIB = 2**30
 
 

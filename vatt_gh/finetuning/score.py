@@ -21,10 +21,10 @@ from vatt_gh.evaluation.protocols import PROTOCOLS, WINDOWS
 from vatt_gh.finetuning.step import as_input
 from vatt_gh.finetuning.task import Task
 from vatt_gh.models.classifier import Classifier, average_views
+from vatt_gh.models.vatt import Params
 from vatt_gh.report.results import PROTOCOL
 from vatt_gh.training.parallel import spread
 
-Params = Any
 GROUP, COUNT = "finetune", "finetune_clips"  # in results.json
 
 

@@ -4,13 +4,13 @@ A contrastive loss couples samples, so that "the gradient of sample i" needs a d
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from vatt_gh.harmonize.trees import Tree
+
 Array = jax.Array
-Tree = Any
 # (a cotangent for each loss) -> their pullback at the features of this device's samples
 Pull = Callable[[list[Array]], Tree]
 ATTRIBUTIONS = ("embedding", "anchor")

@@ -1,13 +1,13 @@
 """Inner products and cosines between one sample's gradients of several losses."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from vatt_gh.harmonize.trees import Tree
+
 Array = jax.Array
-Tree = Any
 
 
 def inner_products(gradients: Sequence[Tree]) -> Array:

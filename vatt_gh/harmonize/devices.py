@@ -1,12 +1,11 @@
 """Communication between devices that share a batch: all reductions of harmonization."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
+from vatt_gh.harmonize.trees import Tree
+
 Array = jax.Array
-Tree = Any
 
 
 def summed(tree: Tree, axis_name: str | None) -> Tree:

@@ -5,7 +5,7 @@ harmonized gradients.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,9 @@ import jax.numpy as jnp
 from vatt_gh.harmonize.devices import varying_like
 from vatt_gh.harmonize.method import Coefficients
 from vatt_gh.harmonize.samples import in_one, in_parts
-from vatt_gh.harmonize.trees import ParamPath
+from vatt_gh.harmonize.trees import ParamPath, Tree
 
 Array = jax.Array
-Tree = Any
 Shared = Callable[[ParamPath], bool]  # whether cosines are taken over a parameter
 Encode = Callable[[Tree, Tree], Tree]  # (params, inputs of ONE sample) -> its features
 # For each pass, {loss: derivative by the pass's features, [B, ...]} of the losses that reach it.

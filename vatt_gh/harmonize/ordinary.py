@@ -32,7 +32,7 @@ def ordinary(
         )
 
         def finish(cotangents: Cotangents, *nothing_decided: tuple) -> tuple[Tree, tuple]:
-            totals = [jax.tree.map(lambda *x: sum(x), *own.values()) for own in cotangents]
+            totals = [jax.tree.map(lambda *x: sum(x), *by_loss.values()) for by_loss in cotangents]
             totals = [
                 jax.tree.map(lambda c, h: c.astype(h.dtype), total, h)
                 for total, h in zip(totals, features, strict=True)

@@ -1,13 +1,13 @@
 """Arrays with one entry a sample: cut into parts, and multiplied by factors."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from vatt_gh.harmonize.trees import Tree
+
 Array = jax.Array
-Tree = Any
 
 
 def in_parts(tree: Tree, size: int) -> Tree:

@@ -11,9 +11,8 @@ from typing import Any
 
 from flax.traverse_util import flatten_dict
 
-Tree = Mapping[str, Any]
-ParamPath = tuple[str, ...]
-Names = dict[ParamPath, str]
+NestedDict = Mapping[str, Any]  # of arrays, or of their shapes
+Names = dict[tuple[str, ...], str]  # by the path of keys
 
 ROOT = "model/layer_with_weights-0"  # root name in a published checkpoint
 _BASE = f"{ROOT}/_base_layer"
@@ -35,7 +34,7 @@ _FAC = {
 }
 
 
-def model_names(variables: Tree) -> Names:
+def model_names(variables: NestedDict) -> Names:
     """Names of a pre-training model's variables (TX_FAC or UT_FAC, depending on its structure).
 
     Args:
@@ -62,7 +61,7 @@ def model_names(variables: Tree) -> Names:
     }
 
 
-def classifier_names(variables: Tree, root: str = ROOT) -> Names:
+def classifier_names(variables: NestedDict, root: str = ROOT) -> Names:
     """Names of a fine-tuned classifier's variables.
 
     Args:
@@ -78,7 +77,7 @@ def classifier_names(variables: Tree, root: str = ROOT) -> Names:
     return names | _below(head, root, "params", "classifier")
 
 
-def backbone_names(variables: Tree, modality: str, shared: bool) -> Names:
+def backbone_names(variables: NestedDict, modality: str, shared: bool) -> Names:
     """Names in a pre-training checkpoint of the variables that a classifier starts from.
 
     Args:
@@ -94,7 +93,7 @@ def backbone_names(variables: Tree, modality: str, shared: bool) -> Names:
         names = grid_tower_names(backbone)
         return _below(names, f"{_BASE}/{_SHORT[modality]}_backbone", "params", "backbone")
 
-    def name(path: ParamPath) -> str:
+    def name(path: tuple[str, ...]) -> str:
         # In a shared encoder the parts are one level higher than in a tower.
         path = (modality, *path[1:]) if path[0] == "tokens" else path
         return f"unified_transformer/{_shared_name(path, modality)}"
@@ -102,12 +101,12 @@ def backbone_names(variables: Tree, modality: str, shared: bool) -> Names:
     return _below(_named(flatten_dict(backbone), name), _UNIFIED, "params", "backbone")
 
 
-def grid_tower_names(tree: Tree) -> Names:
+def grid_tower_names(tree: NestedDict) -> Names:
     """Names of a GridTower's parameters below the original's video or audio module."""
     leaves = flatten_dict(tree)
     kernel = leaves[("tokens", "embed", "kernel")]
 
-    def name(path: ParamPath) -> str:
+    def name(path: tuple[str, ...]) -> str:
         match path:
             case ("tokens", "embed", leaf):
                 return f"_base/{_PATCHES[len(kernel.shape)]}/{leaf}"
@@ -126,10 +125,10 @@ def grid_tower_names(tree: Tree) -> Names:
     return _named(leaves, name)
 
 
-def text_tower_names(tree: Tree) -> Names:
+def text_tower_names(tree: NestedDict) -> Names:
     """Names of a T5Text's, BertText's or LinearText's parameters below the original's module."""
 
-    def name(path: ParamPath) -> str:
+    def name(path: tuple[str, ...]) -> str:
         match path:
             case ("embed", "embedding") | ("tokens", "embed", "embedding"):
                 return "embedding/embeddings"
@@ -152,15 +151,15 @@ def text_tower_names(tree: Tree) -> Names:
     return _named(flatten_dict(tree), name)
 
 
-def shared_names(tree: Tree) -> Names:
+def shared_names(tree: NestedDict) -> Names:
     """Names of a SharedEncoder's parameters below the original's unified module."""
     return _named(flatten_dict(tree), lambda path: f"unified_transformer/{_shared_name(path)}")
 
 
-def head_names(tree: Tree) -> Names:
+def head_names(tree: NestedDict) -> Names:
     """Names of a FacHead's or JointHead's parameters or batch statistics below the head."""
 
-    def name(path: ParamPath) -> str:
+    def name(path: tuple[str, ...]) -> str:
         match path:
             case (part, norm, "norm", leaf):
                 leaf = _STATISTICS.get(leaf) or _norm_leaf(leaf)
@@ -187,24 +186,25 @@ def is_position_table(name: str) -> bool:
     return name.endswith("_position_embeddings/embeddings")
 
 
-def _shared_name(path: ParamPath, modality: str = "") -> str:
+def _shared_name(path: tuple[str, ...], backbone_of: str = "") -> str:
+    """Names a parameter of a shared encoder, or of the backbone of one modality's classifier."""
     match path:
         case ("encoder", *rest):
             return f"tx/{_encoder_name(rest)}"
         case ("post_proj", leaf):
-            return f"post_proj/{modality}/{leaf}"
+            return f"post_proj/{backbone_of}/{leaf}"
         case (part, leaf) if part.endswith("_post_proj"):
             return f"post_proj/{part.removesuffix('_post_proj')}/{leaf}"
-        case (own, "embed", "embedding"):
-            return f"raw_to_embeddings/{own}/embeddings"
-        case (own, "embed", leaf):
-            return f"raw_to_embeddings/{own}/{leaf}"
-        case (own, "pre_proj", leaf):
-            return f"pre_proj/{own}/{leaf}"
-        case (own, "positions", *rest):
-            return f"pos_embedding_lookup/{own}/{_position_name(rest)}"
-        case (own, "aggregate", "embedding"):
-            return f"{_SHORT[own]}_agg_embedding"
+        case (modality, "embed", "embedding"):
+            return f"raw_to_embeddings/{modality}/embeddings"
+        case (modality, "embed", leaf):
+            return f"raw_to_embeddings/{modality}/{leaf}"
+        case (modality, "pre_proj", leaf):
+            return f"pre_proj/{modality}/{leaf}"
+        case (modality, "positions", *rest):
+            return f"pos_embedding_lookup/{modality}/{_position_name(rest)}"
+        case (modality, "aggregate", "embedding"):
+            return f"{_SHORT[modality]}_agg_embedding"
     raise KeyError(path)
 
 
@@ -254,7 +254,7 @@ def _norm_leaf(leaf: str) -> str:
     return {"scale": "gamma", "bias": "beta"}[leaf]
 
 
-def _named(leaves: dict[ParamPath, Any], name: Callable[[ParamPath], str]) -> Names:
+def _named(leaves: dict[tuple[str, ...], Any], name: Callable[[tuple[str, ...]], str]) -> Names:
     names = {path: name(path) for path in leaves}
     if len(set(names.values())) != len(names):
         raise ValueError(f"two parameters have one name: {sorted(names.values())}")

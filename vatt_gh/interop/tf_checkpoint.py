@@ -5,7 +5,7 @@ TensorFlow is imported only when a file is opened.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,13 @@ from vatt_gh.errors import UserError
 from vatt_gh.interop.names import (
     ROOT,
     Names,
+    NestedDict,
     backbone_names,
     classifier_names,
     model_names,
 )
 from vatt_gh.interop.transfer import Report, Resampling, fill
 
-Tree = Any
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _SLOT = "/.OPTIMIZER_SLOT/"
 
@@ -29,15 +29,15 @@ _SLOT = "/.OPTIMIZER_SLOT/"
 class FromOriginal(NamedTuple):
     """Contents of a checkpoint: params and batch_stats as requested, and the report."""
 
-    params: Tree
-    batch_stats: Tree
+    params: NestedDict
+    batch_stats: NestedDict
     report: Report
 
 
 def load_tf_checkpoint(
     path: str | Path,
-    params: Tree,
-    batch_stats: Tree,
+    params: NestedDict,
+    batch_stats: NestedDict,
     *,
     modality: str = "video",
     stretch: Resampling = "spline",
@@ -77,7 +77,7 @@ def load_tf_checkpoint(
     return FromOriginal(filled["params"], filled.get("batch_stats", {}), report)
 
 
-def _names(variables: Tree, source: Mapping[str, np.ndarray], modality: str) -> Names:
+def _names(variables: NestedDict, source: Mapping[str, np.ndarray], modality: str) -> Names:
     """Names in this checkpoint: of the whole model, or of a classifier's backbone."""
     if "backbone" not in variables["params"]:
         return model_names(variables)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -10,13 +10,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from vatt_gh.errors import UserError
 from vatt_gh.interop.names import (
     Names,
+    NestedDict,
     is_pointwise_kernel,
     is_position_table,
     is_word_table,
 )
 from vatt_gh.models.interpolate import linear_matrix, spline_matrix
 
-Tree = Any
 Resampling = Literal["auto", "spline", "linear"]
 STRETCHES = get_args(Resampling)
 _MATRICES = {"spline": spline_matrix, "linear": linear_matrix}
@@ -41,13 +41,13 @@ class Report:
 
 
 def fill(
-    template: Tree,
+    template: NestedDict,
     names: Names,
     source: Mapping[str, np.ndarray],
     *,
     stretch: Resampling = "spline",
     stretches: Callable[[str], bool] = is_position_table,
-) -> tuple[Tree, Report]:
+) -> tuple[NestedDict, Report]:
     """Fills a tree with values from named arrays.
 
     Args:

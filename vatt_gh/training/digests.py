@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vatt_gh.harmonize.trees import Tree
+
 Array = jax.Array
-Tree = Any
 _UNSIGNED = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}
 _STEP = np.uint32(0x9E3779B9)  # from place to place; odd, so that 2^32 places differ
 META_DIGEST, ARRAYS = "digest", "arrays"  # in a checkpoint's metadata

@@ -5,7 +5,7 @@ samples. Parameters that several losses reach get theirs from an engine of vatt_
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,13 @@ from vatt_gh.batch import MODALITIES
 from vatt_gh.config import compares_gradients
 from vatt_gh.harmonize import Coefficients, Pass, Request, encoded, feature_cotangents, ordinary
 from vatt_gh.harmonize.devices import summed
+from vatt_gh.harmonize.trees import Tree
 from vatt_gh.loss_terms import LossTerm, active_terms, places_of
 from vatt_gh.losses import alignment_losses
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.harmonization import engine_of, has_both, kept_terms, method_of
 
 Array = jax.Array
-Tree = Any
 
 
 class Randomness(NamedTuple):

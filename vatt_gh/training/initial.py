@@ -4,7 +4,6 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,6 +14,7 @@ from ml_collections import ConfigDict
 from vatt_gh.data.text import read_vocabulary
 from vatt_gh.errors import UserError
 from vatt_gh.files import write_whole
+from vatt_gh.harmonize.trees import Tree
 from vatt_gh.interop.names import Names
 from vatt_gh.interop.tf_checkpoint import load_tf_checkpoint
 from vatt_gh.interop.transfer import Report, Resampling, fill
@@ -24,7 +24,6 @@ from vatt_gh.training.reading import damage_named, newest_whole
 from vatt_gh.training.step import TrainState
 
 REPORT = "init_from.json"
-Tree = Any
 
 
 def start_from(

@@ -8,7 +8,7 @@ update.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from vatt_gh import batch as names
 from vatt_gh.harmonize import Coefficients
 from vatt_gh.harmonize.devices import averaged, largest, over_mean_weight, summed
+from vatt_gh.harmonize.trees import Tree
 from vatt_gh.loss_terms import active_terms
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.colour import changes_colours, recoloured
@@ -27,7 +28,6 @@ from vatt_gh.training.harmonization import has_both, schedule_of
 from vatt_gh.training.noise import with_noise
 
 Array = jax.Array
-Tree = Any
 
 # Uses of randomness in a step, each with its own key.
 _DROPOUT, _TOKENS, _SKETCH, _NOISE = range(4)
