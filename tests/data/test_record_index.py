@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
+from pausing import recorded_pauses
 
 from tfds_builders.build import build_for
 from vatt_gh.data import waiting as waiting_module
@@ -117,16 +118,8 @@ def test_a_shard_that_comes_back_in_time_is_read(small_records, tmp_path, monkey
     source, path, last = copied(small_records, tmp_path / "copy")
     whole, data = source.shards.read(last), path.read_bytes()
     away = path.rename(tmp_path / "away")
-    pauses = []
-
-    def pause(seconds):
-        pauses.append(seconds)
-        if len(pauses) == 2:
-            path.write_bytes(data[:-50])
-        if len(pauses) == 3:
-            away.rename(path)
-
-    monkeypatch.setattr(waiting_module.time, "sleep", pause)
+    events = {2: lambda: path.write_bytes(data[:-50]), 3: lambda: away.rename(path)}
+    pauses = recorded_pauses(monkeypatch, events)
     assert source.shards.read(last) == whole
     assert tuple(pauses) == waiting_module.PAUSES[:3] and len(source.unreadable) == 0
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from media_files import write_media
+from pausing import recorded_pauses
 
 from vatt_gh import batch as names
 from vatt_gh.data import waiting
@@ -99,16 +100,9 @@ def test_originals_that_come_back_in_time_are_read(clock, tmp_path, monkeypatch)
     folder, away = tmp_path / "originals", tmp_path / "away"
     shutil.copytree(clock.manual_dir, away)
     source = open_source(clock.others["index"].directories, str(folder))
-    pauses = []
-
-    def pause(seconds):
-        pauses.append(seconds)
-        if len(pauses) == 2:
-            folder.mkdir()  # where it is mounted
-        if len(pauses) == 3:
-            (away / "videos").rename(folder / "videos")
-
-    monkeypatch.setattr(waiting.time, "sleep", pause)
+    # The folder is where the videos are mounted.
+    events = {2: folder.mkdir, 3: lambda: (away / "videos").rename(folder / "videos")}
+    pauses = recorded_pauses(monkeypatch, events)
     assert reads_first(source) == [True] * 3
     assert tuple(pauses) == waiting.PAUSES[:3] and len(source.unreadable) == 0
 
@@ -120,8 +114,7 @@ def test_originals_that_stay_away_are_waited_for_once_and_damaged_ones_never(
     shutil.copytree(clock.manual_dir, folder)
     damaged = folder / "videos" / "silent.mkv"
     source = open_source(clock.others["index"].directories, str(folder))
-    pauses = []
-    monkeypatch.setattr(waiting.time, "sleep", pauses.append)
+    pauses = recorded_pauses(monkeypatch)
     data = damaged.read_bytes()
     for content in (b"", data[:100], b"nothing" * 99):
         damaged.write_bytes(content)
@@ -154,14 +147,7 @@ def test_an_original_that_its_disk_refuses_is_read_again_as_if_it_were_away(
     source, path = copied(clock, tmp_path)
     whole = path.rename(tmp_path / "whole.mkv")
     path.symlink_to(REFUSES)
-    pauses = []
-
-    def pause(seconds):
-        pauses.append(seconds)
-        if len(pauses) == 3:
-            whole.rename(path)
-
-    monkeypatch.setattr(waiting.time, "sleep", pause)
+    pauses = recorded_pauses(monkeypatch, {3: lambda: whole.rename(path)})
     assert reads_first(source) == [True] * 3
     assert tuple(pauses) == waiting.PAUSES[:3] and len(source.unreadable) == 0
 
