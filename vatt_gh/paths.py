@@ -6,6 +6,7 @@ import re
 from ml_collections import ConfigDict
 
 from vatt_gh.config import SCHEMA
+from vatt_gh.config.mixture import parse_data_set
 from vatt_gh.config.schema import keys_of, value_of
 from vatt_gh.errors import UserError
 
@@ -60,10 +61,10 @@ def with_local_paths(config: ConfigDict) -> ConfigDict:
     if colon:
         flat["init_from"] = f"{kind}:{local_path(path, 'init_from')}"
     config.update_from_flattened_dict(flat)
-    config.data.also = tuple(_listed(given) for given in config.data.also)
+    config.data.also = tuple(_with_local_folder(given) for given in config.data.also)
     return config
 
 
-def _listed(given: str) -> str:
-    name, equals, folder = given.partition("=")
-    return f"{name}{equals}{local_path(folder, 'data.also')}"
+def _with_local_folder(given: str) -> str:
+    folder = parse_data_set(given).folder
+    return given.removesuffix(folder) + local_path(folder, "data.also")
