@@ -6,22 +6,20 @@ import numpy as np
 
 from vatt_gh.data.text import Tokenizer
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.by_protocol import ByProtocol
+from vatt_gh.evaluation.clip_features import EmbeddedClips
 from vatt_gh.evaluation.features import embed_texts
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.measures import Score
-from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
+from vatt_gh.evaluation.protocols import PROTOCOLS
 from vatt_gh.evaluation.retrieval import rank_scores, ranks, window_similarities
 
 
-class ClipRetrieval:
+class ClipRetrieval(ByProtocol):
     """Text to video and video to sound, each clip ranked as a whole; see `evaluators.Evaluator`."""
 
     name = "clip_retrieval"
     count_key = "retrieval_clips"
-
-    def wants(self, held_out: HeldOut) -> bool:
-        """Whether the data set's protocol is this one."""
-        return is_scored_by(held_out.builder, self.name)
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
         """See `evaluators.Evaluator`.
@@ -53,12 +51,7 @@ class ClipRetrieval:
             Tokenizer(held_out.words, held_out.config.data.words),
             held_out.config.eval.batch_size,
         )
-        similarity = window_similarities(
-            queries,
-            clips.embeddings["video_to_text"],
-            functools.partial(clips.mean, modality="video"),
-            average=average,
-        )
+        similarity = _similarities(queries, clips, "video_to_text", average)
         rank = ranks(similarity[:, seen], np.array(wanted))
         scores = rank_scores(rank, len(seen), "text_to_video_", np.array(wanted))
         for name, reference in protocol.references(held_out.config).items():
@@ -66,12 +59,13 @@ class ClipRetrieval:
         heard = np.flatnonzero(clips.with_modality("video") & clips.with_modality("audio"))
         if len(heard) > 1:
             pictures = clips.mean(clips.embeddings["video_to_audio"], "video")[heard]
-            similarity = window_similarities(
-                pictures,
-                clips.embeddings["audio_to_video"],
-                functools.partial(clips.mean, modality="audio"),
-                average=average,
-            )
+            similarity = _similarities(pictures, clips, "audio_to_video", average)
             scores |= rank_scores(ranks(similarity[:, heard]), len(heard), "video_to_audio_")
             scores["video_to_audio_clips"] = {"value": float(len(heard))}
         return len(seen), scores
+
+
+def _similarities(queries: np.ndarray, clips: EmbeddedClips, head: str, average: str) -> np.ndarray:
+    """[Q, N], similarities of queries with clips in a head's space, such as 'video_to_text'."""
+    mean = functools.partial(clips.mean, modality=head.partition("_")[0])
+    return window_similarities(queries, clips.embeddings[head], mean, average=average)

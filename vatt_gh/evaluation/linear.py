@@ -8,10 +8,11 @@ from sklearn.svm import LinearSVC
 
 from vatt_gh.evaluation import low_rank
 from vatt_gh.evaluation.bootstrap import interval
+from vatt_gh.evaluation.by_protocol import ByProtocol
 from vatt_gh.evaluation.folds import clips_of
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.linear_probe import quiet_fitting
-from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
+from vatt_gh.evaluation.protocols import PROTOCOLS
 
 COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # costs of errors: C of the support vector machine
 _FOLDS = 3  # folds of the cross-validation that chooses among them
@@ -46,7 +47,7 @@ def svm_answers(features: np.ndarray, labels: np.ndarray, tests: np.ndarray) -> 
 CLASSIFIERS = {"accuracy": svm_answers, "low_rank_accuracy": low_rank.answers}
 
 
-class Linear:
+class Linear(ByProtocol):
     """Accuracy of linear classifiers on frozen features; see `evaluators.Evaluator`.
 
     Features of a clip are the means over its windows. A clip without the modality is neither fitted
@@ -55,10 +56,6 @@ class Linear:
 
     name = "linear"
     count_key = "linear_clips"
-
-    def wants(self, held_out: HeldOut) -> bool:
-        """Whether the data set's protocol is this one."""
-        return is_scored_by(held_out.builder, self.name)
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
         """See `evaluators.Evaluator`; the count is of test clips, over all folds.

@@ -6,16 +6,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vatt_gh.errors import UserError
+from vatt_gh.evaluation.by_protocol import ByProtocol
 from vatt_gh.evaluation.folds import clips_of
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.measures import multi_label_scores
-from vatt_gh.evaluation.protocols import PROTOCOLS, is_scored_by
+from vatt_gh.evaluation.protocols import PROTOCOLS
 
 PENALTIES = tuple(10.0**k for k in range(-1, 6))
 _DRAWS = 100  # draws of the bootstrap: each sorts all clips for all classes
 
 
-class MultiLabel:
+class MultiLabel(ByProtocol):
     """A linear classifier of clips with several classes each; see `evaluators.Evaluator`.
 
     Ridge regression of all classes at once, as 0 or 1, on features scaled to mean 0 and variance 1;
@@ -25,10 +26,6 @@ class MultiLabel:
 
     name = "multi_label"
     count_key = "multi_label_clips"
-
-    def wants(self, held_out: HeldOut) -> bool:
-        """Whether the data set's protocol is this one."""
-        return is_scored_by(held_out.builder, self.name)
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
         """See `evaluators.Evaluator`; the count is of test clips.
