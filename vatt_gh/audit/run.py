@@ -14,13 +14,12 @@ import pyarrow.parquet as pq
 from ml_collections import ConfigDict
 
 from vatt_gh.audit.judged import JUDGED
-from vatt_gh.audit.scores import Scored, score_clips
+from vatt_gh.audit.scores import Scored, clip_batches, score_clips
 from vatt_gh.audit.videos import of_videos, write_videos
 from vatt_gh.audit.worst import planted_shares, worst_clips, write_list
-from vatt_gh.data.clips import NUMBER, captioned_clips
+from vatt_gh.data.clips import NUMBER
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.sources import find_or_build
-from vatt_gh.data.text import Tokenizer
 from vatt_gh.data.windows import FULL_SCALE
 from vatt_gh.evaluation.loading import Loaded, load_for_evaluation
 from vatt_gh.files import replacing, write_whole
@@ -116,14 +115,8 @@ def _shown(
     place = {int(scored.number[row]): row for row in rows}
     (folder / "clips").mkdir(exist_ok=True)
     shown = {}
-    batches = captioned_clips(
-        source,
-        Tokenizer(loaded.words, config.data.words),
-        config.data,
-        size=config.eval.batch_size,
-        numbers=list(place),
-        overlapping=True,
-    )
+    size = config.eval.batch_size
+    batches = clip_batches(config, loaded, source, size=size, numbers=list(place))
     with closing(batches):
         for batch in batches:
             for k, number in enumerate(batch[NUMBER]):

@@ -118,6 +118,24 @@ def score_clips(
     return scored
 
 
+def clip_batches(
+    config: ConfigDict, loaded: Loaded, source: Source, **options: Any
+) -> Iterator[dict[str, np.ndarray]]:
+    """Reads the clips of all captions, even those whose windows overlap.
+
+    Args:
+        config: the whole configuration.
+        loaded: the model, for its vocabulary.
+        source: the records.
+        **options: see `data.clips.captioned_clips`.
+
+    Returns:
+        The batches of `data.clips.captioned_clips`.
+    """
+    tokenizer = Tokenizer(loaded.words, config.data.words)
+    return captioned_clips(source, tokenizer, config.data, overlapping=True, **options)
+
+
 def _rows(arrays: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
     return tree.map_structure(lambda x: x[rows], arrays)
 
@@ -127,13 +145,12 @@ def _batches(
 ) -> Iterator[tuple[dict[str, np.ndarray], int]]:
     """Yields a visit's batches, all of one size, and how many of their clips count."""
     size, first = config.train.batch_size // jax.process_count(), None
-    batches = captioned_clips(
+    batches = clip_batches(
+        config,
+        loaded,
         source,
-        Tokenizer(loaded.words, config.data.words),
-        config.data,
         size=size,
         order=config.seed + visit,
-        overlapping=True,
         host=jax.process_index(),
         hosts=jax.process_count(),
     )
