@@ -19,6 +19,7 @@ _MASKED = -1e9
 
 def gathered(x: Array, axis_name: str | None) -> Array:
     """Gathers rows of all devices: [b, ...] -> [devices * b, ...]; without an axis, x itself."""
+    # As harmonize.devices.gathered, because neither imports the other.
     if axis_name is None:
         return x
     return jax.lax.all_gather(x, axis_name, axis=0, tiled=True)

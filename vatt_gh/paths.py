@@ -6,7 +6,7 @@ import re
 from ml_collections import ConfigDict
 
 from vatt_gh.config import SCHEMA
-from vatt_gh.config.mixture import parse_data_set
+from vatt_gh.config.mixture import parse_entry
 from vatt_gh.config.schema import keys_of, value_of
 from vatt_gh.errors import UserError
 
@@ -66,5 +66,5 @@ def with_local_paths(config: ConfigDict) -> ConfigDict:
 
 
 def _with_local_folder(given: str) -> str:
-    folder = parse_data_set(given).folder
+    folder = parse_entry(given).folder
     return given.removesuffix(folder) + local_path(folder, "data.also")

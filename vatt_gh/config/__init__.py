@@ -6,7 +6,7 @@ training    keys of a run, its input and its scores
 finetuning  keys of fine-tuning
 uses        keys of the uses of a trained model
 studies     keys of the demo and the study
-mixture     the data sets that data.also names
+mixture     the entries of data.also
 checks      the checks between keys
 experiment  experiment files, and the keys that the command line changes
 document    the keys as text

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from ml_collections import ConfigDict
 
 from vatt_gh.config import SCHEMA, compares_gradients, default, drops_per_loss
-from vatt_gh.config.mixture import parse_data_set
+from vatt_gh.config.mixture import parse_entry
 from vatt_gh.config.schema import check_keys, misfit, value_of
 from vatt_gh.config.training import DATA, TRAINING_MODES
 from vatt_gh.loss_terms import active_terms
@@ -89,7 +89,7 @@ def _of_batch(config: ConfigDict, devices: int, hosts: int) -> Iterator[Problem]
 def _of_mixture(data: ConfigDict) -> Iterator[Problem]:
     known = DATA["builder"].allowed()
     for given in data.also:
-        name = parse_data_set(given).builder
+        name = parse_entry(given).builder
         if known and name not in known:
             yield (
                 "data.also",

@@ -1,10 +1,10 @@
-"""The data sets of a mixture, as data.also names them."""
+"""The entries of data.also, the data sets that are mixed with the first."""
 
 from typing import NamedTuple
 
 
-class DataSet(NamedTuple):
-    """A data set of a mixture.
+class MixtureEntry(NamedTuple):
+    """A data set that data.also names.
 
     Attributes:
         builder: name of its builder.
@@ -17,7 +17,7 @@ class DataSet(NamedTuple):
     folder: str
 
 
-def parse_data_set(given: str) -> DataSet:
+def parse_entry(given: str) -> MixtureEntry:
     """Splits a value of data.also.
 
     Args:
@@ -28,4 +28,4 @@ def parse_data_set(given: str) -> DataSet:
     """
     name, _, folder = given.partition("=")
     builder, _, split = name.partition("/")
-    return DataSet(builder, split, folder)
+    return MixtureEntry(builder, split, folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config.mixture import parse_data_set
+from vatt_gh.config.mixture import parse_entry
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
@@ -124,7 +124,7 @@ def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
     share, selection = data.unreadable_share, read_selection(data.only, data.without)
     sources = [open_source(find_or_build(data, build), data.manual_dir, data.split, share)]
     for given in data.also:
-        name, split, folder = parse_data_set(given)
+        name, split, folder = parse_entry(given)
         found, missing = find_records(name, folder)
         if not found or missing:
             raise UserError(
