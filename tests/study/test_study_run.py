@@ -10,7 +10,7 @@ import pytest
 from tfds_builders.build import build_for
 from vatt_gh.errors import UserError
 from vatt_gh.report.jsonl import METRICS
-from vatt_gh.study import detection as signals
+from vatt_gh.study import detection
 from vatt_gh.study import run as study_run
 from vatt_gh.study.plan import runs_of
 
@@ -25,7 +25,9 @@ def table(path):
 def one_place():
     """Every place needs another compiled program; test_detection.py has them all."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(signals, "COSINES", tuple(c for c in signals.COSINES if c[0] == "features"))
+        patch.setattr(
+            detection, "COSINES", tuple(c for c in detection.COSINES if c[0] == "features")
+        )
         yield
 
 
