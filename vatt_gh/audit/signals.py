@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
+from vatt_gh.config import default
 from vatt_gh.loss_terms import LossTerm, active_terms
 from vatt_gh.models.vatt import Vatt
 from vatt_gh.training.gradients import step_gradients
@@ -46,8 +47,10 @@ def signals_of(
     for place, attribution in cosines:
         asked = config.copy_and_resolve_references()
         asked.train.microbatch = config.train.microbatch * jax.local_device_count()
-        asked.harmonize.update(realign=True, curriculum=False, group=1, engine="ghost", sketch=0)
-        asked.harmonize.update(cosine_over=place, attribution=attribution, sketch_check=False)
+        # Exact cosines of single samples, by the default engine, however the run decides.
+        asked.harmonize.update(default().harmonize)
+        asked.harmonize.update(realign=True, curriculum=False)
+        asked.harmonize.update(cosine_over=place, attribution=attribution)
         step = step_gradients(
             model,
             state.params,

@@ -25,11 +25,16 @@ MeasuredStep = Callable[..., Tree]  # (state, batch) -> (gradients or something 
 _WORDS = 2_000  # rows of the word table, unless the size is a real one
 CASES = ("video_tower", "three_tower", "shared_encoder")
 PLAIN = "plain"  # VATT's step without harmonization, which the others are compared with
+DEFAULT = configuration.default().harmonize.engine
+SKETCHING = configuration.engines_with("sketch")
 # Keys of config.harmonize by step: the harmonized steps are named after their engines.
 HARMONIZED: dict[str, dict[str, Any]] = {
     **{engine: {"engine": engine} for engine in ENGINES},
-    "ghost_sketch32": {"engine": "ghost", "sketch": 32},
-    "ghost_sketch64": {"engine": "ghost", "sketch": 64},
+    **{
+        f"{engine}_sketch{size}": {"engine": engine, "sketch": size}
+        for engine in SKETCHING
+        for size in (32, 64)
+    },
 }
 STEPS = {PLAIN: {"realign": False, "curriculum": False}, **HARMONIZED}
 

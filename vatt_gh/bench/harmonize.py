@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from vatt_gh.bench.cases import CASES, HARMONIZED, PLAIN, SIZES, Size, configure, draw, make
 from vatt_gh.flops import count_traced
+from vatt_gh.harmonize.engines import REFERENCE
 from vatt_gh.harmonize.trees import Tree
 
 _GIB = 2**30
@@ -106,7 +107,7 @@ def _measure_case(
         for step in steps:
             with jax.profiler.trace(arguments.profile / f"{case}-{step}"):
                 _timed(programs[step], state, batch)
-    reference = outputs.get("vmap")
+    reference = outputs.get(REFERENCE)
     for step, row in rows.items():
         ratios = np.array(seconds[step]) / np.array(seconds[PLAIN])
         row["seconds"] = float(np.median(seconds[step]))
@@ -127,7 +128,7 @@ def _measure_case(
 def _configured(made: Size, case: str, step: str, arguments: argparse.Namespace) -> ConfigDict:
     config = configure(made, case, step)
     config.model.dtype = arguments.dtype
-    for_vmap = arguments.vmap_microbatch if step == "vmap" else 0
+    for_vmap = arguments.vmap_microbatch if step == REFERENCE else 0
     config.train.microbatch = for_vmap or arguments.microbatch
     for place in ("dropout_rate", "attention_dropout_rate", "position_dropout_rate"):
         config.model[place] = arguments.dropout

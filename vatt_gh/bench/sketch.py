@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vatt_gh.bench.cases import configure, draw, make, third
+from vatt_gh.bench.cases import SKETCHING, configure, draw, make, third
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     # Only the video tower runs: the others' sizes would only cost memory.
     model = {**size.model, "audio.layers": 1, "text.layers": 1}
     size = dataclasses.replace(size, model=model)
-    config = configure(size, "video_tower", "ghost")
+    config = configure(size, "video_tower", SKETCHING[0])
     config.train.microbatch = arguments.microbatch
     given = draw(config, "video_tower", size)
 

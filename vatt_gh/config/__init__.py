@@ -16,6 +16,7 @@ overrides single keys with `--config.a.b=value`. No key is defined elsewhere, an
 own defaults.
 """
 
+import dataclasses
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -90,6 +91,16 @@ def compares_gradients(harmonize: ConfigDict) -> bool:
 def drops_per_loss(harmonize: ConfigDict) -> bool:
     """Whether each loss drops a share of its samples by itself."""
     return harmonize.curriculum and harmonize.signal in ("loss", "random")
+
+
+def engines_with(name: str) -> list[str]:
+    """Lists the engines that use a key of config.harmonize: those with a field of its name."""
+    engines = HARMONIZE["engine"].table()
+    return [
+        engine
+        for engine, kind in engines.items()
+        if name in {field.name for field in dataclasses.fields(kind)}
+    ]
 
 
 def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ml_collections import ConfigDict
 
-from vatt_gh.config import SCHEMA, compares_gradients, default, drops_per_loss
+from vatt_gh.config import SCHEMA, compares_gradients, default, drops_per_loss, engines_with
 from vatt_gh.config.mixture import parse_entry
 from vatt_gh.config.schema import check_keys, misfit, value_of
 from vatt_gh.config.training import DATA, TRAINING_MODES
@@ -161,16 +161,17 @@ def _of_sketch(harmonize: ConfigDict) -> Iterator[Problem]:
             "sketched",
             "set --config.harmonize.sketch=0 or --config.harmonize.cosine_over=shared",
         )
-    if harmonize.sketch and harmonize.engine != "ghost":
+    sketching = engines_with("sketch")
+    if harmonize.sketch and harmonize.engine not in sketching:
         yield (
             "harmonize.sketch",
-            f"0 with the engine {harmonize.engine}: the ghost engine alone has sketches",
-            "set --config.harmonize.sketch=0 or --config.harmonize.engine=ghost",
+            f"0 with the engine {harmonize.engine}, which cannot sketch",
+            f"set --config.harmonize.sketch=0 or --config.harmonize.engine={sketching[0]}",
         )
-    if harmonize.sketch_check and not (harmonize.engine == "ghost" and harmonize.sketch):
+    if harmonize.sketch_check and not harmonize.sketch:
         yield (
             "harmonize.sketch_check",
-            "False where the ghost engine has no sketch: nothing would differ from exact",
+            "False without a sketch: there is nothing to check",
             "set --config.harmonize.sketch=64, or leave the check out",
         )
 

@@ -56,11 +56,19 @@ class Key:
         """
         if isinstance(self.choices, tuple):
             return self.choices
-        module, _, name = self.choices.partition(":")
         try:
-            return tuple(getattr(importlib.import_module(module), name))
+            return tuple(self.table())
         except ModuleNotFoundError:
             return ()
+
+    def table(self) -> Any:
+        """Imports the table that `choices` names, such as harmonize.ENGINES.
+
+        Raises:
+            ModuleNotFoundError: a package that it needs is not installed.
+        """
+        module, _, name = self.choices.partition(":")
+        return getattr(importlib.import_module(module), name)
 
     def expected(self) -> str:
         """The required form of a value, in words."""

@@ -11,11 +11,13 @@ from flax import linen as nn
 
 from vatt_gh.harmonize.arguments import Losses, as_function
 from vatt_gh.harmonize.front import harmonized_gradients
+from vatt_gh.harmonize.ghost import Ghost
 from vatt_gh.harmonize.interface import Encode
 from vatt_gh.harmonize.known import reasons
 from vatt_gh.harmonize.method import Method
 from vatt_gh.harmonize.recording import Trace
 from vatt_gh.harmonize.trees import ParamPath, Tree, named, paths_of
+from vatt_gh.harmonize.vmap import Vmap
 
 # Both parts of the method, without a threshold that rounding could cross.
 _SMOOTH = Method(realign=True, curriculum=True, soft_temperature=0.5)
@@ -89,7 +91,7 @@ def compare_engines(
             harmonized_gradients(
                 encoder, params, inputs, losses, method=_SMOOTH, engine=engine, **options
             )
-            for engine in ("ghost", "vmap")
+            for engine in (Ghost(), Vmap())
         ]
         return [(result.gradients, result.coefficients.cosine) for result in results]
 

@@ -7,6 +7,7 @@ from vatt_gh.harmonize.vmap import Vmap
 
 # A new engine needs one line here. Its fields are keys of config.harmonize.
 ENGINES: dict[str, type[Engine]] = {"ghost": Ghost, "vmap": Vmap}
+REFERENCE = "vmap"  # the direct one, which measurements compare the others with
 
 
 def as_engine(engine: Engine | str) -> Engine:
