@@ -232,7 +232,6 @@ def test_every_check_is_tried():
     others = {f"harmonize.{name}" for name in below}
     assert len(named) >= 10
     of_modes = {key for _, key, _ in OF_MODES}
-    others |= {"loss.video_audio_weight"}
     assert named - others <= REFUSED.keys() | of_modes | SPECTROGRAM.keys()
 
 

@@ -28,20 +28,25 @@ from vatt_gh.config.studies import DEMO, STUDY
 from vatt_gh.config.training import DATA, EVAL, RUN, TRAIN
 from vatt_gh.config.uses import AUDIT, EXTRACT, SEARCH
 
+# The title and the keys of each section. Keys of the first stand alone: config.mode.
+SECTIONS: dict[str, tuple[str, Section]] = {
+    "run": ("The run", RUN),
+    "model": ("The model", MODEL),
+    "loss": ("Losses", LOSS),
+    "harmonize": ("Harmonization", HARMONIZE),
+    "train": ("Training", TRAIN),
+    "data": ("Input", DATA),
+    "eval": ("Scores", EVAL),
+    "finetune": ("Fine-tuning", FINETUNE),
+    "extract": ("Vectors of your own files", EXTRACT),
+    "search": ("Search in them", SEARCH),
+    "audit": ("The audit of a data set", AUDIT),
+    "demo": ("The demo", DEMO),
+    "study": ("The study", STUDY),
+}
 SCHEMA: Section = {
     **RUN,
-    "model": MODEL,
-    "loss": LOSS,
-    "harmonize": HARMONIZE,
-    "train": TRAIN,
-    "data": DATA,
-    "eval": EVAL,
-    "finetune": FINETUNE,
-    "extract": EXTRACT,
-    "search": SEARCH,
-    "audit": AUDIT,
-    "demo": DEMO,
-    "study": STUDY,
+    **{name: keys for name, (_, keys) in SECTIONS.items() if keys is not RUN},
 }
 # Keys of earlier versions, and their replacements.
 RENAMED = {

@@ -8,7 +8,7 @@ from vatt_gh.config import SCHEMA, compares_gradients, default, drops_per_loss, 
 from vatt_gh.config.mixture import parse_entry
 from vatt_gh.config.schema import check_keys, misfit, value_of
 from vatt_gh.config.training import DATA, TRAINING_MODES
-from vatt_gh.loss_terms import active_terms
+from vatt_gh.loss_terms import LOSS_TERMS, active_terms
 
 _NOT_FINETUNED = (
     "train.microbatch",
@@ -101,11 +101,8 @@ def _of_mixture(data: ConfigDict) -> Iterator[Problem]:
 def _of_losses(config: ConfigDict) -> Iterator[Problem]:
     terms = active_terms(config.loss)
     if not terms:
-        yield (
-            "loss.video_audio_weight",
-            "a weight above 0 for one of the losses at least",
-            "set --config.loss.video_audio_weight=1.0",
-        )
+        name = f"loss.{next(iter(LOSS_TERMS.values())).weight_key}"
+        yield name, "above 0, or else the weight of another loss", f"set --config.{name}=1.0"
     if len(terms) == 1 and compares_gradients(config.harmonize):
         yield (
             "harmonize.realign" if config.harmonize.realign else "harmonize.signal",

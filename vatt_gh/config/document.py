@@ -6,24 +6,9 @@ python -m vatt_gh.config > docs/configuration.md
 import textwrap
 from collections.abc import Iterator
 
-from vatt_gh.config import SCHEMA
+from vatt_gh.config import SCHEMA, SECTIONS
 from vatt_gh.config.schema import Key, keys_of
 
-_TITLES = {
-    "run": "The run",
-    "model": "The model",
-    "loss": "Losses",
-    "harmonize": "Harmonization",
-    "train": "Training",
-    "data": "Input",
-    "eval": "Scores",
-    "finetune": "Fine-tuning",
-    "extract": "Vectors of your own files",
-    "search": "Search in them",
-    "audit": "The audit of a data set",
-    "demo": "The demo",
-    "study": "The study",
-}
 _INTRODUCTION = """# Configuration
 
 Every key with its default, as `python -m vatt_gh.main --help=SECTION` prints it, too. An experiment
@@ -35,7 +20,7 @@ keys. Keys with a star may differ between a run and its continuation. This page 
 
 def sections() -> dict[str, list[tuple[str, Key]]]:
     """{section: its keys by dotted name}; keys without a section are under "run"."""
-    found: dict[str, list[tuple[str, Key]]] = {name: [] for name in _TITLES}
+    found: dict[str, list[tuple[str, Key]]] = {name: [] for name in SECTIONS}
     for name, key in keys_of(SCHEMA):
         section = name.partition(".")[0] if "." in name else "run"
         found[section].append((name, key))
@@ -46,7 +31,8 @@ def to_markdown() -> str:
     """Formats docs/configuration.md."""
     lines = [_INTRODUCTION]
     for section, keys in sections().items():
-        lines += [f"## {_TITLES[section]}", "", "| key | default | meaning |", "|---|---|---|"]
+        title, _ = SECTIONS[section]
+        lines += [f"## {title}", "", "| key | default | meaning |", "|---|---|---|"]
         for name, key in keys:
             star = "*" if key.free else ""
             meaning = meaning_of(key).replace("|", "\\|")
