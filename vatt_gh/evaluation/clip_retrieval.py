@@ -11,14 +11,14 @@ from vatt_gh.evaluation.clip_features import EmbeddedClips
 from vatt_gh.evaluation.features import embed_texts
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.measures import Score
-from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.protocols import CLIP_RETRIEVAL, PROTOCOLS
 from vatt_gh.evaluation.retrieval import rank_scores, ranks, window_similarities
 
 
 class ClipRetrieval(ByProtocol):
     """Text to video and video to sound, each clip ranked as a whole; see `evaluators.Evaluator`."""
 
-    name = "clip_retrieval"
+    name = CLIP_RETRIEVAL
     count_key = "retrieval_clips"
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:

@@ -12,7 +12,7 @@ from vatt_gh.evaluation.by_protocol import ByProtocol
 from vatt_gh.evaluation.folds import clips_of
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.linear_probe import quiet_fitting
-from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.protocols import LINEAR, PROTOCOLS
 
 COSTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # costs of errors: C of the support vector machine
 _FOLDS = 3  # folds of the cross-validation that chooses among them
@@ -54,7 +54,7 @@ class Linear(ByProtocol):
     nor tested.
     """
 
-    name = "linear"
+    name = LINEAR
     count_key = "linear_clips"
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:

@@ -10,7 +10,7 @@ from vatt_gh.evaluation.by_protocol import ByProtocol
 from vatt_gh.evaluation.folds import clips_of
 from vatt_gh.evaluation.held_out import HeldOut
 from vatt_gh.evaluation.measures import multi_label_scores
-from vatt_gh.evaluation.protocols import PROTOCOLS
+from vatt_gh.evaluation.protocols import MULTI_LABEL, PROTOCOLS
 
 PENALTIES = tuple(10.0**k for k in range(-1, 6))
 _DRAWS = 100  # draws of the bootstrap: each sorts all clips for all classes
@@ -24,7 +24,7 @@ class MultiLabel(ByProtocol):
     the original is fine-tuned on this set.
     """
 
-    name = "multi_label"
+    name = MULTI_LABEL
     count_key = "multi_label_clips"
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:

@@ -6,6 +6,8 @@ from ml_collections import ConfigDict
 
 from vatt_gh.models.sizes import is_named
 
+# Names of the evaluators that only a protocol asks for.
+LINEAR, MULTI_LABEL, CLIP_RETRIEVAL = "linear", "multi_label", "clip_retrieval"
 WINDOWS = 4  # windows of a clip, in the published scores
 _DIFFERS = "how ours differs: docs/evaluation.md"
 _TABLE_4 = f"frozen features (Akbari et al. 2021, table 4); {_DIFFERS}"
@@ -106,7 +108,7 @@ def _linear(
         "tx_fac_mbs": {"accuracy": svm, "low_rank_accuracy": low_rank},
         "ut_fac_medium": {"low_rank_accuracy": shared},
     }
-    return Protocol("linear", modality, folds, listed=listed, published=published, source=_TABLE_4)
+    return Protocol(LINEAR, modality, folds, listed=listed, published=published, source=_TABLE_4)
 
 
 def _top(one: float, five: float) -> dict[str, float]:
@@ -122,9 +124,7 @@ def _zero_shot(r10: float, median_rank: float) -> dict[str, float]:
 
 
 def _retrieval(test: str, listed: int, **published: dict[str, float]) -> Protocol:
-    return Protocol(
-        "clip_retrieval", test=test, listed=listed, published=published, source=_TABLE_8
-    )
+    return Protocol(CLIP_RETRIEVAL, test=test, listed=listed, published=published, source=_TABLE_8)
 
 
 _THREE = tuple(((f"train{n}",), f"test{n}") for n in (1, 2, 3))
@@ -135,7 +135,7 @@ PROTOCOLS = {
     "ucf101": _linear("video", _THREE, 11_214, 0.892, 0.896, 0.844),
     "hmdb51": _linear("video", _THREE, 4_590, 0.633, 0.652, 0.631),
     "kinetics400": Protocol(
-        "linear",
+        LINEAR,
         folds=((("train",), "validate"),),
         published_finetuned={
             ("three_tower", 12, 768): _top(0.796, 0.949),
@@ -146,7 +146,7 @@ PROTOCOLS = {
     ),
     "esc50": _linear("audio", _FIVE, 2_000, 0.825, 0.847, 0.812),
     "audioset": Protocol(
-        "multi_label",
+        MULTI_LABEL,
         "audio",
         folds=((("balanced_train",), "eval"),),
         listed=20_371,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vatt_gh.config.training import EVAL
 from vatt_gh.evaluation.bootstrap import interval
 from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import HeldOut
@@ -58,7 +59,7 @@ def window_similarities(
         return similarities(queries, mean(windows))
     if average == "similarities":
         return mean(similarities(windows, queries)).T
-    raise ValueError(f"average is 'embeddings' or 'similarities', not {average!r}")
+    raise ValueError(f"average={average!r}: expected {EVAL['average'].expected()}")
 
 
 def ranks(similarity: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:

@@ -16,7 +16,7 @@ from vatt_gh.evaluation.features import Clips
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED, HeldOut, Known
 from vatt_gh.evaluation.loading import load_for_evaluation, weights_of
 from vatt_gh.evaluation.protocols import PROTOCOLS
-from vatt_gh.evaluation.retrieval import ranks, similarity_of
+from vatt_gh.evaluation.retrieval import Retrieval, ranks, similarity_of
 from vatt_gh.files import read_object
 from vatt_gh.media.rates import check_rate
 from vatt_gh.report.examples import RetrievalExample
@@ -76,7 +76,7 @@ def evaluate_workdir(
         _beside(results, read_object(plain / "results.json"))
     write_results(workdir, _name(config), results)
     print_scores(results)
-    examples = retrieval_rows(held_out.queries(TRAINED)) if "retrieval" in results else []
+    examples = retrieval_rows(held_out.queries(TRAINED)) if Retrieval.name in results else []
     page = write_report(workdir, aligned=aligned, examples=examples, plain=plain)
     print(f"Report: {page}")
     return results
