@@ -21,6 +21,7 @@ from jax.extend.core import ClosedJaxpr
 from ml_collections import ConfigDict
 
 from vatt_gh.bench.cases import CASES, HARMONIZED, PLAIN, SIZES, Size, configure, draw, make
+from vatt_gh.config.model import MODEL
 from vatt_gh.flops import count_traced
 from vatt_gh.harmonize.engines import REFERENCE
 from vatt_gh.harmonize.trees import Tree
@@ -33,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", choices=SIZES, default="third")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--engines", nargs="+", choices=HARMONIZED, default=list(HARMONIZED))
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--dropout", type=float, default=0.1)
+    dtype, dropout = MODEL["dtype"], MODEL["dropout_rate"]
+    parser.add_argument("--dtype", choices=dtype.choices, default=dtype.default)
+    parser.add_argument("--dropout", type=float, default=dropout.default)
     parser.add_argument("--batch", type=int, default=0, help="samples; 0: the size's own")
     parser.add_argument("--microbatch", type=int, default=0, help="see train.microbatch")
     parser.add_argument(
