@@ -20,6 +20,7 @@ GROUND = {"models", "losses", "harmonize", "media", "report", "config"}
 EVERYWHERE = {"errors", "locks", "files", "batch", "loss_terms"}
 ALLOWED = {
     **{part: set() for part in GROUND},
+    "config": {"media"},  # only vatt_gh.media.form, see below
     **{part: set() for part in EVERYWHERE},
     "paths": {"config"},
     "flops": set(),
@@ -118,6 +119,12 @@ def test_the_top_floor_alone_knows_the_builders():
         if any(name.split(".")[0] == "tfds_builders" for name in imports_of(path))
     ]
     assert users == ["bench/build.py", "bench/pipeline.py", "modes.py"]
+
+
+def test_configuration_knows_of_media_only_how_videos_are_stored():
+    """The defaults of data.build_*."""
+    names = {name for path in (PACKAGE / "config").glob("*.py") for name in imports_of(path)}
+    assert {n for n in names if n.startswith("vatt_gh.media")} == {"vatt_gh.media.form.Form"}
 
 
 def test_configuration_looks_up_these_tables_alone():

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from tfds_builders.dry_run import dry_run
 from tfds_builders.flag_checks import key_of
-from tfds_builders.parts import Settings
+from tfds_builders.parts import PART_BYTES, Settings
 from tfds_builders.sets import DATA_SETS
 from vatt_gh.config.document import meaning_of
 from vatt_gh.data.selection import Selection, read_selection
@@ -106,22 +106,32 @@ def main(argv: list[str] | None = None) -> int:
         default="",
         help="CSV list of stretches: leave out records that lie wholly in one of them",
     )
-    parser.add_argument("--workers", type=int, default=2, help="decoding processes; default 2")
     parser.add_argument(
-        "--parts", type=int, default=0, help="number of parts; default: one for every 8 GB"
+        "--workers",
+        type=int,
+        default=Settings.workers,
+        help=f"decoding processes; default {Settings.workers}",
     )
-    parser.add_argument("--part", type=int, default=0, help="part to build; default: all")
+    parser.add_argument(
+        "--parts",
+        type=int,
+        default=Settings.parts,
+        help=f"number of parts; default: one for every {PART_BYTES / 1e9:g} GB",
+    )
+    parser.add_argument(
+        "--part", type=int, default=Settings.part, help="part to build; default: all"
+    )
     parser.add_argument(
         "--seconds",
         type=float,
         default=Limits.seconds,
-        help="time limit for one video, in seconds; default 3600",
+        help=f"time limit for one video, in seconds; default {Limits.seconds:g}",
     )
     parser.add_argument(
         "--gigabytes",
         type=float,
         default=Limits.gigabytes,
-        help="memory limit for one video, in GB; default 4",
+        help=f"memory limit for one video, in GB; default {Limits.gigabytes:g}",
     )
     parser.add_argument(
         "--beam_pipeline_options",

@@ -30,8 +30,8 @@ def key_of(name: str) -> Key | None:
 def check_settings(form: Form, settings: Settings) -> None:
     """Refuses meaningless numbers."""
     rules = {
-        "jpeg_quality": Key(90, "", within="[1, 95]"),
-        "parts": Key(0, "", within=NOT_NEGATIVE),
+        "jpeg_quality": Key(Form.jpeg_quality, "", within="[1, 95]"),
+        "parts": Key(Settings.parts, "", within=NOT_NEGATIVE),
     }
     given = dataclasses.asdict(form) | dataclasses.asdict(settings.limits)
     for name, value in {**given, "workers": settings.workers, "parts": settings.parts}.items():

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from vatt_gh.config.training import DATA
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.errors import UserError
 from vatt_gh.locks import claimed, shared
@@ -30,7 +31,7 @@ class Settings:
         beam: options of a Beam pipeline that builds the parts; "": build them here.
     """
 
-    workers: int = 2
+    workers: int = DATA["build_workers"].default
     parts: int = 0
     part: int = 0
     limits: Limits = dataclasses.field(default_factory=Limits)

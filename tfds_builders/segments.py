@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
+from tfds_builders.parts import Settings
 from tfds_builders.record_features import example_of, features_of
 from tfds_builders.sets import DATA_SETS
 from vatt_gh.data.selection import SELECTION, Selection
@@ -43,7 +44,7 @@ class SegmentConfig(tfds.core.BuilderConfig):
     storage: str = Form.storage
     longest_gap: float = Form.longest_gap
     damaged_share: float = Form.damaged_share
-    workers: int = 2
+    workers: int = Settings.workers
     part: int = 1
     parts: int = 1
     selection: str = ""  # digest of the lists of stretches

@@ -1,6 +1,7 @@
 """Keys of a run: mode, training, input and scores."""
 
 from vatt_gh.config.schema import NOT_NEGATIVE, POSITIVE, SHARE, Key, Section, free
+from vatt_gh.media.form import Form
 
 MODES = {
     "pretrain": "train on records, which are built from data.manual_dir where there are none",
@@ -133,22 +134,26 @@ DATA: Section = {
         2, "processes that decode while records are built", within=POSITIVE, free=True
     ),
     "build_storage": Key(
-        "jpeg",
+        Form.storage,
         "how records hold videos: jpeg is fastest to read, mp4 takes a quarter of the room, index "
         "reads the originals",
         choices="vatt_gh.media.storages:STORAGES",
     ),
-    "build_fps": Key(10.0, "frame rate of a record", within=POSITIVE, unit="per second"),
+    "build_fps": Key(Form.fps, "frame rate of a record", within=POSITIVE, unit="per second"),
     "build_short_side": Key(
-        256,
+        Form.short_side,
         "shorter side of a record's frames; smaller frames stay as they are; even, because colours "
         "are stored at half the resolution",
         within=POSITIVE,
         multiple=2,
         unit="pixels",
     ),
-    "build_audio_rate": Key(48_000, "sample rate of a record's sound", within=POSITIVE, unit="Hz"),
-    "build_segment_seconds": Key(30.0, "length of a record", within=POSITIVE, unit="s"),
+    "build_audio_rate": Key(
+        Form.audio_rate, "sample rate of a record's sound", within=POSITIVE, unit="Hz"
+    ),
+    "build_segment_seconds": Key(
+        Form.segment_seconds, "length of a record", within=POSITIVE, unit="s"
+    ),
     "also": Key(
         (),
         "more data sets, whose samples alternate with those of data.data_dir",

@@ -32,7 +32,11 @@ def _setting(default: float | int | str, explanation: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How a video is stored. Fields without a help text are configuration keys, data.build_*."""
+    """How a video is stored. Fields without a help text are configuration keys, data.build_*.
+
+    The defaults, of the keys too, stand here: records that lack a setting were built with its
+    default.
+    """
 
     fps: float = 10.0
     short_side: int = 256
