@@ -8,7 +8,7 @@ from small import RATE, WORDS, small_batch, small_config
 
 from vatt_gh.flops import count_flops
 from vatt_gh.models.vatt import MODALITIES, build_vatt
-from vatt_gh.training.optimizer import keras_adam
+from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.step import TrainState, train_step
 
 XLA_TOLERANCE = 0.1  # XLA also counts elementwise operations
@@ -89,7 +89,7 @@ def test_a_step_counts_what_xla_counts():
     off = {"harmonize.realign": False, "harmonize.curriculum": False}
     config = small_config(**wide, **off)
     model = build_vatt(config, words=WORDS, audio_rate=RATE)
-    optimizer = keras_adam(lambda step: step * 0.0)
+    optimizer = optimizer_of(config.train)
     batch = small_batch(config)
     sample = {m: batch[m][0] for m in MODALITIES}
     init = jax.eval_shape(lambda: model.init(jax.random.key(0), sample))

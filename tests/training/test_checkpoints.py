@@ -17,7 +17,7 @@ from vatt_gh.config import FREE_KEYS, PAPER, default
 from vatt_gh.errors import UserError
 from vatt_gh.training.checkpoints import Checkpoints
 from vatt_gh.training.claims import claim_workdir, first_start
-from vatt_gh.training.optimizer import keras_adam
+from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState
 
@@ -41,7 +41,7 @@ def state_of(step: int, **params) -> TrainState:
         step=jnp.int32(step),
         params=params,
         statistics={"mean": jnp.full(3, 0.1 * step)},
-        opt_state=keras_adam(lambda s: s * 1.0).init(params),
+        opt_state=optimizer_of(default().train).init(params),
         key=jax.random.key_data(jax.random.key(7)),
         empty_steps=jnp.int32(1),
     )

@@ -15,10 +15,9 @@ from vatt_gh.evaluation.embedder import load
 from vatt_gh.evaluation.scoring import evaluate_workdir
 from vatt_gh.interop.names import model_names
 from vatt_gh.models.vatt import build_vatt
-from vatt_gh.training.construct import zero_sample
+from vatt_gh.training.construct import optimizer_of, zero_sample
 from vatt_gh.training.initial import REPORT, start_from
 from vatt_gh.training.loop import pretrain
-from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.step import create_state
 
 KIND = "tx_fac"
@@ -89,7 +88,7 @@ def test_another_vocabulary_than_the_checkpoints_is_refused(original, tmp_path):
 
 def state_of(config, words):
     model = build_vatt(config, words=len(words), audio_rate=config.data.build_audio_rate)
-    optimizer = keras_adam(lambda step: step * 0.0)
+    optimizer = optimizer_of(config.train)
     return create_state(model, optimizer, zero_sample(config.data), config.seed + 1)
 
 

@@ -1,12 +1,18 @@
 """Learning rates and optimizers: cases without golden numbers in tests/golden."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from vatt_gh.config import default
 from vatt_gh.training.optimizer import keras_adam, keras_sgd, stepped_cosine
+
+ADAM = functools.partial(keras_adam, **default().train.adam)
+SGD = functools.partial(keras_sgd, momentum=0.9)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +41,7 @@ def test_no_warmup_starts_at_the_peak_and_zero_stays_zero():
 
 
 def test_first_update_takes_the_rate_of_step_0():
-    seen = keras_adam(stepped_cosine((1.0, 1.0), (2, 9), 9))
+    seen = ADAM(stepped_cosine((1.0, 1.0), (2, 9), 9))
     params = {"w": jnp.array([1.0, -2.0])}
     state = seen.init(params)
     moves = []
@@ -47,7 +53,7 @@ def test_first_update_takes_the_rate_of_step_0():
     assert int(state.count) == 3
 
 
-@pytest.mark.parametrize("make", [keras_adam, keras_sgd])
+@pytest.mark.parametrize("make", [ADAM, SGD])
 def test_parameters_without_a_gradient_stay(make):
     optimizer = make(lambda step: jnp.float32(1.0))
     params = {"w": jnp.arange(4.0)}
@@ -55,7 +61,7 @@ def test_parameters_without_a_gradient_stay(make):
     np.testing.assert_array_equal(optax.apply_updates(params, updates)["w"], params["w"])
 
 
-@pytest.mark.parametrize("make", [keras_adam, keras_sgd])
+@pytest.mark.parametrize("make", [ADAM, SGD])
 def test_state_can_be_donated(make):
     """No buffer occurs twice in the state, nor in the parameters."""
     optimizer = make(lambda step: jnp.float32(1.0))

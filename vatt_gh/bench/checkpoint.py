@@ -14,8 +14,8 @@ from absl import flags
 
 from vatt_gh.config import default
 from vatt_gh.training.checkpoints import Checkpoints
+from vatt_gh.training.construct import optimizer_of
 from vatt_gh.training.digests import PendingMetadata, names_of
-from vatt_gh.training.optimizer import keras_adam
 from vatt_gh.training.parallel import replicate
 from vatt_gh.training.step import TrainState
 
@@ -111,7 +111,7 @@ def _state(millions: int) -> TrainState:
             step=jnp.int32(0),
             params=params,
             statistics={},
-            opt_state=keras_adam(lambda step: step * 1.0).init(params),
+            opt_state=optimizer_of(default().train).init(params),
             key=jax.random.key_data(jax.random.key(0)),
             empty_steps=jnp.int32(0),
         )

@@ -12,6 +12,7 @@ from vatt_gh.training.optimizer import keras_adam
 
 Array = jax.Array
 RANK, DROPOUT, PENALTY, LEARNING_RATE, BATCH, EPOCHS, SEED = 128, 0.9, 0.1, 5e-4, 64, 1_000, 1
+_ADAM = {"b1": 0.9, "b2": 0.999, "epsilon": 1e-7}  # of this classifier, whatever trained the model
 
 
 class LowRank(nn.Module):
@@ -54,7 +55,7 @@ def answers(
 def _fit(model: LowRank, features: Array, labels: Array, epochs: int) -> Any:
     key = jax.random.key(SEED)
     params = model.init(jax.random.fold_in(key, 0), features[0], False)["params"]
-    optimizer = keras_adam(lambda step: jnp.float32(LEARNING_RATE))
+    optimizer = keras_adam(lambda step: jnp.float32(LEARNING_RATE), **_ADAM)
     count = len(features)
     batches = -(-count // BATCH)
 

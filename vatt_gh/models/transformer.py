@@ -67,7 +67,8 @@ class Encoder(nn.Module):
         layers, heads, d_kv, d_ff: sizes.
         use_bias: whether Dense layers have biases (T5: none).
         t5: T5's form.
-        relative_buckets, relative_max_distance: settings of T5's relative position bias.
+        relative_buckets, relative_max_distance: settings of T5's relative position bias; needed
+            with `t5` alone.
         dropout_rate, attention_dropout_rate: see Block.
         remat: recompute each block in the backward pass instead of keeping its activations.
         token_multiple: without a mask, tokens are padded inside to a multiple of this; for [N, d]
@@ -81,8 +82,8 @@ class Encoder(nn.Module):
     d_ff: int
     use_bias: bool = True
     t5: bool = False
-    relative_buckets: int = 32
-    relative_max_distance: int = 64
+    relative_buckets: int = 0
+    relative_max_distance: int = 0
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
     remat: bool = False

@@ -59,7 +59,7 @@ class KerasAdamState(NamedTuple):
 
 
 def keras_adam(
-    rate: Schedule, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-7
+    rate: Schedule, *, b1: float, b2: float, epsilon: float
 ) -> optax.GradientTransformation:
     """Adam with epsilon outside the bias correction, as in Keras.
 
@@ -100,7 +100,7 @@ class KerasSgdState(NamedTuple):
 
 
 def keras_sgd(
-    rate: Schedule, *, momentum: float = 0.9, nesterov: bool = False
+    rate: Schedule, *, momentum: float, nesterov: bool = False
 ) -> optax.GradientTransformation:
     """SGD with the learning rate inside the velocity, as in Keras.
 
