@@ -31,7 +31,7 @@ ALLOWED = {
     "finetuning": GROUND | {"data", "training", "evaluation", "interop"},
     "describe": GROUND | {"flops", "data", "training"},
     "bench": GROUND | {"data", "evaluation", "flops", "training"},
-    "demo": GROUND | {"data", "training", "evaluation"},
+    "demo": GROUND | {"data", "evaluation"},
     "audit": GROUND | {"data", "training", "evaluation"},
     "study": GROUND | {"data", "training", "evaluation", "audit", "demo"},
     "modes": None,  # anything

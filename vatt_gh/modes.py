@@ -101,8 +101,9 @@ def _demo(config: ConfigDict, workdir: Path, build: Build | None) -> None:
     # Also in a pod: one process renders and builds for all.
     from tfds_builders.build import build_for
     from vatt_gh.demo.run import run_demo
+    from vatt_gh.training.loop import pretrain
 
-    run_demo(config, workdir, build_for)
+    run_demo(config, workdir, build_for, pretrain)
 
 
 def _study(config: ConfigDict, workdir: Path, build: Build | None) -> None:

@@ -7,7 +7,7 @@ start on the same batches.
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -19,19 +19,21 @@ from vatt_gh.demo.planted import aligned_of, planted_of
 from vatt_gh.evaluation.scoring import evaluate_workdir, scorer
 from vatt_gh.locks import locked
 from vatt_gh.report.run import Aligned
-from vatt_gh.training.loop import pretrain
 
+# (config, workdir, scoring=see `evaluation.scoring.scorer`): trains a model in the work directory.
+Train = Callable[..., object]
 _HELDOUT = "heldout"
 _HELDOUT_SEED = 1_000_003  # far from the seeds that users choose
 
 
-def run_demo(config: ConfigDict, workdir: Path, build: Build) -> None:
+def run_demo(config: ConfigDict, workdir: Path, build: Build, train: Train) -> None:
     """Runs every station; does not repeat what an interrupted demo has finished.
 
     Args:
         config: the whole configuration; its data directories are set here.
         workdir: directory for everything.
         build: builds records, see `find_or_build`.
+        train: trains a model.
 
     Raises:
         UserError: see the stations.
@@ -48,15 +50,20 @@ def run_demo(config: ConfigDict, workdir: Path, build: Build) -> None:
     plain = None
     if harmonizes(config.harmonize):
         plain = workdir / "plain"
-        _train_and_score("plain VATT", _without_harmonization(config), plain, aligned, None)
-    _train_and_score("as configured", config, workdir, aligned, plain)
+        _train_and_score("plain VATT", _without_harmonization(config), plain, train, aligned, None)
+    _train_and_score("as configured", config, workdir, train, aligned, plain)
 
 
 def _train_and_score(
-    name: str, config: ConfigDict, workdir: Path, aligned: Aligned | None, plain: Path | None
+    name: str,
+    config: ConfigDict,
+    workdir: Path,
+    train: Train,
+    aligned: Aligned | None,
+    plain: Path | None,
 ) -> None:
     with station(f"pre-training: {name}"):
-        pretrain(config, workdir, scoring=scorer(config, workdir, planted_of))
+        train(config, workdir, scoring=scorer(config, workdir, planted_of))
     with station(f"evaluating: {name}"):
         evaluate_workdir(
             config, workdir, known=planted_of(config.eval), aligned=aligned, plain=plain
