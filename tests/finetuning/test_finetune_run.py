@@ -171,7 +171,7 @@ def test_a_run_goes_on_without_the_one_that_it_started_from(folder, learnt, tmp_
 
 
 def test_a_directory_that_another_owns_stays_as_it_is(folder, tmp_path):
-    with owned(tmp_path), pytest.raises(UserError, match="Another training is at work"):
+    with owned(tmp_path), pytest.raises(UserError, match="Another process is training"):
         finetune(tones_config(folder), tmp_path, build=build_for)
     assert [path.name for path in tmp_path.iterdir()] == [OWNER]
 

@@ -327,7 +327,7 @@ def test_damaged_configuration_is_a_user_error(tmp_path, content):
 def test_file_in_the_place_of_the_work_directory_is_a_user_error(tmp_path):
     (tmp_path / "run").write_text("mine")
     for workdir in (tmp_path / "run", tmp_path / "run" / "below"):
-        with pytest.raises(UserError, match="work directory cannot be made") as error:
+        with pytest.raises(UserError, match="work directory cannot be created") as error:
             claim_workdir(workdir, small_config(), nothing)
         assert error.value.where == str(workdir)
 

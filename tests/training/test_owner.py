@@ -52,12 +52,12 @@ with owned(Path({str(workdir)!r})):
 def test_of_two_trainings_that_begin_in_a_directory_the_owner_gives_the_configuration(
     tiny, tmp_path
 ):
-    with owned(tmp_path / "run"), pytest.raises(UserError, match="Another training is at work"):
+    with owned(tmp_path / "run"), pytest.raises(UserError, match="Another process is training"):
         pretrain(tiny.config(seed=2), tmp_path / "run", stop_after=0)
     assert [path.name for path in (tmp_path / "run").iterdir()] == [OWNER]
     pretrain(tiny.config(), tmp_path / "run", stop_after=0)
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="cannot be made"):
+    with pytest.raises(UserError, match="cannot be created"):
         pretrain(tiny.config(), tmp_path / "file")
 
 

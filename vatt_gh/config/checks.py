@@ -106,7 +106,8 @@ def _of_losses(config: ConfigDict) -> Iterator[Problem]:
     if len(terms) == 1 and compares_gradients(config.harmonize):
         yield (
             "harmonize.realign" if config.harmonize.realign else "harmonize.signal",
-            f"no comparison of gradients where {terms[0].name} is the only loss",
+            f"{'False' if config.harmonize.realign else 'loss or random'}: the only loss is "
+            f"{terms[0].name}, and its gradient has no other to be compared with",
             "give another loss a weight, or set --config.harmonize.realign=False "
             "--config.harmonize.signal=loss",
         )
@@ -125,14 +126,14 @@ def _of_harmonization(config: ConfigDict, local: int) -> Iterator[Problem]:
     if drops_per_loss(harmonize) and (harmonize.select != "share" or whole_share):
         yield (
             "harmonize.signal",
-            "cosine where select is threshold; the others drop a share of the samples, below 1",
+            f"cosine: {harmonize.signal} needs harmonize.select = 'share', and shares below 1",
             "set --config.harmonize.select=share --config.harmonize.share_end=0.25",
         )
     together = microbatch or local
     if together % harmonize.group:
         yield (
             "harmonize.group",
-            f"a divisor of {together}, the samples that pass a device at a time",
+            f"a divisor of {together}, the samples that a device encodes at a time",
             f"set --config.harmonize.group to a divisor of {together}, or 1",
         )
     by_cosine = harmonize.curriculum and harmonize.signal == "cosine"
@@ -144,8 +145,8 @@ def _of_harmonization(config: ConfigDict, local: int) -> Iterator[Problem]:
     ):
         yield (
             "harmonize.select",
-            "threshold where train.microbatch is set: the share is that of a whole batch, whose "
-            "cosines are not known microbatch by microbatch",
+            "threshold, because train.microbatch is set: to drop a share, all cosines of the batch "
+            "have to be known at once",
             "set --config.train.microbatch=0 or --config.harmonize.select=threshold",
         )
 
@@ -154,8 +155,7 @@ def _of_sketch(harmonize: ConfigDict) -> Iterator[Problem]:
     if harmonize.cosine_over == "features" and harmonize.sketch:
         yield (
             "harmonize.cosine_over",
-            "shared or last_block where harmonize.sketch is set: at the features nothing is "
-            "sketched",
+            "shared or last_block, because harmonize.sketch is set: features are not sketched",
             "set --config.harmonize.sketch=0 or --config.harmonize.cosine_over=shared",
         )
     sketching = engines_with("sketch")
@@ -226,10 +226,10 @@ def _of_schedule(config: ConfigDict) -> Iterator[Problem]:
     if train.keep_best and config.mode in TRAINING_MODES and not config.eval.every:
         yield (
             "train.keep_best",
-            "nothing without scores during training",
+            "empty, because eval.every is 0: no checkpoint gets a score",
             "set --config.eval.every, or leave --config.train.keep_best out",
         )
-    why = "scores stand in rows of metrics.jsonl, one every train.log_every steps"
+    why = "scores are written to rows of metrics.jsonl, one every train.log_every steps"
     yield from _unless_multiple(config, "eval.every", train.log_every, why)
 
 
@@ -244,7 +244,7 @@ def _of_extract_and_search(config: ConfigDict) -> Iterator[Problem]:
     if config.mode == "search" and bool(search.query) == bool(search.file):
         yield (
             "search.query",
-            f"a sentence, or else a file in search.file, which is {search.file!r}",
+            f"a sentence, or empty with a file in search.file, which is {search.file!r}",
             'add --config.search.query="...", or leave one of them out',
         )
 
@@ -310,7 +310,7 @@ def _of_table(name: str, rows: Sequence[int], grid: Sequence[int]) -> Iterator[P
     if any(count == 1 < length for count, length in zip(rows, grid, strict=True)):
         yield (
             name,
-            f"2 rows or more where there are several positions; there are {tuple(grid)}",
+            f"2 rows or more for several positions; there are {tuple(grid)}",
             f"give --config.{name} more rows",
         )
 

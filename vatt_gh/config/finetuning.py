@@ -20,7 +20,7 @@ FINETUNE: Section = {
     ),
     "mixup": Key(
         0.0,
-        "mixes samples in pairs, with weights from Beta(mixup, mixup); 0: none; the original: 5 "
+        "mix samples in pairs, with weights from Beta(mixup, mixup); 0: none; the original: 5 "
         "for sound",
         within=NOT_NEGATIVE,
     ),

@@ -77,7 +77,7 @@ MODEL: Section = {
         ),
         "relative_buckets": Key(32, "t5: rows of the relative position table", within="[4, inf)"),
         "relative_max_distance": Key(
-            64, "t5: words from here on share a row", within=POSITIVE, unit="words"
+            64, "t5: words at this distance or more share a row", within=POSITIVE, unit="words"
         ),
         "buckets": Key(16, "bert and shared encoder: rows of the position table", within=POSITIVE),
     },
@@ -112,19 +112,19 @@ LOSS: Section = {
 }
 
 HARMONIZE: Section = {
-    "realign": Key(False, "project out what conflicts in a sample's gradients (the paper's)"),
+    "realign": Key(False, "project out conflicts between a sample's gradients (the paper's)"),
     "curriculum": Key(True, "drop samples, or weigh them less, by a signal"),
     "signal": Key(
         "loss",
-        "what the curriculum goes by: the cosine of a sample's two gradients (the paper's); each "
-        "loss by itself, which drops the samples with the largest values (ours); random, which "
-        "drops any, to compare with",
+        "which samples the curriculum drops: cosine, those whose two gradients oppose each other "
+        "(the paper's); loss, for each loss those with its largest values (ours); random, any, for "
+        "comparison",
         choices=("cosine", "loss", "random"),
     ),
     "select": Key(
         "share",
-        "what is dropped: a share of the batch (ours), or all below a threshold on the cosine (the "
-        "paper's)",
+        "how many samples are dropped: share, a share of the batch (ours); threshold, all whose "
+        "cosine is below a threshold (the paper's)",
         choices="vatt_gh.harmonize.method:SELECTIONS",
     ),
     "gamma_start": Key(
@@ -137,7 +137,7 @@ HARMONIZE: Section = {
         0, "before this step every sample is kept (ours)", within=INT32, unit="steps"
     ),
     "curriculum_steps": Key(
-        500_000, "length of the way from start to end, linear", within=INT32, unit="steps"
+        500_000, "length of the linear change from start to end", within=INT32, unit="steps"
     ),
     "soft_temperature": Key(
         0.0,
@@ -179,14 +179,14 @@ HARMONIZE: Section = {
     "attribution": Key(
         "embedding",
         "how the batch's gradient is divided among samples: embedding, a sample's full effect, "
-        "also as a negative, which sums to VATT; anchor, its effect on its own terms alone, for B "
-        "times the work in the heads",
+        "also as a negative, so that the parts sum to VATT's gradient; anchor, its effect on its "
+        "own terms alone, for B times the work in the heads",
         choices="vatt_gh.harmonize.attribution:ATTRIBUTIONS",
     ),
     "update_by": Key(
         "same",
-        "which gradients are summed: those that were compared (same); or VATT's, with the factors "
-        "that were decided by anchors (embedding)",
+        "which gradients are summed: same, those that were compared; embedding, VATT's, each with "
+        "the factor that attribution=anchor gives it",
         choices=("same", "embedding"),
     ),
 }

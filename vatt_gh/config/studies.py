@@ -17,8 +17,8 @@ DEMO: Section = free(
         "max_seconds": Key(20.0, "longest video", within=POSITIVE, unit="s"),
         "min_scene_seconds": Key(
             1.6,
-            "shortest scene; scenes are short because learning gains from their number, and "
-            "rendering takes time for their length",
+            "shortest scene; many short scenes teach more than a few long ones, which take as long "
+            "to render",
             within=POSITIVE,
             unit="s",
         ),
@@ -35,7 +35,7 @@ STUDY: Section = free(
             at_least=1,
         ),
         "corpus_seed": Key(
-            0, "random seed of the corpus, the same for all seeds above", within=NOT_NEGATIVE
+            0, "random seed of the corpus, the same for all study.seeds", within=NOT_NEGATIVE
         ),
         "models": Key(
             MODEL_KINDS,

@@ -9,10 +9,10 @@ MODES = {
     "finetune": "learn the classes of a data set, from the checkpoint init_from",
     "extract": "embed a folder of videos and sound files, into Parquet files",
     "search": "rank what was extracted by a sentence, a video or a sound",
-    "audit": "score the clip of every caption of a data set, for a page and a list of the worst",
+    "audit": "score the clip of every caption of a data set, and list the worst",
     "describe": "print the model's parts, parameters, FLOPs and memory, without data",
     "demo": "render a corpus, build records, train, score and draw pictures",
-    "study": "make many such runs, with and without harmonization, and one table",
+    "study": "train many such models, with and without harmonization, and write one table",
 }
 TRAINING_MODES = ("pretrain", "finetune", "demo", "study")
 
@@ -31,7 +31,7 @@ RUN: Section = {
     "init_from": Key(
         "",
         "checkpoint of the original, or run of ours (its newest checkpoint), whose parameters and "
-        "batch statistics a new run starts from; empty: drawn ones",
+        "batch statistics a new run starts from; empty: they are drawn",
         form=("(tf|orbax):.+", "tf:PATH, such as tf:DIR/ckpt-500000, or orbax:WORKDIR"),
         free=True,
     ),
@@ -43,7 +43,7 @@ RUN: Section = {
         free=True,
     ),
     "init_partial": Key(
-        False, "draw what the checkpoint lacks, and leave what has no place here", free=True
+        False, "draw what the checkpoint lacks, and ignore what the model lacks", free=True
     ),
 }
 
@@ -52,9 +52,7 @@ TRAIN: Section = {
     "batch_size": Key(
         2048, "samples of a step, of all devices of all hosts together", within=POSITIVE
     ),
-    "microbatch": Key(
-        0, "samples whose towers run at a time on a device; 0: all", within=NOT_NEGATIVE
-    ),
+    "microbatch": Key(0, "samples that a device encodes at a time; 0: all", within=NOT_NEGATIVE),
     "adam": {
         "b1": Key(0.9, "decay of the first moment", within="[0, 1)"),
         "b2": Key(0.999, "decay of the second moment", within="[0, 1)"),
@@ -65,7 +63,8 @@ TRAIN: Section = {
     ),
     "learning_rates": Key(
         (1e-4, 5e-5),
-        "after the warm-up and at the end, half a cosine between them",
+        "learning rates after the warm-up and at the end; half a cosine leads from one to the "
+        "other",
         within=NOT_NEGATIVE,
     ),
     "log_every": Key(
@@ -90,8 +89,8 @@ TRAIN: Section = {
     ),
     "skip_nonfinite": Key(
         0,
-        "most steps with a loss or gradient that is not finite; they are left out and counted, and "
-        "one more ends the run",
+        "how many steps may have a loss or gradient that is not finite; they are skipped and "
+        "counted; one more ends the run",
         within=NOT_NEGATIVE,
         unit="steps",
     ),
@@ -105,7 +104,7 @@ TRAIN: Section = {
     ),
     "keep_checkpoints": Key(
         3,
-        "number of checkpoints that are kept: two are the newest, others regular",
+        "number of checkpoints to keep: the newest two, and regular ones",
         within=POSITIVE,
         free=True,
     ),
@@ -162,11 +161,11 @@ DATA: Section = {
     ),
     "only": Key(
         "",
-        "a CSV file of the only stretches of videos to train on: columns video_id, start, end (s), "
+        "a CSV file of the only stretches of videos to train on; columns video_id, start, end (s), "
         "modality; all but the first may be missing or empty",
         path=True,
     ),
-    "without": Key("", "a CSV file like data.only, of the stretches not to train on", path=True),
+    "without": Key("", "a CSV file like data.only, of stretches to leave out", path=True),
     "frames": Key(32, "number of frames of a window", within=POSITIVE),
     "fps": Key(
         10.0,
@@ -233,8 +232,8 @@ EVAL: Section = free(
         ),
         "follow": Key(
             False,
-            "score every checkpoint, those to come too, up to train.steps, into "
-            "evaluations.jsonl (evaluations_SET.jsonl for a downstream set); else the newest alone",
+            "score every checkpoint, and each new one up to train.steps, into evaluations.jsonl "
+            "(evaluations_SET.jsonl for a downstream set); else only the newest",
         ),
         "checkpoint": Key(
             "newest",

@@ -43,7 +43,7 @@ AUDIT: Section = free(
         "shown": Key(300, "number of clips on the page", within=POSITIVE),
         "truth": Key(
             "",
-            "alignment.jsonl of a rendered corpus, to count the planted among the worst",
+            "alignment.jsonl of a rendered corpus, to count the planted errors among the worst",
             path=True,
         ),
     }

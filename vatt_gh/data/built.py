@@ -50,7 +50,7 @@ def _check_classes(path: Path, content: Any) -> None:
                 raise UserError(
                     f"The records name a class that is not TFDS's own: {value!r}.",
                     where=path,
-                    expected=f"classes of {_TRUSTED[:-1]} alone: TFDS would run any other",
+                    expected=f"only classes of {_TRUSTED[:-1]}: TFDS would run any other",
                     todo="build the records yourself",
                 )
             _check_classes(path, value)
@@ -61,7 +61,7 @@ def _check_classes(path: Path, content: Any) -> None:
 
 def _damaged(path: Path, problem: str) -> UserError:
     return UserError(
-        f"What the data set says of itself cannot be read: {problem}.",
+        f"The description of the data set cannot be read: {problem}.",
         where=path,
         expected="the file as the build wrote it",
         todo="build the records again, into another data_dir",

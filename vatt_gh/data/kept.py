@@ -133,8 +133,8 @@ def _fill(folder: Path, source: Source, tokenizer: Tokenizer, data: ConfigDict) 
             f"{len(source.unreadable)} records or files are damaged; their windows cannot be kept.",
             where=source.directories[0],
             expected="records as they were built",
-            todo="build them again, or train with --config.data.keep_windows=False, which leaves "
-            "out what is damaged",
+            todo="build them again, or train with --config.data.keep_windows=False, which skips "
+            "damaged ones",
         )
 
 

@@ -86,7 +86,7 @@ def load_index(version_dir: Path) -> RecordIndex:
             f"The index of the records cannot be read: {error}",
             where=path,
             expected="the file as the build wrote it",
-            todo="delete it: it is made anew from the shards",
+            todo="delete it: it is made again from the shards",
         ) from error
     files = [Path(version_dir) / str(name) for name in arrays["names"]]
     for file, size in zip(files, arrays["sizes"], strict=True):

@@ -160,7 +160,7 @@ def open_source(
     metadata = infos[0].metadata
     if "class_names" not in metadata:
         raise UserError(
-            f"The records are of version {infos[0].version}, which is not read any more.",
+            f"The records are of version {infos[0].version}, which is no longer supported.",
             where=directories[0],
             expected="records of this version",
             todo="build them again into another data_dir",

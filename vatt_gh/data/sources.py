@@ -76,7 +76,7 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
     found, missing = find_records(data.builder, data.data_dir)
     listed = bool(found) and bool(open_built(found[0]).metadata.get(SELECTION))
     if listed:
-        print(f"{data.data_dir}: built with lists of stretches; holds nothing else", flush=True)
+        print(f"{data.data_dir}: holds only what its build's lists of stretches left", flush=True)
     # A build without these lists would be another data set.
     if found and not (missing and data.manual_dir and build and not listed):
         if missing:
@@ -87,7 +87,7 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
         raise UserError(
             f"There are no {data.builder} records, and {reason}.",
             where=f"config.data.data_dir = {data.data_dir}",
-            expected="records, or one process alone and --config.data.manual_dir=DIR, the "
+            expected="records, or a single process and --config.data.manual_dir=DIR, the "
             "directory with videos and captions",
             todo=_command(data, data.builder, data.manual_dir or "DIR", data.data_dir),
         )
@@ -130,7 +130,7 @@ def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
             raise UserError(
                 f"There are no {name} records." if not found else f"{missing} parts are missing.",
                 where=f"config.data.also: {given}",
-                expected="records of the data set, all their parts",
+                expected="all parts of the data set's records",
                 todo=_command(data, name, "DIR", folder),
             )
         sources.append(open_source(found, split=split or "train", unreadable_share=share))

@@ -44,7 +44,7 @@ def read_vocabulary(path: Path) -> list[str]:
     words = words[:-1] if words and not words[-1] else words
     if not words or words[0] != "<pad>" or "<unk>" not in words or len(set(words)) != len(words):
         raise UserError(
-            "The file is no vocabulary.",
+            "The file is not a vocabulary.",
             where=path,
             expected="distinct words, one a line, <pad> first and <unk> among them",
             todo=todo,

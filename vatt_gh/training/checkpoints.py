@@ -288,7 +288,7 @@ class Checkpoints:
                 f"The data sets have {self._records} records; they had {meta.get('records')} at "
                 f"step {step}.",
                 where=self._directory,
-                expected="the same records: the input's position means nothing among others",
+                expected="the same records: the run goes on from a position among them",
                 todo="give the records of that run, or start another --workdir with "
                 "--config.init_from=orbax:WORKDIR",
             )
@@ -309,7 +309,7 @@ class Checkpoints:
                 f"The lists of data.only and data.without are not those that step {step} was "
                 "trained with.",
                 where=self._directory,
-                expected="the same lists: an audit writes its own anew",
+                expected="the same lists; a second audit overwrites the list of the first",
                 todo="put them back, or start another --workdir",
             )
 

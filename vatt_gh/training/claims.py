@@ -72,7 +72,7 @@ def _in_use(workdir: Path) -> UserError:
     owner = _owner(Path(workdir) / OWNER)
     told = "process {process} on {host}, since {since}".format(**owner) if owner else "unknown"
     return UserError(
-        f"Another training is at work in this directory: {told}.",
+        f"Another process is training in this directory: {told}.",
         where=workdir,
         expected="a work directory for each run",
         todo="wait for that process, stop it, or give another --workdir",
@@ -150,7 +150,7 @@ def _make(workdir: Path) -> None:
         Path(workdir).mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise UserError(
-            f"The work directory cannot be made: {error.strerror}.",
+            f"The work directory cannot be created: {error.strerror}.",
             where=workdir,
             expected="a directory that can be written to, or a place for a new one",
             todo="use another --workdir",

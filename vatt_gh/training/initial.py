@@ -146,7 +146,7 @@ def _load_run(
     source = read_run(workdir)
     if read_vocabulary(workdir / "vocabulary.txt") != words:
         raise UserError(
-            "The run to start from has another vocabulary: its word vectors are of other words.",
+            "The run to start from has another vocabulary: its word vectors stand for other words.",
             where=workdir / "vocabulary.txt",
             expected="the vocabulary of this run",
             todo=f"set --config.data.vocabulary={workdir / 'vocabulary.txt'}",

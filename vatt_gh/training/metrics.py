@@ -61,7 +61,7 @@ def _step_of(line: str, path: Path, number: int) -> int:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            "A row is not what a run writes.",
+            "A row was not written by a run.",
             where=f"{path}, line {number}",
             expected='one JSON object a line with its step, such as {"step": 10, ...}',
             todo="mend or delete that line",

@@ -85,7 +85,7 @@ class BestStep:
         """
         if self._name and self._name not in scores:
             raise UserError(
-                "There is no such score to find the best checkpoint by.",
+                "There is no such score to choose the best checkpoint by.",
                 where=f"config.train.keep_best = {self._name!r}",
                 expected=f"one of {', '.join(sorted(scores))}",
                 todo="set --config.train.keep_best to one of them; the step is saved",
