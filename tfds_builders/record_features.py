@@ -33,7 +33,7 @@ def features_of(storage: str) -> dict[str, Any]:
     """
     kept = STORAGES[storage]
     stored = {name: _FEATURES[kind]() for name, kind in kept.features.items()}
-    original = {"path": tfds.features.Text()} if kept.decoded is None else {}
+    original = {"path": tfds.features.Text()} if kept.reads_originals else {}
     return {
         "video_id": tfds.features.Text(),
         "segment": np.int32,
@@ -68,7 +68,7 @@ def example_of(
         {feature: value}.
     """
     said = overlapping(captions, segment.start, segment.end)
-    original = {"path": library.below(video)} if STORAGES[form.storage].decoded is None else {}
+    original = {"path": library.below(video)} if STORAGES[form.storage].reads_originals else {}
     return {
         "video_id": video,
         "segment": segment.index,

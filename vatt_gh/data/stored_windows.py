@@ -18,7 +18,7 @@ from vatt_gh.data.video import View, put
 from vatt_gh.data.waiting import Waiting
 from vatt_gh.media.example import byte_values, features
 from vatt_gh.media.form import Form, MediaError
-from vatt_gh.media.storages import STORAGES, Decoded, Storage
+from vatt_gh.media.storages import STORAGES, PicturesAndSound, Storage
 from vatt_gh.media.video import read_window
 
 _BLOCK = 1 << 20  # bytes that are read at once
@@ -49,7 +49,7 @@ def windows_reader(
         A function that reads windows of one example.
     """
     storage = STORAGES[form.storage]
-    if storage.decoded is None:
+    if storage.reads_originals:
         decode = _of_original(form, folder, unreadable)
         keys: tuple[str, ...] = ("path", "start", "height", "width")
     else:
@@ -83,7 +83,7 @@ def _of_record(
 
 
 def decoded_windows(
-    decode: Callable[[np.ndarray, range], Decoded],
+    decode: Callable[[np.ndarray, range], PicturesAndSound],
     has_audio: bool,
     frames: np.ndarray,
     samples: np.ndarray,
@@ -124,14 +124,14 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
         first = round(float(start) * form.fps)
         sample = round(first / form.fps * form.audio_rate)
 
-        def decode(numbers: np.ndarray, samples: range) -> Decoded:
-            shown = range(numbers[0], numbers[-1] + 1)
-            frames = range(shown.start + first, shown.stop + first)
+        def decode(numbers: np.ndarray, samples: range) -> PicturesAndSound:
+            shown = int(numbers[0])
+            frames = range(first + shown, first + int(numbers[-1]) + 1)
             samples = range(samples.start + sample, samples.stop + sample)
             size = int(height), int(width)
             file = _inside(folder, path.decode())
             pictures, sound = read_window(file, form, frames, samples, size)
-            return enumerate(pictures, shown.start), sound
+            return enumerate(pictures, shown), sound
 
         def once() -> tuple[np.ndarray, np.ndarray] | MediaError:
             try:
@@ -177,7 +177,7 @@ def _inside(folder: Path, path: str) -> Path:
     return Path(whole)
 
 
-def _nothing(numbers: np.ndarray, samples: range) -> Decoded:
+def _nothing(numbers: np.ndarray, samples: range) -> PicturesAndSound:
     return (), np.zeros(len(samples), np.int16)
 
 

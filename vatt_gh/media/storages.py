@@ -18,7 +18,7 @@ NO_SOUND = np.zeros(0, np.int16)
 # The values of a feature, by its name.
 Values = Callable[[str], Iterator[bytes | memoryview | np.ndarray]]
 # Pictures with their numbers, [H, W, 3] uint8 each, and [S] int16 sound.
-Decoded = tuple[Iterable[tuple[int, np.ndarray]], np.ndarray]
+PicturesAndSound = tuple[Iterable[tuple[int, np.ndarray]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,15 +41,20 @@ class Storage:
     features: Mapping[str, str]
     keeper: Callable[[Scaler, Form], Callable[[av.VideoFrame], Any]]
     packed: Callable[[list[Any], np.ndarray | None, Form], dict[str, Any]]
-    decoded: Callable[[Values, np.ndarray, range], Decoded] | None = None
+    decoded: Callable[[Values, np.ndarray, range], PicturesAndSound] | None = None
     outgrows_videos: bool = False
+
+    @property
+    def reads_originals(self) -> bool:
+        """Whether the videos are decoded again for every window."""
+        return self.decoded is None
 
 
 def _packed_jpegs(frames: list[bytes], audio: np.ndarray | None, form: Form) -> dict[str, Any]:
     return {"frames": frames, "audio": NO_SOUND if audio is None else audio}
 
 
-def _decoded_jpegs(values: Values, numbers: np.ndarray, samples: range) -> Decoded:
+def _decoded_jpegs(values: Values, numbers: np.ndarray, samples: range) -> PicturesAndSound:
     jpegs = list(itertools.islice(values("frames"), int(numbers[-1]) + 1))
     pictures = ((k, from_jpeg(jpegs[k])) for k in numbers if jpegs)
     audio = np.frombuffer(next(values("audio")), np.int16) if samples else NO_SOUND
@@ -61,7 +66,7 @@ def _packed_mp4(frames: list[Any], audio: np.ndarray | None, form: Form) -> dict
     return {"video": to_mp4(frames) if frames else b"", "audio": flac}
 
 
-def _decoded_mp4(values: Values, numbers: np.ndarray, samples: range) -> Decoded:
+def _decoded_mp4(values: Values, numbers: np.ndarray, samples: range) -> PicturesAndSound:
     video, first = b"".join(values("video")), int(numbers[0])
     pictures = from_mp4(video, first, int(numbers[-1]) + 1 - first) if video else ()
     flac = b"".join(values("audio"))
