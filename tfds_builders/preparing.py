@@ -134,7 +134,7 @@ def _build_unless_taken(task: _PartJob, on_video: Callable[[float], None] = lamb
                 f"Another process is building part {part.number}.",
                 where=part.folder / part.config_name,
                 expected="one process a part",
-                todo="wait for it, or leave --part out to build what nobody is at",
+                todo="wait for it, or leave --part out to build the parts that no process builds",
             )
 
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vatt_gh.media import library, youtube8m
-from vatt_gh.media import youtube8m_library as labelled
+from vatt_gh.media import library, youtube8m, youtube8m_library
 from vatt_gh.media.downstream import (
     audioset,
     esc50,
@@ -56,7 +55,7 @@ DATA_SETS = {
         "The same, with YouTube-8M's labels from `yt8m/` (its TFRecords, vocabulary, ids).",
         ("train",),
         library.LAYOUT + youtube8m.LAYOUT.removeprefix("\n    MANUAL_DIR/"),
-        labelled.scan_labelled,
+        youtube8m_library.scan_labelled,
     ),
     "ucf101": _listed("101 actions.", ucf101),
     "hmdb51": _listed("51 actions.", hmdb51),

@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
     try:
         if len(argv) > 1:
             raise UserError(
-                f"What is {' '.join(argv[1:])!r}?",
+                f"There is no argument {' '.join(argv[1:])!r}.",
                 where="the command line",
                 expected="flags only, such as --config=configs/demo.py",
                 todo="python -m vatt_gh.main --help",

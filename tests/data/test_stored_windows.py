@@ -13,9 +13,9 @@ from pausing import recorded_pauses
 from vatt_gh import batch as names
 from vatt_gh.data import waiting
 from vatt_gh.data.clips import captioned_clips
+from vatt_gh.data.frames import View
 from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import open_source
-from vatt_gh.data.video import View
 from vatt_gh.errors import UserError
 from vatt_gh.media.form import MediaError
 from vatt_gh.media.video import read_window

@@ -9,10 +9,10 @@ import tensorflow as tf
 from PIL import Image
 from small import small_config
 
+from vatt_gh.data.frames import View, choose_view, crop_box, draw_colour
 from vatt_gh.data.sampling import CROP_STREAM, stream
 from vatt_gh.data.stored_windows import windows_reader
 from vatt_gh.data.unreadable import Unreadable
-from vatt_gh.data.video import View, choose_view, crop_box, draw_colour
 from vatt_gh.media.form import Form
 
 T, SIZE = 3, 16

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from golden.golden_set import FOLDER, SET, close, golden
 
+from vatt_gh.data.frames import crop_box, resize
 from vatt_gh.data.sampling import frame_places
 from vatt_gh.data.text import Tokenizer, read_vocabulary
-from vatt_gh.data.video import crop_box, resize
 from vatt_gh.data.views import three_crops, window_starts, with_shorter_side
 from vatt_gh.models.tokenize import patches
 from vatt_gh.models.vatt import centred

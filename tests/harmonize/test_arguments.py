@@ -251,7 +251,7 @@ REFUSED = {
         nn.Dense(3),
         DENSE,
         {"losses": lambda h: (h.sum(), {"accuracy": h.mean()})},
-        "at place 1 what is no floating-point array",
+        "something other than a floating-point array at place 1",
     ),
     "losses of features": (
         nn.Dense(3),

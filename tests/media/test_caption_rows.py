@@ -102,7 +102,7 @@ def test_a_table_with_durations_and_one_that_does_not_say_so(tmp_path):
     body = "".join(f"{row['start']},{row['duration']},{row['text']}\n" for row in LENGTHS)
     assert read(tmp_path, "start,duration,text\n" + body, "v.csv") == (CAPTIONS, [])
     late = body.replace("0.0,4.9,first pour the flour\n", "")
-    with pytest.raises(CaptionFileError, match="its second column is no end of captions"):
+    with pytest.raises(CaptionFileError, match="its second column does not hold end times"):
         read(tmp_path, late, "v.csv")
     for content in ("hello,you\n", "<!DOCTYPE html>\n<p>not found\n", "a,b,c\n0,1,x\n"):
         with pytest.raises(CaptionFileError, match="has no columns start, end, text"):

@@ -121,9 +121,9 @@ def random_clips(data: ConfigDict, words: int, clips: int, seed: int) -> dict[st
 def _compared(exact: dict[str, np.ndarray], near: dict[str, np.ndarray]) -> dict[str, Any]:
     retrieval = {}
     for direction, (query, clip) in DIRECTIONS.items():
-        own, other = (similarities(x[query], x[clip]) for x in (exact, near))
-        moved = np.abs(ranks(own) - ranks(other))
-        pairs = zip(own, other, strict=True)
+        cosines, near_cosines = (similarities(x[query], x[clip]) for x in (exact, near))
+        moved = np.abs(ranks(cosines) - ranks(near_cosines))
+        pairs = zip(cosines, near_cosines, strict=True)
         retrieval[direction] = {
             "same_rank": float(np.mean(moved == 0)),
             "mean_rank_difference": float(moved.mean()),

@@ -12,11 +12,13 @@ from typing import Any
 from tfds_builders.build import build
 from tfds_builders.parts import Settings
 from vatt_gh.bench.clip import decode_bare, write_clip
+from vatt_gh.bench.rates import in_turns, rate_rows
 from vatt_gh.media.form import Form
 from vatt_gh.media.storages import STORAGES
 from vatt_gh.media.video import read_segments
 
 _UNIT = "clip-seconds per CPU-second"
+_BARE = "bare decode"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,16 +43,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         clip = Path(folder) / "videos" / "clip.mp4"
         clip.parent.mkdir()
         write_clip(clip, arguments.seconds)
-        cases: dict[str, Callable[[], Any]] = {"bare decode": lambda: decode_bare(clip)}
+        cases = {_BARE: lambda: decode_bare(clip)}
         for storage in STORAGES:
             form = Form(storage=storage)
             cases[storage] = lambda form=form: sum(s.count for s in read_segments(clip, form))
-        rates = {name: [] for name in cases}
-        for _ in range(arguments.rounds):
-            for name, case in cases.items():
-                begin = time.process_time()
-                case()
-                rates[name].append(arguments.seconds / (time.process_time() - begin))
+        timed = {name: _rate(case, arguments.seconds) for name, case in cases.items()}
+        rates = in_turns(timed, arguments.rounds)
         sizes = {
             storage: _bytes_of(clip, Form(storage=storage)) / arguments.seconds * 3600 / 1e9
             for storage in STORAGES
@@ -62,13 +60,21 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         for _ in range(arguments.rounds):
             one, two = (_whole_build(Path(folder), workers, arguments) for workers in (1, 2))
             gains.append(two / one)
-    rows = []
-    for name, own in rates.items():
-        share = statistics.median(r / b for r, b in zip(own, rates["bare decode"], strict=True))
-        rate = statistics.median(own)
-        row = {"case": name, "rate": rate, "unit": _UNIT, "share_of_bare_decode": share}
-        rows.append(row | ({"gigabytes_an_hour": sizes[name]} if name in sizes else {}))
+    rows = rate_rows(rates, _UNIT, lambda name: _BARE)
+    for row in rows[1:]:
+        row["gigabytes_an_hour"] = sizes[row["case"]]
     return {"rows": rows, "two_processes": statistics.median(gains), "clips": arguments.clips}
+
+
+def _rate(case: Callable[[], object], seconds: float) -> Callable[[], float]:
+    """Makes the function that measures clip-seconds per CPU-second."""
+
+    def measure() -> float:
+        begin = time.process_time()
+        case()
+        return seconds / (time.process_time() - begin)
+
+    return measure
 
 
 def _bytes_of(clip: Path, form: Form) -> int:

@@ -1,4 +1,4 @@
-"""How long a checkpoint keeps the training waiting, beside saving it while the training stands."""
+"""How long saving a checkpoint delays training, and how long it takes while training is paused."""
 
 import argparse
 import statistics

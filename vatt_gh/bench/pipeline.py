@@ -3,7 +3,6 @@
 import argparse
 import os
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,11 +17,12 @@ from ml_collections import ConfigDict
 from tfds_builders.build import build
 from vatt_gh import config as configuration
 from vatt_gh.bench.clip import write_clip
-from vatt_gh.bench.waiting import waiting
+from vatt_gh.bench.data_wait import waiting
+from vatt_gh.bench.rates import in_turns, rate_rows
+from vatt_gh.data.frames import View
 from vatt_gh.data.pipeline import training_batches
 from vatt_gh.data.records import Source, open_source
 from vatt_gh.data.text import Tokenizer, build_vocabulary
-from vatt_gh.data.video import View
 from vatt_gh.media.form import Form
 from vatt_gh.media.storages import STORAGES
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 f"{k},{k + 3},and now we stir it\n" for k in range(0, 30, 4)
             )
             (videos / f"clip{number}.csv").write_text(subtitles)
-        cases: dict[str, Callable[[], Any]] = {}
+        cases: dict[str, Callable[[], float]] = {}
         for storage in STORAGES:
             form = Form(storage=storage)
             parts = build(
@@ -76,25 +76,18 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 form=form,
             )
             source = open_source(parts)
-            # Fewer windows from the originals, which are slow.
-            windows = arguments.windows if storage != "index" else max(8, arguments.windows // 8)
+            # Fewer windows where the originals are decoded, which is slow.
+            slow = STORAGES[storage].reads_originals
+            windows = max(8, arguments.windows // 8) if slow else arguments.windows
             cases[f"{storage}, bare decode"] = _bare(source, windows, arguments.parallel_reads)
             for augmentation in arguments.augmentations:
                 config = _config(augmentation, arguments.parallel_reads)
                 cases[f"{storage}, {augmentation}"] = _piped(source, config, windows)
-        rates: dict[str, list[float]] = {name: [] for name in cases}
         for case in cases.values():
             case()  # traces graphs, and reads files into memory
-        for _ in range(arguments.rounds):
-            for name, case in cases.items():
-                rates[name].append(case())
-        found = waiting(Path(folder) / "jpeg")
-    rows = []
-    for name, own in rates.items():
-        bare = rates[f"{name.split(',')[0]}, bare decode"]
-        share = statistics.median(r / b for r, b in zip(own, bare, strict=True))
-        rate = statistics.median(own)
-        rows.append({"case": name, "rate": rate, "unit": _UNIT, "share_of_bare_decode": share})
+        rates = in_turns(cases, arguments.rounds)
+        found = waiting(Path(folder) / Form.storage)
+    rows = rate_rows(rates, _UNIT, lambda name: f"{name.split(',')[0]}, bare decode")
     case = f"step of {found['step_seconds']:.2f} s"
     waits = {"case": case, "rate": found["share"], "unit": _WAIT, "share_of_bare_decode": None}
     return {"rows": [*rows, waits], "cpus": len(os.sched_getaffinity(0))}

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ml_collections import ConfigDict
 
+from vatt_gh.batch import AUDIOVISUAL
 from vatt_gh.config import SCHEMA, compares_gradients, default, drops_per_loss, engines_with
 from vatt_gh.config.mixture import parse_entry
 from vatt_gh.config.schema import check_keys, misfit, value_of
@@ -30,7 +31,7 @@ def validate(
     *,
     devices: int,
     hosts: int,
-    modalities: Collection[str] = ("video", "audio"),
+    modalities: Collection[str] = AUDIOVISUAL,
 ) -> None:
     """Checks a whole configuration before any work is done.
 

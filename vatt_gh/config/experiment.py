@@ -33,12 +33,12 @@ def load_experiment(path: str) -> ConfigDict:
         problem, where = f"get_config() returns {config!r}", file
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        own = [(t.lineno, t.line or "") for t in frames if t.filename == file]
-        own += [(error.lineno, "")] if isinstance(error, SyntaxError) else []
-        where = f"{file}, line {own[-1][0]}" if own else file
+        in_file = [(t.lineno, t.line or "") for t in frames if t.filename == file]
+        in_file += [(error.lineno, "")] if isinstance(error, SyntaxError) else []
+        where = f"{file}, line {in_file[-1][0]}" if in_file else file
         if isinstance(error, AttributeError | KeyError) and "ml_collections" in frames[-1].filename:
             name = re.search(r'(?:Key ")?(\w+)', str(error))
-            raise _of_experiment(name[1] if name else "", own[-1][1], where) from error
+            raise _of_experiment(name[1] if name else "", in_file[-1][1], where) from error
         problem = f"{type(error).__name__}: {str(error).strip()}"
     raise UserError(
         f"The experiment cannot be loaded. {problem}",

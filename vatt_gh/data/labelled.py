@@ -8,10 +8,10 @@ from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
 from vatt_gh.data.clips import LENGTH, NUMBER
+from vatt_gh.data.frames import draw_colour
 from vatt_gh.data.pipeline import endless, sample_seed, split_host
 from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.sampling import shuffled, stored_span
-from vatt_gh.data.video import draw_colour
 from vatt_gh.data.views import three_crops, window_starts
 from vatt_gh.data.windows import augmented_window, whole_windows
 

@@ -8,11 +8,11 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
+from vatt_gh.data.frames import draw_colour
 from vatt_gh.data.kept import KeptWindows, kept_windows
 from vatt_gh.data.records import Source, read_on
 from vatt_gh.data.sampling import shuffled
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.video import draw_colour
 from vatt_gh.data.windows import training_windows
 
 HOST_KEYS = (names.VIDEO_ID, names.START, names.END)

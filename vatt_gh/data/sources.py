@@ -9,6 +9,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from vatt_gh.config.mixture import parse_entry
+from vatt_gh.config.training import DATA
 from vatt_gh.data.built import open_built
 from vatt_gh.data.record_index import FINISHED
 from vatt_gh.data.records import Source, open_source
@@ -76,7 +77,8 @@ def find_or_build(data: ConfigDict, build: Build | None = None) -> list[Path]:
     found, missing = find_records(data.builder, data.data_dir)
     listed = bool(found) and bool(open_built(found[0]).metadata.get(SELECTION))
     if listed:
-        print(f"{data.data_dir}: holds only what its build's lists of stretches left", flush=True)
+        told = "was built with --only or --without, and holds nothing else"
+        print(f"{data.data_dir}: {told}", flush=True)
     # A build without these lists would be another data set.
     if found and not (missing and data.manual_dir and build and not listed):
         if missing:
@@ -133,7 +135,8 @@ def open_sources(data: ConfigDict, build: Build | None = None) -> list[Source]:
                 expected="all parts of the data set's records",
                 todo=_command(data, name, "DIR", folder),
             )
-        sources.append(open_source(found, split=split or "train", unreadable_share=share))
+        split = split or DATA["split"].default
+        sources.append(open_source(found, split=split, unreadable_share=share))
         rate, first = sources[-1].audio_rate, sources[0].audio_rate
         check_rate(rate, first, "that of the first data set has", f"config.data.also: {given}")
     return [dataclasses.replace(source, selection=selection) for source in sources]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from vatt_gh.data.frames import View, put
 from vatt_gh.data.unreadable import Unreadable
-from vatt_gh.data.video import View, put
 from vatt_gh.data.waiting import Waiting
 from vatt_gh.media.example import byte_values, features
 from vatt_gh.media.form import Form, MediaError

@@ -6,6 +6,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from vatt_gh import batch as names
+from vatt_gh.data.frames import View, choose_view
 from vatt_gh.data.sampling import (
     frame_places,
     nearest_captions,
@@ -16,7 +17,6 @@ from vatt_gh.data.sampling import (
 from vatt_gh.data.selection import Selection
 from vatt_gh.data.stored_windows import ReadWindows
 from vatt_gh.data.text import Tokenizer
-from vatt_gh.data.video import View, choose_view
 from vatt_gh.data.views import with_shorter_side
 from vatt_gh.media.form import Form
 

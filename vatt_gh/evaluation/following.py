@@ -27,7 +27,7 @@ _PAUSE = 10.0  # s between looks for new checkpoints
 def follow(
     config: ConfigDict, workdir: Path, *, build: Build | None = None, known: Known | None = None
 ) -> list[dict[str, Any]]:
-    """Scores every checkpoint of a work directory, those to come too, up to train.steps.
+    """Scores every checkpoint of a work directory, and each new one, up to train.steps.
 
     Appends a row {'step', 'eval.retrieval.r5', ...} to WORKDIR/evaluations.jsonl for each, for
     another data set or split to evaluations_SET_SPLIT.jsonl; what that file has is not scored
@@ -70,7 +70,7 @@ def follow(
 
 
 def _file(config: ConfigDict) -> str:
-    """Name of the file of rows: a row of one set says nothing of another."""
+    """Names the file of rows; each data set and split has its own."""
     another = config.eval.builder if config.eval.builder != config.data.builder else ""
     parts = [EVALUATIONS, another, config.eval.split]
     return "_".join(part for part in parts if part) + ".jsonl"

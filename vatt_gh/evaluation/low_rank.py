@@ -27,9 +27,7 @@ class LowRank(nn.Module):
         return dense(self.classes, name="classifier")(hidden)
 
 
-def answers(
-    features: np.ndarray, labels: np.ndarray, tests: np.ndarray, epochs: int = EPOCHS
-) -> np.ndarray:
+def answers(features: np.ndarray, labels: np.ndarray, tests: np.ndarray) -> np.ndarray:
     """Fits the classifier and classifies other clips.
 
     The loss is cross-entropy plus PENALTY times the sum of squares of the last kernel, Adam's rate
@@ -39,14 +37,13 @@ def answers(
         features: [N, d] float, features of the clips that it is fitted on.
         labels: [N] class of each, any type.
         tests: [M, d] float, features of the other clips.
-        epochs: passes over the clips that it is fitted on.
 
     Returns:
         [M] class of each of the other clips.
     """
     names, classes = np.unique(labels, return_inverse=True)
     model = LowRank(len(names))
-    params = _fit(model, jnp.asarray(features, jnp.float32), jnp.asarray(classes), epochs)
+    params = _fit(model, jnp.asarray(features, jnp.float32), jnp.asarray(classes), EPOCHS)
     logits = model.apply({"params": params}, jnp.asarray(tests, jnp.float32), False)
     return names[np.asarray(logits).argmax(axis=1)]
 

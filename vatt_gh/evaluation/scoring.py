@@ -1,6 +1,6 @@
 """Scores a work directory: newest checkpoint -> results.json and the report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from vatt_gh.files import read_object
 from vatt_gh.media.rates import check_rate
 from vatt_gh.report.examples import RetrievalExample
 from vatt_gh.report.page import known_references
+from vatt_gh.report.plots import EVAL_PREFIX
 from vatt_gh.report.results import PROTOCOL, write_results
 from vatt_gh.report.run import Aligned, write_report
 from vatt_gh.training.construct import model_of
@@ -139,11 +140,11 @@ def scorer(
     return opened
 
 
-def as_row(results: dict[str, Any]) -> dict[str, float]:
-    """Converts results to the numbers of a row, such as {'eval.retrieval.r5': 0.12}."""
+def as_row(results: dict[str, Any], groups: Iterable[str] = EVALUATORS) -> dict[str, float]:
+    """Converts groups of results to the numbers of a row, such as {'eval.retrieval.r5': 0.12}."""
     return {
-        f"eval.{group}.{name}": score["value"]
-        for group in EVALUATORS
+        f"{EVAL_PREFIX}{group}.{name}": score["value"]
+        for group in groups
         for name, score in results.get(group, {}).items()
     }
 

@@ -15,7 +15,7 @@ from vatt_gh.data.sources import Build
 from vatt_gh.errors import UserError
 from vatt_gh.evaluation.held_out import TRAINED, UNTRAINED
 from vatt_gh.evaluation.loading import CLASSES
-from vatt_gh.evaluation.scoring import print_group
+from vatt_gh.evaluation.scoring import as_row, print_group
 from vatt_gh.files import write_whole
 from vatt_gh.finetuning.score import COUNT, GROUP, score
 from vatt_gh.finetuning.start import start_classifier, with_model_of_start
@@ -99,8 +99,7 @@ def _finetune(
         return drawn
 
     def row(state: TrainState) -> dict[str, float]:
-        found = score(model, {TRAINED: state.params}, task, config)[GROUP]
-        return {f"eval.{GROUP}.{name}": value["value"] for name, value in found.items()}
+        return as_row(score(model, {TRAINED: state.params}, task, config), [GROUP])
 
     state = run_training(
         config,

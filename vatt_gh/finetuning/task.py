@@ -105,7 +105,7 @@ def _check_records(train: Source, test: Source, wanted: str, tested: str, data: 
     both = len(_places(train) & _places(test))
     if both:
         raise UserError(
-            f"{both} records of the split {tested}, which is tested, would be learnt.",
+            f"{both} records of the test split {tested} would be trained on.",
             where=f"config.finetune.split = {wanted}",
             expected=f"splits that have no clip in common with {tested}",
             todo="leave --config.finetune.split out, for the splits of the data set's protocol",

@@ -219,8 +219,8 @@ def _value(number: int, value: Any, count: int) -> Array:
         value = None
     if value is None or not jnp.issubdtype(value.dtype, jnp.floating):
         raise ValueError(
-            f"losses returns at place {number} what is no floating-point array: expected losses "
-            "alone; compute other values from the features that are returned"
+            f"losses returns something other than a floating-point array at place {number}: "
+            "expected losses alone; compute other values from the features that are returned"
         )
     if value.ndim and value.shape[0] != count:
         raise ValueError(

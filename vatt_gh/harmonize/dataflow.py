@@ -204,8 +204,8 @@ def _view_of(equation: JaxprEqn, known: _Origin) -> _Seen | None:
     if primitive is primitives.broadcast_in_dim_p:
         row_major = before.size == after.size  # it adds axes of length one
     else:
-        plain = primitive is primitives.reshape_p and params["dimensions"] is None
-        row_major = plain or primitive is primitives.squeeze_p
+        keeps_order = primitive is primitives.reshape_p and params["dimensions"] is None
+        row_major = keeps_order or primitive is primitives.squeeze_p
     return known._replace(view=view.reshaped(after.shape)) if row_major else None
 
 

@@ -20,6 +20,6 @@ def check_rate(rate: int, wanted: int, whose: str, where: object, sound: str = "
         raise UserError(
             f"{sound} has {rate} samples a second; {whose} {wanted}.",
             where=where,
-            expected="the same rate: at another one a model hears other sounds",
+            expected="the same rate, because the model has learnt sound at that one",
             todo=f"build the records with --audio_rate={wanted} into another directory",
         )

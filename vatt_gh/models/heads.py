@@ -57,7 +57,7 @@ class Projection(nn.Module):
 class FacHead(nn.Module):
     """Fine and coarse spaces: video-audio first, video-text from it ("mlp_fac" of the original).
 
-    Audio and text are never compared directly. Nothing is normalised to unit length here; the
+    Audio and text are never compared directly. Nothing is scaled to unit length here; the
     losses and the retrieval measures do that.
 
     Attributes:

@@ -34,10 +34,10 @@ def read_jsonl(path: str | os.PathLike[str], needed: Sequence[str] = ()) -> list
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            "A file of rows is missing.",
+            "The JSONL file does not exist.",
             where=path,
             expected="a JSONL file written by a run",
-            todo="Check the work directory; a run writes the file at its first logged step.",
+            todo="check the work directory; a run writes the file at its first logged step",
         )
     rows = []
     lines = path.read_bytes().split(b"\n")
@@ -52,7 +52,7 @@ def read_jsonl(path: str | os.PathLike[str], needed: Sequence[str] = ()) -> list
                 f"A row has no {missing[0]!r}.",
                 where=f"{path}, line {number}",
                 expected=f"rows as a training writes them, with {', '.join(needed)}",
-                todo="Mend or delete that line.",
+                todo="mend or delete that line",
             )
         if row is not None:
             rows.append(row)
@@ -63,7 +63,7 @@ def read_jsonl(path: str | os.PathLike[str], needed: Sequence[str] = ()) -> list
                 "A row is not a JSON object.",
                 where=f"{path}, line {number}",
                 expected='one JSON object a line, for example {"step": 10, "loss": 4.2}',
-                todo="Mend or delete that line.",
+                todo="mend or delete that line",
             )
     return rows
 

@@ -195,14 +195,14 @@ def _check_picture(workdir: Path, file: str) -> None:
             "A picture of the page lies outside the work directory.",
             where=file,
             expected=f"a path relative to {workdir}",
-            todo="Write the picture below the work directory, for example in pictures/.",
+            todo="write the picture below the work directory, for example in pictures/",
         )
     if not (workdir / file).is_file():
         raise UserError(
             "A picture of the page does not exist.",
             where=workdir / file,
             expected="a picture written before the page",
-            todo="Draw the picture first, or leave it out of the page.",
+            todo="draw the picture first, or leave it out of the page",
         )
 
 

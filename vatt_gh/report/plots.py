@@ -286,7 +286,7 @@ def _histograms(rows: Rows) -> np.ndarray:
                 "The rows' cosine histograms differ in their number of bins.",
                 where=f"cosine_histogram of step {row['step']}",
                 expected=f"{bins} bins, found {len(histogram)}",
-                todo="Do not mix the rows of different programs in one metrics.jsonl.",
+                todo="do not mix the rows of different programs in one metrics.jsonl",
             )
     filled = [histogram or [0] * bins for histogram in histograms]
     return np.array(filled, dtype=np.float64).reshape(len(rows), bins)
@@ -303,7 +303,7 @@ def _edges(steps: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _heatmap(axes: Axes, edges: np.ndarray, totals: np.ndarray) -> None:
-    """Draws the counts [columns, bins], each column normalised to sum 1."""
+    """Draws the counts [columns, bins], each column scaled to sum 1."""
     sums = totals.sum(axis=1, keepdims=True)
     share = np.ma.masked_array(
         totals / np.maximum(sums, 1.0), mask=np.repeat(sums == 0, totals.shape[1], axis=1)

@@ -58,7 +58,7 @@ def _written(names: Iterable[str], sums: list[Array]) -> dict[str, str]:
 
 @jax.jit
 def _all_sums(arrays: list[Array]) -> list[Array]:
-    """[2] uint32 of each array, by one program: with one an array, JAX on CPU waits after 32."""
+    """[2] uint32 of each array, in one program: JAX on CPU waits after 32 programs."""
     return [_sums(x) for x in arrays]
 
 

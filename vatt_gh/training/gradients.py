@@ -143,8 +143,8 @@ def step_gradients(
         )
     if alone:
         weighted = [{m: _rows(decided.weight, c[m]) * c[m] for m in c} for c in whole]
-        plain = pull_alone(of_ways(alone, weighted))
-        gradients = plain if gradients is None else jax.tree.map(jnp.add, gradients, plain)
+        of_alone = pull_alone(of_ways(alone, weighted))
+        gradients = of_alone if gradients is None else jax.tree.map(jnp.add, gradients, of_alone)
     heads = pull([decided.weight] * len(terms))[0]
     return StepGradients({"towers": gradients, "heads": heads}, statistics, decided, by_name, kept)
 

@@ -24,7 +24,7 @@ _DROPS = 0xD20B  # draws apart from those of dropout
 
 
 def schedule_of(harmonize: ConfigDict, step: Array) -> Array:
-    """The curriculum's gamma at a step: a threshold on the cosine, or a share of the batch.
+    """Computes the curriculum's cutoff at a step: a threshold on the cosine, or a share to drop.
 
     Args:
         harmonize: section of the configuration.

@@ -59,7 +59,7 @@ def newest_whole(
 
 
 def _patiently(step: int, read: Callable[[int], T]) -> tuple[T | None, str | None]:
-    """Reads, twice where any host fails: perhaps its disk was away; returns also the problem."""
+    """Reads a checkpoint, a second time if any host fails; returns the problem too."""
     for pause in (_PAUSE, 0.0):
         found, problem = None, None
         try:

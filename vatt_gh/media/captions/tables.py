@@ -47,8 +47,8 @@ def _reader(content: str, delimiter: str) -> Any:
 
 def _rows(reader: Any) -> Iterator[list[str]]:
     rows = (row for row in reader if row)
-    plain = reader.dialect.quoting == csv.QUOTE_NONE
-    return (list(map(_unquoted, row)) for row in rows) if plain else rows
+    unquoted = reader.dialect.quoting == csv.QUOTE_NONE
+    return (list(map(_unquoted, row)) for row in rows) if unquoted else rows
 
 
 def _unquoted(cell: str) -> str:
@@ -69,7 +69,7 @@ def _in_order(path: Path, cues: list[Cue]) -> list[Cue]:
         (c.start, c.end) for c in cues if isinstance(c.start, float) and isinstance(c.end, float)
     ]
     if 2 * sum(end < start for start, end in times) >= len(times):
-        raise CaptionFileError(path, "has no header, and its second column is no end of captions")
+        raise CaptionFileError(path, "has no header, and its second column does not hold end times")
     return cues
 
 

@@ -40,7 +40,9 @@ def xml_cues(path: Path, content: str) -> list[Cue]:
         return list(json3_cues([_event(p) for p in root.find("body").iter("p")]))
     if form in ("timedtext", "transcript"):
         return [_line(k, line) for k, line in enumerate(root.iter("text"), 1)]
-    raise CaptionFileError(path, f"is XML with the root {form!r}, and neither TTML nor of YouTube")
+    raise CaptionFileError(
+        path, f"is XML with the root {form!r}, which is neither TTML nor a form of YouTube"
+    )
 
 
 def _name(element: ElementTree.Element) -> str:
