@@ -22,7 +22,7 @@ def check_name(name: str, known: Collection[str]) -> None:
 
 
 def key_of(name: str) -> Key | None:
-    """The configuration key of a setting: that of `--fps` is data.build_fps; None: it has none."""
+    """Finds the configuration key of a setting: for `--fps` data.build_fps; None: it has none."""
     key = DATA.get(f"build_{name}")
     return key if isinstance(key, Key) else None
 

@@ -62,7 +62,7 @@ class Part:
         return base if self.parts == 1 else f"{base}-part{self.number:03d}of{self.parts:03d}"
 
     def finished(self) -> Path | None:
-        """Its version directory if it is done."""
+        """Returns its version directory if it is done."""
         done = (self.folder / self.config_name).glob(FINISHED)
         return next((info.parent for info in sorted(done)), None)
 

@@ -23,7 +23,7 @@ _FEATURES = {
 
 
 def features_of(storage: str) -> dict[str, Any]:
-    """TFDS features of a segment's record.
+    """Makes the TFDS features of a segment's record.
 
     Args:
         storage: one of vatt_gh.media.storages.STORAGES.

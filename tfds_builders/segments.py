@@ -50,7 +50,7 @@ class SegmentConfig(tfds.core.BuilderConfig):
     selection: str = ""  # digest of the lists of stretches
 
     def form(self) -> Form:
-        """The settings that decide what is stored."""
+        """Returns the settings that decide what is stored."""
         return Form(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Form)})
 
 
@@ -206,7 +206,7 @@ def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
 
 
 def _by_split(library: Library) -> dict[str, list[tuple[str, Path]]]:
-    """Videos of each split in random order; a part without videos has an empty "train"."""
+    """Lists each split's videos in random order; a part without videos has an empty "train"."""
     videos = list(library.videos)
     random.Random(0).shuffle(videos)
     splits: dict[str, list[tuple[str, Path]]] = {} if videos else {"train": []}
@@ -216,7 +216,7 @@ def _by_split(library: Library) -> dict[str, list[tuple[str, Path]]]:
 
 
 def _shard_counts(videos: list[tuple[str, Path]]) -> list[int]:
-    """Number of consecutive videos in each shard."""
+    """Counts the consecutive videos in each shard."""
     clips = Counter(path for _, path in videos)  # stretches of one file share its size
     counts, size = [0], 0.0
     for _, path in videos:

@@ -37,7 +37,7 @@ class DataSet:
 
 
 def _listed(description: str, module: Any, splits: tuple[str, ...] = (), **options: str) -> DataSet:
-    """A set whose module lists its clips."""
+    """Makes a set whose module lists its clips."""
 
     def scan(manual_dir: Path, index_dir: Path | None) -> Library:
         listing = module.list_clips(Path(manual_dir), **options)

@@ -31,7 +31,7 @@ def count_flops(function: Callable[..., Any], *args: Any) -> int:
 
 
 def count_traced(traced: ClosedJaxpr) -> int:
-    """Like `count_flops`, for an existing trace, such as jax.jit(f).trace(x).jaxpr."""
+    """Counts like `count_flops`, for an existing trace, such as jax.jit(f).trace(x).jaxpr."""
     used, _ = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
     return _count(used)
 

@@ -63,5 +63,5 @@ def active_terms(weights: Mapping[str, float]) -> list[LossTerm]:
 
 
 def places_of(modality: str, terms: Sequence[LossTerm]) -> tuple[int, ...]:
-    """The indices of the `terms` that depend on a modality's features."""
+    """Lists the indices of the `terms` that depend on a modality's features."""
     return tuple(n for n, term in enumerate(terms) if modality in term.modalities)

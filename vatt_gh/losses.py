@@ -34,7 +34,7 @@ def asymmetric_nce(
     axis_name: str | None,
     anchor_mask: Array | None = None,
 ) -> Array:
-    """One log ratio per sample, with a joint row and column denominator.
+    """Computes one log ratio per sample, with a joint row and column denominator.
 
         s(i, j, c) = <anchor_i, other_jc> / temperature     (unit vectors)
         l_i = log(sum_jc exp s(i,j,c) + sum_jc exp s(j,i,c)) - log sum_c exp s(i,i,c)
@@ -88,7 +88,7 @@ def _scores(
     temperature: float,
     axis_name: str | None,
 ) -> tuple[Array, Array, Array]:
-    """Scores of this device's samples with all samples: s(i,j,c), s(j,i,c) [b, B * C]; s(i,i,c).
+    """Scores this device's samples with all samples: s(i,j,c), s(j,i,c) [b, B * C]; s(i,i,c).
 
     A constant replaces scores with invalid samples of the other side. If it were added, then in a
     batch without any text only rounding would be left of the scores, and their gradients would not
@@ -162,7 +162,7 @@ def softmax_loss(logits: Array, labels: Array) -> Array:
 
 
 def weighted_sigmoid_loss(logits: Array, labels: Array, *, axis_name: str | None) -> Array:
-    """Sigmoid cross-entropy, with samples weighted by the rarity of their classes in the batch.
+    """Computes sigmoid cross-entropy; samples with rare classes in the batch weigh more.
 
         weight_i = sum_c (y_ic / n_c) / sum_c y_ic,   n_c = sum_i y_ic over the global batch
         l_i = weight_i sum_c CE(y_ic, logit_ic)

@@ -224,7 +224,7 @@ def _check_keys(argv: list[str]) -> None:
 
 
 def command() -> None:
-    """The console command `vatt_gh`, which is the same as `python -m vatt_gh.main`."""
+    """Runs the console command `vatt_gh`, which is the same as `python -m vatt_gh.main`."""
     if __name__ != "__main__":  # --help prints the text and the flags of the script that is run
         sys.modules["__main__"].__doc__ = __doc__
         for name in ("config", "workdir", "distributed"):

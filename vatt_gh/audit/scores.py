@@ -198,7 +198,7 @@ def _scored(clips: dict[str, Any], values: dict[str, np.ndarray], cosine: str) -
 
 
 def _percentiles(signal: np.ndarray) -> np.ndarray:
-    """Ranks from 0 to 100, equal values share theirs; NaN stays NaN."""
+    """Ranks values from 0 to 100; equal values share their rank, NaN stays NaN."""
     there = np.isfinite(signal)
     found = np.full(len(signal), np.nan)
     found[there] = (rankdata(signal[there]) - 1) / max(there.sum() - 1, 1) * 100

@@ -17,7 +17,7 @@ Array = jax.Array
 
 
 def label_of(term: LossTerm) -> str:
-    """The modalities that a loss compares, without 'video': 'audio', 'text', 'audio text'."""
+    """Names the modalities that a loss compares, without 'video': 'audio', 'text', 'audio text'."""
     return " ".join(modality for modality in term.modalities if modality != names.VIDEO)
 
 

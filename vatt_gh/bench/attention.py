@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Like `run`, on any device: without a GPU the fused kernels run in an interpreter."""
+    """Measures like `run`, on any device: without a GPU the fused kernels run in an interpreter."""
     shape = (arguments.batch, arguments.tokens, arguments.heads, arguments.width)
     inputs = tuple(jax.random.normal(jax.random.key(0), (4, *shape), jnp.bfloat16))
     plain = jax.random.split(jax.random.key(1), arguments.batch)
@@ -91,7 +91,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def by_formula(
     query: Array, key: Array, value: Array, random: Array, *, scale: float, rate: float
 ) -> Array:
-    """softmax(scale q k^T) with dropout, times v: [T, heads, d] each, like `flash_attention`."""
+    """Computes softmax(scale q k^T) v with dropout: [T, heads, d] each, like `flash_attention`."""
     scores = jnp.einsum("qhd,khd->hqk", query, key, preferred_element_type=jnp.float32)
     weights = jax.nn.softmax(scores * scale)
     if rate:
@@ -101,7 +101,7 @@ def by_formula(
 
 
 def fused(query: Array, key: Array, value: Array, random: Array, **options: Any) -> Array:
-    """`flash_attention` with a random key from `dropout_key`."""
+    """Calls `flash_attention` with a random key from `dropout_key`."""
     return flash_attention(query, key, value, jax.random.key_data(random), **options)
 
 

@@ -78,7 +78,7 @@ def _rate(case: Callable[[], object], seconds: float) -> Callable[[], float]:
 
 
 def _bytes_of(clip: Path, form: Form) -> int:
-    """Bytes of pictures and sound in the records of a clip."""
+    """Counts the bytes of pictures and sound in the records of a clip."""
     return sum(segment.nbytes() for segment in read_segments(clip, form))
 
 

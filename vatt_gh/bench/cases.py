@@ -64,7 +64,7 @@ def _transformer(tower: str, layers: int, width: int) -> dict[str, int]:
 
 
 def third(width: int = 256, layers: int = 4, batch: int = 8) -> Size:
-    """tx_fac_bbs with a third of its widths, depths and tokens, and so as many tokens per width."""
+    """Takes a third of tx_fac_bbs's widths, depths and tokens, and so as many tokens per width."""
     towers = [("video", layers, width), ("audio", layers, width), ("text", layers // 2, 192)]
     model = {key: value for tower in towers for key, value in _transformer(*tower).items()}
     data = {"frames": 32, "size": 128, "audio_samples": 200 * width}
@@ -72,19 +72,19 @@ def third(width: int = 256, layers: int = 4, batch: int = 8) -> Size:
 
 
 def short() -> Size:
-    """Short sequences relative to the width: 128 tokens, width 256."""
+    """Makes sequences short relative to the width: 128 tokens, width 256."""
     size = third(batch=16)
     return dataclasses.replace(size, data={**size.data, "size": 64}, keep_tokens=1.0)
 
 
 def tiny() -> Size:
-    """The smallest size that runs, to try the measurement itself."""
+    """Returns the smallest size that runs, to try the measurement itself."""
     size = third(width=64, layers=2, batch=4)
     return dataclasses.replace(size, data={**size.data, "frames": 8, "size": 32})
 
 
 def real(name: str) -> Size:
-    """A named model with the original's inputs: 32 x 224 x 224 video, 153,600 samples of sound."""
+    """Gives a named model the original's inputs: 32 x 224 x 224 video, 153,600 samples of sound."""
     return Size({"": MODELS[name]()}, {}, 0.5, 8, words=65_536)
 
 

@@ -44,7 +44,7 @@ def write_clip(path: Path, seconds: float, seed: int = 0) -> None:
 
 
 def _texture(rng: np.random.Generator) -> np.ndarray:
-    """[720, 1280, 3] float in 0 .. 255, rougher at larger scales, like natural pictures."""
+    """Draws [720, 1280, 3] float in 0 .. 255, rougher at larger scales, like natural pictures."""
     total = np.zeros((2 * _HEIGHT, 2 * _WIDTH, 3))
     for size in (4, 8, 16, 32, 64, 128):
         small = rng.normal(size=(2 * _HEIGHT // size + 2, 2 * _WIDTH // size + 2, 3))

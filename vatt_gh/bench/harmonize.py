@@ -155,7 +155,7 @@ def _timed(program: Any, state: Tree, batch: Tree) -> float:
 
 
 def relative_difference(actual: Tree, expected: Tree) -> float:
-    """|actual - expected| / |expected|, in global norms."""
+    """Computes |actual - expected| / |expected|, in global norms."""
     difference = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), actual, expected)
     return float(optax.global_norm(difference) / optax.global_norm(expected))
 

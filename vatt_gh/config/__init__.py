@@ -84,17 +84,17 @@ def check_form(form: str, *forms: str) -> str:
 
 
 def harmonizes(harmonize: ConfigDict) -> bool:
-    """Whether samples are realigned, weighted by the curriculum, or both."""
+    """Tells whether samples are realigned, weighted by the curriculum, or both."""
     return harmonize.realign or harmonize.curriculum
 
 
 def compares_gradients(harmonize: ConfigDict) -> bool:
-    """Whether a step needs per-sample gradients."""
+    """Tells whether a step needs per-sample gradients."""
     return harmonize.realign or (harmonize.curriculum and harmonize.signal == "cosine")
 
 
 def drops_per_loss(harmonize: ConfigDict) -> bool:
-    """Whether each loss drops a share of its samples by itself."""
+    """Tells whether each loss drops a share of its samples by itself."""
     return harmonize.curriculum and harmonize.signal in ("loss", "random")
 
 

@@ -19,7 +19,7 @@ keys. Keys with a star may differ between a run and its continuation. This page 
 
 
 def sections() -> dict[str, list[tuple[str, Key]]]:
-    """{section: its keys by dotted name}; keys without a section are under "run"."""
+    """Returns {section: its keys by dotted name}; keys without a section are under "run"."""
     found: dict[str, list[tuple[str, Key]]] = {name: [] for name in SECTIONS}
     for name, key in keys_of(SCHEMA):
         section = name.partition(".")[0] if "." in name else "run"
@@ -65,7 +65,7 @@ def _shown(value: object) -> str:
 
 
 def meaning_of(key: Key) -> str:
-    """What a key means, with its unit and values."""
+    """Tells what a key means, with its unit and values."""
     what, semicolon, rest = key.meaning.partition(";")
     unit = f" [{key.unit}]" if key.unit else ""
     parts = [f"{what}{unit}{semicolon}{rest}"]

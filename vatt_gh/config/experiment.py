@@ -80,7 +80,7 @@ def check_overrides(arguments: Iterable[str], config: ConfigDict) -> None:
 
 
 def _of_experiment(name: str, line: str, where: str) -> UserError:
-    """The error for a key that the schema lacks; ml_collections tells only its last part.
+    """Makes the error for a key that the schema lacks; ml_collections tells only its last part.
 
     Args:
         name: the last part.

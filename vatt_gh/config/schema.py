@@ -71,7 +71,7 @@ class Key:
         return getattr(importlib.import_module(module), name)
 
     def expected(self) -> str:
-        """The required form of a value, in words."""
+        """Describes the required form of a value in words."""
         one = _IN_WORDS.get(self.within, f"a number in {self.within}") if self.within else ""
         one += f", a multiple of {self.multiple}" if self.multiple > 1 else ""
         one = self.form[1] or one
@@ -86,7 +86,7 @@ class Key:
         return f"{len(self.default)} {kind}{each}"
 
     def takes(self, value: Any) -> bool:
-        """Whether a value is valid, as far as the value alone shows."""
+        """Tells whether a value is valid, as far as the value alone shows."""
         if not isinstance(self.default, tuple):
             return value == "" == self.default or self._takes_one(value)
         if not isinstance(value, tuple):
@@ -96,7 +96,7 @@ class Key:
         return right and all(map(self._takes_one, value))
 
     def _takes_one(self, value: Any) -> bool:
-        """Whether one value, or one of a tuple's, is valid."""
+        """Tells whether one value, or one of a tuple's, is valid."""
         if self.choices:
             return not self.allowed() or value in self.allowed()
         if self.form[0]:
@@ -121,7 +121,7 @@ def _inside(value: Any, interval: str) -> bool:
 
 
 def free(section: Section) -> Section:
-    """The section with all keys free to differ between a run and its continuation."""
+    """Returns the section with all keys free to differ between a run and its continuation."""
     return {
         name: dataclasses.replace(part, free=True) if isinstance(part, Key) else free(part)
         for name, part in section.items()
@@ -138,7 +138,7 @@ def keys_of(section: Section, prefix: str = "") -> Iterator[tuple[str, Key]]:
 
 
 def defaults_of(section: Section) -> ConfigDict:
-    """The section as a configuration with every key at its default."""
+    """Returns the section as a configuration with every key at its default."""
     return ConfigDict(
         {
             name: part.default if isinstance(part, Key) else defaults_of(part)
@@ -148,7 +148,7 @@ def defaults_of(section: Section) -> ConfigDict:
 
 
 def value_of(config: ConfigDict, name: str) -> Any:
-    """The value of the key with a dotted name."""
+    """Returns the value of the key with a dotted name."""
     return functools.reduce(operator.getitem, name.split("."), config)
 
 

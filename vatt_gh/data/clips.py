@@ -162,7 +162,7 @@ def _windows(
     *,
     overlapping: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First frames [n] int32 and captions [n] int32 of the windows."""
+    """Returns the first frames [n] int32 and captions [n] int32 of the windows."""
     firsts, chosen = [], []
     free_from = 0
     for caption in np.argsort(starts + ends, kind="stable"):

@@ -107,7 +107,7 @@ def labelled_views(
 
 
 def _cropped(windows: tf.Tensor, frames: int, size: int, crops: int) -> tf.Tensor:
-    """[W, T, h, w, 3] -> [crops * W, T, size, size, 3], crop by crop as in the original."""
+    """Crops [W, T, h, w, 3] to [crops * W, T, size, size, 3], crop by crop as in the original."""
     flat = tf.reshape(windows, tf.concat([[-1], tf.shape(windows)[2:]], 0))
     found = three_crops(flat, size)
     if crops == 1:
@@ -125,6 +125,6 @@ def _class_table(source: Source) -> tf.lookup.StaticHashTable:
 def _label(
     table: tf.lookup.StaticHashTable, example: dict[str, tf.Tensor], classes: int
 ) -> tf.Tensor:
-    """[K] float32, 1 for each class of a record."""
+    """Returns [K] float32, 1 for each class of a record."""
     numbers = table.lookup(example["labels"])
     return tf.maximum(tf.reduce_max(tf.one_hot(numbers, classes), axis=0), 0.0)  # may be none

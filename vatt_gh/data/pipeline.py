@@ -101,7 +101,7 @@ def endless(
 
 
 def host_places(global_batch: int, position: int, host: int, hosts: int) -> tf.data.Dataset:
-    """The places in the endless stream of samples, int64, that a host takes, in order.
+    """Lists the places in the endless stream of samples, int64, that a host takes, in order.
 
     Args:
         global_batch: samples of a step, of all hosts.
@@ -126,7 +126,7 @@ def _training_sample(
     tokenizer: Tokenizer,
     config: ConfigDict,
 ) -> dict[str, tf.Tensor]:
-    """The sample at a place of the endless stream, where it is this source's turn."""
+    """Returns the sample at a place of the endless stream, where it is this source's turn."""
     record = shuffled(
         place // sources,
         records=source.count,
@@ -142,7 +142,7 @@ def _training_sample(
 def _kept_place(
     kept: KeptWindows, number: int, sources: int, place: tf.Tensor, config: ConfigDict
 ) -> dict[str, tf.Tensor]:
-    """Like `_training_sample` for kept windows: the sample's row instead of its content."""
+    """Returns a sample as `_training_sample` does, for kept windows: its row, not its content."""
     row = shuffled(place // sources, records=kept.count, windows=1, seed=config.seed + number)
     colour = draw_colour(config.data, sample_seed(place, config.seed))
     return {_ROW: row, names.COLOUR: colour}

@@ -103,7 +103,7 @@ def load_index(version_dir: Path) -> RecordIndex:
 
 
 def _places(path: Path) -> list[tuple[int, int]]:
-    """(offset, length) of every record of a shard."""
+    """Finds (offset, length) of every record of a shard."""
     places = []
     size = path.stat().st_size
     with path.open("rb", buffering=0) as file:

@@ -75,17 +75,17 @@ class Source:
         return self.form.audio_rate
 
     def stored_splits(self) -> list[str]:
-        """The splits as they are stored, see vatt_gh.media.splits."""
+        """Lists the splits as they are stored, see vatt_gh.media.splits."""
         indexes = [load_index(directory) for directory in self.directories]
         return sorted({_split_of(path) for index in indexes for path in index.files})
 
     def splits(self) -> list[str]:
-        """The split of each record, as it is stored."""
+        """Lists the split of each record, as it is stored."""
         of_files = [_split_of(Path(path)) for path in self.shards.files]
         return [of_files[number] for number in self.shards.shard]
 
     def of_split(self, split: str) -> "Source":
-        """Another split of the same records; see `open_source`."""
+        """Opens another split of the same records; see `open_source`."""
         return open_source(self.directories, self.manual_dir, split, unreadable=self.unreadable)
 
     def read(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -203,7 +203,7 @@ def open_source(
 
 
 def _of_split(indexes: list[RecordIndex], wanted: str) -> list[RecordIndex]:
-    """The records of some splits, for every part."""
+    """Picks the records of some splits, for every part."""
     stored = {_split_of(path) for index in indexes for path in index.files}
     names: set[str] = set() if wanted else stored
     for split in wanted.split("+") if wanted and stored else ():
@@ -228,7 +228,7 @@ def _split_of(path: Path) -> str:
 
 
 def _blank(features: tfds.features.FeaturesDict) -> bytes:
-    """A serialized record of one frame that shows and says nothing."""
+    """Makes a serialized record of one frame that shows and says nothing."""
 
     def nothing(info: Any) -> Any:
         if isinstance(info, dict):

@@ -16,7 +16,7 @@ def stream(seed: tf.Tensor, choice: int) -> tf.Tensor:
 
 
 def shuffled(position: tf.Tensor, *, records: int, windows: int, seed: int) -> tf.Tensor:
-    """The record at a position of the endless stream of samples.
+    """Finds the record at a position of the endless stream of samples.
 
     An epoch visits every record `windows` times, in its own order; the order is a permutation
     computed element by element, so that any position can be resumed.
@@ -58,7 +58,7 @@ def random_window(count: tf.Tensor, length: int, seed: tf.Tensor) -> tf.Tensor:
 
 
 def stored_span(length: int, stride: float) -> int:
-    """Number of stored frames spanned by a window of `length` frames, one every `stride`."""
+    """Counts the stored frames spanned by a window of `length` frames, one every `stride`."""
     return math.ceil(length * stride - _ROUNDING)
 
 

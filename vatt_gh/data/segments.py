@@ -68,7 +68,7 @@ def segment_windows(
 
 
 def window_places(count: int, span: int, step: int) -> list[int]:
-    """First frames of windows that cover `count` frames.
+    """Finds the first frames of windows that cover `count` frames.
 
     Args:
         count: frames of the segment.

@@ -52,7 +52,7 @@ class Stretches:
         return inside.any(axis=0)
 
     def borders(self, video: str, modality: str) -> np.ndarray:
-        """The starts and ends of its stretches of a video and a modality, [n] float, seconds."""
+        """Lists starts and ends of its stretches of a video and a modality, [n] float, seconds."""
         return self._ends.get((video, modality), np.zeros((0, 2))).reshape(-1)
 
 
@@ -81,7 +81,7 @@ class Selection:
         return allowed
 
     def uses(self, video: str, start: float, end: float) -> bool:
-        """Whether any time of a stretch of a video is used, of any modality.
+        """Tells whether any time of a stretch of a video is used, of any modality.
 
         Args:
             video: its id.
@@ -98,7 +98,7 @@ class Selection:
 
 
 def digest_of(selection: Selection | None) -> str:
-    """Digest that a checkpoint stores; "" where everything is used."""
+    """Returns the digest that a checkpoint stores; "" where everything is used."""
     return "" if selection is None else selection.digest
 
 

@@ -140,7 +140,7 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
                 return error
 
         def attempt() -> tuple[tuple[np.ndarray, np.ndarray] | MediaError, bool]:
-            """What it shows, and whether the file is away, all of it or a part."""
+            """Returns what it shows, and whether the file is away, all of it or a part."""
             found = once()
             # FFmpeg also reports damage as a failure of the disk.
             if not (isinstance(found, MediaError) and isinstance(found.__cause__, OSError)):
@@ -159,7 +159,7 @@ def _of_original(form: Form, folder: Path, unreadable: Unreadable) -> Decode:
 
 
 def _is_readable(path: str) -> bool:
-    """Whether a file can be read to its end."""
+    """Tells whether a file can be read to its end."""
     try:
         with open(path, "rb") as file:
             while file.read(_BLOCK):
@@ -170,7 +170,7 @@ def _is_readable(path: str) -> bool:
 
 
 def _inside(folder: Path, path: str) -> Path:
-    """A file of a folder; foreign records may name any path."""
+    """Finds a file of a folder; foreign records may name any path."""
     whole = os.path.normpath(folder / path)
     if not Path(whole).is_relative_to(os.path.abspath(folder)):
         raise MediaError(path, "its record names a file outside of manual_dir")

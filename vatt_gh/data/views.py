@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def window_starts(count: tf.Tensor, length: int, windows: int, *, stride: int = 1) -> tf.Tensor:
-    """First frames of windows spread evenly over a video; a single window is in its middle.
+    """Spreads the first frames of windows evenly over a video; a single one is in its middle.
 
     Args:
         count: [] int32, frames of the video.
@@ -26,7 +26,7 @@ def window_starts(count: tf.Tensor, length: int, windows: int, *, stride: int = 
 
 
 def with_shorter_side(shape: tf.Tensor, size: int) -> tf.Tensor:
-    """The shape of frames that are resized so that their shorter side is `size`.
+    """Computes the shape of frames that are resized so that their shorter side is `size`.
 
     Args:
         shape: [2] int32, height and width.

@@ -185,7 +185,7 @@ class _Chosen(NamedTuple):
 
 
 def _wordless(firsts: tf.Tensor, crops: tf.Tensor, mirrored: tf.Tensor) -> _Chosen:
-    """Windows [N] whose captions are not wanted."""
+    """Returns windows [N] whose captions are not wanted."""
     count = tf.shape(firsts)[0]
     return _Chosen(
         firsts, crops, mirrored, tf.zeros([count, 0, 0], tf.int32), tf.zeros([count], tf.bool)
@@ -221,13 +221,13 @@ def _view(example: dict[str, Any], data: ConfigDict, seed: tf.Tensor, *, train: 
 
 
 def _shape(example: dict[str, Any], data: ConfigDict) -> tf.Tensor:
-    """Height and width [2] int32 of a record's pictures; any where it has none."""
+    """Returns height and width [2] int32 of a record's pictures; any where it has none."""
     shape = tf.stack([example["height"], example["width"]])
     return tf.where(example["height"] > 0, shape, [data.size, data.size])
 
 
 def _allowed_captions(example: dict[str, Any], source: Stored) -> dict[str, tf.Tensor]:
-    """The captions whose middle is in a stretch that is used."""
+    """Picks the captions whose middle is in a stretch that is used."""
     captions, selection = example["captions"], source.selection
     if selection is None:
         return captions
@@ -237,7 +237,7 @@ def _allowed_captions(example: dict[str, Any], source: Stored) -> dict[str, tf.T
 
 
 def _allowed(selection: Selection, video: tf.Tensor, modality: str, times: tf.Tensor) -> tf.Tensor:
-    """[n] bool, see `Selection.allows`."""
+    """Returns [n] bool, see `Selection.allows`."""
     allowed = tf.numpy_function(
         lambda name, at: selection.allows(name, modality, at),
         [video, times],
@@ -250,7 +250,7 @@ def _allowed(selection: Selection, video: tf.Tensor, modality: str, times: tf.Te
 def _times(
     example: dict[str, Any], first: tf.Tensor, source: Stored, data: ConfigDict
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Start and end, in seconds of the video."""
+    """Returns start and end of a window, in seconds of the video."""
     start = example["start"] + tf.cast(first, tf.float32) / source.form.fps
     return start, start + data.frames / data.fps
 

@@ -93,7 +93,7 @@ def _path(
     height: int,
     radius: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Centre x and y [T] in pixels, scale [T], angle [T] in radians."""
+    """Returns centre x and y [T] in pixels, scale [T], angle [T] in radians."""
     phase = rng.uniform(0, 2 * np.pi)
     x = np.full_like(time, width / 2 + rng.uniform(-0.12, 0.12) * width)
     y = np.full_like(time, height / 2 + rng.uniform(-0.08, 0.08) * height)

@@ -18,7 +18,7 @@ class Planted:
         self._truth = truth
 
     def classes(self, video: str, start: float, end: float) -> tuple[str, str]:
-        """Classes by what is seen (shape and colour) and by what is heard (shape and motion)."""
+        """Names the classes of what is seen (shape, colour) and what is heard (shape, motion)."""
         window = self._truth.window(video, float(start), float(end))
         return f"{window.colour} {window.shape}", f"{window.shape} {window.motion}"
 

@@ -50,7 +50,7 @@ def synthesise(
 
 
 def _bend(motion: str, time: np.ndarray) -> np.ndarray:
-    """Factor on the pitch."""
+    """Returns the factor on the pitch."""
     if motion == "slides":
         return 1.0 + 0.35 * np.sin(2 * np.pi * 0.4 * time)
     if motion == "orbits":
@@ -59,7 +59,7 @@ def _bend(motion: str, time: np.ndarray) -> np.ndarray:
 
 
 def _rhythm(motion: str, time: np.ndarray) -> np.ndarray:
-    """Loudness in [0, 1]."""
+    """Returns the loudness in [0, 1]."""
     if motion == "bounces":
         return np.exp(-5.0 * np.mod(time, 0.5))
     if motion == "pulses":

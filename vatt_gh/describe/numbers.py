@@ -77,7 +77,7 @@ class Memory:
     activations: int
 
     def total(self) -> int:
-        """The sum."""
+        """Returns the sum."""
         return sum(dataclasses.astuple(self))
 
 
@@ -168,7 +168,7 @@ def parameter_numbers(model: Vatt, params: Shapes, common: Sequence[str]) -> Par
 
 
 def shape_table(params: Shapes) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Shapes of parameters by name; equal layers of a stack share a row.
+    """Lists the shapes of parameters by name; equal layers of a stack share a row.
 
     Args:
         params: tree of arrays or their shapes.
@@ -184,7 +184,7 @@ def shape_table(params: Shapes) -> dict[str, tuple[tuple[int, ...], int]]:
 
 
 def activation_bytes(model: Vatt, towers: Shapes, sample: Shapes, keep: Shapes) -> dict[str, int]:
-    """Bytes that each modality's tower keeps of ONE sample for the backward pass.
+    """Counts the bytes that each modality's tower keeps of ONE sample for the backward pass.
 
     An estimate: the residuals of JAX's derivative. XLA's fusion reduces it; its temporary buffers
     add to it.
@@ -206,7 +206,7 @@ def activation_bytes(model: Vatt, towers: Shapes, sample: Shapes, keep: Shapes) 
 
 
 def _dependent_bytes(function: Callable[..., Shapes], params: Shapes, *args: Shapes) -> int:
-    """Bytes of the results that depend on more than `params`, each counted once."""
+    """Counts the bytes of the results that depend on more than `params`, each counted once."""
     jaxpr = jax.make_jaxpr(function)(params, *args).jaxpr
     dependent = set(jaxpr.invars[len(jax.tree.leaves(params)) :])
     for equation in jaxpr.eqns:
@@ -269,7 +269,7 @@ def _memory(
 
 
 def _harmonization_bytes(model: Vatt, towers: Shapes, sample: Shapes, config: ConfigDict) -> int:
-    """Bytes that the engine needs for ONE sample, without activations."""
+    """Counts the bytes that the engine needs for ONE sample, without activations."""
     terms = active_terms(config.loss)
     common = common_modalities(model, terms)
 

@@ -41,7 +41,7 @@ def interval(
 
 
 def _members(group: np.ndarray) -> list[np.ndarray]:
-    """The rows of each group."""
+    """Lists the rows of each group."""
     _, number = np.unique(group, return_inverse=True)
     order = np.argsort(number, kind="stable")
     return np.split(order, np.cumsum(np.bincount(number))[:-1])

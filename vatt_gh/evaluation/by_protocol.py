@@ -10,5 +10,5 @@ class ByProtocol:
     name: str
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Whether the data set's protocol is this one."""
+        """Tells whether the data set's protocol is this one."""
         return is_scored_by(held_out.builder, self.name)

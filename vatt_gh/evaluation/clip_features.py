@@ -46,11 +46,11 @@ class EmbeddedClips:
     masks: dict[str, np.ndarray]
 
     def with_modality(self, modality: str) -> np.ndarray:
-        """[N] bool, whether a clip has a window with the modality."""
+        """Tells which clips, [N] bool, have a window with the modality."""
         return np.bincount(self.clip[self.masks[modality]], minlength=len(self.ids)) > 0
 
     def mean(self, values: np.ndarray, modality: str) -> np.ndarray:
-        """Means over the windows of each clip that have the modality.
+        """Averages over the windows of each clip that have the modality.
 
         A window counts by the length of its record, so that every second of a clip counts alike.
 

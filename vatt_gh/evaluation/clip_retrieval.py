@@ -22,7 +22,7 @@ class ClipRetrieval(ByProtocol):
     count_key = "retrieval_clips"
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
-        """See `evaluators.Evaluator`.
+        """Implements `Evaluator.run`.
 
         Every caption is a query for its clip among all clips with pictures; every such clip with
         sound is a query for its sound among all of these.
@@ -66,6 +66,6 @@ class ClipRetrieval(ByProtocol):
 
 
 def _similarities(queries: np.ndarray, clips: EmbeddedClips, head: str, average: str) -> np.ndarray:
-    """[Q, N], similarities of queries with clips in a head's space, such as 'video_to_text'."""
+    """Compares queries with clips in a head's space, such as 'video_to_text': [Q, N]."""
     mean = functools.partial(clips.mean, modality=head.partition("_")[0])
     return window_similarities(queries, clips.embeddings[head], mean, average=average)

@@ -132,7 +132,7 @@ class Embedder:
         return unit(embed_texts(self.model, self.weights, texts, tokenizer, size))
 
     def places(self, segment: Segment, every: float) -> list[list[int]]:
-        """First frames of the windows that cover a segment, in parts of at most a batch."""
+        """Lists the first frames of windows that cover a segment, in parts of at most a batch."""
         firsts = covering(segment, self.form, self.config.data, every)
         size = self.config.eval.batch_size
         return [firsts[k : k + size] for k in range(0, len(firsts), size)]

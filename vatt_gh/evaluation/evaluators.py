@@ -25,7 +25,7 @@ class Evaluator(Protocol):
     count_key: str
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Whether these records have the needed data."""
+        """Tells whether these records have the needed data."""
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
         """Scores the model with the named weights of `held_out`.

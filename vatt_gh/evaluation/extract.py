@@ -127,7 +127,7 @@ class _File:
     error: str | None
 
     def row(self, decoded: Decoded) -> dict[str, Any]:
-        """Its row for `Vectors.files`."""
+        """Returns its row for `Vectors.files`."""
         return {
             "video_id": self.name,
             "windows": 0,
@@ -170,7 +170,7 @@ def _nothing(problem: str, videos: Path) -> UserError:
 
 
 def _missing(files: list[_File], vectors: Vectors, host: int) -> list[_File]:
-    """This process's share of the files that are new, changed, or could not be read before."""
+    """Picks this process's share of files that are new, changed, or could not be read before."""
     done = {
         (row["video_id"], row["size"], row["changed"])
         for row in vectors.files()

@@ -42,7 +42,7 @@ class Clips:
     frames: np.ndarray
 
     def first(self, count: int) -> "Clips":
-        """The first `count` clips, or all if there are fewer."""
+        """Returns the first `count` clips, or all if there are fewer."""
         mine = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return Clips(**jax.tree.map(lambda x: x[:count], mine))
 

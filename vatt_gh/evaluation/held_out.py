@@ -27,10 +27,10 @@ class Known(Protocol):
     """The truth about clips with planted content."""
 
     def classes(self, video: str, start: float, end: float) -> tuple[str, str]:
-        """Classes of a clip's picture and of its sound."""
+        """Names the classes of a clip's picture and of its sound."""
 
     def similarity(self, clips: Clips) -> np.ndarray:
-        """Similarities [N, N] of captions with clips, by their planted content."""
+        """Computes the similarities [N, N] of captions with clips, by their planted content."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,5 +155,5 @@ class HeldOut:
         return features, [clips.labels[n] for n in kept], where
 
     def queries(self, weights: str) -> Clips:
-        """The clips whose captions are queries, with the outputs of the named weights."""
+        """Returns the clips whose captions are queries, with the outputs of the named weights."""
         return self.clips[weights].first(self.config.eval.max_clips)

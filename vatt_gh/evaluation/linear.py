@@ -58,7 +58,7 @@ class Linear(ByProtocol):
     count_key = "linear_clips"
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
-        """See `evaluators.Evaluator`; the count is of test clips, over all folds.
+        """Implements `Evaluator.run`; the count is of test clips, over all folds.
 
         Returns:
             The count; 'accuracy' (of the support vector machine) and 'low_rank_accuracy', the mean
@@ -88,7 +88,7 @@ class Linear(ByProtocol):
 
 
 def _most_frequent(labels: np.ndarray) -> float:
-    """Share of the most frequent class."""
+    """Returns the share of the most frequent class."""
     return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
 
 

@@ -79,11 +79,11 @@ class Probe:
     count_key = "probe_clips"
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Whether the clips' classes are known."""
+        """Tells whether the clips' classes are known."""
         return held_out.known is not None
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
-        """See `evaluators.Evaluator`.
+        """Implements `Evaluator.run`.
 
         Raises:
             UserError: there are too few clips to probe.

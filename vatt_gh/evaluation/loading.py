@@ -42,7 +42,7 @@ class Loaded(NamedTuple):
 
 
 def weights_of(state: TrainState) -> Weights:
-    """The part of a state that embeds."""
+    """Returns the part of a state that embeds."""
     return state.params, state.statistics
 
 
@@ -118,7 +118,7 @@ def load_for_evaluation(config: ConfigDict, workdir: Path, audio_rate: int | Non
 
 
 def _rate_of_start(config: ConfigDict) -> int:
-    """Rate of the sound that config.init_from was trained with, in Hz."""
+    """Finds the rate, in Hz, of the sound that config.init_from was trained with."""
     kind, _, path = config.init_from.partition(":")
     stored = None
     if kind == "orbax" and (Path(path) / "checkpoints").is_dir():
@@ -148,7 +148,7 @@ def _chosen(checkpoints: Checkpoints, which: str) -> int | None:
 
 
 def _given(config: ConfigDict, workdir: Path) -> list[str]:
-    """The vocabulary of a checkpoint that is not ours."""
+    """Returns the vocabulary of a checkpoint that is not ours."""
 
     def counts() -> dict[str, int]:
         raise UserError(

@@ -8,7 +8,7 @@ Score = dict[str, float]  # value, and where known its interval and references
 
 
 def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Whether each sample's class is among its k highest scores.
+    """Tells whether each sample's class is among its k highest scores.
 
     Args:
         scores: [N, K] float, higher is likelier; logits or probabilities.
@@ -24,7 +24,7 @@ def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 
 
 def multi_label_scores(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Scores of a multi-label classifier as for AudioSet: means of the classes' scores.
+    """Computes AudioSet's scores of a multi-label classifier: means of the classes' scores.
 
     Args:
         scores: [N, K] float, higher is likelier; logits or probabilities.

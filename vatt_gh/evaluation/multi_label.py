@@ -28,7 +28,7 @@ class MultiLabel(ByProtocol):
     count_key = "multi_label_clips"
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, dict[str, float]]]:
-        """See `evaluators.Evaluator`; the count is of test clips.
+        """Implements `Evaluator.run`; the count is of test clips.
 
         Returns:
             The count; 'mean_average_precision', 'auc' and 'd_prime', means over the classes that
@@ -89,7 +89,7 @@ def measured_with_intervals(answers: np.ndarray, truth: np.ndarray) -> dict[str,
 
 
 def _scored(truth: np.ndarray) -> np.ndarray:
-    """[K] bool, the classes that some clips have and others have not."""
+    """Marks the classes, [K] bool, that some clips have and others have not."""
     share = truth.mean(axis=0)
     return (share > 0) & (share < 1)
 

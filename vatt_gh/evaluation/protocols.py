@@ -50,7 +50,7 @@ class Protocol:
     )
 
     def described(self, scores: ConfigDict) -> dict[str, str]:
-        """How the set is scored, in words, for the results.
+        """Describes how the set is scored, in words, for the results.
 
         Args:
             scores: section `eval` of the configuration.
@@ -68,7 +68,7 @@ class Protocol:
         return words
 
     def references(self, config: ConfigDict) -> dict[str, dict[str, float | str]]:
-        """The paper's scores for the same set, model, split and number of windows.
+        """Returns the paper's scores for the same set, model, split and number of windows.
 
         Args:
             config: the whole configuration.
@@ -86,7 +86,7 @@ class Protocol:
         return {}
 
     def finetuned_references(self, model: ConfigDict) -> dict[str, dict[str, float | str]]:
-        """The original's scores after fine-tuning the same tower, in the form of `references`.
+        """Returns the original's scores after fine-tuning the same tower, in `references`' form.
 
         Args:
             model: section `model` of the configuration.
@@ -170,6 +170,6 @@ PROTOCOLS = {
 
 
 def is_scored_by(builder: str, evaluator: str) -> bool:
-    """Whether a data set's protocol names an evaluator."""
+    """Tells whether a data set's protocol names an evaluator."""
     protocol = PROTOCOLS.get(builder)
     return protocol is not None and protocol.evaluator == evaluator

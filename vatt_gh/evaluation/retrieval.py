@@ -86,7 +86,7 @@ def ranks(similarity: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarra
 def rank_scores(
     rank: np.ndarray, candidates: int, prefix: str = "", groups: np.ndarray | None = None
 ) -> dict[str, Score]:
-    """Recall at 1, 5 and 10, and the median rank, each with its interval and the score of guessing.
+    """Computes recall at 1, 5 and 10 and the median rank, with intervals and scores of guessing.
 
     Args:
         rank: [Q] int, rank of each query's own clip, from 1.
@@ -155,11 +155,11 @@ class Retrieval:
     count_key = "clips"
 
     def wants(self, held_out: HeldOut) -> bool:
-        """Whether the data set has no protocol of its own: clips are then cut at their captions."""
+        """Tells whether the data set has no protocol: clips are then cut at their captions."""
         return held_out.builder not in PROTOCOLS
 
     def run(self, weights: str, held_out: HeldOut) -> tuple[int, dict[str, Score]]:
-        """See `evaluators.Evaluator`; the ceiling is an oracle that knows the planted content.
+        """Implements `Evaluator.run`; the ceiling is an oracle that knows the planted content.
 
         Raises:
             UserError: there is no clip.

@@ -84,7 +84,7 @@ def evaluate_workdir(
 
 
 def _name(config: ConfigDict) -> str:
-    """Name of the results' files."""
+    """Names the results' files."""
     builder, split = config.eval.builder or config.data.builder, config.eval.split
     protocol = PROTOCOLS.get(builder)
     if protocol is None:
@@ -94,7 +94,7 @@ def _name(config: ConfigDict) -> str:
 
 
 def _protocol(held_out: HeldOut) -> dict[str, str]:
-    """How the results were taken, in words."""
+    """Describes how the results were taken, in words."""
     config, protocol = held_out.config, PROTOCOLS.get(held_out.builder)
     words = {"data set": held_out.builder, "checkpoint": config.eval.checkpoint}
     if protocol is not None:

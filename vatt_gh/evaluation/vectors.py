@@ -160,7 +160,7 @@ def _age(path: Path) -> tuple[int, str]:
 
 
 def _newest(shards: Mapping[Path, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """The last row of each file by its id, with its shard."""
+    """Returns the last row of each file by its id, with its shard."""
     return {
         row["video_id"]: {**row, "shard": path.name}
         for path, rows in shards.items()
@@ -198,7 +198,7 @@ def _without(block: VectorBlock, video_ids: set[str]) -> VectorBlock:
 
 
 def _table(video_ids: np.ndarray, windows: Embedded, modality: str) -> pa.Table:
-    """The windows that have the modality."""
+    """Makes a table of the windows that have the modality."""
     there = windows.masks[modality]
     vectors = {"features": windows.features[modality]}
     vectors |= {n: x for n, x in windows.embeddings.items() if n.startswith(f"{modality}_to_")}
@@ -219,5 +219,5 @@ def _fixed(vectors: np.ndarray) -> pa.FixedSizeListArray:
 
 
 def relative_id(path: str, folder: Path) -> str:
-    """A file's id: its path from the folder, with slashes."""
+    """Returns a file's id: its path from the folder, with slashes."""
     return os.path.relpath(path, folder).replace(os.sep, "/")

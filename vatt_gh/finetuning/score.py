@@ -72,7 +72,7 @@ def score(
 
 
 def _protocol(task: Task, config: ConfigDict) -> dict[str, str]:
-    """How a classifier is scored, in words."""
+    """Describes how a classifier is scored, in words."""
     squares = f", {3 if config.finetune.three_crops else 1} squares of each"
     return {
         "data set": config.data.builder,
@@ -90,7 +90,7 @@ def _predicted(
     task: Task,
     config: ConfigDict,
 ) -> tuple[list[np.ndarray], np.ndarray, int]:
-    """Mean logits [N, K] of all hosts' clips with all weights, labels [N, K], records without."""
+    """Returns mean logits [N, K] of all hosts' clips by weights, labels [N, K], records without."""
     parts = []
     for batch in batches:
         views = batch[task.modality]

@@ -105,7 +105,7 @@ def _tower_of_run(
 
 
 def _name(path: tuple[str, ...], modality: str, source: dict[str, Any]) -> str:
-    """Name that a run gives to a classifier's parameter; "": it is not taken from there."""
+    """Returns a run's name for a classifier's parameter; "": it is not taken from there."""
     if path[0] != "backbone":
         return ""
     rest = path[1:]

@@ -34,7 +34,7 @@ _NOISE, _MIXUP = 2, 3
 
 
 def sgd_of(train: ConfigDict, finetune: ConfigDict) -> optax.GradientTransformation:
-    """The original's SGD; the tower's gradient is clipped, the linear layer's is not.
+    """Builds the original's SGD; the tower's gradient is clipped, the linear layer's is not.
 
     The original clips on each replica before gradients are summed; here the sum is clipped, so that
     the number of devices does not matter.
@@ -137,7 +137,7 @@ def finetune_step(
 
 
 def smoothed(labels: Array, share: float) -> Array:
-    """Label smoothing: (1 - a) y + a / K, for labels [b, K]; rows without a class stay zero."""
+    """Smooths labels [b, K]: (1 - a) y + a / K; rows without a class stay zero."""
     there = jnp.sum(labels, axis=-1, keepdims=True) > 0
     return jnp.where(there, (1.0 - share) * labels + share / labels.shape[-1], 0.0)
 
@@ -151,7 +151,7 @@ def mixed(
     alpha: float,
     axis_name: str | None,
 ) -> tuple[Array, Array]:
-    """Mixup: every sample becomes l x + (1 - l) x', with l from Beta(alpha, alpha) for each.
+    """Applies mixup: samples become l x + (1 - l) x', each with its l from Beta(alpha, alpha).
 
     The partners x' are the global batch in another order, the same on any number of devices; the
     original takes them from the replica's own samples. A sample whose partner is missing stays.

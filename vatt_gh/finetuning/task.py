@@ -42,7 +42,7 @@ class Task:
 
 
 def modality_of(data: ConfigDict) -> str:
-    """The modality, 'video' or 'audio', that a data set is classified by.
+    """Returns the modality, 'video' or 'audio', that a data set is classified by.
 
     Args:
         data: section `data` of the configuration.

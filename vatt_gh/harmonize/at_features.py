@@ -31,7 +31,7 @@ class AtFeatures:
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; inner products use the cotangents of passes with several losses.
+        """Implements `Engine.run`; inner products use the cotangents of passes with several losses.
 
         Raises:
             ValueError: there is no such pass.
@@ -55,14 +55,14 @@ class AtFeatures:
     def held_bytes(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> int:
-        """See `Engine.held_bytes`: the cotangents of a sample's features."""
+        """Implements `Engine.held_bytes`: the cotangents of a sample's features."""
         return sum(
             len(p.losses) * tree_bytes(jax.eval_shape(encode, params, p.inputs)) for p in passes
         )
 
 
 def _of_loss(cotangents: Mapping[int, Tree], loss: int) -> Tree:
-    """A pass's cotangent for one loss: zero where the loss does not reach the pass."""
+    """Returns a pass's cotangent for one loss: zero where the loss does not reach the pass."""
     if loss in cotangents:
         return cotangents[loss]
     return jax.tree.map(jnp.zeros_like, next(iter(cotangents.values())))

@@ -48,7 +48,7 @@ class Forward(NamedTuple):
         complete: Array,
         update: Cotangents | None = None,
     ) -> tuple[Tree, Coefficients]:
-        """sum_b sum_l scale[b, l] x (gradient of sample b in loss l), with the method's scale.
+        """Sums scale[b, l] x (gradient of sample b in loss l) over b and l, by the method's scale.
 
         Args:
             cotangents: cotangents of the features; see `Cotangents`.
@@ -110,7 +110,7 @@ def _together(reduce: Callable[..., Array], x: Array, group: int) -> Array:
 
 
 def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Array:
-    """[B, L] float32: 1, or a power of two near a loss's size where that is far from 1.
+    """Returns [B, L] float32: 1, or a power of two near a loss's size where that is far from 1.
 
     Without a finite size it is 1, so that non-finite values pass through.
     """
@@ -131,7 +131,7 @@ def _sizes(features: Sequence[Tree], cotangents: Cotangents, losses: int) -> Arr
 
 
 def _peak(tree: Tree) -> Array:
-    """Largest absolute value of each sample, [B] float32."""
+    """Finds the largest absolute value of each sample, [B] float32."""
     peaks = [
         jnp.max(jnp.abs(x.astype(jnp.float32)).reshape(len(x), -1), axis=1, initial=0.0)
         for x in jax.tree.leaves(tree)

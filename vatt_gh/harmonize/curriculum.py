@@ -12,7 +12,7 @@ Array = jax.Array
 
 
 def gamma_schedule(step: Array, *, start: float, end: float, steps: int, begin: int = 0) -> Array:
-    """Threshold on the cosine, as a linear function of the step.
+    """Computes the threshold on the cosine, as a linear function of the step.
 
     Args:
         step: [] int32, from 0.
@@ -28,7 +28,7 @@ def gamma_schedule(step: Array, *, start: float, end: float, steps: int, begin: 
 
 
 def share_schedule(step: Array, *, start: float, end: float, steps: int, begin: int = 0) -> Array:
-    """Share of a batch to drop: like `gamma_schedule`, but 0 before step `begin`."""
+    """Computes the share of a batch to drop: like `gamma_schedule`, but 0 before step `begin`."""
     return jnp.where(step < begin, 0.0, _linear(step - begin, start, end, steps))
 
 

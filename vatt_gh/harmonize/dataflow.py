@@ -182,13 +182,13 @@ class _Walk:
 
 
 def inner_jaxpr(equation: JaxprEqn) -> Jaxpr:
-    """The inner trace of an equation of INSIDE."""
+    """Returns the inner trace of an equation of INSIDE."""
     inner = equation.params[INSIDE[equation.primitive]]
     return inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner
 
 
 def _view_of(equation: JaxprEqn, known: _Origin) -> _Seen | None:
-    """The result of an equation on a parameter, if it is a view of the parameter."""
+    """Returns the result of an equation on a parameter, if it is a view of the parameter."""
     primitive, params = equation.primitive, equation.params
     if not isinstance(known, _Seen):
         return None
@@ -212,7 +212,7 @@ def _view_of(equation: JaxprEqn, known: _Origin) -> _Seen | None:
 def _site(
     equation: JaxprEqn, given: list[_Origin], number: int, place: Place, turns: tuple[int, ...]
 ) -> Site | None:
-    """An equation's use of the parameter that is operand `number`, if a rule covers it."""
+    """Returns an equation's use of the parameter that is operand `number`, if a rule covers it."""
     known, result = given[number], equation.outvars[0].aval
     if not jnp.issubdtype(result.dtype, jnp.floating):
         return None
@@ -257,7 +257,7 @@ def _product(equation: JaxprEqn, given: list[_Origin], number: int) -> Product |
 
 
 def _lookup(equation: JaxprEqn, known: _Seen) -> Lookup | None:
-    """A lookup of whole rows in a table that is larger than the result."""
+    """Finds a lookup of whole rows in a table that is larger than the result."""
     params, (table, ids) = equation.params, [v.aval for v in equation.invars]
     numbers, result = params["dimension_numbers"], equation.outvars[0].aval
     whole_rows = (
@@ -274,7 +274,7 @@ def _lookup(equation: JaxprEqn, known: _Seen) -> Lookup | None:
 
 
 def _other(equation: JaxprEqn, given: list[_Origin], number: int) -> Other:
-    """A use without a rule."""
+    """Describes a use without a rule."""
     primitive, data = equation.primitive, _DATA in given
     size, result = equation.invars[number].aval.size, equation.outvars[0].aval.size
     beside = primitive in _BESIDE and (result > size or (result == size and data))

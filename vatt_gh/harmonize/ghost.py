@@ -65,7 +65,7 @@ class Ghost:
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; `request.microbatch` samples are recorded at a time.
+        """Implements `Engine.run`; `request.microbatch` samples are recorded at a time.
 
         Raises:
             ValueError: a sketch has no key; use a new key at every step.
@@ -133,7 +133,7 @@ class Ghost:
     def held_bytes(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> int:
-        """See `Engine.held_bytes`: layers' inputs, and their outputs' cotangents for each loss."""
+        """Implements `Engine.held_bytes`: layers' inputs, and outputs' cotangents for each loss."""
         total = 0
         for way in passes:
             trace = Trace(encode, params, way.inputs)
@@ -208,7 +208,7 @@ class _Recording:
 
 
 def _rest_products(formed: Sequence[Flat], shared: Shared) -> Array | float:
-    """Inner products over the shared parameters without a rule, [B, L, L] float32."""
+    """Computes inner products over the shared parameters without a rule, [B, L, L] float32."""
     zeros = {p: jnp.zeros_like(x) for flat in formed for p, x in flat.items() if shared(p)}
     picked = [[flat.get(path, zero) for path, zero in zeros.items()] for flat in formed]
     return jax.vmap(inner_products)(picked) if zeros else 0.0

@@ -33,7 +33,7 @@ class InGroups:
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; known data and decisions are the same for all samples of a group.
+        """Implements `Engine.run`; known data and decisions are the same throughout a group.
 
         Raises:
             ValueError: the group does not divide the microbatch, or see the engine.

@@ -97,7 +97,7 @@ class Engine(Protocol):
     def held_bytes(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> int:
-        """Bytes that a run holds at once for ONE sample beside activations; an estimate.
+        """Estimates the bytes that a run holds at once for ONE sample beside activations.
 
         Args:
             encode, params, request: see `run`; shapes are enough.

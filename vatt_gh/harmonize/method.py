@@ -120,7 +120,7 @@ class Method:
 
 
 def _norm_of_sum(gram: Array, factor: Array) -> Array:
-    """[B] norms of sum_l factor[b, l] x gradient l, from their inner products."""
+    """Computes norms [B] of sum_l factor[b, l] x gradient l, from their inner products."""
     largest = jnp.max(jnp.abs(factor), axis=1, keepdims=True)
     share = factor / jnp.where(largest > 0, largest, 1.0)
     squared = jnp.einsum("bl,blm,bm->b", share, gram, share, precision="highest")

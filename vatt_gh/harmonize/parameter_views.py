@@ -24,7 +24,7 @@ class ParameterView:
     steps: tuple[tuple, ...] = ()
 
     def reshaped(self, shape: Sequence[int]) -> "ParameterView":
-        """This view in another shape of the same size; consecutive reshapes become one."""
+        """Returns this view in another shape of the same size; consecutive reshapes become one."""
         before, shape, steps = self.result, tuple(shape), self.steps
         if steps and steps[-1][0] == "reshape":
             before, steps = steps[-1][1], steps[:-1]
@@ -33,7 +33,7 @@ class ParameterView:
         return ParameterView(shape, steps)
 
     def transposed(self, axes: Sequence[int]) -> "ParameterView":
-        """This view with its axes in another order; consecutive transposes become one."""
+        """Returns this view with its axes in another order; consecutive transposes become one."""
         axes, steps = tuple(axes), self.steps
         result = tuple(self.result[a] for a in axes)
         if steps and steps[-1][0] == "transpose":

@@ -97,7 +97,7 @@ class MatrixGradients:
         return pairwise(self._kept, lambda a, b: _summed_product(a, b, (1, 2)))
 
     def weighted_sum(self, scale: Array) -> Array:
-        """sum_b sum_l scale[b, l] x (gradient of sample b in loss l).
+        """Computes sum_b sum_l scale[b, l] x (gradient of sample b in loss l).
 
         Args:
             scale: [B, losses] float32.
@@ -125,12 +125,12 @@ def _matrices(use: Use) -> Use:
 
 
 def _shape(uses: Sequence[Use]) -> tuple[int, int]:
-    """Shape of the matrix."""
+    """Returns the shape of the matrix."""
     return uses[0].x.shape[-1], next(iter(uses[0].cotangents.values())).shape[-1]
 
 
 def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
-    """Operations per sample of the Gram form and of the direct form, for a matrix [i, o].
+    """Counts the operations per sample of the Gram form and the direct form, for a matrix [i, o].
 
     The Gram matrix of x is the same for all pairs of losses that reach the same calls.
     """
@@ -141,14 +141,14 @@ def _costs(uses: Sequence[Use], losses: int, i: int, o: int) -> tuple[int, int]:
 
 
 def _formed_size(uses: Sequence[Use]) -> int:
-    """Bytes of all samples' gradients in all losses that reach the matrix."""
+    """Counts the bytes of all samples' gradients in all losses that reach the matrix."""
     present = {n for use in uses for n in use.cotangents}
     size = _dtype(uses).itemsize * math.prod(_shape(uses))
     return len(uses[0].x) * len(present) * size
 
 
 def _dtype(uses: Sequence[Use]) -> jnp.dtype:
-    """Dtype of per-sample gradients: that of the inputs, or the wider one if calls differ."""
+    """Returns the dtype of per-sample gradients: the inputs', or the wider one if calls differ."""
     return jnp.result_type(*(use.x.dtype for use in uses))
 
 
@@ -174,14 +174,14 @@ def _formed(
 
 
 def _summed_product(a: Array, b: Array, axes: tuple[int, ...] | None = None) -> Array:
-    """sum a b, float32. As a sum, not a matrix product: all pairs share one pass over memory."""
+    """Sums a b, float32. As a sum, not a matrix product: all pairs share one pass over memory."""
     return jnp.sum(a.astype(jnp.float32) * b.astype(jnp.float32), axis=axes)
 
 
 def _contracted(
     x: Array, d: Array, over: str, dtype: jnp.dtype, precision: jax.lax.Precision | None
 ) -> Array:
-    """x^T d, [..., i, o] of a dtype, summed over "t" of [..., t, i], or "bt": also over samples."""
+    """Computes x^T d, [..., i, o] of a dtype, over "t" of [..., t, i]; "bt": also over samples."""
     if d.shape[-1] < x.shape[-1]:
         # XLA transposes the first factor, and often recomputes it then, so that is the smaller.
         turned = _contracted(d, x, over, dtype, precision)
@@ -194,7 +194,7 @@ def _contracted(
 def _reduced_at_once(
     uses: Sequence[Use], losses: int, precision: jax.lax.Precision | None
 ) -> Array:
-    """The direct form; gradients of some samples at a time take the memory of the uses."""
+    """Computes the direct form; gradients of some samples at a time take the memory of the uses."""
 
     def one(sample: Sequence[Use]) -> Array:
         return pairwise(_formed(sample, losses, precision), _summed_product)
@@ -269,7 +269,7 @@ def stacked(uses: Sequence[Use], losses: int) -> list[tuple[Array, Array] | None
 
 
 def gram_matrix(x: Array, y: Array, precision: jax.lax.Precision | None = None) -> Array:
-    """[B, T, n], [B, S, n] -> [B, T, S] float32."""
+    """Multiplies [B, T, n] and [B, S, n] to [B, T, S] float32."""
     options = {"preferred_element_type": jnp.float32, "precision": precision}
     return jnp.einsum("btn,bsn->bts", x, y, **options)
 
@@ -289,7 +289,7 @@ def weighted(cotangents: Mapping[int, Array], scale: Array) -> Array:
 
 
 def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
-    """sum_b sum_l scale[b, l] x gradients[l][b].
+    """Computes sum_b sum_l scale[b, l] x gradients[l][b].
 
     Args:
         gradients: per loss [B, ...] float32 or bfloat16; None: zero.
@@ -310,7 +310,7 @@ def weighted_sum(gradients: Sequence[Array | None], scale: Array) -> Array:
 
 
 def pairwise(items: Sequence[Any], product: Callable[[Any, Any], Array]) -> Array:
-    """[..., L, L] from a symmetric product of L items; products with None are zero."""
+    """Computes [..., L, L] from a symmetric product of L items; products with None are zero."""
     count = range(len(items))
     found = {
         (n, m): product(items[n], items[m])

@@ -85,7 +85,7 @@ class Trace:
         self.complete = not any(_closes_over_values(e) for e in equations if e.primitive in _CUSTOM)
 
     def sites(self, paths: Mapping[ParamPath, Any]) -> list[Site]:
-        """The sites of some parameters that have only recorded uses."""
+        """Lists the sites of some parameters that have only recorded uses."""
         return [site for path in paths for site in self.uses.get(path, [])]
 
     def encode(
@@ -191,7 +191,7 @@ class _Recorder:
 
 
 def _scope(equation: JaxprEqn) -> contextlib.AbstractContextManager:
-    """Scope with the equation's name: profiles show the module of each operation."""
+    """Opens a scope with the equation's name: profiles show the module of each operation."""
     name = str(equation.source_info.name_stack)
     return jax.named_scope(name) if name else contextlib.nullcontext()
 
@@ -211,7 +211,7 @@ def _all_equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
 
 
 def _closes_over_values(equation: JaxprEqn) -> bool:
-    """Whether a custom derivative's rule uses traced values that are not its operands.
+    """Tells whether a custom derivative's rule uses traced values that are not its operands.
 
     If it is differentiated alone, these are constants that no trace of the encoder can supply.
     """

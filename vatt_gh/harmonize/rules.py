@@ -31,26 +31,26 @@ class Layer(Protocol):
     """A parameter with all its uses recorded."""
 
     def inner_products(self, sketch: Sketch | None) -> Array:
-        """Inner products between the losses' gradients, [B, losses, losses] float32."""
+        """Computes inner products between the losses' gradients, [B, losses, losses] float32."""
 
     def gradient(self, scale: Array) -> Array:
-        """sum_b sum_l scale[b, l] x (gradient of sample b in loss l), like the parameter."""
+        """Sums scale[b, l] x (gradient of sample b in loss l) over b and l, like the parameter."""
 
 
 class Rule(Protocol):
     """A use of a parameter in an equation. Rules are equal if their records may be summed."""
 
     def data(self, operands: Sequence[Array]) -> Array:
-        """The data to record from the equation's operands, floating."""
+        """Returns the data to record from the equation's operands, floating."""
 
     def rows(self, y: Array) -> Array:
-        """The equation's result in the layout of the recorded cotangent: [..., columns]."""
+        """Returns the equation's result in the layout of the recorded cotangent: [..., columns]."""
 
     def result(self, rows: Array) -> Array:
-        """The inverse of `rows`."""
+        """Inverts `rows`."""
 
     def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
-        """The parameter, with this dtype and all its uses."""
+        """Returns the parameter, with this dtype and all its uses."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +74,19 @@ class Product:
     shape: tuple[int, ...] = dataclasses.field(compare=False)
 
     def data(self, operands: Sequence[Array]) -> Array:
-        """See Rule: [..., i]."""
+        """Implements `Rule.data`: [..., i]."""
         x = operands[self.place].transpose(self.axes)
         return x.reshape(*x.shape[: x.ndim - self.summed], self.view.result[0])
 
     def rows(self, y: Array) -> Array:
-        """See Rule: [..., o]."""
+        """Implements `Rule.rows`: [..., o]."""
         free = len(self.axes) - self.summed
         if self.place == 1:  # the matrix's axes come first
             y = jnp.moveaxis(y, range(y.ndim - free, y.ndim), range(free))
         return y.reshape(*y.shape[:free], self.view.result[1])
 
     def result(self, rows: Array) -> Array:
-        """See Rule."""
+        """Implements `Rule.result`."""
         if self.place == 0:
             return rows.reshape(self.shape)
         free, rank = len(self.axes) - self.summed, len(self.shape)
@@ -94,7 +94,7 @@ class Product:
         return jnp.moveaxis(y, range(free), range(rank - free, rank))
 
     def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
-        """See Rule."""
+        """Implements `Rule.layer`."""
         return _ProductLayer(self.view, MatrixGradients(uses, losses, self.precision), dtype)
 
 
@@ -124,7 +124,7 @@ class Lookup:
     mode: GatherScatterMode
 
     def data(self, operands: Sequence[Array]) -> Array:
-        """See Rule: ids [...]; ids without a derivative become the number of rows."""
+        """Implements `Rule.data`: ids [...]; ids without a derivative become the number of rows."""
         ids, rows = operands[1][..., 0], self.shape[0]
         if ids.dtype.itemsize < 4:  # may be too small for the number of rows
             ids = ids.astype(jnp.int32)
@@ -135,15 +135,15 @@ class Lookup:
         return ids.astype(jnp.float32)
 
     def rows(self, y: Array) -> Array:
-        """See Rule: [..., size of a table row]."""
+        """Implements `Rule.rows`: [..., size of a table row]."""
         return y.reshape(*y.shape[: y.ndim - len(self.shape) + 1], -1)
 
     def result(self, rows: Array) -> Array:
-        """See Rule."""
+        """Implements `Rule.result`."""
         return rows.reshape(*rows.shape[:-1], *self.shape[1:])
 
     def layer(self, uses: Sequence[Use], losses: int, dtype: jnp.dtype) -> Layer:
-        """See Rule."""
+        """Implements `Rule.layer`."""
         return _LookupLayer(self.shape, uses, losses, dtype)
 
 

@@ -16,7 +16,7 @@ def in_parts(tree: Tree, size: int) -> Tree:
 
 
 def in_one(tree: Tree) -> Tree:
-    """The inverse of `in_parts`."""
+    """Inverts `in_parts`."""
     return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), tree)
 
 

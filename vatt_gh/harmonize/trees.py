@@ -31,12 +31,12 @@ def paths_of(tree: Tree) -> list[ParamPath]:
 
 
 def by_path(tree: Tree) -> dict[ParamPath, Any]:
-    """The leaves of a tree, by their paths of names."""
+    """Returns the leaves of a tree, by their paths of names."""
     return dict(zip(paths_of(tree), jax.tree.leaves(tree), strict=True))
 
 
 def tree_bytes(tree: Tree) -> int:
-    """The bytes of a tree's arrays, or of arrays of its shapes."""
+    """Counts the bytes of a tree's arrays, or of arrays of its shapes."""
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 

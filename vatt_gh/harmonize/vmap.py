@@ -39,7 +39,7 @@ class Vmap:
     def run(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> tuple[list[Tree], Finish]:
-        """See `Engine.run`; holds gradients of `request.microbatch` samples at a time."""
+        """Implements `Engine.run`; holds gradients of `request.microbatch` samples at a time."""
         params = varying_like(params, [p.inputs for p in passes])
 
         def gradients_of(samples: list[Tree], given: Cotangents) -> list[Tree]:
@@ -74,7 +74,7 @@ class Vmap:
     def held_bytes(
         self, encode: Encode, params: Tree, passes: Sequence[Pass], request: Request
     ) -> int:
-        """See `Engine.held_bytes`: a sample's gradients of each loss."""
+        """Implements `Engine.held_bytes`: a sample's gradients of each loss."""
         return request.losses * tree_bytes(_picked(params, request.shared))
 
 

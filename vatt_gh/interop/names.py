@@ -35,7 +35,7 @@ _FAC = {
 
 
 def model_names(variables: NestedDict) -> Names:
-    """Names of a pre-training model's variables (TX_FAC or UT_FAC, depending on its structure).
+    """Names a pre-training model's variables (TX_FAC or UT_FAC, depending on its structure).
 
     Args:
         variables: {'params': {'towers', 'heads'}, 'batch_stats': for the heads}; arrays or their
@@ -62,7 +62,7 @@ def model_names(variables: NestedDict) -> Names:
 
 
 def classifier_names(variables: NestedDict, root: str = ROOT) -> Names:
-    """Names of a fine-tuned classifier's variables.
+    """Names a fine-tuned classifier's variables.
 
     Args:
         variables: {'params': {'backbone', 'classifier'}}.
@@ -78,7 +78,7 @@ def classifier_names(variables: NestedDict, root: str = ROOT) -> Names:
 
 
 def backbone_names(variables: NestedDict, modality: str, shared: bool) -> Names:
-    """Names in a pre-training checkpoint of the variables that a classifier starts from.
+    """Names the variables that a classifier starts from, as in a pre-training checkpoint.
 
     Args:
         variables: {'params': {'backbone', 'classifier'}}; the classifier's own head gets no name.
@@ -102,7 +102,7 @@ def backbone_names(variables: NestedDict, modality: str, shared: bool) -> Names:
 
 
 def grid_tower_names(tree: NestedDict) -> Names:
-    """Names of a GridTower's parameters below the original's video or audio module."""
+    """Names a GridTower's parameters below the original's video or audio module."""
     leaves = flatten_dict(tree)
     kernel = leaves[("tokens", "embed", "kernel")]
 
@@ -126,7 +126,7 @@ def grid_tower_names(tree: NestedDict) -> Names:
 
 
 def text_tower_names(tree: NestedDict) -> Names:
-    """Names of a T5Text's, BertText's or LinearText's parameters below the original's module."""
+    """Names a T5Text's, BertText's or LinearText's parameters below the original's module."""
 
     def name(path: tuple[str, ...]) -> str:
         match path:
@@ -152,12 +152,12 @@ def text_tower_names(tree: NestedDict) -> Names:
 
 
 def shared_names(tree: NestedDict) -> Names:
-    """Names of a SharedEncoder's parameters below the original's unified module."""
+    """Names a SharedEncoder's parameters below the original's unified module."""
     return _named(flatten_dict(tree), lambda path: f"unified_transformer/{_shared_name(path)}")
 
 
 def head_names(tree: NestedDict) -> Names:
-    """Names of a FacHead's or JointHead's parameters or batch statistics below the head."""
+    """Names a FacHead's or JointHead's parameters or batch statistics below the head."""
 
     def name(path: tuple[str, ...]) -> str:
         match path:
@@ -172,17 +172,17 @@ def head_names(tree: NestedDict) -> Names:
 
 
 def is_word_table(name: str) -> bool:
-    """Whether a name means the word vectors, which the original does not train."""
+    """Tells whether a name means the word vectors, which the original does not train."""
     return name.endswith(("txt_backbone/embedding/embeddings", "raw_to_embeddings/text/embeddings"))
 
 
 def is_pointwise_kernel(name: str) -> bool:
-    """Whether a name means a convolution over single words [1, in, out], which is a Dense here."""
+    """Tells whether a name means a convolution over single words [1, in, out], here a Dense."""
     return name.endswith("base_lm/conv1d/kernel")
 
 
 def is_position_table(name: str) -> bool:
-    """Whether a name means a position table, which may be stretched."""
+    """Tells whether a name means a position table, which may be stretched."""
     return name.endswith("_position_embeddings/embeddings")
 
 

@@ -78,7 +78,7 @@ def load_tf_checkpoint(
 
 
 def _names(variables: NestedDict, source: Mapping[str, np.ndarray], modality: str) -> Names:
-    """Names in this checkpoint: of the whole model, or of a classifier's backbone."""
+    """Names the variables in this checkpoint: a whole model's, or a classifier's backbone's."""
     if "backbone" not in variables["params"]:
         return model_names(variables)
     if any(key.startswith(f"{ROOT}/_base_layer/") for key in source):
@@ -129,7 +129,7 @@ def _prefix(path: str | Path) -> str:
 
 
 def _newest(folder: Path) -> str | None:
-    """The checkpoint that a directory's text file names; it may have been moved since."""
+    """Finds the checkpoint that a directory's text file names; it may have been moved since."""
     import tensorflow as tf
 
     state = tf.train.get_checkpoint_state(str(folder)) if folder.is_dir() else None

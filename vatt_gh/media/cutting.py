@@ -74,7 +74,7 @@ class Cutter:
             self._runs[-1].first = first
 
     def satisfied(self, time: float | None) -> bool:
-        """Whether all wanted frames and their sound have arrived."""
+        """Tells whether all wanted frames and their sound have arrived."""
         if self._last is None or self._runs[-1].next() < self._last:
             return False
         end = self._last / self._form.fps
@@ -82,19 +82,19 @@ class Cutter:
         return heard or (time is not None and time > end + MAX_SOUND_DELAY)
 
     def any_frames(self) -> bool:
-        """Whether the video has any frame."""
+        """Tells whether the video has any frame."""
         return self._index > 0 or bool(self._runs[0].frames)
 
     def seconds(self) -> float:
-        """End of the video so far, in seconds."""
+        """Returns the end of the video so far, in seconds."""
         return self._runs[-1].next() / self._form.fps
 
     def sound_seconds(self) -> float:
-        """End of the sound so far, in seconds."""
+        """Returns the end of the sound so far, in seconds."""
         return self._sound_end / self._form.audio_rate
 
     def sound_taken(self) -> float:
-        """Amount of sound so far, in seconds."""
+        """Returns the amount of sound so far, in seconds."""
         return self._taken / self._form.audio_rate
 
     def complete(self) -> Iterator[Segment]:
@@ -115,7 +115,7 @@ class Cutter:
             yield self._cut(count)
 
     def _whole(self) -> int:
-        """Number of frames in the next segment; 0: not known yet."""
+        """Counts the frames in the next segment; 0: not known yet."""
         run = self._runs[0]
         left = len(run.frames) - self._per_segment
         # Wait for one more second of video: a shorter remainder joins this segment.

@@ -14,12 +14,12 @@ RULES = (*_RULES, "the whole name")
 
 
 def video_id(stem: str) -> str:
-    """The id in a file's name: an 11-character stem, "[ID]" or "-ID" at its end, else the stem."""
+    """Finds the id in a name: an 11-character stem, "[ID]" or "-ID" at its end, else the stem."""
     return id_and_rule(stem)[0]
 
 
 def id_and_rule(stem: str) -> tuple[str, str]:
-    """The id in a file's name, and the one of RULES that found it."""
+    """Finds the id in a file's name, and the one of RULES that found it."""
     for rule, pattern in _RULES.items():
         match = re.match(pattern, stem)
         if match:
@@ -28,7 +28,7 @@ def id_and_rule(stem: str) -> tuple[str, str]:
 
 
 def without_mark(stem: str) -> tuple[str, bool]:
-    """A file's name without yt-dlp's mark of a left-over, and whether it had one.
+    """Returns a file's name without yt-dlp's mark of a left-over, and whether it had one.
 
     Marks are ".f137" and the like (a format that was to be merged with another) and ".temp" (an
     unfinished file).
@@ -38,7 +38,7 @@ def without_mark(stem: str) -> tuple[str, bool]:
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a name can be written as UTF-8.
+    """Tells whether a name can be written as UTF-8.
 
     Python keeps non-UTF-8 bytes of file names as surrogates, which UTF-8 cannot encode.
     """

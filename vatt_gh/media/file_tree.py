@@ -67,7 +67,7 @@ class FileTree:
         return next((Path(path) for path in self.files if os.path.basename(path) == name), None)
 
     def skipped_of(self, suffixes: Collection[str]) -> list[dict[str, str]]:
-        """Rows of `skipped`: files with one of these suffixes, and folders."""
+        """Returns the rows of `skipped`: files with one of these suffixes, and folders."""
         return [
             row
             for row in self.skipped
@@ -84,7 +84,7 @@ class FileTree:
         )
 
     def media_files(self, suffixes: Collection[str]) -> Iterator[str]:
-        """Paths of the files with one of these suffixes, in lower or upper case."""
+        """Lists the paths of the files with one of these suffixes, in lower or upper case."""
         return (path for path in self.files if _suffix(path) in suffixes)
 
     def read_lines(self, path: Path) -> Iterator[str]:
@@ -188,7 +188,7 @@ def scan_files(manual_dir: Path, layout: str, without: Collection[str] = ()) -> 
 
 
 def _kind(entry: os.DirEntry) -> str:
-    """Type of an entry: "folder", "file", or why it is neither."""
+    """Names the type of an entry: "folder", "file", or why it is neither."""
     with contextlib.suppress(OSError):  # a link that leads to itself
         if entry.is_dir():
             return "folder"
@@ -198,12 +198,12 @@ def _kind(entry: os.DirEntry) -> str:
 
 
 def stem(path: str) -> str:
-    """The name of a file without folders and suffix."""
+    """Returns the name of a file without folders and suffix."""
     return os.path.splitext(os.path.basename(path))[0]
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a name from metadata is a file name without any folder."""
+    """Tells whether a name from metadata is a file name without any folder."""
     return name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 

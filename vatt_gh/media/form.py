@@ -51,7 +51,7 @@ class Form:
 
 
 def form_of(data: ConfigDict) -> Form:
-    """The form in which a configuration stores videos.
+    """Returns the form in which a configuration stores videos.
 
     Args:
         data: section `data` of the configuration.
@@ -108,7 +108,7 @@ class Segment:
     stored: Mapping[str, Any]
 
     def without_sound(self) -> "Segment":
-        """The same pictures alone."""
+        """Returns the same pictures alone."""
         stored = {name: v[:0] if name == "audio" else v for name, v in self.stored.items()}
         return dataclasses.replace(self, has_audio=False, stored=stored)
 
@@ -118,5 +118,5 @@ class Segment:
         yield from stored if isinstance(stored, list) else [stored]
 
     def nbytes(self) -> int:
-        """Bytes of its pictures and sound."""
+        """Counts the bytes of its pictures and sound."""
         return sum(memoryview(v).nbytes for name in self.stored for v in self.values(name))

@@ -60,11 +60,11 @@ class Library:
     found_by: str = NAMES
 
     def path(self, video: str) -> Path:
-        """The file of a video."""
+        """Returns the file of a video."""
         return self.videos[bisect.bisect_left(self.videos, (video,))][1]
 
     def below(self, video: str) -> str:
-        """The path of a video's file, relative to the directory."""
+        """Returns the path of a video's file, relative to the directory."""
         return self.path(video).relative_to(self.folder).as_posix()
 
     def said_in(self, video: str, length: float) -> tuple[list[Caption], list[dict[str, str]]]:
@@ -183,7 +183,7 @@ def _named(tree: FileTree | None) -> tuple[list[Listed], list[dict[str, str]]]:
 
 
 def _unfinished(tree: FileTree) -> list[dict[str, str]]:
-    """Rows of unfinished downloads."""
+    """Lists unfinished downloads."""
     reason = "is a download that was not finished"
     paths = (p for p in tree.files if re.search(r"\.(part|ytdl|part-Frag\d+(\.part)?)$", p))
     return [{"path": path, "reason": reason} for path in paths]

@@ -121,7 +121,7 @@ def _row(values: dict[str, str], manual_dir: Path, known: dict[str, Listed]) -> 
 
 
 def _inside(manual_dir: Path, given: str) -> Path | None:
-    """The file that a list means; None: it is outside the directory.
+    """Finds the file that a list means; None: it is outside the directory.
 
     Lists may come from Windows, and some give paths relative to videos/.
     """

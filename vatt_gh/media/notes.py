@@ -93,7 +93,7 @@ def decoded(packet: av.Packet, notes: Notes) -> Iterator[Any]:
 
 
 def reason_of(error: Exception) -> str:
-    """The error in words, without addresses and numbers of a library."""
+    """Describes the error in words, without addresses and numbers of a library."""
     return getattr(error, "strerror", None) or str(error)
 
 

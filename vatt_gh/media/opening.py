@@ -110,14 +110,14 @@ def sound_stream(
 
 
 def _known(streams: Iterable[Stream]) -> list[Stream]:
-    """Streams with a decoder, the default ones first."""
+    """Lists the streams with a decoder, the default ones first."""
     known = [stream for stream in streams if stream.codec_context is not None]
     return sorted(known, key=lambda stream: not stream.disposition & Disposition.default)
 
 
 @functools.lru_cache(1024)
 def _sounds(path: str, state: tuple[int, int], index: int) -> bool:
-    """Whether a sound stream is not constant; `state` tells versions of the file apart."""
+    """Tells whether a sound stream is not constant; `state` tells versions of the file apart."""
     check = SoundCheck()
     try:
         with open_media(path) as container:
@@ -132,7 +132,7 @@ def _sounds(path: str, state: tuple[int, int], index: int) -> bool:
 
 
 def promised_seconds(stream: av.stream.Stream) -> float | None:
-    """Length of a stream according to its file, in seconds; None: it does not say."""
+    """Reads the length of a stream according to its file, in seconds; None: it does not say."""
     # Matroska's tags: FFmpeg gives the first stream the length of the whole file.
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if match:
@@ -143,10 +143,10 @@ def promised_seconds(stream: av.stream.Stream) -> float | None:
 
 
 def claimed_seconds(container: av.container.InputContainer) -> float:
-    """Length of a file according to its header, in seconds; 0: it does not say."""
+    """Reads the length of a file according to its header, in seconds; 0: it does not say."""
     return (container.duration or 0) / av.time_base
 
 
 def is_short(seconds: float, promised: float) -> bool:
-    """Whether the decoded length is so far below the promised one that data must be missing."""
+    """Tells whether the decoded length is so far below the promise that data must be missing."""
     return promised > seconds + 2.0 and seconds < 0.9 * promised

@@ -82,12 +82,12 @@ class Scaler:
         return self._upright(_framed(pixels_of(plane, 3), (height, width), 0, 2))
 
     def size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Output height and width."""
+        """Returns the output height and width."""
         width, height = self._fix(frame)
         return (width, height) if self._turns % 2 else (height, width)
 
     def _fix(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Output width and height before the rotation."""
+        """Returns the output width and height before the rotation."""
         if self._size is None:
             # numpy and a frame's angle both turn counterclockwise.
             self._turns = round(frame.rotation / 90) % 4
@@ -98,7 +98,7 @@ class Scaler:
         return self._size
 
     def _size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Output width and height for this frame alone."""
+        """Returns the output width and height for this frame alone."""
         wide, height = frame.width * self._aspect, frame.height
         # Do not enlarge a smaller picture: its reader scales it anyway.
         short = min(self._short, max(2, round(min(wide, height) / 2) * 2))
@@ -117,7 +117,7 @@ class Scaler:
         )
 
     def _fit(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Width and height of a frame inside the output size."""
+        """Computes width and height of a frame inside the output size."""
         size, alone = self._fix(frame), self._size_of(frame)
         if all(abs(one - other) <= 2 for one, other in zip(alone, size, strict=True)):
             return size
@@ -144,7 +144,7 @@ def _framed(pixels: np.ndarray, shape: tuple[int, int], black: int, step: int) -
 
 
 def pixels_of(plane: av.video.plane.VideoPlane, channels: int) -> np.ndarray:
-    """A frame's plane as an array view: [H, W] uint8, or [H, W, channels] if there are several."""
+    """Views a frame's plane as an array: [H, W] uint8, or [H, W, channels] if there are several."""
     rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
     pixels = rows[:, : plane.width * channels]
     return pixels if channels == 1 else pixels.reshape(plane.height, plane.width, channels)
@@ -202,7 +202,7 @@ class Sampler(Generic[Picture]):
         self._since = self._until = 0.0  # start of the shown frame; end of all frames
 
     def time(self, frame: av.VideoFrame, zero: float) -> float:
-        """Display time of a source frame, in seconds of the video.
+        """Returns the display time of a source frame, in seconds of the video.
 
         Args:
             frame: the decoded frame.
@@ -211,7 +211,7 @@ class Sampler(Generic[Picture]):
         return self._until if frame.time is None else frame.time - zero
 
     def gap(self, time: float) -> float:
-        """Seconds since the last frame taken, or since the first wanted picture."""
+        """Returns the seconds since the last frame taken, or since the first wanted picture."""
         if self._shown is None:  # reading begins at a key frame, perhaps long before
             return max(0.0, time - self._next / self._fps)
         return time - self._since
@@ -247,7 +247,7 @@ class Sampler(Generic[Picture]):
         self._until = max(self._until, time + (duration or 1.0 / self._fps))
 
     def claimed(self) -> float:
-        """End of the last source frame according to its file, in seconds of the video."""
+        """Returns the last source frame's end according to its file, in seconds of the video."""
         return self._until
 
     def finish(self, longest: float, heard: float = 0.0) -> Iterator[Picture]:

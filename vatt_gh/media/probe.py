@@ -114,7 +114,7 @@ def _look_at_sound(path: Path, span: Span) -> Look:
 
 
 def _end(file: Opened, path: Path, form: Form) -> float:
-    """End of the last picture, in seconds of the video: from its packet, not from a header."""
+    """Finds the end of the last picture, in seconds of the video: by its packet, not a header."""
     unit = file.video.time_base
     # Without a length in the header, far past any end: FFmpeg goes to the last key frame.
     seconds = claimed_seconds(file.container) or 1e6
@@ -136,7 +136,7 @@ def _end(file: Opened, path: Path, form: Form) -> float:
 
 
 def _gaps(file: Opened, form: Form, end: float) -> float:
-    """Seconds without a picture, from the index, or for a long file from all packets."""
+    """Sums the seconds without a picture, from the index, or for a long file from all packets."""
     unit = float(file.video.time_base)
     if file.container.format.name.startswith("mov"):
         times = [entry.timestamp * unit for entry in file.video.index_entries]

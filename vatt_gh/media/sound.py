@@ -51,18 +51,18 @@ class SoundCheck:
                     self._broken = f"reaches {max(-low, high):.3g} times the loudest sound"
 
     def constant(self) -> bool:
-        """Whether all samples are equal, or there are none."""
+        """Tells whether all samples are equal, or there are none."""
         return not self._low < self._high
 
     def problem(self) -> str | None:
-        """Why the sound cannot be used; None: it can."""
+        """Tells why the sound cannot be used; None: it can."""
         if self._broken is None and self.damage is None and self.constant():
             return "its sound is constant and was left out"
         broken = self._broken or self.damage
         return broken and f"its sound {broken} and was left out"
 
     def remark(self, seconds: float) -> str | None:
-        """A remark on usable sound that ends long before its video, or None."""
+        """Returns a remark on usable sound that ends long before its video, or None."""
         if seconds - self.end > _MISSING and self.end < _SHORTEST * seconds:
             return f"its sound ends after {self.end:.1f} of {seconds:.1f} s; then there is silence"
         return None

@@ -33,7 +33,7 @@ class _Opened(NamedTuple):
 
 
 def is_sound_file(path: Path | str) -> bool:
-    """Whether a file is audio-only, by its suffix."""
+    """Tells whether a file is audio-only, by its suffix."""
     return Path(path).suffix.lower() in AUDIO_SUFFIXES
 
 

@@ -7,7 +7,7 @@ NO_SPLIT = "unused"
 
 
 def joined(splits: Collection[str]) -> str:
-    """The split that stores clips of several splits.
+    """Names the split that stores clips of several splits.
 
     Args:
         splits: official names.
@@ -19,12 +19,12 @@ def joined(splits: Collection[str]) -> str:
 
 
 def official(stored: Iterable[str]) -> set[str]:
-    """The official splits that make up stored ones."""
+    """Returns the official splits that make up stored ones."""
     return {name for split in stored for name in split.split(_AND)}
 
 
 def matching(wanted: str, stored: Iterable[str]) -> list[str]:
-    """The stored splits that make up an official one.
+    """Returns the stored splits that make up an official one.
 
     Args:
         wanted: the official split, for example "train2".

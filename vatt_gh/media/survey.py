@@ -162,7 +162,7 @@ def _patiently(results: Iterator[Any]) -> Iterator[Any]:
 
 
 def _besides(said: list[Caption], one: _Usable, form: Form) -> int:
-    """Bytes of a video's records without frames and sound."""
+    """Counts the bytes of a video's records without frames and sound."""
     # A remainder below one second joins the previous record.
     records = max(1, int((one.found.seconds - 1.0) // form.segment_seconds) + 1)
     size = sum(len(caption.text.encode()) + _CAPTION_BYTES for caption in said)
@@ -235,13 +235,13 @@ def _bytes(count: float) -> str:
 
 
 def _in_units(number: float, units: dict[str, float]) -> str:
-    """A number in the largest unit that it reaches, else in the last one."""
+    """Formats a number in the largest unit that it reaches, else in the last one."""
     unit = next((name for name, size in units.items() if number >= size), list(units)[-1])
     return f"{number / units[unit]:.3g} {unit}"
 
 
 def _reasons(skipped: list[dict[str, str]]) -> Iterator[str]:
-    """The reasons by frequency, grouped by their beginnings."""
+    """Yields the reasons by frequency, grouped by their beginnings."""
     groups: dict[str, list[dict[str, str]]] = {}
     for row in skipped:
         words = (word for word in row["reason"].split() if "/" not in word)

@@ -21,7 +21,7 @@ _CHUNK = 1 << 20
 
 
 def masked_crc32c(data: bytes) -> int:
-    """TFRecord's checksum: CRC-32C, rotated and offset so that it can be stored with its data.
+    """Computes TFRecord's checksum: CRC-32C, rotated and offset to be stored with its data.
 
     Args:
         data: any bytes.

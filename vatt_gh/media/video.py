@@ -276,7 +276,7 @@ def check_length(file: Opened, path: Path, seconds: float) -> str | None:
 
 
 def _has_end(container: av.container.InputContainer, seconds: float) -> bool:
-    """Whether any stream has a packet near the end that the file claims."""
+    """Tells whether any stream has a packet near the end that the file claims."""
     container.seek(int((seconds - 1.0) * av.time_base))
     begin = (container.start_time or 0) / av.time_base
     return any(

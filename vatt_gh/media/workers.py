@@ -165,7 +165,7 @@ def _bury(
 
 
 def _serve(function: Callable[..., Any], connection: Connection, limits: Limits) -> None:
-    """Main loop of a worker: reports each task's beginning and its result."""
+    """Runs the main loop of a worker: reports each task's beginning and its result."""
     # Drop what a decoder's library prints before it dies; keep Python's own errors.
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -83,5 +83,5 @@ def dropout_key(key: Array, number: int) -> Array:
 
 
 def is_hashed(key: Array) -> bool:
-    """Whether a key is from `dropout_key` or derived from one."""
+    """Tells whether a key is from `dropout_key` or derived from one."""
     return jax.random.key_impl(key) == HASHED

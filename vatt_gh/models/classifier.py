@@ -101,5 +101,5 @@ def build_classifier(
 
 
 def average_views(logits: Array, views: int) -> Array:
-    """Mean of the LOGITS over the views of a video: [N * views, K], views adjacent -> [N, K]."""
+    """Averages LOGITS over the views of a video: [N * views, K], views adjacent -> [N, K]."""
     return logits.reshape(-1, views, logits.shape[-1]).mean(axis=1)

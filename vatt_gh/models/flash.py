@@ -83,7 +83,7 @@ def _attention(query: Array, key: Array, value: Array, random: Array, settings: 
 def _forward(
     query: Array, key: Array, value: Array, random: Array, settings: _Settings
 ) -> tuple[Array, Array]:
-    """The attention, and the base-2 logarithms of the rows' sums [heads, T] float32."""
+    """Returns the attention, and the base-2 logarithms of the rows' sums [heads, T] float32."""
     places, heads, _ = query.shape
     sums = jax.ShapeDtypeStruct((heads, places), jnp.float32)
     inputs = (query, key, value, *_lines(random, heads, settings.length))
@@ -206,7 +206,7 @@ def _each_block(length: int, size: int, body: Callable[[Array | int, Any, bool],
 
 
 def _lines(random: Array, heads: int, length: int) -> tuple[Array, Array]:
-    """Row and column numbers of the mask: [heads, length] and [length] uint32."""
+    """Draws row and column numbers of the mask: [heads, length] and [length] uint32."""
     rows, columns = line_bits(random, heads * length, length)
     return rows.reshape(heads, length), columns
 
@@ -214,7 +214,7 @@ def _lines(random: Array, heads: int, length: int) -> tuple[Array, Array]:
 def _kept(
     down_ref: Ref, across_ref: Ref, down: _AxisRange, across: _AxisRange, rate: float
 ) -> Array | None:
-    """The mask of this block of weights, in either orientation; None: all are kept."""
+    """Computes the mask of this block of weights, in either orientation; None: all are kept."""
     if not rate:
         return None
     row, column = down.load(down_ref, 0), across.load(across_ref, 0)
@@ -260,7 +260,7 @@ def _forward_kernel(
 
 
 def _weights_and_derivative(scores, d_weights, log_sums, row, mask):
-    """The kept weights, and the derivative by the scores; both without constant factors."""
+    """Returns the kept weights, and the derivative by the scores; both without constant factors."""
     weights = jnp.exp2(scores - log_sums)
     kept = weights if mask is None else jnp.where(mask, weights, 0.0)
     return kept, kept * d_weights - weights * row

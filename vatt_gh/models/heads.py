@@ -21,7 +21,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """[B, ..., d] -> [B, ..., d] float32."""
+        """Normalises [B, ..., d] -> [B, ..., d] float32."""
         return nn.BatchNorm(
             use_running_average=not train,
             momentum=0.9,
@@ -47,7 +47,7 @@ class Projection(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """[B, ..., d] -> [B, ..., width] float32."""
+        """Projects [B, ..., d] -> [B, ..., width] float32."""
         if self.pre_norm:
             x = BatchNorm(self.axis_name, name="pre_norm")(x, train)
         x = Dense(self.width, use_bias=False, name="dense")(jax.nn.relu(x))

@@ -12,7 +12,7 @@ import numpy as np
 
 @functools.cache
 def spline_matrix(rows: int, length: int) -> np.ndarray:
-    """Matrix of the cubic polyharmonic spline from points i/rows to points j/length.
+    """Makes the matrix of the cubic polyharmonic spline from points i/rows to points j/length.
 
     The spline is sum_i w_i phi(|x - c_i|^2) + v_1 x + v_0 with phi(r2) = max(r2, 1e-10)^1.5, its
     w orthogonal to 1 and x (tfa.image.interpolate_spline, order 3, no regularisation).
@@ -45,7 +45,7 @@ def spline_matrix(rows: int, length: int) -> np.ndarray:
 
 
 def linear_matrix(rows: int, length: int) -> np.ndarray:
-    """Matrix of linear interpolation between the same points; constant beyond the last one.
+    """Makes the matrix of linear interpolation between these points; constant after the last one.
 
     Args:
         rows: number of rows of the table.

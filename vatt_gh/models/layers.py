@@ -20,7 +20,7 @@ Dense = functools.partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform()
 
 @jax.custom_vjp
 def gelu(x: Array) -> Array:
-    """x times the standard normal distribution function of x: the exact GELU, as in the original.
+    """Multiplies x by the standard normal distribution function of x: the original's exact GELU.
 
     Computes in float32, for any shape and dtype. The pullback keeps only the slope, in x's dtype;
     it is as large as x, which nothing else needs, and serves the cotangents of all losses.
@@ -111,7 +111,7 @@ class SelfAttention(nn.Module):
         return self.d_kv**-0.5 if self.scale is None else self.scale
 
     def _fused(self, query: Array, random: Array | None) -> bool:
-        """Whether a kernel that keeps the weights on the chip supports this call."""
+        """Tells whether a kernel that keeps the weights on the chip supports this call."""
         return (
             jax.default_backend() == "gpu"
             and query.ndim == 3
@@ -129,7 +129,7 @@ class SelfAttention(nn.Module):
         bias: Array | None,
         random: Array | None,
     ) -> Array:
-        """JAX's own attention if there is no dropout on the weights; otherwise the formula."""
+        """Uses JAX's own attention if there is no dropout on the weights; otherwise the formula."""
         if random is None:
             batched = None if bias is None else bias[None]
             mask4 = mask if mask is None or mask.ndim == 4 else mask[None]
@@ -175,7 +175,7 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
-        """[..., d] -> [..., d]."""
+        """Maps [..., d] -> [..., d]."""
         y = gelu(Dense(self.d_ff, self.use_bias, self.dtype, name="wi")(x))
         y = nn.Dropout(self.dropout_rate, deterministic=not train)(y)
         return Dense(x.shape[-1], self.use_bias, self.dtype, name="wo")(y)

@@ -52,7 +52,7 @@ class StreamNorm(nn.Module):
         return x, normalised(x, scale, bias, self.dtype)
 
     def _fused(self, x: Array) -> bool:
-        """Whether the kernel supports this call."""
+        """Tells whether the kernel supports this call."""
         return (
             jax.default_backend() == "gpu"
             and x.ndim == 2
@@ -63,7 +63,7 @@ class StreamNorm(nn.Module):
 
 
 def normalised(x: Array, scale: Array, bias: Array, dtype: jnp.dtype) -> Array:
-    """Layer normalisation in float32.
+    """Computes layer normalisation in float32.
 
     Args:
         x: [..., d].
@@ -80,7 +80,7 @@ def normalised(x: Array, scale: Array, bias: Array, dtype: jnp.dtype) -> Array:
 
 
 def stream_norm(x: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
-    """x unchanged, and `normalised` in its dtype; the pullback of both is one kernel.
+    """Returns x unchanged, and `normalised` in its dtype; the pullback of both is one kernel.
 
     Args:
         x: [N, d] bfloat16 or float32.
@@ -94,7 +94,7 @@ def stream_norm(x: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
 
 
 def _varying_like(parameter: Array, x: Array) -> Array:
-    """Under jax.shard_map the kernel's derivatives vary over the devices as x does."""
+    """Makes a parameter vary as x does: so do the kernel's derivatives under jax.shard_map."""
     axes = jax.typeof(x).manual_axis_type.varying
     missing = tuple(axes - jax.typeof(parameter).manual_axis_type.varying)
     return jax.lax.pcast(parameter, missing, to="varying") if missing else parameter
@@ -183,7 +183,7 @@ def _backward_kernel(x_ref, scale_ref, passed_ref, dy_ref, dx_ref, d_scale_ref, 
 
 
 def _normal_form(x: list[Array], width: int) -> tuple[list[Array], Array]:
-    """(x - mean) / deviation, and 1 / deviation [rows, 1]."""
+    """Computes (x - mean) / deviation, and 1 / deviation [rows, 1]."""
     mean = _row_mean(x, width)
     centred = [part - mean for part in x]
     steep = jax.lax.rsqrt(_row_mean([c * c for c in centred], width) + EPSILON)
@@ -191,10 +191,10 @@ def _normal_form(x: list[Array], width: int) -> tuple[list[Array], Array]:
 
 
 def _power_of_two(width: int) -> int:
-    """The largest power of two that divides `width`."""
+    """Returns the largest power of two that divides `width`."""
     return width & -width
 
 
 def _row_mean(parts: list[Array], width: int) -> Array:
-    """The rows' means [rows, 1] over all parts [rows, columns]."""
+    """Computes the rows' means [rows, 1] over all parts [rows, columns]."""
     return sum(jnp.sum(part, axis=1, keepdims=True) for part in parts) / width

@@ -44,7 +44,7 @@ MODELS: dict[str, Callable[[], Overrides]] = {
 
 
 def is_named(model: Mapping[str, Any], name: str) -> bool:
-    """Whether a model has the kind and the sizes of a named one.
+    """Tells whether a model has the kind and the sizes of a named one.
 
     Args:
         model: `config.model`.

@@ -35,7 +35,7 @@ class T5Text(nn.Module):
 
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
-        """[K, W] int32 -> pooled [K, width], words [K, W, width]."""
+        """Encodes words [K, W] int32 -> pooled [K, width], words [K, W, width]."""
         y = word_vectors(ids, self.words, self.d_embedding, self.learn, self.dtype)
         y = AggregationToken(self.d_embedding, name="aggregate")(y)
         y = gelu(Dense(self.width, False, self.dtype, name="pre_proj")(y))
@@ -56,7 +56,7 @@ class BertText(nn.Module):
 
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
-        """[K, W] int32 -> pooled [K, width], words [K, W, width]."""
+        """Encodes words [K, W] int32 -> pooled [K, width], words [K, W, width]."""
         y = self.encoder(*self.tokens(ids, train), train)
         return y[..., 0, :], y[..., 1:, :]
 
@@ -79,7 +79,7 @@ class LinearText(nn.Module):
 
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
-        """[K, W] int32 -> pooled [K, width], words [K, W, width]; no dropout."""
+        """Encodes words [K, W] int32 -> pooled [K, width], words [K, W, width]; no dropout."""
         del train
         y = word_vectors(ids, self.words, self.d_embedding, self.learn, self.dtype)
         y = jax.nn.relu(Dense(self.width, dtype=self.dtype, name="dense")(y))

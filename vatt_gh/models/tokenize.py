@@ -135,7 +135,7 @@ class AggregationToken(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[..., N, width] -> [..., 1 + N, width]."""
+        """Adds the token: [..., N, width] -> [..., 1 + N, width]."""
         # Keras's glorot_normal on a vector: variance 1/d after truncation at two sigma.
         init = nn.initializers.truncated_normal(stddev=self.width**-0.5 / 0.87962566103423978)
         token = self.param("embedding", init, (self.width,), jnp.float32)

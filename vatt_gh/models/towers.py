@@ -41,7 +41,7 @@ class GridTokens(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, keep: Array | None, train: bool) -> Array:
-        """[*grid, channels] float32, keep [n] int32 or None -> [1 + n, width]."""
+        """Makes tokens: [*grid, channels] float32, keep [n] int32 or None -> [1 + n, width]."""
         grid = tuple(n // size for n, size in zip(x.shape[:-1], self.window, strict=True))
         flat = patches(x, self.window)
         flat = flat if keep is None else flat[keep]
@@ -78,7 +78,7 @@ class WordTokens(nn.Module):
 
     @nn.compact
     def __call__(self, ids: Array, train: bool) -> tuple[Array, Array]:
-        """[K, W] int32 -> tokens [K, 1 + W, width] and mask [K, 1 + W] bool (True = a word)."""
+        """Makes tokens: [K, W] int32 -> [K, 1 + W, width], mask [K, 1 + W] bool (True = a word)."""
         y = word_vectors(ids, self.words, self.d_embedding, self.learn, self.dtype)
         y = gelu(Dense(self.width, self.use_bias, self.dtype, name="pre_proj")(y))
         positions = Positions(("temporal",), (self.rows,), self.width, (0,), name="positions")
@@ -88,7 +88,7 @@ class WordTokens(nn.Module):
 
 
 def word_mask(ids: Array) -> Array:
-    """[..., W] int32 -> [..., 1 + W] bool: the aggregation token, then non-padding words."""
+    """Marks the aggregation token and non-padding words: [..., W] int32 -> [..., 1 + W] bool."""
     first = jnp.ones((*ids.shape[:-1], 1), bool)
     return jnp.concatenate([first, ids != 0], axis=-1)
 
@@ -108,7 +108,7 @@ class GridTower(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, keep: Array | None, train: bool) -> tuple[Array, Array]:
-        """[*grid, channels] -> pooled [d], tokens [n, d]."""
+        """Encodes a grid: [*grid, channels] -> pooled [d], tokens [n, d]."""
         y = self.encoder(self.tokens(x, keep, train), None, train)
         if self.d_post_proj is not None:
             y = gelu(Dense(self.d_post_proj, dtype=self.tokens.dtype, name="post_proj")(y))
@@ -132,7 +132,7 @@ class Spectrogram(nn.Module):
     high_hz: float
 
     def __call__(self, audio: Array) -> Array:
-        """[S] float32 -> [frames, mel_bins, 1] float32 in [0, 1]; zeros for a silent clip."""
+        """Turns sound [S] into [frames, mel_bins, 1], float32 in [0, 1]; zeros if it is silent."""
         mel = mel_magnitude(
             audio,
             rate=self.rate,
@@ -246,10 +246,10 @@ class SharedEncoder(nn.Module):
 
 
 def as_grid(audio: Array, spectrogram: Spectrogram | None) -> Array:
-    """[S] -> [S, 1], or the spectrogram [frames, mel_bins, 1] if there is one."""
+    """Turns [S] into [S, 1], or the spectrogram [frames, mel_bins, 1] if there is one."""
     return audio[:, None] if spectrogram is None else spectrogram(audio)
 
 
 def token_count(length: tuple[int, ...], window: tuple[int, ...]) -> int:
-    """Number of patches of a grid."""
+    """Counts the patches of a grid."""
     return math.prod(n // size for n, size in zip(length, window, strict=True))

@@ -39,7 +39,7 @@ class Block(nn.Module):
     def __call__(
         self, x: Array, mask: Array | None, bias: Array | None, length: int, train: bool
     ) -> Array:
-        """[..., N, d] -> [..., N, d]; mask, bias and length as in SelfAttention."""
+        """Maps [..., N, d] -> [..., N, d]; mask, bias and length as in SelfAttention."""
         drop = nn.Dropout(self.dropout_rate, deterministic=not train)
         attention = SelfAttention(
             self.heads,
@@ -152,7 +152,7 @@ class RelativePositionBias(nn.Module):
 
 
 def relative_buckets(length: int, buckets: int, max_distance: int) -> np.ndarray:
-    """T5's bidirectional buckets of the distance from query to key.
+    """Computes T5's bidirectional buckets of the distance from query to key.
 
     Args:
         length: number of tokens.

@@ -156,7 +156,7 @@ class Vatt:
         return isinstance(self.towers, SharedEncoder)
 
     def is_shared(self, path: tuple[str, ...], modalities: Collection[str]) -> bool:
-        """Whether a parameter is in S, the set that several losses reach.
+        """Tells whether a parameter is in S, the set that several losses reach.
 
         Args:
             path: names of a tower parameter.
@@ -168,7 +168,7 @@ class Vatt:
         return path[0] == "encoder" if self.one_encoder else path[0] in modalities
 
     def is_last_block(self, path: tuple[str, ...], modalities: Collection[str]) -> bool:
-        """Whether a parameter of S is in a transformer's last block; arguments as `is_shared`."""
+        """Tells whether a parameter of S is in a last transformer block; arguments: `is_shared`."""
         if not self.is_shared(path, modalities):
             return False
         layers = self.layers["video" if self.one_encoder else path[0]]

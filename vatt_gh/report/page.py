@@ -61,7 +61,7 @@ _LESS_IS_BETTER = ("rank", "loss", "error")
 
 
 def less_is_better(measure: str) -> bool:
-    """Whether less of a score is better, by its name, such as 'r5'."""
+    """Tells whether less of a score is better, by its name, such as 'r5'."""
     return any(word in measure for word in _LESS_IS_BETTER)
 
 
@@ -174,7 +174,7 @@ def document(title: str, sections: Sequence[str], style: str = "") -> str:
 
 
 def known_references(scores: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The references that have a column beside these scores, in the order of REFERENCES."""
+    """Lists the references that have a column beside these scores, in the order of REFERENCES."""
     return [
         name
         for name in REFERENCES

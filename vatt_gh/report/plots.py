@@ -259,7 +259,7 @@ def _dotted(axes: Axes, rows: Rows, key: str, colour: str, width: int) -> None:
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Means of `width` neighbours, [N] float64, over the finite ones; NaN stays NaN."""
+    """Computes means of `width` neighbours, [N] float64, over the finite ones; NaN stays NaN."""
     valid = np.isfinite(values)
     kernel = np.ones(width)
     total = np.convolve(np.where(valid, values, 0.0), kernel, mode="same")

@@ -189,7 +189,7 @@ def _training(
 
 
 def _known(rows: Sequence[dict[str, Any]], name: str) -> list[float]:
-    """A column without its gaps: a step that was left out has nulls."""
+    """Returns a column without its gaps: a step that was left out has nulls."""
     return [row[name] for row in rows if row.get(name) is not None]
 
 
@@ -236,7 +236,7 @@ def areas_by_quarter(rows: Sequence[dict[str, Any]], aligned: Aligned) -> dict[s
 def _windows(
     rows: Sequence[dict[str, Any]], aligned: Aligned
 ) -> Iterator[tuple[bool, bool, float | None]]:
-    """(whether sound and caption belong to the picture, cosine or None) of each sample."""
+    """Yields (whether sound and caption belong to the picture, cosine or None) of each sample."""
     for row in rows:
         where = zip(row["video_id"], row["start"], row["end"], strict=True)
         for window, cosine in zip(where, row["cosine"], strict=True):

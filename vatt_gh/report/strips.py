@@ -2,5 +2,5 @@
 
 
 def first_middle_last(count: int) -> list[int]:
-    """The numbers of the first, the middle and the last of `count` frames; some may be the same."""
+    """Lists the numbers of the first, middle and last of `count` frames; some may be the same."""
     return [0, count // 2, count - 1]

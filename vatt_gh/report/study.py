@@ -126,5 +126,5 @@ def areas_over_time(rows: Rows, path: Path) -> None:
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """The contents of a panel of `areas_over_time`."""
+    """Names the contents of a panel of `areas_over_time`."""
     return row["corpus"], row["method"], row["planted"]

@@ -66,7 +66,7 @@ def measure_signals(config: ConfigDict, workdir: Path) -> list[dict[str, Any]]:
 
 
 def windows_of(config: ConfigDict) -> int:
-    """Number of windows that are visited: whole batches of study.signal_windows."""
+    """Counts the windows that are visited: whole batches of study.signal_windows."""
     size = config.train.batch_size
     return config.study.signal_windows // size * size
 

@@ -87,7 +87,7 @@ class Run:
         return f"{self.model}-{self.corpus.name}-{self.method}-seed{self.seed}"
 
     def changes(self, steps: int) -> dict[str, object]:
-        """Its changes to the study's configuration, of so many steps, as {"a.b": value}."""
+        """Returns its changes to the study's configuration, of so many steps, as {"a.b": value}."""
         chosen = METHODS[self.method].items()
         return {
             "seed": self.seed,
@@ -113,7 +113,7 @@ def run_of(name: str, stored: Mapping[str, Any]) -> Run:
 
 
 def in_order(run: Run) -> tuple[Any, ...]:
-    """Sort key for runs: keeps a method's seeds together, and a corpus's methods together."""
+    """Makes the sort key of runs: a method's seeds stay together, and a corpus's methods."""
     noise = (run.corpus.sound_noise, run.corpus.caption_noise)
     return (run.model != "three_tower", noise, list(METHODS).index(run.method), run.seed)
 
@@ -149,6 +149,6 @@ def runs_of(study: ConfigDict) -> list[Run]:
 
 
 def _corpora(noise: Sequence[float]) -> list[Corpus]:
-    """Corpora with wrong captions, and others with wrong sounds, for every share."""
+    """Lists corpora with wrong captions, and others with wrong sounds, for every share."""
     found = [Corpus(share, 0.0) for share in noise] + [Corpus(0.0, share) for share in noise]
     return list(dict.fromkeys(found))

@@ -117,7 +117,7 @@ def _do(config: ConfigDict, workdir: Path, run: Run, build: Build) -> None:
 
 
 def _measured(path: Path, config: ConfigDict) -> bool:
-    """Whether a run has the signals that are asked for."""
+    """Tells whether a run has the signals that are asked for."""
     windows = windows_of(config)
     if not windows:
         return True
@@ -146,7 +146,7 @@ def _corpora(config: ConfigDict, workdir: Path, corpus: Corpus, build: Build) ->
 
 
 def _signals(workdir: Path, done: Sequence[Run]) -> list[Row]:
-    """The rows of all runs with measured signals, with the description of each run."""
+    """Returns the rows of all runs with measured signals, with the description of each run."""
     rows = []
     for run in done:
         path = workdir / "runs" / run.name / "signals.json"
@@ -160,7 +160,7 @@ def _signals(workdir: Path, done: Sequence[Run]) -> list[Row]:
 
 
 def _settings(stored: dict[str, Any]) -> dict[str, Any]:
-    """All keys that differ from the default and affect a run."""
+    """Returns all keys that differ from the default and affect a run."""
     before = flatten(default())
     return {
         key: value

@@ -85,30 +85,30 @@ class Checkpoints:
         self._manager.close()
 
     def latest(self) -> int | None:
-        """The step of the newest checkpoint, or None; every host has to ask."""
+        """Returns the step of the newest checkpoint, or None; every host has to ask."""
         return max(self.steps(), default=None)
 
     def steps(self) -> list[int]:
-        """The steps of all kept checkpoints, in order, as the first host sees them.
+        """Lists the steps of all kept checkpoints, in order, as the first host sees them.
 
         Every host has to ask: a shared disk may show them different folders.
         """
         return from_first_host(sorted(self._manager.all_steps()))
 
     def steps_on_disk(self) -> list[int]:
-        """The steps as they are now: another process may save and delete checkpoints."""
+        """Lists the steps as they are now: another process may save and delete checkpoints."""
         self._manager.reload()
         return self.steps()
 
     def best(self) -> int | None:
-        """The step of the checkpoint with the best train.keep_best; None: none has that score.
+        """Finds the step of the checkpoint with the best train.keep_best; None: none has the score.
 
         Every host has to ask.
         """
         return self._best.of(self.steps())
 
     def is_better(self, step: int, scores: Mapping[str, float]) -> bool:
-        """Whether a step is better than all kept checkpoints, by train.keep_best; notes its score.
+        """Tells whether a step beats all kept checkpoints by train.keep_best; notes its score.
 
         Every host has to ask, and hears what the first one's scores say.
 
@@ -230,7 +230,7 @@ class Checkpoints:
         return found
 
     def audio_rate(self) -> int | None:
-        """Rate of the sound that was trained with, in Hz; None: no checkpoint says it."""
+        """Returns the rate of the sound used in training, in Hz; None: no checkpoint says it."""
         for step in self.steps()[::-1]:
             try:
                 return self._meta(step).get("audio_rate")
@@ -276,7 +276,7 @@ class Checkpoints:
         self._manager.reload()
 
     def _digest(self) -> str | None:
-        """Digest that identifies the vocabulary; None: there is no vocabulary."""
+        """Computes the digest that identifies the vocabulary; None: there is no vocabulary."""
         if not self._vocabulary.is_file():
             return None
         return hashlib.sha256(self._vocabulary.read_bytes()).hexdigest()

@@ -63,7 +63,7 @@ def owned(workdir: Path) -> Iterator[None]:
 
 
 def _elsewhere(owner: dict[str, Any], mine: dict[str, Any]) -> bool:
-    """Whether the owner is on another machine; a new pod has the name of the one it replaces."""
+    """Tells whether the owner is on another machine; a new pod has the name of the replaced one."""
     boots = {owner.get("boot"), mine["boot"]} - {None}
     return owner.get("host", mine["host"]) != mine["host"] or len(boots) > 1
 

@@ -15,7 +15,7 @@ _CENTRES = (0.0, 2.0, 4.0)  # sixths of a turn at which the hue is red, green, b
 
 
 def changes_colours(data: ConfigDict) -> bool:
-    """Whether a configuration changes the colours of training samples."""
+    """Tells whether a configuration changes the colours of training samples."""
     return data.augmentation != "none" and data.colour_jitter > 0
 
 

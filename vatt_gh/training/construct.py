@@ -52,17 +52,17 @@ def check_mel_filters(audio: ConfigDict, audio_rate: int) -> None:
 
 
 def learning_rate_of(train: ConfigDict) -> Schedule:
-    """The learning rate by step, from the section `train` of the configuration."""
+    """Returns the learning rate by step, from the section `train` of the configuration."""
     return stepped_cosine(train.learning_rates, (train.warmup_steps, train.steps), train.steps)
 
 
 def optimizer_of(train: ConfigDict) -> optax.GradientTransformation:
-    """The original's Adam with the run's learning rates, from the section `train`."""
+    """Builds the original's Adam with the run's learning rates, from the section `train`."""
     return keras_adam(learning_rate_of(train), **train.adam)
 
 
 def zero_sample(data: ConfigDict) -> dict[str, np.ndarray]:
-    """One sample of zeros with the shapes of the section `data`, for drawing parameters."""
+    """Makes one sample of zeros with the shapes of the section `data`, for drawing parameters."""
     shapes = {
         names.VIDEO: (data.frames, data.size, data.size, 3),
         names.AUDIO: (data.audio_samples,),

@@ -58,13 +58,13 @@ def _written(names: Iterable[str], sums: list[Array]) -> dict[str, str]:
 
 @jax.jit
 def _all_sums(arrays: list[Array]) -> list[Array]:
-    """[2] uint32 of each array, in one program: JAX on CPU waits after 32 programs."""
+    """Sums each array to [2] uint32, in one program: JAX on CPU waits after 32 programs."""
     return [_sums(x) for x in arrays]
 
 
 @jax.jit  # in the program of all arrays, traced once for each shape
 def _sums(x: Array) -> Array:
-    """[2] uint32: two sums of all elements' bits, each mixed with its place.
+    """Computes two sums of all elements' bits, each mixed with its place: [2] uint32.
 
     The mixing is one-to-one for each element, and so is a product with an odd number; sums modulo
     2^32 do not depend on their order. One changed element changes both, on any number of devices.

@@ -175,7 +175,7 @@ def _head_losses(
     loss: ConfigDict,
     axis_name: str | None,
 ) -> tuple[list[Array], Tree]:
-    """Each sample's losses [b], in the order of the terms, and the new batch statistics."""
+    """Computes each sample's losses [b], in the terms' order, and the new batch statistics."""
     embeddings, statistics = model.project(heads, statistics, features)
     losses = alignment_losses(
         embeddings,
@@ -189,12 +189,12 @@ def _head_losses(
 
 
 def _complete(batch: dict[str, Array]) -> Array:
-    """Whether a sample has all modalities, [b] bool: others have no conflict."""
+    """Tells whether a sample has all modalities, [b] bool: others have no conflict."""
     return jnp.all(jnp.stack([batch[f"{m}_mask"] for m in MODALITIES]), axis=0)
 
 
 def _nothing_decided(batch: dict[str, Array], losses: int) -> Coefficients:
-    """Coefficients of plain VATT: weight 1, and no measured cosines."""
+    """Returns the coefficients of plain VATT: weight 1, and no measured cosines."""
     ones = jnp.ones(batch["index"].shape, jnp.float32)
     scale = jnp.ones((ones.shape[0], losses), jnp.float32)
     return Coefficients(scale, ones, jnp.zeros_like(ones), jnp.zeros(ones.shape, bool))

@@ -114,7 +114,7 @@ def kept_terms(
 
 
 def _random_signals(keys: Array, terms: Sequence[LossTerm]) -> dict[str, Array]:
-    """[b] float32 in [0, 1) by loss term, the same on any number of devices."""
+    """Draws [b] float32 in [0, 1) by loss term, the same on any number of devices."""
 
     def draw(key: Array) -> Array:
         return jax.random.uniform(jax.random.fold_in(key, _DROPS), (len(terms),))
@@ -123,5 +123,5 @@ def _random_signals(keys: Array, terms: Sequence[LossTerm]) -> dict[str, Array]:
 
 
 def has_both(batch: dict[str, Array], term: LossTerm) -> Array:
-    """Whether a sample has the two modalities that a loss term compares, [b] bool."""
+    """Tells whether a sample has the two modalities that a loss term compares, [b] bool."""
     return batch[f"{term.anchor}_mask"] & batch[f"{term.other}_mask"]

@@ -15,7 +15,7 @@ Schedule = Callable[[Array], Array]
 def stepped_cosine(
     levels: Sequence[float], starts: Sequence[int], total: int, *, warmup_from: float = 0.0
 ) -> Schedule:
-    """Linear warm-up, then half cosines from level to level, the last one to zero.
+    """Builds a linear warm-up, then half cosines from level to level, the last one to zero.
 
     Args:
         levels: learning rates l_0, l_1, ...
@@ -61,7 +61,7 @@ class KerasAdamState(NamedTuple):
 def keras_adam(
     rate: Schedule, *, b1: float, b2: float, epsilon: float
 ) -> optax.GradientTransformation:
-    """Adam with epsilon outside the bias correction, as in Keras.
+    """Builds Adam with epsilon outside the bias correction, as in Keras.
 
         p -= rate(t - 1) sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon),   t = 1, 2, ...
 
@@ -102,7 +102,7 @@ class KerasSgdState(NamedTuple):
 def keras_sgd(
     rate: Schedule, *, momentum: float, nesterov: bool = False
 ) -> optax.GradientTransformation:
-    """SGD with the learning rate inside the velocity, as in Keras.
+    """Builds SGD with the learning rate inside the velocity, as in Keras.
 
         v <- momentum v - rate(t - 1) g,   p += v  (nesterov: p += momentum v - rate(t - 1) g)
 

@@ -90,7 +90,7 @@ def to_global(state: TrainState) -> TrainState:
 
 
 def to_local(state: TrainState) -> TrainState:
-    """The inverse of `to_global`."""
+    """Inverts `to_global`."""
     if jax.process_count() == 1:
         return state
     mesh = Mesh(np.array(jax.devices()), (AXIS,))

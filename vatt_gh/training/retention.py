@@ -32,7 +32,7 @@ class KeptCheckpoints:
     best: Callable[[Sequence[int]], int | None]
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Whether each of the checkpoints, in order of their steps, stays."""
+        """Tells whether each of the checkpoints, in order of their steps, stays."""
         del context
         steps = [info.step for info in checkpoints]
         newest = steps[-min(self.count, 2) :]
@@ -120,7 +120,7 @@ class CheckpointClock:
         self._since = time.monotonic()
 
     def due(self, step: int) -> bool:
-        """Whether a checkpoint is due after a step, asked at steps that are logged.
+        """Tells whether a checkpoint is due after a step, asked at steps that are logged.
 
         Args:
             step: counted from 1; every host asks, and all hear what the first one's clock says.

@@ -93,7 +93,7 @@ def create_state(
 def state_of(
     params: Tree, statistics: Tree, optimizer: optax.GradientTransformation, key: Array
 ) -> TrainState:
-    """The state before the first step; `key` is the run's random key."""
+    """Makes the state before the first step; `key` is the run's random key."""
     return TrainState(
         step=jnp.zeros([], jnp.int32),
         params=params,
@@ -238,12 +238,12 @@ def draw_randomness(state: TrainState, index: Array, model: Vatt) -> Randomness:
 
 
 def step_key(state: TrainState) -> Array:
-    """The random key of the step after a state."""
+    """Derives the random key of the step after a state."""
     return jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
 
 def sample_keys(key: Array, use: int, index: Array) -> Array:
-    """Keys of the samples, by place in the global batch, and different for each use."""
+    """Derives keys of the samples, by place in the global batch, and different for each use."""
     key = jax.random.fold_in(key, use)
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
@@ -251,7 +251,7 @@ def sample_keys(key: Array, use: int, index: Array) -> Array:
 def _loss_metrics(
     batch: dict[str, Array], found: StepGradients, loss: ConfigDict, axis_name: str | None
 ) -> dict[str, Array]:
-    """Each loss as the mean over the samples that have it, and the losses' weighted mean."""
+    """Averages each loss over the samples that have it, and the losses by their weights."""
     shares, terms = loss_shares(batch, loss, axis_name), active_terms(loss)
     weights = {term.name: loss[term.weight_key] for term in terms}
     metrics = {"loss": jnp.float32(0.0)}
@@ -263,7 +263,7 @@ def _loss_metrics(
 
 
 def _cosine_metrics(decided: Coefficients, axis_name: str | None) -> dict[str, Array]:
-    """Agreement of the samples' gradients, over the samples that have a cosine."""
+    """Measures how far the samples' gradients agree, over the samples that have a cosine."""
     defined, cosine = decided.defined, decided.cosine
     edges = jnp.linspace(-1.0, 1.0, HISTOGRAM_BINS + 1)
     bins = jnp.searchsorted(edges, cosine, side="right") - 1
@@ -284,7 +284,7 @@ def _cosine_metrics(decided: Coefficients, axis_name: str | None) -> dict[str, A
 def _cost_in_signal(
     decided: Coefficients, weight: Array, axis_name: str | None
 ) -> dict[str, Array]:
-    """Signal lost to harmonization: samples, and length of their gradients.
+    """Measures what harmonization takes: samples, and length of their gradients.
 
     The effective batch is (sum of weights)^2 / (sum of their squares), in samples. The norms are
     means over all samples, for gradients in the parameters of the cosines.

@@ -83,7 +83,7 @@ class Stopping:
         self._write.close()  # ends the thread
 
     def asked(self, step: int) -> int:
-        """The signal that asks to stop after this step, or 0; the same on all hosts.
+        """Returns the signal that asks to stop after this step, or 0; the same on all hosts.
 
         Args:
             step: number of the step that was taken; every host asks after every step.

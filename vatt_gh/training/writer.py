@@ -101,7 +101,7 @@ class Writer:
         samples: dict[str, np.ndarray],
         host: dict[str, np.ndarray],
     ) -> bool:
-        """Whether a step is finite; raises where train.skip_nonfinite does not allow another."""
+        """Tells whether a step is finite; raises where train.skip_nonfinite allows no other."""
         try:
             check_finite(number, metrics, samples, host)
             return True
@@ -120,13 +120,13 @@ class Writer:
 
 
 def of_host(workdir: Path, name: str) -> Path:
-    """The file workdir / 'NAME.jsonl' of the first host; others have their number in the name."""
+    """Names the file workdir / 'NAME.jsonl' of the first host; others' names have their number."""
     host = jax.process_index()
     return workdir / (f"{name}.{host}.jsonl" if host else f"{name}.jsonl")
 
 
 def seconds_of_steps(rows: Sequence[dict[str, Any]]) -> float:
-    """Seconds that the steps of these rows took: the time that was not lost.
+    """Sums the seconds that the steps of these rows took: the time that was not lost.
 
     Args:
         rows: rows of metrics.jsonl, in order; each tells the mean time of the steps since the last,
@@ -141,7 +141,7 @@ def seconds_of_steps(rows: Sequence[dict[str, Any]]) -> float:
 
 
 def spread_over_hosts(mine: dict[str, float]) -> dict[str, float]:
-    """Minimum, mean and maximum over hosts, such as 'data_wait_share_max'; {} on one host.
+    """Computes minimum, mean and maximum over hosts, as in 'data_wait_share_max'; {} on one host.
 
     Args:
         mine: numbers of this host; every host has to call this.

@@ -50,7 +50,7 @@ class CaptionFileError(MediaError):
 
 
 def overlapping(captions: list[Caption], start: float, end: float) -> list[Caption]:
-    """The captions that are said at any time between `start` and `end` seconds."""
+    """Returns the captions that are said at any time between `start` and `end` seconds."""
     return [row for row in captions if row.start < end and row.end > start]
 
 
@@ -137,7 +137,7 @@ def seconds_of(hours: str | None, minutes: str, seconds: str) -> float:
 
 
 def times_of(match: re.Match[str] | None, shift: float = 0.0) -> tuple[float | None, float | None]:
-    """Start and end of a cue, in seconds.
+    """Reads start and end of a cue, in seconds.
 
     Args:
         match: match of two clock times, three groups each, see `seconds_of`; None: there are none.
@@ -150,6 +150,6 @@ def times_of(match: re.Match[str] | None, shift: float = 0.0) -> tuple[float | N
 
 
 def plain_text(markup: str) -> str:
-    """The text of a subtitle line: no tags, entities, ">>" of new speakers, or line ends."""
+    """Returns a subtitle line's text: no tags, entities, ">>" of new speakers, or line ends."""
     text = html.unescape(_TAGS.sub("", markup)).translate(_INVISIBLE)
     return " ".join(_SPEAKER.sub(" ", text).split())

@@ -92,7 +92,7 @@ def _decode(data: bytes) -> str | None:
 
 
 def _is_rubbish(text: str) -> bool:
-    """Whether a wrong encoding made this text."""
+    """Tells whether a wrong encoding made this text."""
     if any(unicodedata.category(c) in ("Cc", "Cn", "Co") for c in set(text) - set("\n\r\t\f\v")):
         return True
     letters = [c for c in text if c.isalpha()]
@@ -107,6 +107,6 @@ def _is_rubbish(text: str) -> bool:
 
 
 def _scripts(text: str) -> set[str]:
-    """The scripts of a text's letters."""
+    """Finds the scripts of a text's letters."""
     names = (unicodedata.name(c, "").partition(" ")[0] for c in set(text) if c.isalpha())
     return {name for name in names if name} - _NO_SCRIPT

@@ -75,12 +75,12 @@ def find_caption_files(
 
 
 def _is_ours(path: Path, folder: str) -> bool:
-    """Whether a file was meant as captions, regardless of its name."""
+    """Tells whether a file was meant as captions, regardless of its name."""
     return folder == "captions" or path.suffix.lower() not in _AMBIGUOUS
 
 
 def _unread(tree: FileTree, folder: str, ids: Collection[str]) -> list[dict[str, str]]:
-    """Rows of unsupported files: all in captions/, and in videos/ those that are captions."""
+    """Lists unsupported files: all in captions/, and in videos/ those that are captions."""
     reason = f"is in a form of captions that is not read: {', '.join(READERS)} are"
     paths = (path for path in tree.files if _holds_unread(Path(path), folder, ids))
     return [{"path": path, "reason": reason} for path in paths]
@@ -104,7 +104,7 @@ def _files(tree: FileTree) -> list[Path]:
 
 
 def _parts(stem: str, ids: Collection[str]) -> tuple[str, str, set[str]]:
-    """The video's id, the language ("" if none), and the marks in a file's name."""
+    """Returns the video's id, the language ("" if none), and the marks in a file's name."""
     language, marks = "", set()
     while video_id(stem) not in ids:
         rest, _, part = stem.rpartition(".")

@@ -74,7 +74,7 @@ class CaptionIndex:
         return cls(path)
 
     def cues(self, video: str) -> list[Cue] | None:
-        """A video's cues that hold a word; None: it is not in the file, or has no captions."""
+        """Finds a video's cues with words; None: it is not in the file, or has no captions."""
         with _connect(self.path) as connection:
             row = connection.execute(
                 "SELECT json FROM captions WHERE id = ?", (_key(video),)
@@ -87,7 +87,7 @@ class CaptionIndex:
             return connection.execute(query, (_key(video),)).fetchone() is not None
 
     def ids(self) -> Iterator[str]:
-        """The ids of all videos with captions, in order."""
+        """Yields the ids of all videos with captions, in order."""
         with _connect(self.path) as connection:
             for (key,) in connection.execute("SELECT id FROM captions ORDER BY id"):
                 yield _id(key)
@@ -152,7 +152,7 @@ def _state_of(file: BinaryIO) -> tuple[int, int, int]:
 
 
 def _state_in(path: Path) -> tuple[int, int, int] | None:
-    """The state of the caption file that an index was built from; None: there is no index."""
+    """Reads the state of the caption file that an index was built from; None: there is no index."""
     if not path.is_file():
         return None
     try:

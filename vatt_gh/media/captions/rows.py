@@ -37,7 +37,7 @@ class Columns(dict[str, tuple[str, float | None]]):
     """
 
     def complete(self) -> bool:
-        """Whether they make a caption: a text, a start, and an end or a duration."""
+        """Tells whether they make a caption: a text, a start, and an end or a duration."""
         return {"text", "start"} <= self.keys() and not self.keys().isdisjoint(("end", "duration"))
 
 
@@ -64,7 +64,7 @@ def columns_of(names: tuple[Any, ...]) -> Columns:
 
 
 def is_row(row: Any) -> bool:
-    """Whether this is a caption, regardless of its values."""
+    """Tells whether this is a caption, regardless of its values."""
     return isinstance(row, dict) and columns_of(tuple(_flat(row))).complete()
 
 
@@ -118,7 +118,7 @@ def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _time(value: Any, unit: float | None) -> tuple[Any, bool]:
-    """A number and whether it is known to be in seconds; other values stay unchanged."""
+    """Returns a number and whether it is known to be in seconds; other values stay unchanged."""
     if isinstance(value, str) and (match := _CLOCK.fullmatch(value.strip())):
         return seconds_of(*match.groups()), True
     if isinstance(value, str) and _COMMA.fullmatch(value.strip()):

@@ -92,7 +92,7 @@ def _blocks(lines: list[str]) -> Iterator[_RawCue]:
 
 
 def _without_name(block: _RawCue, last: int | None) -> tuple[list[str], int | None]:
-    """A cue's text without the line that names the next cue, and that one's number.
+    """Returns a cue's text without the line that names the next cue, and that one's number.
 
     That line is right before the times, and stands alone or is the next number or a restart; or it
     is the next number, followed by empty lines. Other numbers are text.
@@ -117,14 +117,14 @@ def _said(lines: list[str]) -> list[str]:
 
 
 def _flashes(cues: list[tuple[Cue, list[str]]]) -> bool:
-    """Whether a quarter of the cues are shown only for a moment."""
+    """Tells whether a quarter of the cues are shown only for a moment."""
     timed = [cue for cue, lines in cues if cue.start is not None and _said(lines)]
     flashes = sum(0 <= cue.end - cue.start < _FLASH for cue in timed)
     return len(timed) > 3 and 4 * flashes >= len(timed)
 
 
 def _rolls(cues: list[tuple[Cue, list[str]]]) -> bool:
-    """Whether most cues begin with the last line of the previous cue, and add another."""
+    """Tells whether most cues begin with the last line of the previous cue, and add another."""
     timed = [(cue, _said(lines)) for cue, lines in cues if cue.start is not None and _said(lines)]
     follow = [
         (before, after)
@@ -154,6 +154,6 @@ def _unrolled(cues: list[tuple[Cue, list[str]]]) -> Iterator[Cue]:
 
 
 def _common(before: list[str], after: list[str]) -> int:
-    """Number of lines at the end of `before` that `after` begins with."""
+    """Counts the lines at the end of `before` that `after` begins with."""
     longest = min(len(before), len(after), _LINES)
     return next(k for k in range(longest, -1, -1) if before[len(before) - k :] == after[:k])

@@ -64,7 +64,7 @@ def _cue(reader: Any, names: Sequence[str], row: list[str]) -> Cue:
 
 
 def _in_order(path: Path, cues: list[Cue]) -> list[Cue]:
-    """The cues of a table without a header, if its second column is an end."""
+    """Returns the cues of a table without a header, if its second column is an end."""
     times = [
         (c.start, c.end) for c in cues if isinstance(c.start, float) and isinstance(c.end, float)
     ]
@@ -84,7 +84,7 @@ def _delimiter(content: str) -> str:
 
 
 def _is_timed(cells: Sequence[str]) -> bool:
-    """Whether a row without a header begins with a start and an end."""
+    """Tells whether a row without a header begins with a start and an end."""
     if len(cells) < len(_COLUMNS):
         return False
     cue = row_cue("", dict(zip(_COLUMNS, cells, strict=False)))

@@ -74,12 +74,12 @@ def within(captions: list[Caption], length: float | None) -> tuple[list[Caption]
 
 
 def _far_behind(length: float) -> float:
-    """The latest plausible end of a caption, in seconds; many end a little after the video."""
+    """Returns a caption's latest plausible end, in seconds; many end a little after the video."""
     return 2 * length + 10
 
 
 def _numbers(cue: Cue) -> tuple[float, float, float] | None:
-    """Start, end and characters of a cue of unknown unit; None: known unit, or not a caption."""
+    """Returns start, end, characters of a cue of unknown unit; None: known unit, or no caption."""
     times = cue.start, cue.end
     if cue.told or not isinstance(cue.text, str):
         return None
@@ -89,7 +89,7 @@ def _numbers(cue: Cue) -> tuple[float, float, float] | None:
 
 
 def _time_unit(rows: np.ndarray, length: float | None) -> str:
-    """A key of UNITS, for rows [n, 3]: start, end, characters; "seconds" if undecided."""
+    """Finds the key of UNITS for rows [n, 3]: start, end, characters; "seconds" if undecided."""
     if not len(rows) or not np.array_equal(rows, np.floor(rows)):
         return "seconds"
     if _fits(rows, 1.0, length) and not _too_slow(rows, length):
@@ -105,7 +105,7 @@ def _time_unit(rows: np.ndarray, length: float | None) -> str:
 
 
 def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
-    """Whether most captions begin within the video, and do not end far after it."""
+    """Tells whether most captions begin within the video, and do not end far after it."""
     if length is None:
         return True
     inside = (rows[:, 0] * unit < length) & (rows[:, 1] * unit <= _far_behind(length))
@@ -113,17 +113,17 @@ def _fits(rows: np.ndarray, unit: float, length: float | None) -> bool:
 
 
 def _too_slow(rows: np.ndarray, length: float | None) -> bool:
-    """Whether captions would last too long; chapters, which fill their video, may."""
+    """Tells whether captions would last too long; chapters, which fill their video, may."""
     fills = length is not None and 0.9 * length <= rows[:, 1].max() <= 1.05 * length
     return bool(not fills and np.median(rows[:, 1] - rows[:, 0]) > _LONGEST_CAPTION)
 
 
 def _reach(rows: np.ndarray, unit: float, length: float | None) -> float:
-    """End of the last caption, as a share of the video."""
+    """Computes the end of the last caption, as a share of the video."""
     return 1.0 if length is None else max(rows[:, 1].max() * unit / length, 1e-6)
 
 
 def _speed(rows: np.ndarray, unit: float) -> float:
-    """Characters a second of the median caption."""
+    """Computes the characters a second of the median caption."""
     lengths = np.maximum((rows[:, 1] - rows[:, 0]) * unit, 1e-3)
     return float(np.median(rows[:, 2] / lengths))

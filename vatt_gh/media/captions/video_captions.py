@@ -79,7 +79,7 @@ class VideoCaptions(Mapping[str, list[Caption]]):
         return captions, rows
 
     def only(self, videos: Collection[str]) -> "VideoCaptions":
-        """The captions of some videos, without anything about others."""
+        """Returns the captions of some videos, without anything about others."""
         files = {video: self._files[video] for video in videos if video in self._files}
         given = {video: self._given[video] for video in videos if video in self._given}
         return VideoCaptions(files, self._index, self._indexed.intersection(videos), given)

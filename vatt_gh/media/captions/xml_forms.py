@@ -158,7 +158,7 @@ class _Ttml:
 
 
 def _text(element: ElementTree.Element) -> str:
-    """The text of an element, with spaces for line breaks, without metadata."""
+    """Returns the text of an element, with spaces for line breaks, without metadata."""
     name = _name(element)
     if name == "br":
         return " "

@@ -110,7 +110,7 @@ def list_clips(manual_dir: Path) -> Listing:
 
 
 def _classes(tree: FileTree) -> tuple[list[str], dict[str, int]]:
-    """Class names by index, and indices by machine identifier such as /m/09x0r."""
+    """Reads class names by index, and indices by machine identifier such as /m/09x0r."""
     path = tree.annotation("class_labels_indices.csv")
     rows = list(tree.read_table(path, ("index", "mid", "display_name")))
     if [row["index"] for row in rows] != [str(n) for n in range(len(rows))]:
@@ -146,7 +146,7 @@ def _segments(tree: FileTree, index: dict[str, int], collector: Collector) -> It
 
 
 def _files(tree: FileTree) -> dict[str, list[Found]]:
-    """The possible meanings of each file, by video id: a name can be read in several ways."""
+    """Lists the possible meanings of each file, by video id: a name can be read in several ways."""
     files: defaultdict[str, list[Found]] = defaultdict(list)
     for path in tree.media_files(MEDIA_SUFFIXES):
         name = stem(path)
@@ -166,7 +166,7 @@ def _fits(found: Found, segment: Excerpt) -> bool:
 
 
 def _times(found: Found, segment: Excerpt) -> tuple[float | None, float | None]:
-    """The segment's place in the file; None, None: the file is the segment."""
+    """Finds the segment's place in the file; None, None: the file is the segment."""
     if not found.whole:
         return None, None
     if segment.start > 0:

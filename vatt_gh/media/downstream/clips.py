@@ -83,7 +83,7 @@ class Collector:
         self.skipped.append({"id": name, "reason": reason})
 
     def accepts(self, name: str, again: str = "") -> bool:
-        """Whether a name is plain and comes for the first time; else it is skipped.
+        """Tells whether a name is plain and comes for the first time; else it is skipped.
 
         Args:
             name: name of a clip, or of its file.

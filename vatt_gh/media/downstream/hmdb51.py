@@ -65,7 +65,7 @@ def _lists(tree: FileTree) -> dict[str, list[Path]]:
 def _listed(
     name: str, lists: list[Path], tree: FileTree, collector: Collector
 ) -> dict[str, list[str]]:
-    """Splits of a class's clips, by file name without suffix."""
+    """Reads the splits of a class's clips, by file name without suffix."""
     listed: dict[str, list[str]] = {}
     for number, path in enumerate(lists, 1):
         seen = set()

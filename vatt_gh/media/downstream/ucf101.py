@@ -60,7 +60,7 @@ def _class_names(tree: FileTree) -> list[str]:
 
 
 def _listed(tree: FileTree, collector: Collector) -> dict[str, tuple[str, list[str]]]:
-    """{clip in lower case: ("CLASS/CLIP" as first spelled, its splits)}."""
+    """Returns {clip in lower case: ("CLASS/CLIP" as first spelled, its splits)}."""
     listed: dict[str, tuple[str, list[str]]] = {}
     for split in SPLITS:
         path = tree.annotation(f"{split[:-1]}list0{split[-1]}.txt")
