@@ -99,7 +99,7 @@ def test_records_of_a_list_say_so_and_no_other_list_adds_to_them(
     data = default().data
     data.data_dir = str(tmp_path / "records")
     assert find_or_build(data, build_for) == first
-    assert "built with lists of stretches" in capsys.readouterr().out
+    assert "built with --only or --without" in capsys.readouterr().out
 
 
 def test_a_list_of_other_videos_is_refused(small_corpus, small_form, tmp_path):
