@@ -106,33 +106,18 @@ def main(argv: list[str] | None = None) -> int:
         default="",
         help="CSV list of stretches: leave out records that lie wholly in one of them",
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=Settings.workers,
-        help=f"decoding processes; default {Settings.workers}",
-    )
-    parser.add_argument(
-        "--parts",
-        type=int,
-        default=Settings.parts,
-        help=f"number of parts; default: one for every {PART_BYTES / 1e9:g} GB",
-    )
-    parser.add_argument(
-        "--part", type=int, default=Settings.part, help="part to build; default: all"
-    )
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=Limits.seconds,
-        help=f"time limit for one video, in seconds; default {Limits.seconds:g}",
-    )
-    parser.add_argument(
-        "--gigabytes",
-        type=float,
-        default=Limits.gigabytes,
-        help=f"memory limit for one video, in GB; default {Limits.gigabytes:g}",
-    )
+    for name, default, meaning in (
+        ("workers", Settings.workers, "decoding processes; default %(default)s"),
+        (
+            "parts",
+            Settings.parts,
+            f"number of parts; default: one for every {PART_BYTES / 1e9:g} GB",
+        ),
+        ("part", Settings.part, "part to build; default: all"),
+        ("seconds", Limits.seconds, "time limit for one video, in seconds; default %(default)g"),
+        ("gigabytes", Limits.gigabytes, "memory limit for one video, in GB; default %(default)g"),
+    ):
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=meaning)
     parser.add_argument(
         "--beam_pipeline_options",
         default="",

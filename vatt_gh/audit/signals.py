@@ -49,8 +49,9 @@ def signals_of(
         asked.train.microbatch = config.train.microbatch * jax.local_device_count()
         # Exact cosines of single samples, by the default engine, however the run decides.
         asked.harmonize.update(default().harmonize)
-        asked.harmonize.update(realign=True, curriculum=False)
-        asked.harmonize.update(cosine_over=place, attribution=attribution)
+        asked.harmonize.update(
+            realign=True, curriculum=False, cosine_over=place, attribution=attribution
+        )
         step = step_gradients(
             model,
             state.params,

@@ -25,7 +25,7 @@ MeasuredStep = Callable[..., Tree]  # (state, batch) -> (gradients or something 
 _WORDS = 2_000  # rows of the word table, unless the size is a real one
 CASES = ("video_tower", "three_tower", "shared_encoder")
 PLAIN = "plain"  # VATT's step without harmonization, which the others are compared with
-DEFAULT = configuration.default().harmonize.engine
+DEFAULT_ENGINE = configuration.default().harmonize.engine
 SKETCHING = configuration.engines_with("sketch")
 # Keys of config.harmonize by step: the harmonized steps are named after their engines.
 HARMONIZED: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from vatt_gh import config as configuration
-from vatt_gh.bench.cases import DEFAULT, SIZES, configure
+from vatt_gh.bench.cases import DEFAULT_ENGINE, SIZES, configure
 from vatt_gh.report.jsonl import METRICS
 from vatt_gh.training.loop import pretrain
 
@@ -25,7 +25,7 @@ def waiting(data_dir: Path) -> dict[str, float]:
     Returns:
         'share' of a step and 'step_seconds'; both are medians.
     """
-    config = configure(SIZES["third"](), "three_tower", DEFAULT)
+    config = configure(SIZES["third"](), "three_tower", DEFAULT_ENGINE)
     for key in ("colour_jitter", "audio_noise"):
         config.data[key] = configuration.default().data[key]
     config.data.data_dir = str(data_dir)

@@ -13,7 +13,7 @@ from vatt_gh.media.mp4 import from_mp4, to_mp4
 from vatt_gh.media.pictures import Scaler, from_jpeg
 from vatt_gh.media.sound import from_flac, to_flac
 
-NO_SOUND = np.zeros(0, np.int16)
+_NO_SOUND = np.zeros(0, np.int16)
 
 # The values of a feature, by its name.
 Values = Callable[[str], Iterator[bytes | memoryview | np.ndarray]]
@@ -31,7 +31,7 @@ class Storage:
         keeper: scaler of a video, form -> the function that turns a needed frame into what is kept
             of it until its segment is complete.
         packed: kept frames, [n] int16 sound (None: there is none), form -> {feature: value}.
-        decoded: values of a record or a segment, [K] int64 numbers of the wanted pictures in
+        decoded: values of a record or a segment, numbers [K] of the wanted pictures, integers in
             ascending order, stretch of the wanted samples (empty: none) -> pictures and sound.
             There is no picture if the record is audio-only. None: the original is decoded; records
             have its path.
@@ -51,13 +51,13 @@ class Storage:
 
 
 def _packed_jpegs(frames: list[bytes], audio: np.ndarray | None, form: Form) -> dict[str, Any]:
-    return {"frames": frames, "audio": NO_SOUND if audio is None else audio}
+    return {"frames": frames, "audio": _NO_SOUND if audio is None else audio}
 
 
 def _decoded_jpegs(values: Values, numbers: np.ndarray, samples: range) -> PicturesAndSound:
     jpegs = list(itertools.islice(values("frames"), int(numbers[-1]) + 1))
     pictures = ((k, from_jpeg(jpegs[k])) for k in numbers if jpegs)
-    audio = np.frombuffer(next(values("audio")), np.int16) if samples else NO_SOUND
+    audio = np.frombuffer(next(values("audio")), np.int16) if samples else _NO_SOUND
     return pictures, audio[samples.start : samples.stop]
 
 
@@ -69,8 +69,9 @@ def _packed_mp4(frames: list[Any], audio: np.ndarray | None, form: Form) -> dict
 def _decoded_mp4(values: Values, numbers: np.ndarray, samples: range) -> PicturesAndSound:
     video, first = b"".join(values("video")), int(numbers[0])
     pictures = from_mp4(video, first, int(numbers[-1]) + 1 - first) if video else ()
-    flac = b"".join(values("audio"))
-    audio = from_flac(flac, samples.start, len(samples)) if samples else NO_SOUND
+    if not samples:
+        return enumerate(pictures, first), _NO_SOUND
+    audio = from_flac(b"".join(values("audio")), samples.start, len(samples))
     return enumerate(pictures, first), audio
 
 
